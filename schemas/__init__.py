@@ -1,0 +1,1 @@
+"""What travels and where: events, results, errors, headers, topics, tenants. Values only, no I/O."""

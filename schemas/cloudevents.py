@@ -1,0 +1,141 @@
+"""CloudEvents 1.0 on Kafka: binary, structured and bare JSON in; binary out.
+
+Source: CloudEvents Kafka protocol binding 1.0.2, sections 3.1 to 3.4.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from schemas.errors import MalformedError, UnsupportedVersionError
+from schemas.headers import CONTENT_TYPE, Headers
+from schemas.records import HeaderList
+
+SPEC_VERSION = "1.0"
+STRUCTURED = "application/cloudevents+json"
+JSON = "application/json"
+ID_LIMIT = 128
+SOURCE_LIMIT = 256
+_REGISTRY_PREFIX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class CloudEvent:
+    """The attributes of one event and its data, as bytes of JSON. What was not given is None."""
+
+    data: bytes
+    id: str | None = None
+    source: str | None = None
+    type: str | None = None
+    subject: str | None = None
+    time: str | None = None
+
+    def headers(self) -> HeaderList:
+        """Binary mode."""
+        texts = (
+            ("ce_specversion", SPEC_VERSION),
+            ("ce_id", self.id),
+            ("ce_type", self.type),
+            ("ce_source", self.source),
+            ("ce_time", self.time),
+            ("ce_subject", self.subject),
+            (CONTENT_TYPE, JSON),
+        )
+        return tuple((name, text.encode()) for name, text in texts if text is not None)
+
+
+def time_of(milliseconds: int) -> str:
+    """A moment as RFC 3339 in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def read(value: bytes | None, headers: Headers) -> CloudEvent:
+    """The event in a record, whichever of the three modes it came in."""
+    body = _without_registry_prefix(value or b"")
+    mode = (headers.text(CONTENT_TYPE) or "").split(";", 1)[0].strip().lower()
+    if mode == STRUCTURED or (headers.text("ce_specversion") is None and _looks_structured(body)):
+        return _checked(_structured(body))
+    return _checked(_binary(body, headers))
+
+
+def _without_registry_prefix(value: bytes) -> bytes:
+    """A schema registry's serializer puts a zero byte and a schema id of four bytes before the JSON."""
+    if len(value) > _REGISTRY_PREFIX and value[0] == 0:
+        return value[_REGISTRY_PREFIX:]
+    return value
+
+
+def _looks_structured(body: bytes) -> bool:
+    """A person who types into a Kafka UI rarely sets a content type."""
+    return b'"specversion"' in body and isinstance(event := _json(body), dict) and "specversion" in event
+
+
+def _json(body: bytes) -> Any:  # noqa: ANN401 - JSON is whatever it is
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        message = "the value is not JSON"
+        raise MalformedError(message, detail=str(error)) from error
+
+
+def _binary(body: bytes, headers: Headers) -> CloudEvent:
+    if (version := headers.text("ce_specversion")) not in (None, SPEC_VERSION):
+        message = f"CloudEvents {str(version)[:16]} is not spoken here"
+        raise UnsupportedVersionError(message)
+    return CloudEvent(
+        data=body,
+        id=headers.text("ce_id"),
+        source=headers.text("ce_source"),
+        type=headers.text("ce_type"),
+        subject=headers.text("ce_subject"),
+        time=headers.text("ce_time"),
+    )
+
+
+def _structured(body: bytes) -> CloudEvent:
+    event = _json(body)
+    if not isinstance(event, dict):
+        message = "a structured event is an object"
+        raise MalformedError(message)
+    if event.get("specversion") != SPEC_VERSION:
+        message = "the event's specversion is not spoken here"
+        raise UnsupportedVersionError(message)
+    texts = {name: _text(event, name) for name in ("id", "source", "type", "subject", "time")}
+    return CloudEvent(data=_data(event), **texts)
+
+
+def _text(event: dict[str, Any], name: str) -> str | None:
+    value = event.get(name)
+    if value is not None and not isinstance(value, str):
+        message = f"the attribute {name} is not a text"
+        raise MalformedError(message)
+    return value
+
+
+def _data(event: dict[str, Any]) -> bytes:
+    if "data_base64" not in event:
+        return to_json(event.get("data"))
+    try:
+        return base64.b64decode(event["data_base64"], validate=True)
+    except (binascii.Error, TypeError, ValueError) as error:
+        message = "data_base64 is not base64"
+        raise MalformedError(message) from error
+
+
+def _checked(event: CloudEvent) -> CloudEvent:
+    for name, text, limit in (("id", event.id, ID_LIMIT), ("source", event.source, SOURCE_LIMIT)):
+        if text is not None and not is_name(text, limit):
+            message = f"the event's {name} is not 1 to {limit} printable characters"
+            raise MalformedError(message)
+    return event
+
+
+def is_name(text: str, limit: int) -> bool:
+    """Whether *text* may name an event or its source: 1 to *limit* printable characters."""
+    return 0 < len(text) <= limit and text.isprintable()

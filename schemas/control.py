@@ -1,0 +1,35 @@
+"""What a client says about a run that goes on."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from schemas.models import TolerantPayload
+
+CONTROL_TYPE = "headrace.control.v1"
+
+
+class Control(TolerantPayload):
+    """Names a run or a request, and what to do with it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"required": [name], "properties": {name: {"type": "string"}}} for name in ("run_id", "request_id")
+            ]
+        }
+    )
+
+    run_id: str | None = None
+    request_id: str | None = None
+    kind: Literal["cancel", "signal", "approve", "reject"]
+    data: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Control:
+        if (self.run_id is None) == (self.request_id is None):
+            message = "name either a run or a request"
+            raise ValueError(message)
+        return self

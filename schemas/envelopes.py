@@ -1,0 +1,149 @@
+"""A request as it stood on the wire: who called it what, when the broker took it, where the answer goes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from schemas import cloudevents
+from schemas.cloudevents import CloudEvent
+from schemas.errors import MalformedError, TooLargeError, UnsupportedVersionError
+from schemas.headers import CORRELATION_ID, REPLY_TO, SPRING_CORRELATION_ID, Headers
+from schemas.hops import Origin
+from schemas.records import Record
+from schemas.requests import REQUEST_TYPE, Request
+
+DEFAULT_SOURCE = "/"
+KEY_LIMIT = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What an edge record may weigh."""
+
+    value: int
+    headers: int
+    header_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A record of a tenant's request topic, before anyone has looked at what it asks for."""
+
+    record: Record
+    headers: Headers
+    event: CloudEvent
+    request_id: str
+    """The client's, or derived from the record's position."""
+
+    source: str
+    body: str
+    """Digest of the data as they came; those of a structured event without the blanks around them."""
+
+    @property
+    def origin(self) -> Origin:
+        """What the answer needs of the record."""
+        record = self.record
+        name = CORRELATION_ID if self.headers.binary(CORRELATION_ID) is not None else SPRING_CORRELATION_ID
+        found = self.headers.binary(name)
+        return Origin(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp_ms=record.timestamp,
+            key=record.key,
+            correlation_id=found,
+            correlation_header=CORRELATION_ID if found is None else name,
+        )
+
+    @property
+    def reply_to(self) -> str | None:
+        """The topic that the client would like the answer on."""
+        return self.headers.text(REPLY_TO)
+
+    def request(self) -> Request:
+        """What is asked for; MalformedError if the data do not fit, or if key and payload name two sessions."""
+        try:
+            request = Request.model_validate_json(self.event.data)
+        except ValidationError as error:
+            raise MalformedError(_first_fault(error), detail=str(error.error_count())) from error
+        if request.session is not None and self._keyed_session() not in (None, request.session):
+            message = "the session is not the record's key"
+            raise MalformedError(message)
+        return request
+
+    def session(self, request: Request) -> str | None:
+        """The payload's session, else the record's key unless that is the request's id: Kafka users order by key."""
+        return request.session or self._keyed_session()
+
+    def _keyed_session(self) -> str | None:
+        key = self.record.key
+        return None if not key or key == self.request_id.encode() else _session_of(key)
+
+
+def _session_of(key: bytes) -> str:
+    """The key itself if it can be a session, else its digest."""
+    try:
+        text = key.decode()
+    except UnicodeDecodeError:
+        text = key.hex()
+    fits = text.isprintable() and "|" not in text and len(text) <= KEY_LIMIT
+    return text if fits else hashlib.sha256(key).hexdigest()
+
+
+def open_envelope(record: Record, sizes: Sizes) -> Envelope:
+    """Read everything but the request itself. Raises MalformedError, TooLargeError or UnsupportedVersionError."""
+    headers = Headers(record.headers)
+    headers.check(count=sizes.header_count, size=sizes.headers)
+    for part, bytes_, limit in (("value", record.value, sizes.value), ("key", record.key, sizes.headers)):
+        if len(bytes_ or b"") > limit:
+            message = f"more than {limit} bytes of {part}"
+            raise TooLargeError(message)
+    event = cloudevents.read(record.value, headers)
+    if event.type not in (None, REQUEST_TYPE):
+        message = f"events of type {event.type[:64]} are not taken here"
+        raise UnsupportedVersionError(message)
+    return Envelope(
+        record=record,
+        headers=headers,
+        event=event,
+        request_id=event.id or derived_id(record),
+        source=event.source or DEFAULT_SOURCE,
+        body=_digest(event.data),
+    )
+
+
+def salvage(record: Record) -> Envelope | None:
+    """The envelope of a record that is over a limit or otherwise damaged, if it bears one id that can be read."""
+    headers = Headers(record.headers)
+    identifier = headers.text("ce_id")
+    alone = sum(name == "ce_id" for name, _ in record.headers) == 1
+    if not (alone and identifier and cloudevents.is_name(identifier, cloudevents.ID_LIMIT)):
+        return None
+    source = headers.text("ce_source") or ""
+    return Envelope(
+        record=record,
+        headers=headers,
+        event=CloudEvent(data=b"", id=identifier),
+        request_id=identifier,
+        source=source if cloudevents.is_name(source, cloudevents.SOURCE_LIMIT) else DEFAULT_SOURCE,
+        body=_digest(record.value or b""),
+    )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def derived_id(record: Record) -> str:
+    """The id of a request that came without one: its position."""
+    return record.position
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Where it does not fit and how, without what was sent: a message must not carry a prompt."""
+    fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(step)[:32] for step in fault["loc"][:4])
+    return f"{place or 'the request'}: {fault['msg'][:200]}"

@@ -1,0 +1,338 @@
+"""Every error of the platform. Its class decides its fate; nobody else asks what kind it is.
+
+::
+
+    HeadraceError
+    ├── RecordError                 the record cannot be used: dead letter, failed result where the id can be read
+    │   ├── MalformedError              malformed
+    │   ├── TooLargeError               too_large
+    │   └── UnsupportedVersionError     unsupported_version
+    ├── RefusedError                somebody said no: refused result, never retried
+    │   ├── UnauthenticatedError        unauthenticated
+    │   ├── ForbiddenError              forbidden
+    │   ├── IdConflictError             id_conflict
+    │   ├── UnknownAgentError           unknown_agent
+    │   ├── BlockedError                blocked
+    │   ├── RateLimitedError            rate_limited           retryable
+    │   └── BudgetExhaustedError        budget_exhausted
+    ├── ExpiredError                expired                the deadline has passed: expired result
+    ├── CancelledRunError           cancelled              somebody took it back: cancelled result
+    ├── ModelError
+    │   ├── ModelOverloadedError        model_overloaded       retryable
+    │   ├── ModelTimeoutError           model_timeout          retryable
+    │   ├── ModelUnavailableError       model_unavailable      retryable
+    │   ├── ModelRejectedError          model_rejected
+    │   ├── ModelQuotaError             model_quota
+    │   └── ContextOverflowError        context_overflow
+    ├── ToolError
+    │   ├── ToolFailedError             tool_failed            the tool decides
+    │   ├── ToolTimeoutError            tool_timeout           retryable
+    │   └── ToolDeniedError             tool_denied
+    ├── RunError                    the executor gave up
+    │   ├── StepsExhaustedError         steps_exhausted
+    │   ├── LoopDetectedError           loop_detected
+    │   ├── HandoffCycleError           handoff_cycle
+    │   └── ToolOutcomeUnknownError     tool_outcome_unknown
+    ├── UnwritableError             unwritable             no topic takes the output
+    ├── PoisonError                 poison                 the record killed its worker
+    └── InternalError               internal               anything unknown; never retryable
+
+Wrapping keeps the innermost fate: ``fate_of`` follows ``__cause__`` and the members of groups, and a permanent error
+below a retryable one wins.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, TypeAlias
+
+Status: TypeAlias = Literal["succeeded", "failed", "refused", "expired", "cancelled"]
+
+SAFE_LIMIT = 1024
+"""Characters of a message that may travel."""
+
+
+class HeadraceError(Exception):
+    """The root. ``safe`` may be shown to the caller; ``detail`` stays in our logs. ``retry_after`` is in seconds."""
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[Status] = "failed"
+    retryable: bool = False
+    buries: ClassVar[bool] = True
+    """Whether the record also goes to the dead letters."""
+    safe: str
+    detail: str
+    retry_after: float | None
+
+    def __init__(self, safe: str = "", *, detail: str = "", retry_after: float | None = None) -> None:
+        self.safe = safe[:SAFE_LIMIT] or _sentence(type(self))
+        self.detail = detail
+        self.retry_after = retry_after
+        super().__init__(self.safe)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by state: keyword-only arguments would be lost otherwise."""
+        return _revive, (type(self), self.safe, dict(self.__dict__))
+
+
+def _sentence(kind: type[HeadraceError]) -> str:
+    return (kind.__doc__ or kind.code).split(".", 1)[0].split("\n", 1)[0]
+
+
+def _revive(kind: type[HeadraceError], safe: str, state: dict[str, Any]) -> HeadraceError:
+    error = kind(safe)
+    error.__dict__.update(state)
+    return error
+
+
+class RecordError(HeadraceError):
+    """The record cannot be used."""
+
+    code = "malformed"
+
+
+class MalformedError(RecordError):
+    """The record cannot be read."""
+
+    code = "malformed"
+
+
+class TooLargeError(RecordError):
+    """The record is over a limit."""
+
+    code = "too_large"
+
+
+class UnsupportedVersionError(RecordError):
+    """The record is of a version that is not spoken here."""
+
+    code = "unsupported_version"
+
+
+class RefusedError(HeadraceError):
+    """The request was refused."""
+
+    code = "forbidden"
+    status = "refused"
+    buries = False
+
+
+class UnauthenticatedError(RefusedError):
+    """The caller could not be identified."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(RefusedError):
+    """The caller may not do this."""
+
+    code = "forbidden"
+
+
+class IdConflictError(RefusedError):
+    """A different request has used this id."""
+
+    code = "id_conflict"
+
+
+class UnknownAgentError(RefusedError):
+    """No agent of this name is deployed."""
+
+    code = "unknown_agent"
+
+
+class BlockedError(RefusedError):
+    """A guard blocked the content."""
+
+    code = "blocked"
+
+
+class RateLimitedError(RefusedError):
+    """The request waited as long as its limits allow."""
+
+    code = "rate_limited"
+    retryable = True
+
+
+class BudgetExhaustedError(RefusedError):
+    """The budget is spent."""
+
+    code = "budget_exhausted"
+
+
+class ExpiredError(HeadraceError):
+    """The deadline has passed."""
+
+    code = "expired"
+    status = "expired"
+    buries = False
+
+
+class CancelledRunError(HeadraceError):
+    """The run was cancelled."""
+
+    code = "cancelled"
+    status = "cancelled"
+    buries = False
+
+
+class ModelError(HeadraceError):
+    """The model could not answer."""
+
+    code = "model_rejected"
+
+
+class ModelOverloadedError(ModelError):
+    """The provider shed load; it may say when to come back."""
+
+    code = "model_overloaded"
+    retryable = True
+
+
+class ModelTimeoutError(ModelError):
+    """The model did not answer in time."""
+
+    code = "model_timeout"
+    retryable = True
+
+
+class ModelUnavailableError(ModelError):
+    """The model cannot be reached."""
+
+    code = "model_unavailable"
+    retryable = True
+
+
+class ModelRejectedError(ModelError):
+    """The provider rejected the request."""
+
+    code = "model_rejected"
+
+
+class ModelQuotaError(ModelError):
+    """The provider's quota is spent."""
+
+    code = "model_quota"
+
+
+class ContextOverflowError(ModelError):
+    """The conversation is longer than the model's context."""
+
+    code = "context_overflow"
+
+
+class ToolError(HeadraceError):
+    """A tool did not do its work."""
+
+    code = "tool_failed"
+
+
+class ToolFailedError(ToolError):
+    """The tool failed; it says itself whether to try again."""
+
+    code = "tool_failed"
+
+    def __init__(
+        self, safe: str = "", *, detail: str = "", retry_after: float | None = None, retryable: bool = False
+    ) -> None:
+        super().__init__(safe, detail=detail, retry_after=retry_after)
+        self.retryable = retryable
+
+
+class ToolTimeoutError(ToolError):
+    """The tool did not answer in time."""
+
+    code = "tool_timeout"
+    retryable = True
+
+
+class ToolDeniedError(ToolError):
+    """The tool may not be used here."""
+
+    code = "tool_denied"
+
+
+class RunError(HeadraceError):
+    """The run cannot go on."""
+
+    code = "steps_exhausted"
+    buries = False
+
+
+class StepsExhaustedError(RunError):
+    """The run took all the steps it may take."""
+
+    code = "steps_exhausted"
+
+
+class LoopDetectedError(RunError):
+    """The run repeated itself."""
+
+    code = "loop_detected"
+
+
+class HandoffCycleError(RunError):
+    """The agents handed the run round in a circle."""
+
+    code = "handoff_cycle"
+
+
+class ToolOutcomeUnknownError(RunError):
+    """A tool was started and nobody knows how it ended."""
+
+    code = "tool_outcome_unknown"
+
+
+class UnwritableError(HeadraceError):
+    """No topic takes the output."""
+
+    code = "unwritable"
+
+
+class PoisonError(HeadraceError):
+    """The record killed its worker."""
+
+    code = "poison"
+
+
+class InternalError(HeadraceError):
+    """Something unexpected went wrong inside the platform."""
+
+    code = "internal"
+
+
+def _leaves(kind: type[HeadraceError]) -> list[type[HeadraceError]]:
+    below = [leaf for child in kind.__subclasses__() for leaf in _leaves(child)]
+    return below or [kind]
+
+
+BY_CODE: dict[str, type[HeadraceError]] = {kind.code: kind for kind in _leaves(HeadraceError)}
+"""Every code that can travel, with the class that owns it."""
+
+
+def chain_of(error: BaseException) -> list[BaseException]:
+    """The error and what it wraps, outermost first: its cause, and the members of a group; a circle ends it."""
+    chain: list[BaseException] = []
+    waiting = [error]
+    while waiting:
+        here = waiting.pop(0)
+        if not any(here is each for each in chain):
+            chain.append(here)
+            waiting += _wrapped(here)
+    return chain
+
+
+def _wrapped(error: BaseException) -> list[BaseException]:
+    cause = [] if error.__cause__ is None else [error.__cause__]
+    return cause + (list(error.exceptions) if isinstance(error, BaseExceptionGroup) else [])
+
+
+def fate_of(error: BaseException) -> HeadraceError:
+    """The error that decides: the innermost permanent one of ours, else the innermost of ours. Unknown: internal."""
+    ours = [each for each in chain_of(error) if isinstance(each, HeadraceError)]
+    if not ours:
+        unknown = InternalError(detail=repr(error))
+        unknown.__cause__ = error
+        return unknown
+
+    permanent = [each for each in ours if not each.retryable]
+    return (permanent or ours)[-1]

@@ -1,0 +1,80 @@
+"""Record headers: read with tolerance, written strictly, the reserved ones once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from schemas.errors import MalformedError, TooLargeError
+from schemas.records import HeaderList
+
+CONTENT_TYPE = "content-type"
+TRACEPARENT = "traceparent"
+TRACESTATE = "tracestate"
+CORRELATION_ID = "correlation_id"
+SPRING_CORRELATION_ID = "kafka_correlationId"
+REPLY_TO = "reply_to"
+SIGNATURE = "headrace-signature"
+SEAL = "headrace-seal"
+OWN_PREFIX = "headrace-"
+EVENT_PREFIX = "ce_"
+
+_RESERVED = frozenset({CONTENT_TYPE, TRACEPARENT, REPLY_TO})
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a second header of this name makes the record malformed: two readers might take different ones."""
+    return name in _RESERVED or name.startswith((OWN_PREFIX, EVENT_PREFIX))
+
+
+class Headers:
+    """The headers of one record. A NULL value, or bytes where text is wanted, is the same as no header."""
+
+    __slots__ = ("_first", "raw")
+
+    def __init__(self, raw: HeaderList) -> None:
+        self.raw = raw
+        self._first: dict[str, bytes | None] = {}
+        for name, value in raw:
+            self._first.setdefault(name, value)
+
+    def binary(self, name: str) -> bytes | None:
+        """The value as it came."""
+        return self._first.get(name)
+
+    def text(self, name: str) -> str | None:
+        """The value as text."""
+        value = self._first.get(name)
+        if value is None:
+            return None
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return None
+
+    def items(self) -> Iterator[tuple[str, bytes | None]]:
+        """All of them, in order."""
+        return iter(self.raw)
+
+    def check(self, *, count: int, size: int) -> None:
+        """Refuse too many, too large, or a reserved one that stands twice."""
+        if len(self.raw) > count:
+            message = f"more than {count} headers"
+            raise TooLargeError(message)
+        if sum(len(name.encode(errors="replace")) + len(value or b"") for name, value in self.raw) > size:
+            message = f"more than {size} bytes of headers"
+            raise TooLargeError(message)
+        for name in self._twice():
+            message = f"the header {name[:64]} stands twice"
+            raise MalformedError(message)
+
+    def _twice(self) -> Iterator[str]:
+        seen: set[str] = set()
+        for name, _ in self.raw:
+            if name in seen and is_reserved(name):
+                yield name
+            seen.add(name)
+
+
+def write(**texts: str | None) -> HeaderList:
+    """Headers from texts, in order, without those that are None; an underscore in a name stays one."""
+    return tuple((name, value.encode()) for name, value in texts.items() if value is not None)

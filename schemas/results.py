@@ -1,0 +1,64 @@
+"""How a request ended: exactly one of these for each accepted request."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from schemas.errors import Status
+from schemas.models import Payload
+
+RESULT_TYPE = "headrace.result.v1"
+
+
+class ErrorInfo(Payload):
+    """Why it did not succeed; the message is safe to show."""
+
+    code: str
+    message: str
+    retryable: bool = False
+    retry_after: float | None = None
+    """Seconds."""
+
+
+class Usage(Payload):
+    """What the run spent."""
+
+    input_tokens: Annotated[int, Field(ge=0)] = 0
+    output_tokens: Annotated[int, Field(ge=0)] = 0
+    model_calls: Annotated[int, Field(ge=0)] = 0
+    tool_calls: Annotated[int, Field(ge=0)] = 0
+    cost_usd: Annotated[float, Field(ge=0)] = 0.0
+
+
+class Timing(Payload):
+    """Where the time went, in milliseconds."""
+
+    queued_ms: Annotated[int, Field(ge=0)] = 0
+    auth_ms: Annotated[int, Field(ge=0)] = 0
+    guard_ms: Annotated[int, Field(ge=0)] = 0
+    agent_ms: Annotated[int, Field(ge=0)] = 0
+
+
+class VerdictInfo(Payload):
+    """What a guard said, without the content it said it of."""
+
+    guard: str
+    action: str
+
+
+class Result(Payload):
+    """The terminal result of one request."""
+
+    request_id: str
+    run_id: str
+    agent: str
+    status: Status
+    output: Any = None
+    error: ErrorInfo | None = None
+    degraded: str | None = None
+    usage: Usage = Usage()
+    timing: Timing = Timing()
+    handoffs: tuple[str, ...] = ()
+    verdicts: tuple[VerdictInfo, ...] = ()

@@ -1,0 +1,132 @@
+"""Every topic of the platform: its name, what travels on it, how it is kept. No other module spells a topic's name."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+from schemas.control import Control
+from schemas.events import Event
+from schemas.hops import Authorized, Screened
+from schemas.inbox import InboxEntry
+from schemas.requests import Request
+from schemas.results import Result
+from schemas.tenants import TENANT_ID, RegistryRecord
+
+T = TypeVar("T", bound=BaseModel)
+
+EDGE_VALUE_LIMIT = 1024 * 1024
+EDGE_HEADERS_LIMIT = 64 * 1024
+EDGE_HEADER_COUNT = 64
+EDGE_RECORD_LIMIT = EDGE_VALUE_LIMIT + EDGE_HEADERS_LIMIT + 64 * 1024
+"""Of a whole record: key, value and headers, with room for what the platform adds to a result."""
+
+_FRAME = 64 * 1024
+"""What a record batch adds: lengths, and the smallest records beside the largest."""
+
+INNER_LIMIT = 4 * EDGE_VALUE_LIMIT
+"""Of a record between stages: the request, the text as the guards left it, and what each stage learned."""
+
+LETTER_LIMIT = INNER_LIMIT + 128 * 1024
+"""Of a dead letter: whatever was buried, and its reason."""
+
+HOUR_MS = 3_600_000
+EDGE_RETENTION_MS = 7 * 24 * HOUR_MS
+
+Partitions: TypeAlias = Literal["shards", "edge", "one"]
+
+
+@dataclass(frozen=True, slots=True)
+class Topic(Generic[T]):
+    """A topic and the type of its records. ``name`` of a tenant's topic holds ``{tenant}``."""
+
+    name: str
+    payload: type[T] | None
+    partitions: Partitions
+    config: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def of(self, tenant: str) -> str:
+        """The name of this topic for *tenant*."""
+        return self.name.replace("{tenant}", tenant)
+
+    @property
+    def per_tenant(self) -> bool:
+        """Whether each tenant has its own."""
+        return "{tenant}" in self.name
+
+
+def _edge() -> dict[str, str]:
+    return {
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": str(EDGE_RETENTION_MS),
+        "max.message.bytes": str(EDGE_RECORD_LIMIT + _FRAME),
+    }
+
+
+def _inner(limit: int = INNER_LIMIT, **config: str) -> dict[str, str]:
+    return {
+        "message.timestamp.type": "LogAppendTime",
+        "retention.ms": str(2 * EDGE_RETENTION_MS),
+        "max.message.bytes": str(limit + _FRAME),
+    } | {name.replace("_", "."): value for name, value in config.items()}
+
+
+REQUESTS = Topic("tenants.{tenant}.requests", Request, "edge", _edge())
+RESULTS = Topic("tenants.{tenant}.results", Result, "edge", _edge())
+EVENTS = Topic("tenants.{tenant}.events", Event, "edge", _edge())
+CONTROL = Topic("tenants.{tenant}.control", Control, "edge", _edge())
+AUTHORIZED = Topic("platform.authorized", Authorized, "shards", _inner())
+SCREENED = Topic("platform.screened", Screened, "shards", _inner())
+INBOX = Topic(
+    "platform.inbox",
+    InboxEntry,
+    "shards",
+    _inner(cleanup_policy="compact,delete", segment_ms=str(HOUR_MS), min_cleanable_dirty_ratio="0.1"),
+)
+RETRIES_10S = Topic("platform.retries.10s", Screened, "shards", _inner())
+RETRIES_1M = Topic("platform.retries.1m", Screened, "shards", _inner())
+RETRIES_10M = Topic("platform.retries.10m", Screened, "shards", _inner())
+DEAD_LETTERS: Topic[BaseModel] = Topic(
+    "platform.dead-letters", None, "shards", _inner(LETTER_LIMIT, cleanup_policy="compact,delete")
+)
+SHARDS: Topic[BaseModel] = Topic("platform.shards", None, "shards", _inner())
+TENANTS = Topic("platform.tenants", RegistryRecord, "one", {"cleanup.policy": "compact", "segment.ms": str(HOUR_MS)})
+
+PLATFORM = (
+    AUTHORIZED,
+    SCREENED,
+    INBOX,
+    RETRIES_10S,
+    RETRIES_1M,
+    RETRIES_10M,
+    DEAD_LETTERS,
+    SHARDS,
+    TENANTS,
+)
+PER_TENANT = (REQUESTS, RESULTS)
+PER_INTERACTIVE_TENANT = (EVENTS, CONTROL)
+RETRY_TIERS: tuple[tuple[float, Topic[Screened]], ...] = ((10, RETRIES_10S), (60, RETRIES_1M), (600, RETRIES_10M))
+"""Delay in seconds and topic, shortest first."""
+
+_TENANT_TOPIC = re.compile(rf"tenants\.({TENANT_ID})\.(requests|results|events|control)")
+
+
+def tenant_of(topic: str) -> str | None:
+    """The tenant whose topic this is: where a record came from is who it belongs to."""
+    match = _TENANT_TOPIC.fullmatch(topic)
+    return match[1] if match else None
+
+
+def partition_of(key: bytes, count: int) -> int:
+    """The partition of *key* among *count*: CRC-32 modulo. All writers of a keyed platform topic agree on it."""
+    return zlib.crc32(key) % count
+
+
+def shard_of(tenant: str, shards: int) -> int:
+    """The shard that is the tenant's door."""
+    return partition_of(tenant.encode(), shards)
