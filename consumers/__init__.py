@@ -1,0 +1,1 @@
+"""The steps: what happens to a request, with no Kafka inside."""

@@ -1,0 +1,1 @@
+"""Who sent it, whether they may, and when it may go on."""

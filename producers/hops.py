@@ -1,0 +1,48 @@
+"""Records between the stages, sealed for the topic they go to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from producers.envelopes import correlation_of, envelope, event_of
+from schemas.headers import SEAL
+from schemas.hops import AUTHORIZED_TYPE, SCREENED_TYPE, Authorized, Screened
+from schemas.records import HeaderList, Outgoing
+from schemas.topics import AUTHORIZED, SCREENED, Topic
+
+if TYPE_CHECKING:
+    from schemas.seals import Seals
+
+
+def hop_key(authorized: Authorized) -> bytes:
+    """Tenant and lane: what must run in order meets in one partition."""
+    return f"{authorized.tenant}|{authorized.ticket.lane}".encode()
+
+
+def authorized_record(hop: Authorized, seals: Seals, trace: HeaderList) -> Outgoing:
+    """A request on its way to the guards."""
+    return _sealed(AUTHORIZED.name, hop_key(hop), hop, hop, seals, trace)
+
+
+def screened_record(
+    hop: Screened, seals: Seals, trace: HeaderList, *, topic: Topic[Screened] = SCREENED, partition: int | None = None
+) -> Outgoing:
+    """A request on its way to an agent, at once or by a retry tier."""
+    return _sealed(topic.name, hop_key(hop.authorized), hop, hop.authorized, seals, trace)._replace(partition=partition)
+
+
+def _sealed(
+    topic: str, key: bytes, hop: Authorized | Screened, authorized: Authorized, seals: Seals, trace: HeaderList
+) -> Outgoing:
+    value = hop.model_dump_json().encode()
+    kind = AUTHORIZED_TYPE if isinstance(hop, Authorized) else SCREENED_TYPE
+    request_id = authorized.request_id
+    event = event_of(
+        kind,
+        tenant=authorized.tenant,
+        identifier=authorized.run_id,
+        subject=request_id,
+        now_ms=authorized.authorized_at_ms,
+    )
+    headers = envelope(event, trace, correlation_of(authorized.origin, request_id))
+    return Outgoing(topic, key, value, (*headers, (SEAL, seals.seal(topic, key, value).encode())))

@@ -1,0 +1,32 @@
+"""What a stage tells the tenant's door."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from producers.envelopes import envelope, event_of
+from schemas.inbox import INBOX_TYPE, InboxEntry, Ticket, serving_key
+from schemas.records import HeaderList, Outgoing, Partition
+from schemas.topics import INBOX, shard_of
+
+
+def inbox_record(
+    state: Literal["open", "closed"], ticket: Ticket, *, shards: int, trace: HeaderList, now_ms: int
+) -> Outgoing:
+    """A request was let in, or is over."""
+    entry = InboxEntry(state=state, ticket=ticket)
+    return _record(entry, ticket.key, subject=ticket.request_id, shards=shards, trace=trace, now_ms=now_ms)
+
+
+def serving_record(tenant: str, partition: Partition, *, shards: int, trace: HeaderList, now_ms: int) -> Outgoing:
+    """The first offset of a tenant's partition is being committed, in the same transaction as this."""
+    key = serving_key(tenant, partition)
+    return _record(InboxEntry(state="serving"), key, subject=str(partition), shards=shards, trace=trace, now_ms=now_ms)
+
+
+def _record(entry: InboxEntry, key: str, *, subject: str, shards: int, trace: HeaderList, now_ms: int) -> Outgoing:
+    tenant = key.split("|", 1)[0]
+    event = event_of(INBOX_TYPE, tenant=tenant, identifier=f"{key}|{entry.state}", subject=subject, now_ms=now_ms)
+    headers = envelope(event, trace, (("correlation_id", subject.encode()),))
+    value = entry.model_dump_json(exclude_none=True).encode()
+    return Outgoing(INBOX.name, key.encode(), value, headers, partition=shard_of(tenant, shards))

@@ -1,0 +1,24 @@
+"""The answer to a request."""
+
+from __future__ import annotations
+
+from producers.envelopes import correlation_of, envelope, event_of
+from schemas.errors import HeadraceError
+from schemas.hops import Origin
+from schemas.records import HeaderList, Outgoing
+from schemas.results import RESULT_TYPE, ErrorInfo, Result
+
+
+def result_record(
+    result: Result, *, tenant: str, origin: Origin, session: str | None, topic: str, trace: HeaderList, now_ms: int
+) -> Outgoing:
+    """A result under the key of its request: the client's own, else the session, else the request's id."""
+    event = event_of(RESULT_TYPE, tenant=tenant, identifier=result.run_id, subject=result.request_id, now_ms=now_ms)
+    key = origin.key if origin.key is not None else (session or result.request_id).encode()
+    headers = envelope(event, trace, correlation_of(origin, result.request_id))
+    return Outgoing(topic, key, result.model_dump_json(exclude_none=True).encode(), headers)
+
+
+def error_of(error: HeadraceError) -> ErrorInfo:
+    """What the caller is told of an error."""
+    return ErrorInfo(code=error.code, message=error.safe, retryable=error.retryable, retry_after=error.retry_after)
