@@ -1,0 +1,106 @@
+"""The step that runs an agent: a screened request goes in, and a succeeded result or an error comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from consumers.agent.agents import Agent
+from consumers.agent.models.port import Model, ModelRequest, ModelResponse
+from consumers.agent.output import as_json
+from consumers.agent.registry import Registry
+from consumers.agent.run import Run
+from consumers.context import Context
+from consumers.resilience.deadline import Deadline
+from consumers.resilience.retry import Retry
+from schemas.errors import HeadraceError, InternalError, UnknownAgentError, chain_of
+from schemas.headers import TRACEPARENT, Headers
+from schemas.hops import Screened
+from schemas.results import Result, Timing, VerdictInfo
+
+
+@dataclass(frozen=True, slots=True)
+class _NoModel:
+    """Stands where a worker has no model of the agent's name: agents that ask none do not need one."""
+
+    name: str
+
+    async def complete(self, request: ModelRequest) -> ModelResponse:  # noqa: ARG002 - the port's argument
+        raise InternalError(f"this worker has no model named {self.name!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Runs the agent that the request names."""
+
+    agents: Registry
+    models: Mapping[str, Model]
+    """By the names that agents know them by."""
+
+    retry: Retry = field(default_factory=Retry)
+
+    async def __call__(self, screened: Screened, context: Context) -> Result:
+        """The agent's answer.
+
+        Raises UnknownAgentError; ExpiredError when the deadline passes, before or during the run; InternalError for
+        what the agent raises, unless it is or wraps an error of ours.
+        """
+        agent = self._agent(screened)
+        run = self._run(agent, screened, context)
+        run.deadline.check()
+        began = context.clock.monotonic()
+        output = as_json(await _answer(agent, screened.text, run), agent.name)
+        return _result(screened, run, output, int((context.clock.monotonic() - began) * 1_000))
+
+    def _agent(self, screened: Screened) -> Agent:
+        name = screened.authorized.request.agent
+        if name not in self.agents:
+            raise UnknownAgentError(f"no agent named {name!r} is deployed")
+        return self.agents[name]
+
+    def _run(self, agent: Agent, screened: Screened, context: Context) -> Run:
+        authorized = screened.authorized
+        return Run(
+            agent=agent.name,
+            instructions=agent.instructions,
+            tenant=context.tenant,
+            request=authorized.request.model_copy(update={"input": screened.text}),
+            request_id=authorized.request_id,
+            run_id=authorized.run_id,
+            attempt=screened.attempt,
+            deadline=Deadline(authorized.deadline_ms, context.clock),
+            model=self.models.get(agent.model) or _NoModel(agent.model),
+            retry=self.retry,
+            traceparent=Headers(context.trace).text(TRACEPARENT),
+        )
+
+
+async def _answer(agent: Agent, text: str, run: Run) -> Any:  # noqa: ANN401 - an agent answers with what it likes
+    async with run.deadline.enforced():
+        try:
+            return await agent.answer(text, run)
+        except Exception as error:
+            if any(isinstance(each, HeadraceError) for each in chain_of(error)):
+                raise  # its class, or that of what it wraps, decides
+            message = f"the agent {agent.name!r} raised {type(error).__name__}"
+            raise InternalError(message, detail=repr(error)) from error
+
+
+def _result(screened: Screened, run: Run, output: Any, agent_ms: int) -> Result:  # noqa: ANN401 - JSON
+    authorized = screened.authorized
+    return Result(
+        request_id=run.request_id,
+        run_id=run.run_id,
+        agent=run.agent,
+        status="succeeded",
+        output=output,
+        usage=run.usage,
+        timing=Timing(
+            queued_ms=authorized.queued_ms,
+            auth_ms=authorized.auth_ms,
+            guard_ms=screened.guard_ms,
+            agent_ms=agent_ms,
+        ),
+        verdicts=tuple(VerdictInfo(guard=each.guard, action=each.action) for each in screened.verdicts),
+    )

@@ -1,0 +1,54 @@
+"""How a worker gets a model of an OpenAI-compatible provider."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from consumers.agent.models.port import Model
+from schemas.clock import Clock
+
+KEYLESS = "none"
+"""Sent where no key is given: local servers ask for none, the SDK insists on one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAISettings:
+    """Where the model is, and what may be spent on reaching it. Times are in seconds."""
+
+    base_url: str
+    """Up to and including ``/v1``."""
+
+    name: str
+    """What the provider calls the model."""
+
+    api_key: str | None = field(default=None, repr=False)
+    connections: int = 10_000
+    """Calls in flight; further ones wait for a connection. The process's limit of open files must be above it."""
+
+    connect_timeout: float = 10.0
+    total_timeout: float = 300.0
+    """For one call, from connecting to the last byte."""
+
+    idle_timeout: float = 30.0
+    """An idle connection is closed after it, before most servers and load balancers close theirs."""
+
+
+@asynccontextmanager
+async def openai_model(settings: OpenAISettings, clock: Clock) -> AsyncGenerator[Model]:
+    """Open a model, and close its connections at the end.
+
+    The SDK is imported here and nowhere earlier: it costs half a second or more, and only agent workers need it.
+    """
+    from consumers.agent.models.openai_client import OpenAIModel, connect  # noqa: PLC0415 - see above
+
+    client = connect(
+        base_url=settings.base_url,
+        api_key=settings.api_key or KEYLESS,
+        connections=settings.connections,
+        connect_timeout=settings.connect_timeout,
+        idle_timeout=settings.idle_timeout,
+    )
+    async with client:
+        yield OpenAIModel(client, settings.name, settings.total_timeout, clock)

@@ -1,0 +1,59 @@
+"""The public names: what a user's agents and programs import."""
+
+from consumers.agent.agents import Agent, AgentDefinitionError, agent
+from consumers.agent.models.port import (
+    AssistantMessage,
+    ModelResponse,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+    ToolSpec,
+    UserMessage,
+)
+from consumers.agent.run import Run
+from schemas.errors import (
+    BlockedError,
+    ContextOverflowError,
+    ExpiredError,
+    ForbiddenError,
+    HeadraceError,
+    InternalError,
+    MalformedError,
+    ModelError,
+    ModelOverloadedError,
+    ModelQuotaError,
+    ModelRejectedError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+)
+from schemas.requests import Request
+from schemas.results import Result
+
+__all__ = [
+    "Agent",
+    "AgentDefinitionError",
+    "AssistantMessage",
+    "BlockedError",
+    "ContextOverflowError",
+    "ExpiredError",
+    "ForbiddenError",
+    "HeadraceError",
+    "InternalError",
+    "MalformedError",
+    "ModelError",
+    "ModelOverloadedError",
+    "ModelQuotaError",
+    "ModelRejectedError",
+    "ModelResponse",
+    "ModelTimeoutError",
+    "ModelUnavailableError",
+    "Request",
+    "Result",
+    "Run",
+    "SystemMessage",
+    "ToolCall",
+    "ToolMessage",
+    "ToolSpec",
+    "UserMessage",
+    "agent",
+]

@@ -1,0 +1,160 @@
+"""What a scripted model will say: answers in order, answers by a matcher, and one for everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ChatBody: TypeAlias = dict[str, Any]
+"""The body of a chat completion request, as it came."""
+
+OK = 200
+_PREFIX = "scripted: "
+
+ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "invalid_request_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+class _Scripted(BaseModel):
+    """A misspelt field in a script is an error of the script."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScriptedToolCall(_Scripted):
+    """The model asks for a tool. ``arguments`` is JSON, or what a bad model takes for it."""
+
+    name: str
+    arguments: str = "{}"
+    id: str | None = None
+    """One is made up if none is given: ``call_1`` is the first of an answer."""
+
+
+class ScriptedUsage(_Scripted):
+    """The tokens that the provider will charge."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class ScriptedError(_Scripted):
+    """The ``error`` object of a provider."""
+
+    message: str = "scripted failure"
+    type: str | None = None
+    param: str | None = None
+    code: str | int | None = None
+
+
+class ScriptedAnswer(_Scripted):
+    """One answer. A ``status`` other than 200 makes it a failure with an error body."""
+
+    text: str | None = None
+    """None: derived from the last user message, unless tools are called."""
+
+    tool_calls: tuple[ScriptedToolCall, ...] = ()
+    finish_reason: str | None = None
+    usage: ScriptedUsage | None = None
+    """None: words are counted as tokens."""
+
+    delay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Seconds before the first byte."""
+
+    status: Annotated[int, Field(ge=200, le=599)] = OK
+    error: ScriptedError | None = None
+    retry_after: int | float | str | None = None
+    """The header as it is sent: seconds or an HTTP date."""
+
+    raw: str | None = None
+    """Sent as the body in place of everything else: what a broken proxy says."""
+
+    times: Annotated[int, Field(ge=1)] = 1
+    """How many calls it answers."""
+
+    match: str | None = None
+    """Only for a request whose last user message contains this."""
+
+    def tools(self) -> tuple[ScriptedToolCall, ...]:
+        """The tool calls, each with an id."""
+        return tuple(
+            call if call.id else call.model_copy(update={"id": f"call_{number}"})
+            for number, call in enumerate(self.tool_calls, start=1)
+        )
+
+    def error_body(self) -> dict[str, Any]:
+        """The body of a failure, shaped as OpenAI's."""
+        error = self.error or ScriptedError()
+        kind = error.type or ERROR_TYPES.get(self.status, "server_error")
+        return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
+
+
+Matcher: TypeAlias = Callable[[ChatBody], ScriptedAnswer | None]
+"""Looks at a request; None leaves it to the queue."""
+
+
+class Script:
+    """Decides which answer a request gets: the matcher's, else the first in the queue that fits, else a default."""
+
+    def __init__(self, *answers: ScriptedAnswer, matcher: Matcher | None = None) -> None:
+        self.matcher = matcher
+        self._queue = list(answers)
+
+    def __len__(self) -> int:
+        """Calls that the queue will still answer."""
+        return sum(answer.times for answer in self._queue)
+
+    def add(self, *answers: ScriptedAnswer) -> None:
+        """Put answers behind those that wait."""
+        self._queue.extend(answers)
+
+    def clear(self) -> None:
+        """Forget what has not been said."""
+        self._queue.clear()
+
+    def answer(self, body: ChatBody) -> ScriptedAnswer:
+        """Take the answer to this request."""
+        matched = self.matcher(body) if self.matcher else None
+        return matched or self._take(last_user_text(body)) or ScriptedAnswer()
+
+    def _take(self, text: str) -> ScriptedAnswer | None:
+        for place, answer in enumerate(self._queue):
+            if answer.match is None or answer.match in text:
+                self._spend(place, answer)
+                return answer
+        return None
+
+    def _spend(self, place: int, answer: ScriptedAnswer) -> None:
+        if answer.times == 1:
+            del self._queue[place]
+        else:
+            self._queue[place] = answer.model_copy(update={"times": answer.times - 1})
+
+
+def text_of(message: dict[str, Any]) -> str:
+    """The text of a message, whether it came as a string or in parts."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+
+
+def last_user_text(body: ChatBody) -> str:
+    """What the user said last; empty if the user said nothing."""
+    said = [text_of(message) for message in body["messages"] if message["role"] == "user"]
+    return said[-1] if said else ""
+
+
+def spoken(answer: ScriptedAnswer, body: ChatBody) -> str | None:
+    """The text of the answer; None where only tools are called."""
+    if answer.text is not None or answer.tool_calls:
+        return answer.text
+    return _PREFIX + last_user_text(body)

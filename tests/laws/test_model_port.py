@@ -1,0 +1,388 @@
+"""What every implementation of the model port must do, over real HTTP against the scripted server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+import traceback
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TypeAlias
+
+import pytest
+from aiohttp import web
+
+from consumers.agent.models.openai_model import OpenAISettings, openai_model
+from consumers.agent.models.port import (
+    AssistantMessage,
+    Model,
+    ModelRequest,
+    ModelUsage,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+    ToolSpec,
+    UserMessage,
+)
+from ops.embedded.scripted import ScriptedModel, scripted_model
+from ops.embedded.scripts import ChatBody, ScriptedAnswer, ScriptedError, ScriptedToolCall, ScriptedUsage
+from schemas.clock import SystemClock
+from schemas.errors import (
+    ContextOverflowError,
+    ModelError,
+    ModelOverloadedError,
+    ModelQuotaError,
+    ModelRejectedError,
+    ModelTimeoutError,
+    ModelUnavailableError,
+)
+
+pytestmark = pytest.mark.anyio
+
+KEY = "sk-test-7f3a"
+PROMPT = "the heron stands in the millpond"
+HELLO = ModelRequest((UserMessage(PROMPT),))
+
+Open: TypeAlias = Callable[..., AbstractAsyncContextManager[Model]]
+"""Opens an implementation: base URL, connections, and seconds that a call may take."""
+
+
+def _openai(
+    base_url: str, *, connections: int = 1_000, total_timeout: float = 10.0
+) -> AbstractAsyncContextManager[Model]:
+    settings = OpenAISettings(
+        base_url=base_url, name="scripted", api_key=KEY, connections=connections, total_timeout=total_timeout
+    )
+    return openai_model(settings, SystemClock())
+
+
+IMPLEMENTATIONS: dict[str, Open] = {"openai": _openai}
+
+
+@pytest.fixture(params=sorted(IMPLEMENTATIONS))
+def opened(request: pytest.FixtureRequest) -> Open:
+    """One implementation after the other."""
+    return IMPLEMENTATIONS[request.param]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedModel]:
+    """A model that wants a key, fresh for every test."""
+    async with scripted_model(key=KEY) as running:
+        yield running
+
+
+@pytest.fixture
+async def model(opened: Open, server: ScriptedModel) -> AsyncIterator[Model]:
+    """The implementation, connected to the server."""
+    async with opened(server.base_url) as connected:
+        yield connected
+
+
+async def failed(model: Model, request: ModelRequest = HELLO) -> ModelError:
+    """The error of a call that must fail."""
+    with pytest.raises(ModelError) as raised:
+        await model.complete(request)
+    return raised.value
+
+
+async def test_a_text_comes_back_with_what_it_cost(model: Model, server: ScriptedModel) -> None:
+    """And with why it ended."""
+    server.script.add(ScriptedAnswer(text="hi", usage=ScriptedUsage(prompt_tokens=12, completion_tokens=34)))
+
+    response = await model.complete(HELLO)
+
+    assert (response.text, response.finish_reason, response.model) == ("hi", "stop", "scripted")
+    assert response.usage == ModelUsage(input_tokens=12, output_tokens=34)
+
+
+async def test_a_whole_conversation_goes_out_in_order(model: Model, server: ScriptedModel) -> None:
+    """Two tool calls at once, both answered: the shape that providers insist on."""
+    calls = (ToolCall("a", "clock", "{}"), ToolCall("b", "city", '{"n": 1}'))
+    tool = ToolSpec("clock", "The time.", {"type": "object", "properties": {}})
+    conversation = (
+        SystemMessage("be brief"),
+        UserMessage("hello"),
+        AssistantMessage("one moment", calls),
+        ToolMessage("a", "noon"),
+        ToolMessage("b", "Oslo"),
+        AssistantMessage("noon in Oslo"),
+        UserMessage("thanks"),
+    )
+
+    await model.complete(ModelRequest(conversation, tools=(tool,), temperature=0.5, max_output_tokens=9))
+
+    body = server.calls.bodies[0]
+    assert body["messages"] == [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": "hello"},
+        {
+            "role": "assistant",
+            "content": "one moment",
+            "tool_calls": [
+                {"id": "a", "type": "function", "function": {"name": "clock", "arguments": "{}"}},
+                {"id": "b", "type": "function", "function": {"name": "city", "arguments": '{"n": 1}'}},
+            ],
+        },
+        {"role": "tool", "tool_call_id": "a", "content": "noon"},
+        {"role": "tool", "tool_call_id": "b", "content": "Oslo"},
+        {"role": "assistant", "content": "noon in Oslo"},
+        {"role": "user", "content": "thanks"},
+    ]
+    assert body["tools"][0]["function"] == {"name": "clock", "description": "The time.", "parameters": tool.parameters}
+    assert (body["model"], body["temperature"], body["max_completion_tokens"]) == ("scripted", 0.5, 9)
+
+
+async def test_tool_calls_come_back_as_the_model_wrote_them(model: Model, server: ScriptedModel) -> None:
+    """Broken arguments too: who runs the tool must see them."""
+    server.script.add(ScriptedAnswer(tool_calls=(ScriptedToolCall(name="clock", arguments="{oops", id="c-7"),)))
+
+    response = await model.complete(HELLO)
+
+    assert response.tool_calls == (ToolCall("c-7", "clock", "{oops"),)
+    assert (response.text, response.finish_reason) == ("", "tool_calls")
+
+
+async def test_an_answer_with_tool_calls_can_be_carried_on(model: Model, server: ScriptedModel) -> None:
+    """What came back is the next request's history, without any more work."""
+    server.script.add(ScriptedAnswer(tool_calls=(ScriptedToolCall(name="a"), ScriptedToolCall(name="b"))))
+    first = await model.complete(HELLO)
+
+    results = tuple(ToolMessage(call.id, "done") for call in first.tool_calls)
+    second = await model.complete(ModelRequest((*HELLO.messages, first.message, *results)))
+
+    assert second.text == f"scripted: {PROMPT}"
+
+
+@pytest.mark.parametrize(
+    ("said", "understood"), [("length", "length"), ("content_filter", "content_filter"), ("eos", "other")]
+)
+async def test_an_unknown_reason_to_stop_is_other(
+    model: Model, server: ScriptedModel, said: str, understood: str
+) -> None:
+    """Providers invent them."""
+    server.script.add(ScriptedAnswer(text="hi", finish_reason=said))
+
+    assert (await model.complete(HELLO)).finish_reason == understood
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, ModelRejectedError),
+        (401, ModelRejectedError),
+        (403, ModelRejectedError),
+        (404, ModelRejectedError),
+        (408, ModelTimeoutError),
+        (409, ModelOverloadedError),
+        (413, ModelRejectedError),
+        (422, ModelRejectedError),
+        (429, ModelOverloadedError),
+        (500, ModelUnavailableError),
+        (502, ModelUnavailableError),
+        (503, ModelOverloadedError),
+        (504, ModelTimeoutError),
+        (529, ModelOverloadedError),
+    ],
+)
+async def test_a_status_decides_the_fate(
+    model: Model, server: ScriptedModel, status: int, kind: type[ModelError]
+) -> None:
+    """And nothing is asked twice below the port: the platform counts its own attempts."""
+    server.script.add(ScriptedAnswer(status=status))
+
+    error = await failed(model)
+
+    assert type(error) is kind
+    assert str(status) in error.safe
+    assert server.calls.number == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind"),
+    [
+        (429, ScriptedError(code="insufficient_quota"), ModelQuotaError),
+        (429, ScriptedError(type="insufficient_quota"), ModelQuotaError),
+        (400, ScriptedError(code="context_length_exceeded"), ContextOverflowError),
+        (400, ScriptedError(code=400, type="exceed_context_size_error"), ContextOverflowError),
+    ],
+)
+async def test_a_named_reason_wins_over_the_status(
+    model: Model, server: ScriptedModel, status: int, error: ScriptedError, kind: type[ModelError]
+) -> None:
+    """A spent quota comes with the status of an overload, and asking again will not refill it."""
+    server.script.add(ScriptedAnswer(status=status, error=error))
+
+    raised = await failed(model)
+
+    assert type(raised) is kind
+    assert not raised.retryable
+
+
+@pytest.mark.parametrize("given", ["7", "7.0"])
+async def test_the_provider_says_in_seconds_when_to_come_back(model: Model, server: ScriptedModel, given: str) -> None:
+    """With or without a fraction."""
+    server.script.add(ScriptedAnswer(status=503, retry_after=given))
+
+    assert (await failed(model)).retry_after == 7.0
+
+
+async def test_the_provider_says_by_date_when_to_come_back(model: Model, server: ScriptedModel) -> None:
+    """HTTP allows both; a date has no fraction."""
+    later = datetime.now(UTC) + timedelta(seconds=30)
+    server.script.add(ScriptedAnswer(status=429, retry_after=format_datetime(later, usegmt=True)))
+
+    retry_after = (await failed(model)).retry_after
+
+    assert retry_after is not None
+    assert 25 < retry_after <= 30
+
+
+async def test_a_conversation_that_the_provider_refuses_is_rejected(model: Model, server: ScriptedModel) -> None:
+    """A tool result that answers no call: our own fault, and permanent."""
+    orphan = ModelRequest((UserMessage("hello"), ToolMessage("nobody", "noon")))
+
+    assert type(await failed(model, orphan)) is ModelRejectedError
+
+
+async def test_a_wrong_key_is_rejected(opened: Open) -> None:
+    """Asking again with the same key would not help."""
+    async with scripted_model(key="another") as server, opened(server.base_url) as model:
+        assert type(await failed(model)) is ModelRejectedError
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+async def test_an_error_quotes_neither_the_prompt_nor_the_key(
+    model: Model, server: ScriptedModel, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Though the provider does: not to the caller, not in our details, not in a traceback, not in a library's log."""
+    caplog.set_level(logging.DEBUG)
+    server.script.add(ScriptedAnswer(status=status, error=ScriptedError(message=f"bad: {PROMPT} {KEY}", param=PROMPT)))
+
+    error = await failed(model)
+
+    shown = " ".join((error.safe, error.detail, *traceback.format_exception(error), caplog.text))
+    assert PROMPT not in shown
+    assert KEY not in shown
+
+
+async def test_a_provider_that_is_not_there_is_unavailable(opened: Open) -> None:
+    """It was not slow: a refused connection is no timeout, whatever the client calls it."""
+    async with scripted_model() as server:
+        gone = server.base_url
+    async with opened(gone) as model:
+        assert type(await failed(model)) is ModelUnavailableError
+
+
+async def test_a_connection_that_is_cut_is_unavailable(opened: Open) -> None:
+    """Before the answer or within it."""
+
+    async def cut(request: web.Request, answer: ScriptedAnswer, _body: ChatBody, _number: int) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-length": "1000"})
+        if answer.text == "within":
+            await response.prepare(request)
+            await response.write(b'{"id":')
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    texts = ("before", "within")
+    answers = (ScriptedAnswer(text=text) for text in texts)
+    async with scripted_model(*answers, sender=cut) as server, opened(server.base_url) as model:
+        kinds = [type(await failed(model)) for _ in texts]
+
+    assert kinds == [ModelUnavailableError, ModelUnavailableError]
+
+
+@pytest.mark.parametrize("raw", ["<html>gateway</html>", "", "{}", '{"choices": []}', "[1]", '{"choices": [{}]}'])
+async def test_an_answer_that_is_no_completion_is_unavailable(model: Model, server: ScriptedModel, raw: str) -> None:
+    """Something in between answered in the model's place; it may be gone the next time."""
+    server.script.add(ScriptedAnswer(raw=raw))
+
+    assert type(await failed(model)) is ModelUnavailableError
+
+
+async def test_a_redirect_is_not_followed(opened: Open) -> None:
+    """The prompt and the key go where they were sent, and nowhere else."""
+    async with scripted_model() as elsewhere:
+
+        async def away(_request: web.Request, _answer: ScriptedAnswer, _body: ChatBody, _number: int) -> web.Response:
+            return web.Response(status=307, headers={"location": f"{elsewhere.base_url}/chat/completions"})
+
+        async with scripted_model(sender=away) as redirecting, opened(redirecting.base_url) as model:
+            assert type(await failed(model)) is ModelRejectedError
+        assert elsewhere.calls.number == 0
+
+
+async def test_a_call_that_takes_too_long_is_a_timeout(opened: Open, server: ScriptedModel) -> None:
+    """And its connection is closed, so that the provider can stop working."""
+    server.script.add(ScriptedAnswer(delay=30))
+    async with opened(server.base_url, total_timeout=0.2) as model:
+        assert type(await failed(model)) is ModelTimeoutError
+
+        await _until(lambda: server.calls.cancelled == 1)
+        assert (await model.complete(HELLO)).text == f"scripted: {PROMPT}"
+
+
+async def test_a_cancelled_call_closes_its_connection(model: Model, server: ScriptedModel) -> None:
+    """What nobody waits for is not paid for."""
+    server.script.add(ScriptedAnswer(delay=30))
+    async with asyncio.TaskGroup() as group:
+        call = group.create_task(model.complete(HELLO))
+        await _until(lambda: server.calls.in_flight == 1)
+        call.cancel()
+
+    assert call.cancelled()
+    await _until(lambda: server.calls.cancelled == 1)
+
+
+async def test_the_trace_goes_on_at_the_provider(model: Model, server: ScriptedModel) -> None:
+    """Where the run has one; no empty header where it has none."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+    await model.complete(ModelRequest((UserMessage("hello"),), traceparent=trace))
+    await model.complete(HELLO)
+
+    assert [call.headers.get("traceparent") for call in server.calls.kept] == [trace, None]
+
+
+async def test_hundreds_of_calls_are_in_flight_at_once(model: Model, server: ScriptedModel) -> None:
+    """More than any client's default pool holds: every one of them is at the server at the same time."""
+    server.script.add(ScriptedAnswer(text="hi", delay=1.0, times=300))
+    async with asyncio.TaskGroup() as group:
+        calls = [group.create_task(model.complete(HELLO)) for _ in range(300)]
+
+    assert {call.result().text for call in calls} == {"hi"}
+    assert server.calls.peak == 300
+
+
+async def test_no_more_connections_are_opened_than_allowed(opened: Open, server: ScriptedModel) -> None:
+    """The others wait for one, and are answered."""
+    server.script.add(ScriptedAnswer(text="hi", delay=0.05, times=6))
+    async with opened(server.base_url, connections=2) as model, asyncio.TaskGroup() as group:
+        calls = [group.create_task(model.complete(HELLO)) for _ in range(6)]
+
+    assert {call.result().text for call in calls} == {"hi"}
+    assert server.calls.peak == 2
+
+
+def test_the_sdk_is_imported_by_nobody_who_makes_no_model() -> None:
+    """Every stage pays for its imports, and this one costs more than all others together."""
+    code = (
+        "import sys, headrace, consumers.agent.execute, consumers.agent.builtin, consumers.agent.models.openai_model;"
+        "print({'openai', 'aiohttp', 'httpx2'} & set(sys.modules))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+
+    assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+async def _until(happened: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not happened():  # noqa: ASYNC110 - the server's counters are no events
+            await asyncio.sleep(0.005)

@@ -1,0 +1,109 @@
+"""Who may call themselves an agent."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+
+from consumers.agent.agents import Agent, AgentDefinitionError, Answerer, agent
+from consumers.agent.run import Run
+from tests.unit.consumers.agent.fakes import ToldModel, run_of
+
+pytestmark = pytest.mark.anyio
+
+
+@agent("shout")
+async def shout(text: str, run: Run) -> str:
+    """Says it louder."""
+    return f"{text.upper()} {run.request_id}"
+
+
+@agent("quiet", model="small", instructions="hush", description="Says it softly.")
+async def quiet(text: str) -> str:
+    """Not shown: a description was given."""
+    return text.lower()
+
+
+async def test_a_function_of_text_and_run_is_an_agent() -> None:
+    """The decorator leaves an Agent at the top of the module, where the registry looks."""
+    assert isinstance(shout, Agent)
+    assert (shout.name, shout.description) == ("shout", "Says it louder.")
+    assert await shout.answer("hello", run_of()) == "HELLO r-1"
+
+
+async def test_a_function_of_text_alone_is_an_agent() -> None:
+    """Not every agent asks who it runs for."""
+    assert await quiet.answer("HeLLo", run_of()) == "hello"
+    assert (quiet.model, quiet.instructions, quiet.description) == ("small", "hush", "Says it softly.")
+
+
+async def test_an_agent_without_a_function_asks_its_model_once() -> None:
+    """Instructions first, then the text."""
+    model = ToldModel(["fine"])
+
+    assert await Agent("support").answer("how are you", run_of(model=model, instructions="be kind")) == "fine"
+    assert [message.text for message in model.asked[0].messages] == ["be kind", "how are you"]
+
+
+async def test_methods_partials_and_callable_objects_are_agents() -> None:
+    """What Python awaits, an agent may be."""
+
+    class Repeat:
+        async def __call__(self, text: str) -> str:
+            return text * 2
+
+        async def method(self, text: str, run: Run) -> str:
+            return text * run.attempt
+
+    async def times(text: str, *, count: int) -> str:
+        return text * count
+
+    functions: list[Any] = [Repeat(), Repeat().method, functools.partial(times, count=2)]
+    answers = [await Agent.from_callable(each, name="x").answer("ab", run_of(attempt=2)) for each in functions]
+
+    assert answers == ["abab"] * 3
+
+
+def test_a_plain_function_is_refused() -> None:
+    """On the loop it would hold up every other run."""
+
+    def plain(text: str) -> str:
+        return text
+
+    function: Any = plain
+    with pytest.raises(AgentDefinitionError, match="async def"):
+        Agent.from_callable(function, name="plain")
+
+
+async def _nothing() -> None: ...
+
+
+async def _three(_text: str, _run: Run, _more: str) -> None: ...
+
+
+async def _defaulted(_text: str, _limit: int = 3) -> None: ...
+
+
+async def _any_number(*_texts: str) -> None: ...
+
+
+async def _keyword(_text: str, *, _limit: int) -> None: ...
+
+
+MISFITS: tuple[Any, ...] = (_nothing, _three, _defaulted, _any_number, _keyword)
+
+
+@pytest.mark.parametrize("function", MISFITS)
+def test_a_function_that_takes_anything_else_is_refused(function: Answerer) -> None:
+    """A run that lands in ``limit`` would be found in production."""
+    with pytest.raises(AgentDefinitionError, match=r"\(text\) or \(text, run\)"):
+        Agent.from_callable(function, name="odd")
+
+
+@pytest.mark.parametrize("name", ["", "Shout", "a b", "-a", "a|b", "a" * 64])
+def test_a_name_that_no_request_can_carry_is_refused(name: str) -> None:
+    """At start, not at the first request."""
+    with pytest.raises(AgentDefinitionError, match="cannot be named"):
+        Agent(name)

@@ -1,0 +1,100 @@
+"""Which agents a worker finds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from consumers.agent.agents import Agent, AgentDefinitionError
+from consumers.agent.builtin import BUILTIN
+from consumers.agent.registry import Registry, load
+
+MODULE = """
+from headrace import Agent, agent
+
+support = Agent("support", instructions="Help.")
+alias = support
+
+@agent("shout")
+async def shout(text):
+    return text.upper()
+
+several = [support, shout]
+number = 3
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
+    """Write a user's module and name it."""
+    names: list[str] = []
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(text: str) -> str:
+        name = f"users_agents_{len(names)}"
+        (tmp_path / f"{name}.py").write_text(text)
+        names.append(name)
+        return name
+
+    yield write
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def test_every_agent_at_the_top_of_a_module_is_found(module: Callable[[str], str]) -> None:
+    """Once, even under two names."""
+    assert [each.name for each in load(module(MODULE))] == ["support", "shout"]
+
+
+@pytest.mark.parametrize(("attribute", "names"), [("shout", ["shout"]), ("several", ["support", "shout"])])
+def test_an_attribute_names_one_agent_or_several(
+    module: Callable[[str], str], attribute: str, names: list[str]
+) -> None:
+    """As uvicorn names an application."""
+    assert [each.name for each in load(f"{module(MODULE)}:{attribute}")] == names
+
+
+@pytest.mark.parametrize("attribute", ["number", "missing", "__name__"])
+def test_an_attribute_without_agents_is_refused(module: Callable[[str], str], attribute: str) -> None:
+    """A worker without the agents it was started for would refuse every request."""
+    with pytest.raises(AgentDefinitionError, match="no agents in"):
+        load(f"{module(MODULE)}:{attribute}")
+
+
+def test_a_module_without_agents_is_refused(module: Callable[[str], str]) -> None:
+    """As above."""
+    with pytest.raises(AgentDefinitionError, match="no agents in"):
+        load(module("x = 1"))
+
+
+@pytest.mark.parametrize("target", ["no_such_module", "no_such.module:attribute", "", ".relative", "a..b"])
+def test_a_module_that_is_not_there_is_named(target: str) -> None:
+    """The developer mistyped it, or started elsewhere."""
+    with pytest.raises(AgentDefinitionError, match="module"):
+        load(target)
+
+
+def test_a_module_that_misses_something_itself_is_not_called_missing(module: Callable[[str], str]) -> None:
+    """Its own traceback says more than we could."""
+    name = module("import no_such_dependency")
+
+    with pytest.raises(ModuleNotFoundError, match="no_such_dependency"):
+        load(name)
+
+
+def test_two_agents_of_one_name_are_refused() -> None:
+    """Whichever won would be a surprise."""
+    with pytest.raises(AgentDefinitionError, match="two agents are named 'echo'"):
+        Registry(BUILTIN).joined([Agent("echo", instructions="mine")])
+
+
+def test_a_registry_knows_its_names() -> None:
+    """What the door may let through."""
+    registry = Registry(BUILTIN).joined([Agent("support")])
+
+    assert registry.names == ("assistant", "echo", "support")
+    assert registry["support"].name == "support"
+    assert "nobody" not in registry
