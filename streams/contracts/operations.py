@@ -1,0 +1,116 @@
+"""Who reads and writes which channel: the stages as the journeys have them, and what each does beside its journey."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from consumers.context import Context
+from schemas import topics
+from schemas.headers import REPLY_TO
+from schemas.topics import Topic
+from streams.contracts.channels import REPLIES, channel_id
+from streams.contracts.messages import BINDING, MESSAGES, RESULT
+from streams.contracts.payloads import Json
+from streams.journey import JOURNEYS, RETRIES, RETRIES_GROUP, Stage, Steps
+
+OPERATOR = "ops"
+_TIERS = tuple(tier for _, tier in topics.RETRY_TIERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """One that reads and writes: a stage, the mover of retries, the operator."""
+
+    name: str
+    group: str | None
+    """Its consumer group on the topics that are its work; what it only looks up it reads without one."""
+
+    works: tuple[Topic[Any], ...]
+    looks_up: tuple[Topic[Any], ...]
+    writes: tuple[Topic[Any], ...]
+    journeys: tuple[str, ...]
+
+
+async def _unchanged(value: Any, _context: Context) -> Any:  # noqa: ANN401 - stands for any step
+    """A step whose place is asked for, not its work."""
+    return value
+
+
+def actors() -> list[Actor]:
+    """The stages of every journey once each, then those that serve all journeys."""
+    everywhere = tuple(JOURNEYS)
+    mover = Actor(RETRIES, RETRIES_GROUP, _TIERS, (), (topics.SCREENED, topics.DEAD_LETTERS), everywhere)
+    operator = Actor(OPERATOR, None, (), (topics.TENANTS, topics.DEAD_LETTERS), (topics.TENANTS,), everywhere)
+    return [*_stages(), mover, operator]
+
+
+def _stages() -> Iterator[Actor]:
+    steps = Steps(authorize=_unchanged, screen=_unchanged, execute=_unchanged)
+    found: dict[str, tuple[Stage[Any, Any], list[str]]] = {}
+    for journey, make in JOURNEYS.items():
+        for stage in make(steps).stages:
+            found.setdefault(stage.name, (stage, []))[1].append(journey)
+    for stage, journeys in found.values():
+        yield _actor(stage, tuple(journeys))
+
+
+def _actor(stage: Stage[Any, Any], journeys: tuple[str, ...]) -> Actor:
+    """A stage with what it does beside its journey: any may fail a request, the first is the door, the last retries."""
+    first, last = stage.reads == topics.REQUESTS, stage.writes == topics.RESULTS
+    along: tuple[Topic[Any], ...] = (topics.EVENTS, *_TIERS) if last else ()
+    return Actor(
+        name=stage.name,
+        group=stage.group,
+        works=(stage.reads, *((topics.CONTROL,) if first else ())),
+        looks_up=(topics.TENANTS, *((topics.INBOX,) if first else ())),
+        writes=_once(stage.writes, *along, topics.RESULTS, topics.INBOX, topics.DEAD_LETTERS),
+        journeys=journeys,
+    )
+
+
+def _once(*found: Topic[Any]) -> tuple[Topic[Any], ...]:
+    return tuple(dict.fromkeys(found))
+
+
+def operations() -> Json:
+    """Every reading and writing, named ``stage-receives-channel`` or ``stage-sends-channel``."""
+    return dict(operation for actor in actors() for operation in _of(actor))
+
+
+def _of(actor: Actor) -> Iterator[tuple[str, Json]]:
+    for topic in actor.works:
+        yield _operation(actor, topic, "receive", group=actor.group)
+    for topic in actor.looks_up:
+        yield _operation(actor, topic, "receive")
+    for topic in actor.writes:
+        yield _operation(actor, topic, "send")
+
+
+def _operation(actor: Actor, topic: Topic[Any], action: str, group: str | None = None) -> tuple[str, Json]:
+    channel = f"#/channels/{channel_id(topic)}"
+    operation: Json = {
+        "action": action,
+        "channel": {"$ref": channel},
+        "title": f"{actor.name} {action}s {channel_id(topic)}",
+        "messages": [{"$ref": f"{channel}/messages/{message.name}"} for message in MESSAGES[topic]],
+        "tags": [{"name": actor.name}, *({"name": journey} for journey in actor.journeys)],
+    }
+    if group is not None:
+        operation["bindings"] = {"kafka": {"groupId": {"type": "string", "const": group}, "bindingVersion": BINDING}}
+    if topic == topics.REQUESTS:
+        operation["reply"] = _reply()
+    return f"{actor.name}-{action}s-{channel_id(topic)}", operation
+
+
+def _reply() -> Json:
+    channel = f"#/channels/{REPLIES}"
+    return {
+        "address": {
+            "location": f"$message.header#/{REPLY_TO}",
+            "description": f"Without the header: `{topics.RESULTS.name}`.",
+        },
+        "channel": {"$ref": channel},
+        "messages": [{"$ref": f"{channel}/messages/{RESULT.name}"}],
+    }

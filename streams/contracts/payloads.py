@@ -1,0 +1,108 @@
+"""JSON Schemas of the payloads: in 2020-12 each for itself, in draft 7 within the AsyncAPI document."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
+from pydantic_core.core_schema import ModelSchema
+
+from schemas.control import CONTROL_TYPE, Control
+from schemas.events import EVENT_TYPE, Event
+from schemas.hops import AUTHORIZED_TYPE, SCREENED_TYPE, Authorized, Screened
+from schemas.inbox import INBOX_TYPE, InboxEntry
+from schemas.requests import REQUEST_TYPE, Request
+from schemas.results import RESULT_TYPE, Result
+from schemas.tenants import RegistryRecord
+
+Json: TypeAlias = dict[str, Any]
+
+COMPONENTS = "#/components/schemas/"
+REGISTRY_TYPE = "headrace.registry.v1"
+
+TYPES: dict[type[BaseModel], str] = {
+    Request: REQUEST_TYPE,
+    Result: RESULT_TYPE,
+    Event: EVENT_TYPE,
+    Control: CONTROL_TYPE,
+    Authorized: AUTHORIZED_TYPE,
+    Screened: SCREENED_TYPE,
+    InboxEntry: INBOX_TYPE,
+    RegistryRecord: REGISTRY_TYPE,
+}
+"""Every payload, and the name of its contract."""
+
+
+class _Described(GenerateJsonSchema):
+    """Pydantic's schemas with the fields' docstrings, and without titles that only repeat a name."""
+
+    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - pydantic's signature
+        """Never: ``run_id`` is not called Run Id."""
+        return False
+
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        """A model's schema with a description of each field that has a docstring."""
+        described = super().model_schema(schema)
+        fields = described.get("properties", {})
+        for name, text in field_docstrings(schema["cls"]):
+            fields[name].setdefault("description", text)
+        return described
+
+
+def field_docstrings(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    """The fields of a model that a string follows, as in this project's source."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    for field, after in pairwise(body):
+        match field, after:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                yield name, inspect.cleandoc(text)
+            case _:
+                continue
+
+
+def schemas() -> dict[str, Json]:
+    """Name of the contract to its JSON Schema (2020-12): what a reader may rely on, and a writer must keep to."""
+    return {name: _standalone(model, name) for model, name in TYPES.items()}
+
+
+def _standalone(model: type[BaseModel], name: str) -> Json:
+    schema = model.model_json_schema(schema_generator=_Described)
+    return {"$schema": GenerateJsonSchema.schema_dialect, "$id": f"urn:headrace:schema:{name}"} | schema
+
+
+def components() -> Json:
+    """All payloads and their parts as AsyncAPI wants them: a superset of draft 7, in one place."""
+    _, combined = models_json_schema(
+        [(model, "validation") for model in TYPES],
+        ref_template=COMPONENTS + "{model}",
+        schema_generator=_Described,
+    )
+    return {name: draft7(schema) for name, schema in combined["$defs"].items()}
+
+
+def draft7(node: Any) -> Any:  # noqa: ANN401 - a schema holds any JSON
+    """The same schema in draft 7: tuples are ``items``, and whatever stands beside a ``$ref`` would be ignored."""
+    match node:
+        case list():
+            return [draft7(each) for each in node]
+        case {"$ref": str(target), **beside} if beside:
+            return {"allOf": [{"$ref": target}]} | draft7(beside)
+        case dict():
+            return {_DRAFT7.get(key, key): draft7(value) for key, value in node.items() if key != "discriminator"}
+        case _:
+            return node
+
+
+_DRAFT7 = {"prefixItems": "items"}
+
+
+def ref(model: type[BaseModel]) -> Json:
+    """Where a payload stands in the document."""
+    return {"$ref": COMPONENTS + model.__name__}

@@ -1,0 +1,1 @@
+"""What travels, value by value."""
