@@ -66,7 +66,7 @@ class Authorize:
         if ticket.deadline_ms <= now:
             raise ExpiredError
         return Authorized(
-            request=request,
+            request=request.model_copy(update={"session": context.arrival.session(request)}),
             identity=(identity := identify(context.tenant, context)),
             run_id=identity.digest,
             ticket=ticket,

@@ -8,20 +8,22 @@ decided but not committed counts as open, and is forgotten with the whole memory
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from contextlib import asynccontextmanager
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from schemas.clock import Clock
-    from schemas.inbox import InboxEntry, Ticket
+from schemas.clock import Clock
+from schemas.inbox import InboxEntry, Ticket
 
 DEDUPE_WINDOW_MS = 24 * 3_600_000
 
+RENEW_MS = 24 * 3_600_000
+"""The log drops what is old: that a partition is served has to be said again, long before that."""
+
 Seen: TypeAlias = Literal["new", "joined", "conflict"]
+Queue: TypeAlias = "OrderedDict[asyncio.Future[None], None]"
+"""Who waits, in the order of asking; whoever goes away leaves it at no cost."""
 
 
 @dataclass(slots=True)
@@ -41,12 +43,23 @@ class Gate:
     open: dict[str, str] = field(default_factory=dict)
     """Lane to the inbox key of the request that holds it."""
 
-    lanes: dict[str, deque[asyncio.Future[None]]] = field(default_factory=dict)
-    room: deque[asyncio.Future[None]] = field(default_factory=deque)
+    claimed: set[str] = field(default_factory=set)
+    """Lanes whose next request has been chosen, and waits for room."""
+
+    lanes: dict[str, Queue] = field(default_factory=dict)
+    room: Queue = field(default_factory=OrderedDict)
     promised: int = 0
     """Places given to a waiter that has not run yet."""
 
     limit: int = 1
+
+    def is_free(self, lane: str) -> bool:
+        """Whether a request of this lane may go on to ask for room."""
+        return lane not in self.open and lane not in self.claimed
+
+    def has_room(self) -> bool:
+        """Whether one more request may be beyond the door."""
+        return len(self.open) + self.promised < self.limit
 
 
 class Door:
@@ -55,22 +68,33 @@ class Door:
     def __init__(self, clock: Clock, window_ms: int = DEDUPE_WINDOW_MS) -> None:
         self._clock = clock
         self._window_ms = window_ms
-        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._known: dict[str, Known] = {}
+        self._closed: OrderedDict[str, None] = OrderedDict()
+        """Keys of the known requests that are over, in the order of their ends."""
+
         self._gates: dict[str, Gate] = {}
-        self._serving: set[str] = set()
+        self._serving: dict[str, int] = {}
 
     def recall(self, key: str, entry: InboxEntry | None, at_ms: int) -> None:
         """Take up one inbox record, in the order of the log; None is its deletion."""
         if entry is None:
             self._drop(key)
         elif entry.state == "serving":
-            self._serving.add(key)
+            self._serving[key] = at_ms
         elif entry.ticket is not None:
             self._note(entry.ticket, opened=entry.state == "open", at_ms=at_ms)
 
     def serves(self, key: str) -> bool:
         """Whether the first offset of a partition has been committed once."""
         return key in self._serving
+
+    def renews(self, key: str) -> bool:
+        """Whether it has to be said again that a partition is served. If so, it counts as said."""
+        now, said = self._clock.now_ms(), self._serving.get(key)
+        if said is not None and now - said < RENEW_MS:
+            return False
+        self._serving[key] = now
+        return True
 
     def look(self, ticket: Ticket) -> Seen:
         """Whether the request is known already."""
@@ -92,39 +116,41 @@ class Door:
         """
         gate = self._gate(ticket.key)
         gate.limit = limit
+        self._let_in(gate)
         if (seen := self.look(ticket)) != "new":
             return seen
-        await self._lane(gate, ticket.lane)
-        if gate.room or len(gate.open) + gate.promised >= limit:
+        await self._claim(gate, ticket.lane)
+        try:
             await self._room(gate)
-        if (seen := self.look(ticket)) == "new":
-            self._note(ticket, opened=True, at_ms=self._clock.now_ms())
-        else:
-            self._let_in(gate)
-        return seen
+            if (seen := self.look(ticket)) == "new":
+                self._note(ticket, opened=True, at_ms=self._clock.now_ms())
+            return seen
+        finally:
+            self._unclaim(gate, ticket.lane)
 
-    async def _lane(self, gate: Gate, lane: str) -> None:
-        while lane in gate.open:
-            async with _queued(gate.lanes.setdefault(lane, deque())) as turn:
-                await turn
+    async def _claim(self, gate: Gate, lane: str) -> None:
+        """Become the next of a lane, from which on nobody of it can get by."""
+        if gate.is_free(lane):
+            gate.claimed.add(lane)
+            return
+        queue = gate.lanes.setdefault(lane, OrderedDict())
+        await _turn(queue, lambda: self._unclaim(gate, lane))
+
+    def _unclaim(self, gate: Gate, lane: str) -> None:
+        """The next of a lane has got in, or goes away."""
+        gate.claimed.discard(lane)
+        self._hand_on(gate, lane)
+        self._let_in(gate)
 
     async def _room(self, gate: Gate) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        gate.room.append(turn)
-        self._let_in(gate)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            self._give_up(gate, turn)
-            raise
+        """Wait for a place; whoever waits already comes first."""
+        if not gate.room and gate.has_room():
+            return
+        await _turn(gate.room, lambda: self._give_back(gate))
         gate.promised -= 1
 
-    def _give_up(self, gate: Gate, turn: asyncio.Future[None]) -> None:
-        """A waiter that goes away leaves its place, or hands on the one it was promised."""
-        if turn.cancelled():
-            gate.room.remove(turn)
-        else:
-            gate.promised -= 1
+    def _give_back(self, gate: Gate) -> None:
+        gate.promised -= 1
         self._let_in(gate)
 
     def close(self, ticket: Ticket) -> None:
@@ -133,59 +159,76 @@ class Door:
 
     def _note(self, ticket: Ticket, *, opened: bool, at_ms: int) -> None:
         self._known[ticket.key] = Known(ticket.body, ticket.lane, opened, at_ms)
-        self._known.move_to_end(ticket.key)
+        self._closed.pop(ticket.key, None)
         gate = self._gate(ticket.key)
         if opened:
             gate.open[ticket.lane] = ticket.key
-        elif gate.open.get(ticket.lane) == ticket.key:
-            self._free(gate, ticket.lane)
+            return
+        self._closed[ticket.key] = None
+        self._free(gate, ticket.lane, ticket.key)
 
-    def _free(self, gate: Gate, lane: str) -> None:
-        del gate.open[lane]
-        for turn in gate.lanes.pop(lane, ()):
-            if not turn.done():
-                turn.set_result(None)
-        self._let_in(gate)
+    def _free(self, gate: Gate, lane: str, key: str) -> None:
+        if gate.open.get(lane) == key:
+            del gate.open[lane]
+            self._hand_on(gate, lane)
+            self._let_in(gate)
+
+    def _hand_on(self, gate: Gate, lane: str) -> None:
+        """A free lane goes to the first that waits for it, and to nobody else."""
+        queue = gate.lanes.get(lane)
+        if queue is None or not gate.is_free(lane):
+            return
+        if _call(queue):
+            gate.claimed.add(lane)
+        if not queue:
+            del gate.lanes[lane]
 
     def _let_in(self, gate: Gate) -> None:
-        while gate.room and len(gate.open) + gate.promised < gate.limit:
-            turn = gate.room.popleft()
+        while gate.has_room() and _call(gate.room):
             gate.promised += 1
-            turn.set_result(None)
 
     def _gate(self, key: str) -> Gate:
-        return self._gates.setdefault(key.split("|", 1)[0], Gate())
+        tenant = key.split("|", 1)[0]
+        gate = self._gates.get(tenant)
+        if gate is None:
+            gate = self._gates[tenant] = Gate()
+        return gate
 
     def _drop(self, key: str) -> None:
-        self._serving.discard(key)
+        self._serving.pop(key, None)
+        self._closed.pop(key, None)
         known = self._known.pop(key, None)
-        if known is not None and known.open and self._gate(key).open.get(known.lane) == key:
-            self._free(self._gate(key), known.lane)
+        if known is not None and known.open:
+            self._free(self._gate(key), known.lane, key)
 
     def _forget_old(self) -> None:
         """What was closed longer ago than the window, oldest first; open requests are never forgotten."""
-        for key in list(self._oldest()):
+        while self._closed and self._is_old(self._known[next(iter(self._closed))]):
+            key, _ = self._closed.popitem(last=False)
             del self._known[key]
-
-    def _oldest(self) -> list[str]:
-        old: list[str] = []
-        for key, known in self._known.items():
-            if not self._is_old(known):
-                break
-            old.append(key)
-        return old
 
     def _is_old(self, known: Known) -> bool:
         return not known.open and self._clock.now_ms() - known.at_ms > self._window_ms
 
 
-@asynccontextmanager
-async def _queued(queue: deque[asyncio.Future[None]]) -> AsyncIterator[asyncio.Future[None]]:
-    """A place in a queue that is given up however the wait ends."""
+async def _turn(queue: Queue, give_back: Callable[[], None]) -> None:
+    """Wait to be called from *queue*. Called and cancelled at once, what was called for is given back."""
     turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    queue.append(turn)
+    queue[turn] = None
     try:
-        yield turn
-    finally:
-        if turn in queue:
-            queue.remove(turn)
+        await turn
+    except asyncio.CancelledError:
+        queue.pop(turn, None)
+        if not turn.cancelled():
+            give_back()
+        raise
+
+
+def _call(queue: Queue) -> bool:
+    """Call the first that still waits; False if nobody does."""
+    while queue:
+        turn, _ = queue.popitem(last=False)
+        if not turn.done():
+            turn.set_result(None)
+            return True
+    return False

@@ -1,0 +1,179 @@
+"""The pipeline: guards of a stage, first those that rewrite, one after another, then the detectors, side by side.
+
+So every detector reads exactly the text that goes on, and its evidence points into that text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from consumers.context import Context
+from consumers.guard.content import LARGE, Content
+from consumers.guard.guards import Action, GuardSpec, Judgement
+from schemas.hops import Verdict
+
+WORST_FIRST: Final[tuple[Action, ...]] = ("block", "review", "redact", "flag", "pass")
+EVIDENCE_LIMIT: Final = 64
+"""Spans of one verdict that travel."""
+
+NOTE_LIMIT: Final = 200
+"""Characters of a note that travel."""
+
+
+class GuardContractError(Exception):
+    """The guard did what its spec rules out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage's guards say together."""
+
+    content: Content
+    """As the guards leave it; worth nothing if they block it."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    """In the order of the stage, rewriting guards first."""
+
+    @property
+    def action(self) -> Action:
+        """The worst of all."""
+        for action in WORST_FIRST:
+            if self.by(action):
+                return action
+        return "pass"
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the content must go no further."""
+        return self.action == "block"
+
+    def by(self, action: Action) -> Verdict | None:
+        """The first verdict with this action."""
+        return next((verdict for verdict in self.verdicts if verdict.action == action), None)
+
+
+class Pipeline:
+    """The guards of the three stages. No guard's failure escapes; a cancellation does."""
+
+    __slots__ = ("_input", "_output", "_tool")
+
+    def __init__(
+        self,
+        *,
+        input: Sequence[GuardSpec] = (),
+        output: Sequence[GuardSpec] = (),
+        tool: Sequence[GuardSpec] = (),
+    ) -> None:
+        self._input = _Stage.of(input)
+        self._output = _Stage.of(output)
+        self._tool = _Stage.of(tool)
+
+    async def input(self, content: Content, context: Context) -> Outcome:
+        """Before the model sees it: a request, a tool's result, a memory."""
+        return await self._input.run(content, context)
+
+    async def output(self, content: Content, context: Context) -> Outcome:
+        """Before the user sees it."""
+        return await self._output.run(content, context)
+
+    async def tool(self, content: Content, context: Context) -> Outcome:
+        """Before a tool runs with it."""
+        return await self._tool.run(content, context)
+
+
+class _Ruling(NamedTuple):
+    verdict: Verdict
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    rewriters: tuple[GuardSpec, ...]
+    detectors: tuple[GuardSpec, ...]
+
+    @classmethod
+    def of(cls, specs: Sequence[GuardSpec]) -> _Stage:
+        names = [spec.name for spec in specs]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"guards of one stage share a name: {', '.join(twice)}")
+        return cls(
+            rewriters=tuple(spec for spec in specs if spec.rewrites),
+            detectors=tuple(spec for spec in specs if not spec.rewrites),
+        )
+
+    async def run(self, content: Content, context: Context) -> Outcome:
+        verdicts: list[Verdict] = []
+        for spec in self.rewriters:
+            verdict, content = await _rule(spec, content, context)
+            verdicts.append(verdict)
+            if verdict.action == "block":  # no detector can make it worse, and one may cost a model call
+                return Outcome(content, tuple(verdicts))
+
+        return Outcome(content, (*verdicts, *await self._detect(content, context)))
+
+    async def _detect(self, content: Content, context: Context) -> list[Verdict]:
+        if not self.detectors:
+            return []
+        if len(content.text) > LARGE:
+            await asyncio.to_thread(getattr, content, "views")  # kept there: no detector decodes on the loop
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_rule(spec, content, context)) for spec in self.detectors]
+        return [task.result().verdict for task in tasks]
+
+
+async def _rule(spec: GuardSpec, content: Content, context: Context) -> _Ruling:
+    """What one guard says, within its time; whatever goes wrong in it is a verdict."""
+    try:
+        async with asyncio.timeout(spec.policy.timeout):
+            judgement = await spec.guard(content, context)
+        return _ruling(spec, content, judgement)
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        return _failure(spec, content, error)  # something inside the guard was cancelled: not the run
+    except Exception as error:  # noqa: BLE001 - guards are plug-ins: the policy decides what their failure means
+        return _failure(spec, content, error)
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _ruling(spec: GuardSpec, content: Content, judgement: Judgement) -> _Ruling:
+    _check(spec, judgement)
+    verdict = Verdict(
+        guard=spec.name,
+        action=judgement.action,
+        score=judgement.score,
+        evidence=judgement.evidence[:EVIDENCE_LIMIT],
+        note=judgement.note[:NOTE_LIMIT],
+    )
+    if spec.policy.shadow:
+        return _Ruling(_shadowed(verdict), content)
+    if judgement.text is None:
+        return _Ruling(verdict, content)
+    return _Ruling(verdict, content.rewritten(judgement.text, judgement.hidden))
+
+
+def _check(spec: GuardSpec, judgement: Judgement) -> None:
+    if judgement.text is not None and not spec.rewrites:
+        raise GuardContractError("a detector gave another text")
+    if judgement.text is None and judgement.action == "redact":
+        raise GuardContractError("a redaction without a text")
+
+
+def _failure(spec: GuardSpec, content: Content, error: BaseException) -> _Ruling:
+    # Only the error's class: its message may quote the content.
+    action: Action = "block" if spec.policy.failure == "closed" else "flag"
+    verdict = Verdict(guard=spec.name, action=action, note=f"failed: {type(error).__name__}"[:NOTE_LIMIT])
+    return _Ruling(_shadowed(verdict) if spec.policy.shadow else verdict, content)
+
+
+def _shadowed(verdict: Verdict) -> Verdict:
+    note = f"shadow {verdict.action}: {verdict.note}".removesuffix(": ")
+    return verdict.model_copy(update={"action": "pass", "note": note[:NOTE_LIMIT]})

@@ -1,0 +1,47 @@
+"""The guard step: a request goes on in the words that the model may see, or not at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from consumers.context import Context
+from consumers.guard.content import Content
+from consumers.guard.pipeline import Outcome, Pipeline
+from schemas.errors import BlockedError
+from schemas.hops import Authorized, Screened, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Passes a request on, rewritten if need be, unless a guard blocks it."""
+
+    guards: Pipeline
+    reviews: bool = False
+    """Whether a later stage asks a person about a request whose verdict is "review". If not, it is refused here."""
+
+    async def __call__(self, authorized: Authorized, context: Context) -> Screened:
+        """The request as the model may see it; BlockedError names the guard that refused."""
+        started = context.clock.monotonic()
+        outcome = await self.guards.input(Content(authorized.request.text), context)
+        if refusal := self._refusal(outcome):
+            raise refusal
+
+        return Screened(
+            authorized=authorized,
+            text=outcome.content.text,
+            verdicts=outcome.verdicts,
+            tainted=outcome.content.tainted,
+            guard_ms=round((context.clock.monotonic() - started) * 1_000),
+            screened_at_ms=context.clock.now_ms(),
+        )
+
+    def _refusal(self, outcome: Outcome) -> BlockedError | None:
+        if blocking := outcome.by("block"):
+            return _blocked(blocking, "blocked the request")
+        if not self.reviews and (doubting := outcome.by("review")):
+            return _blocked(doubting, "wants a person to review the request, and nobody can here")
+        return None
+
+
+def _blocked(verdict: Verdict, what: str) -> BlockedError:
+    return BlockedError(f"the guard {verdict.guard} {what}", detail=f"{verdict.guard}: {verdict.note}")
