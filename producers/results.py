@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from producers.envelopes import correlation_of, envelope, event_of
 from schemas.errors import HeadraceError
 from schemas.hops import Origin
@@ -20,5 +22,15 @@ def result_record(
 
 
 def error_of(error: HeadraceError) -> ErrorInfo:
-    """What the caller is told of an error."""
-    return ErrorInfo(code=error.code, message=error.safe, retryable=error.retryable, retry_after=error.retry_after)
+    """What the caller is told of an error. Agents and tools raise them too: what no JSON can say is left out."""
+    message = error.safe.encode(errors="replace").decode()
+    return ErrorInfo(
+        code=error.code, message=message, retryable=error.retryable, retry_after=seconds_of(error.retry_after)
+    )
+
+
+def seconds_of(retry_after: float | None) -> float | None:
+    """A wait that makes sense: finite, not below zero; None otherwise."""
+    if not isinstance(retry_after, int | float) or not 0 <= retry_after < math.inf:
+        return None
+    return float(retry_after)

@@ -143,8 +143,8 @@ class Door:
         self._let_in(gate)
 
     async def _room(self, gate: Gate) -> None:
-        """Wait for a place; whoever waits already comes first."""
-        if not gate.room and gate.has_room():
+        """Wait for a place. If there is one, nobody waits: those who did have been called."""
+        if gate.has_room():
             return
         await _turn(gate.room, lambda: self._give_back(gate))
         gate.promised -= 1

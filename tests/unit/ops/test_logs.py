@@ -41,6 +41,13 @@ def restored() -> Iterator[None]:
         each.setLevel(level)
 
 
+def _fail_because_of(text: str) -> None:
+    try:
+        int(text)
+    except ValueError as error:
+        raise InternalError(detail=text) from error
+
+
 def _lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
@@ -63,13 +70,9 @@ def test_the_text_of_a_foreign_exception_is_not_logged(capsys: pytest.CaptureFix
     """It may quote a prompt: a parser's message quotes what it could not parse."""
     logs.configure(Settings(log="json"))
 
-    try:
-        int(SECRET)
-    except ValueError as error:
-        cause = error
-    failure = InternalError(detail=SECRET)
-    failure.__cause__ = cause
-    structlog.get_logger().error("run_failed", exc_info=failure)
+    with pytest.raises(InternalError) as raised:
+        _fail_because_of(SECRET)
+    structlog.get_logger().error("run_failed", exc_info=raised.value)
 
     (line,) = _lines(capsys)
     assert SECRET not in json.dumps(line)

@@ -44,12 +44,14 @@ class Clock:
 def context(
     *, tenant: Tenant = TENANT, headers: HeaderList = ID, key: bytes | None = None, now_ms: int = APPENDED + 250
 ) -> Context:
+    """What the step gets beside a request with these headers and this key."""
     record = Record("tenants.acme.requests", 2, 7, APPENDED, key, b"{}", headers)
     envelope = open_envelope(record, Sizes(value=1_000, headers=1_000, header_count=9))
     return Context(tenant=tenant, clock=Clock(now_ms), envelope=envelope)
 
 
 async def refused(request: Request, where: Context) -> HeadraceError:
+    """Why the step says no."""
     with pytest.raises(HeadraceError) as caught:
         await STEP(request, where)
     return caught.value

@@ -28,6 +28,7 @@ class Clock:
 
 
 def ticket(name: str, *, lane: str | None = None, body: str = "a", tenant: str = "acme") -> Ticket:
+    """Of a request that has a lane of its own unless it is given one."""
     return Ticket(key=f"{tenant}|{name}", body=body, lane=lane or name, request_id=name, deadline_ms=0)
 
 
@@ -57,11 +58,13 @@ async def settled() -> None:
 
 
 async def within(work: Awaitable[Seen]) -> Seen:
+    """What does not have to wait."""
     async with asyncio.timeout(5):
         return await work
 
 
 def door_with(*opened: Ticket) -> Door:
+    """One that has read that these are open."""
     door = Door(Clock())
     for each in opened:
         door.recall(each.key, InboxEntry(state="open", ticket=each), 0)

@@ -40,7 +40,7 @@ def test_without_an_agent_the_fault_is_named() -> None:
 def test_a_file_has_one_request_a_line(tmp_path: Path) -> None:
     """A line may leave out what the options say, and may bring its own id."""
     file = tmp_path / "requests.jsonl"
-    file.write_text('{"input": "one"}\n\n{"agent": "assistant", "input": "two", "request_id": "r-2"}\n')
+    file.write_text('{"input": "one"}\n\n{"agent": "assistant", "input": "two", "id": "r-2"}\n')
 
     errands = lines_of(file, {"agent": "echo"})
 
@@ -56,7 +56,7 @@ def test_a_file_has_one_request_a_line(tmp_path: Path) -> None:
         ("not json", ":1 is not JSON"),
         ("[]", ":1 is not an object"),
         ('{"agent": "echo", "input": "x"}\n{"agent": "echo"}', ":2: input"),
-        ('{"agent": "echo", "input": "x", "request_id": 7}', ":1: request_id is not a text"),
+        ('{"agent": "echo", "input": "x", "id": 7}', ":1: the id is not a text"),
     ],
 )
 def test_a_wrong_line_is_named_before_anything_is_sent(tmp_path: Path, text: str, fault: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import typer
 
-from ops.cli.failures import exit_code, report, sentence
 from ops.errors import NoBrokerError, StackError
+from ops.failures import exit_code, report, sentence
 from ops.settings import Settings
 from streams.transport.errors import KafkaUnreachableError
 

@@ -1,0 +1,203 @@
+"""The transactions of one shard, one after another: outputs, offsets and maps of all its partitions together (I4)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple, Protocol
+
+from schemas.records import Outgoing, Partition
+from streams.offsetmap import encode
+from streams.runtime import Runtime
+from streams.tracker import Step, Tracker
+from streams.transport.publisher import Publisher
+from streams.work import Outputs
+
+METADATA_LIMIT = 512 * 1024
+"""Characters of maps in one transaction; what is over waits for the next."""
+
+
+class Transaction(NamedTuple):
+    """What one transaction will say."""
+
+    steps: list[Step]
+    firsts: list[Partition]
+    outputs: list[Outgoing]
+    offsets: dict[Partition, tuple[int, str]]
+
+
+class Owner(Protocol):
+    """What a shard is to its committer."""
+
+    runtime: Runtime
+    alive: bool
+    trackers: dict[Partition, Tracker]
+    firsts: dict[Partition, tuple[int, Outputs]]
+
+    @property
+    def publisher(self) -> Publisher:
+        """The producer of this life."""
+        ...
+
+    def started(self, partition: Partition) -> None:
+        """The first offset of *partition* has been committed."""
+        ...
+
+
+class Committer:
+    """Runs until its shard is dropped, fenced, or in doubt. The only writer of its partitions' offsets."""
+
+    def __init__(self, shard: Owner) -> None:
+        self._shard = shard
+        self._runtime = shard.runtime
+        self._dirty: set[Tracker] = set()
+        self._in_flight = False
+        self._last = float("-inf")
+        self._swept = float("-inf")
+        self._waiting_since: float | None = None
+        self._full = asyncio.Event()
+        self._doubt: str | None = None
+        self.wake = asyncio.Event()
+        """Set when there may be something to commit."""
+        self.waiting = 0
+        """Completions that are not visible yet."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything finished is not visible yet."""
+        return self.waiting > 0 or self._in_flight
+
+    def stalled(self) -> bool:
+        """Whether a completion has waited for longer than the brake allows."""
+        since = self._waiting_since
+        return since is not None and self._runtime.clock.monotonic() - since > self._runtime.parameters.brake_s
+
+    def add(self, tracker: Tracker) -> None:
+        """A record of *tracker* has finished."""
+        self._dirty.add(tracker)
+        self.waiting += 1
+        if self._waiting_since is None:
+            self._waiting_since = self._runtime.clock.monotonic()
+        if self.waiting == self._runtime.parameters.batch:
+            self._full.set()
+        self.wake.set()
+
+    def moved(self, tracker: Tracker) -> None:
+        """The watermark of *tracker* may be committed further, for nothing it passed has to be run."""
+        self._dirty.add(tracker)
+        self.wake.set()
+
+    def doubt(self, reason: str) -> None:
+        """Have the shard opened again, between two transactions."""
+        self._doubt = reason
+        self.wake.set()
+
+    def restart(self) -> None:
+        """The shard has re-opened: count again what waits, and commit it."""
+        self._doubt = None
+        self._dirty = {tracker for tracker in self._shard.trackers.values() if tracker.pending}
+        self._swept = self._runtime.clock.monotonic()
+        self._count()
+        self.wake.set()
+
+    def _count(self) -> None:
+        self.waiting = sum(len(tracker.pending) for tracker in self._dirty)
+        self._waiting_since = self._runtime.clock.monotonic() if self.waiting else None
+
+    async def run(self) -> str:
+        """Commit what comes. Returns why the shard has to be opened again."""
+        while self._shard.alive:
+            await self._due()
+            if self._doubt is not None:
+                return self._doubt
+            transaction = self._next()
+            if transaction is None:
+                self._rest()
+            elif doubt := await self._commit(transaction):
+                return doubt
+        return "dropped"
+
+    def _rest(self) -> None:
+        """What waits now waits for an earlier record, not for a commit: the brake would only hold that one back."""
+        self._count()
+        self._waiting_since = None
+
+    async def _due(self) -> None:
+        """Leading edge: an idle shard commits at once, a busy one every interval, a full one earlier."""
+        clock, parameters = self._runtime.clock, self._runtime.parameters
+        with suppress(TimeoutError):
+            async with asyncio.timeout(parameters.keepalive_s / 10):
+                await self.wake.wait()
+        pause = self._last + parameters.commit_interval_s - clock.monotonic()
+        if pause > 0 and self.waiting < parameters.batch:
+            self._full.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._full.wait()
+        self.wake.clear()
+        self._last = clock.monotonic()
+
+    def _next(self) -> Transaction | None:
+        firsts = list(self._shard.firsts)
+        offsets = {partition: (self._shard.firsts[partition][0], "") for partition in firsts}
+        outputs = [output for partition in firsts for output in self._shard.firsts[partition][1]]
+        steps: list[Step] = []
+        for step, text in self._steps():
+            steps.append(step)
+            offsets[step.tracker.partition] = (step.low, text)
+            outputs.extend(output for _, several in step.batch for output in several)
+        return Transaction(steps, firsts, outputs, offsets) if offsets else None
+
+    def _steps(self) -> Iterator[tuple[Step, str]]:
+        """Each partition's part, in turn, with its map."""
+        parameters, now = self._runtime.parameters, self._runtime.clock.monotonic()
+        self._sweep(now)
+        limit = max(1, parameters.batch // max(1, len(self._dirty)))
+        size = 0
+        for tracker in list(self._dirty):
+            step = tracker.collect(limit, now, parameters.keepalive_s) if tracker.alive else None
+            if step is None:
+                if not (tracker.alive and tracker.pending):
+                    self._dirty.discard(tracker)
+                continue
+            text = encode(step.low, step.done)
+            size += len(text)
+            if size > METADATA_LIMIT:
+                break
+            yield step, text
+
+    def _sweep(self, now: float) -> None:
+        """Now and then look at every partition: unchanged offsets have to be committed again."""
+        if now - self._swept >= self._runtime.parameters.keepalive_s / 10:
+            self._swept = now
+            self._dirty.update(self._shard.trackers.values())
+
+    async def _commit(self, transaction: Transaction) -> str | None:
+        """One transaction. Returns the doubt it leaves, if any: the re-open reads what really happened (I15)."""
+        publisher, group = self._shard.publisher, self._runtime.work.group
+        self._in_flight = True
+        try:
+            async with asyncio.timeout(self._runtime.parameters.transaction_deadline_s):
+                await publisher.transact(transaction.outputs, transaction.offsets, group)
+        except Exception as error:  # noqa: BLE001 - fenced, refused, unknown: all end in the same doubt
+            return f"transaction failed: {error!r}"
+        finally:
+            self._in_flight = False
+        self._settle(transaction)
+        return "a request was repeated" if publisher.suspect else None
+
+    def _settle(self, transaction: Transaction) -> None:
+        now, stats = self._runtime.clock.monotonic(), self._runtime.stats
+        for step in transaction.steps:
+            step.tracker.settle(step, now)
+            if not step.tracker.pending and not step.tracker.moved():
+                self._dirty.discard(step.tracker)
+        for partition in transaction.firsts:
+            self._shard.started(partition)
+        self._count()
+        stats["transactions"] += 1
+        stats["records"] += sum(len(step.batch) for step in transaction.steps)
+        self._runtime.slots.changed.set()
+        if self._dirty or self._shard.firsts:
+            self.wake.set()

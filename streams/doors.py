@@ -1,0 +1,78 @@
+"""The doors of the shards that this worker owns: each is read from its partition of the inbox, and kept up to date."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from pydantic import ValidationError
+
+from consumers.auth.door import Door
+from schemas.clock import Clock
+from schemas.inbox import InboxEntry
+from schemas.records import Partition, Record
+from schemas.topics import INBOX, shard_of
+from streams.transport.reader import Reader
+
+log = structlog.get_logger()
+
+POLL_S = 0.1
+"""Longest wait of one poll, and so the longest that the first door waits for the reader."""
+
+LOOK_S = 0.005
+"""Between two looks at how far a door has been read."""
+
+
+class Doors:
+    """Opens a door only once everything is read that was in the log when its shard was fenced."""
+
+    def __init__(self, reader: Reader, shards: int, clock: Clock) -> None:
+        self._reader = reader
+        self._shards = shards
+        self._clock = clock
+        self._doors: dict[int, Door] = {}
+
+    def of(self, tenant: str) -> Door:
+        """The door of a tenant whose shard is open here."""
+        return self._doors[shard_of(tenant, self._shards)]
+
+    def serves(self, tenant: str, key: str) -> bool:
+        """Whether the first offset of a tenant's partition has been committed once; nobody knows while it is closed."""
+        door = self._doors.get(shard_of(tenant, self._shards))
+        return door is not None and door.serves(key)
+
+    async def remember(self, shard: int) -> None:
+        """Rebuild the shard's door. Reads to the high watermark as it stands now: an open transaction may hold the last
+        stable offset below what the former owner committed, so stopping there would forget what it let in.
+        """
+        partition = Partition(INBOX.name, shard)
+        self._reader.remove([partition])
+        self._doors[shard] = Door(self._clock)
+        end = (await self._reader.high_watermarks([partition]))[partition]
+        await self._reader.add([partition])
+        while self._reader.position(partition) < end:  # noqa: ASYNC110 - the reader tells nobody how far it is
+            await asyncio.sleep(LOOK_S)
+
+    def forget(self, shard: int) -> None:
+        """The shard has closed; what is still being read of it is thrown away."""
+        self._doors.pop(shard, None)
+        self._reader.remove([Partition(INBOX.name, shard)])
+
+    async def follow(self) -> None:
+        """Keep every door up to date, until cancelled."""
+        while True:
+            for record in await self._reader.poll(POLL_S):
+                self._recall(record)
+
+    def _recall(self, record: Record) -> None:
+        door = self._doors.get(record.partition)
+        if door is None:
+            return
+        try:
+            entry = InboxEntry.model_validate_json(record.value) if record.value is not None else None
+        except ValidationError as error:
+            log.error(  # noqa: TRY400 - the traceback would hold content
+                "inbox_record_unreadable", position=record.position, faults=error.error_count()
+            )
+            return
+        door.recall((record.key or b"").decode(errors="replace"), entry, record.timestamp)

@@ -1,0 +1,123 @@
+"""Fetches for all shards of a worker through one consumer, and admits what may run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import NamedTuple
+
+from schemas.records import Partition, Record
+from streams.runtime import Runtime
+from streams.shard import Shard
+from streams.tracker import Tracker
+from streams.transport.errors import OffsetLostError
+
+_LOOK_S = 0.05
+_CLOSED_S = 0.01
+_CHUNK = 64  # records admitted before the loop gets its turn: jobs may do their work at once (I9)
+
+
+class Feed(NamedTuple):
+    """A partition that is polled."""
+
+    shard: Shard
+    tracker: Tracker
+
+
+class Intake:
+    """Slot first, then fetch. Never polls a partition before it has been sought (I8)."""
+
+    def __init__(self, runtime: Runtime, shards: dict[int, Shard]) -> None:
+        self._runtime, self._shards = runtime, shards
+        self._feeds: dict[Partition, Feed] = {}
+
+    async def run(self) -> None:
+        """Until the worker stops."""
+        runtime = self._runtime
+        while not runtime.halted:
+            if runtime.stale:
+                self._align()
+            if not self._feeds or runtime.slots.free <= 0:
+                await self._wait()
+                continue
+            try:
+                await self._turn()
+            except OffsetLostError as error:  # an alarm, never a silent jump
+                runtime.fail(f"offset out of range: {error}")
+
+    async def _wait(self) -> None:
+        changed = self._runtime.slots.changed
+        changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                await changed.wait()
+
+    def _align(self) -> None:
+        """Assign what is ready and seek all that needs it. assign() forgets every position, so then all are sought.
+
+        A closed shard's partitions leave the assignment: their position must not survive, for unread records would look
+        like gaps, which is loss.
+        """
+        self._runtime.stale = False
+        fetcher = self._runtime.fetcher
+        feeds = {
+            partition: Feed(shard, tracker)
+            for shard in self._shards.values()
+            if shard.ready
+            for partition, tracker in shard.trackers.items()
+        }
+        if feeds.keys() != self._feeds.keys():
+            if feeds:
+                fetcher.assign(feeds.keys())
+            for feed in feeds.values():
+                feed.tracker.unsought = True
+        for partition, (_, tracker) in feeds.items():
+            if tracker.unsought:
+                fetcher.seek(partition, tracker.next)
+                tracker.unsought = False
+        self._feeds = feeds
+
+    async def _turn(self) -> None:
+        """One poll, and the admission of what it brought."""
+        feeds = self._feeds
+        accepting = {shard for shard in self._shards.values() if shard.accepts()}
+        room = {
+            partition: room
+            for partition, (shard, tracker) in feeds.items()
+            if shard in accepting and (room := tracker.room()) > 0
+        }
+        if not room:
+            await asyncio.sleep(_CLOSED_S)
+            return
+        slots = self._runtime.slots
+        lives = {partition: feeds[partition].tracker.life for partition in room}
+        fetched = await self._runtime.fetcher.take(room, slots.free, slots.limit // 2)
+        for partition, records in fetched.items():
+            await self._admit(feeds[partition], lives[partition], records)
+        if not fetched and not self._runtime.stale:
+            self._skip_markers(room)
+
+    async def _admit(self, feed: Feed, life: int, records: list[Record]) -> None:
+        """Every record that was polled is admitted, or its partition sought back (I8)."""
+        shard, tracker = feed
+        for start in range(0, len(records), _CHUNK):
+            if start:
+                await asyncio.sleep(0)
+            if not (shard.ready and tracker.alive and tracker.life == life and not tracker.unsought):
+                tracker.unsought = self._runtime.stale = True
+                return
+            for record in records[start : start + _CHUNK]:
+                if record.offset >= tracker.next and tracker.admit(record.offset):
+                    shard.lanes.add(tracker, record)
+        if tracker.moved():
+            shard.committer.moved(tracker)
+
+    def _skip_markers(self, partitions: Iterable[Partition]) -> None:
+        """Markers and aborted records at the end are never returned: without this the lag never reaches zero."""
+        for partition in partitions:
+            shard, tracker = self._feeds[partition]
+            position = self._runtime.fetcher.position(partition)
+            if position is not None and position > tracker.next and shard.ready and not tracker.unsought:
+                tracker.next = position
+                shard.committer.moved(tracker)

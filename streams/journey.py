@@ -1,0 +1,108 @@
+"""The way of a request, as data. Its ends are fixed: a journey that skips auth, or ends early, does not type-check."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
+
+from pydantic import BaseModel
+
+from consumers.context import Context
+from schemas import topics
+from schemas.hops import Authorized, Screened
+from schemas.requests import Request
+from schemas.results import Result
+from schemas.topics import Topic
+
+In = TypeVar("In", bound=BaseModel)
+Out = TypeVar("Out", bound=BaseModel)
+A = TypeVar("A", bound=BaseModel)
+B = TypeVar("B", bound=BaseModel)
+
+Step: TypeAlias = Callable[[In, Context], Awaitable[Out]]
+JourneyName: TypeAlias = Literal["split", "compact"]
+StageName: TypeAlias = Literal["auth", "guard", "admission", "agent"]
+
+ENTRY_GROUP = "headrace.auth"
+"""Of the stage that reads requests, in every journey: two groups on one request topic would answer everything twice."""
+
+RETRIES = "retries"
+RETRIES_GROUP = "headrace.retries"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage(Generic[In, Out]):
+    """What is deployed: one step between two topics, in one consumer group."""
+
+    name: StageName
+    reads: Topic[In]
+    run: Step[In, Out]
+    writes: Topic[Out]
+
+    @property
+    def group(self) -> str:
+        """Its consumer group."""
+        return ENTRY_GROUP if self.reads.name == topics.REQUESTS.name else f"headrace.{self.name}"
+
+
+class Journey:
+    """From a request to its result."""
+
+    __slots__ = ("stages",)
+
+    @overload
+    def __init__(self, a: Stage[Request, A], b: Stage[A, Result], /) -> None: ...
+    @overload
+    def __init__(self, a: Stage[Request, A], b: Stage[A, B], c: Stage[B, Result], /) -> None: ...
+    def __init__(self, *stages: Stage[Any, Any]) -> None:
+        self.stages = stages
+
+    def stage(self, name: str) -> Stage[Any, Any] | None:
+        """The stage of this name."""
+        return next((stage for stage in self.stages if stage.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The steps that both journeys are made of."""
+
+    authorize: Step[Request, Authorized]
+    screen: Step[Authorized, Screened]
+    execute: Step[Screened, Result]
+
+
+def split(steps: Steps) -> Journey:
+    """Three stages: the default in production."""
+    return Journey(
+        Stage("auth", reads=topics.REQUESTS, run=steps.authorize, writes=topics.AUTHORIZED),
+        Stage("guard", reads=topics.AUTHORIZED, run=steps.screen, writes=topics.SCREENED),
+        Stage("agent", reads=topics.SCREENED, run=steps.execute, writes=topics.RESULTS),
+    )
+
+
+def compact(steps: Steps) -> Journey:
+    """Two stages, auth and guard in one: the default of ``headrace dev``."""
+    return Journey(
+        Stage("admission", reads=topics.REQUESTS, run=fused(steps.authorize, steps.screen), writes=topics.SCREENED),
+        Stage("agent", reads=topics.SCREENED, run=steps.execute, writes=topics.RESULTS),
+    )
+
+
+def fused(first: Step[In, A], second: Step[A, Out]) -> Step[In, Out]:
+    """Two steps as one."""
+
+    async def both(value: In, context: Context) -> Out:
+        return await second(await first(value, context), context)
+
+    return both
+
+
+JOURNEYS: dict[JourneyName, Callable[[Steps], Journey]] = {"split": split, "compact": compact}
+
+INNER_GROUPS: dict[str, tuple[Topic[Any], ...]] = {
+    "headrace.guard": (topics.AUTHORIZED,),
+    "headrace.agent": (topics.SCREENED,),
+    RETRIES_GROUP: tuple(topic for _, topic in topics.RETRY_TIERS),
+}
+"""Groups that read the platform's own topics; provisioning commits their first offsets."""

@@ -1,0 +1,187 @@
+"""Runs jobs: lanes side by side, the jobs of one lane one after another (I7)."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from typing import NamedTuple, Protocol
+
+from schemas.records import Record
+from streams.slots import Slots
+from streams.tracker import Tracker
+from streams.work import Job, Outputs
+
+_LOOK_S = 0.05
+
+
+class Entry(NamedTuple):
+    """A job in its lane."""
+
+    tracker: Tracker
+    offset: int
+    run: Callable[[], Outputs | Awaitable[Outputs]]
+
+
+class Owner(Protocol):
+    """What a shard is to its lanes."""
+
+    alive: bool
+
+    def held_back(self) -> bool:
+        """Whether nothing may start now: a crash would throw the work away."""
+        ...
+
+    def finish(self, tracker: Tracker, offset: int, outputs: Outputs) -> None:
+        """The record's outcome is known."""
+        ...
+
+    def broke(self, error: Exception) -> None:
+        """A job raised, which it must not: the worker cannot go on."""
+        ...
+
+
+class Lanes:
+    """The lanes of one shard. A job that finishes at once costs no task."""
+
+    def __init__(self, owner: Owner, slots: Slots, prepare: Callable[[Record], Job]) -> None:
+        self._owner, self._slots, self._prepare = owner, slots, prepare
+        self._queues: dict[Hashable, deque[Entry]] = {}
+        self._tasks: dict[Hashable, asyncio.Task[None]] = {}
+        self._fresh: dict[Hashable, Awaitable[Outputs]] = {}  # handed to a task that has not begun to run
+        self.running = 0
+        """Jobs that have started and not finished."""
+
+    def add(self, tracker: Tracker, record: Record) -> None:
+        """Run the record's job when its lane is free; now, if it is."""
+        try:
+            job = self._prepare(record)
+            entry = Entry(tracker, record.offset, job.run)
+            queue = self._queues.get(job.lane)
+            if queue is not None:
+                self._slots.take()
+                queue.append(entry)
+                return
+            result = job.run()
+        except Exception as error:  # noqa: BLE001 - the contract is broken, whatever it is: the worker ends
+            self._owner.broke(error)
+            return
+        if isinstance(result, list):
+            self._owner.finish(tracker, record.offset, result)
+        else:
+            self._open(job.lane, entry, result)
+
+    def _open(self, lane: Hashable, entry: Entry, started: Awaitable[Outputs]) -> None:
+        self._slots.take()
+        queue = self._queues[lane] = deque([entry])
+        self._fresh[lane] = started
+        task = _task(self._run(lane, queue))
+        if not task.done():  # from Python 3.12 on it begins at once
+            self._tasks[lane] = task
+
+    async def _run(self, lane: Hashable, queue: deque[Entry]) -> None:
+        """One lane, from its first job until it is empty."""
+        started = self._fresh.pop(lane, None)
+        try:
+            while queue:
+                entry = queue[0]
+                try:
+                    if started is None:
+                        await self._start(queue, entry)
+                    else:  # most lanes have one job: nothing in between
+                        await self._await(entry, started)
+                except asyncio.CancelledError:
+                    if not self._owner.alive:
+                        raise
+                    _uncancel()  # only this job is obsolete
+                started = None
+                if queue and queue[0] is entry:
+                    queue.popleft()
+                    self._slots.give()
+        except Exception as error:  # noqa: BLE001 - see add()
+            self._owner.broke(error)
+        finally:
+            self._close(lane, queue)
+
+    async def _start(self, queue: deque[Entry], entry: Entry) -> None:
+        while self._owner.held_back():
+            await asyncio.sleep(_LOOK_S)
+            if not queue or queue[0] is not entry:
+                return  # a re-open found it visible meanwhile
+        result = entry.run()
+        if isinstance(result, list):
+            self._owner.finish(entry.tracker, entry.offset, result)
+        else:
+            await self._await(entry, result)
+
+    async def _await(self, entry: Entry, started: Awaitable[Outputs]) -> None:
+        self.running += 1
+        try:
+            outputs = await started
+        finally:
+            self.running -= 1
+        self._owner.finish(entry.tracker, entry.offset, outputs)
+
+    def _close(self, lane: Hashable, queue: deque[Entry]) -> None:
+        self._slots.give(len(queue))
+        queue.clear()
+        if self._queues.get(lane) is queue:
+            del self._queues[lane]
+            self._tasks.pop(lane, None)
+
+    def held(self) -> dict[Tracker, set[int]]:
+        """Offsets that are running or waiting."""
+        held: dict[Tracker, set[int]] = defaultdict(set)
+        for queue in self._queues.values():
+            for entry in queue:
+                held[entry.tracker].add(entry.offset)
+        return held
+
+    def discard(self, obsolete: Callable[[Entry], bool]) -> list[asyncio.Task[None]]:
+        """Forget what is *obsolete*: cancelled if it runs. Returns the tasks that have been cancelled."""
+        cancelled: list[asyncio.Task[None]] = []
+        for lane, queue in list(self._queues.items()):
+            head, *waiting = queue
+            kept = [entry for entry in waiting if not obsolete(entry)]
+            self._slots.give(len(waiting) - len(kept))
+            queue.clear()
+            queue.extend((head, *kept))
+            if obsolete(head) and (task := self._stop(lane, queue)) is not None:
+                cancelled.append(task)
+        return cancelled
+
+    def _stop(self, lane: Hashable, queue: deque[Entry]) -> asyncio.Task[None] | None:
+        """End the job at the head of a lane. A task that has not begun is not cancelled: it would never clean up."""
+        if lane not in self._fresh:
+            task = self._tasks.get(lane)
+            if task is not None:
+                task.cancel()
+            return task
+        _abandon(self._fresh.pop(lane))
+        queue.popleft()
+        self._slots.give()
+        return None
+
+    def cancel(self) -> list[asyncio.Task[None]]:
+        """Cancel everything. Returns the tasks that have been cancelled."""
+        return self.discard(lambda _: True)
+
+
+def _task(work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(work, loop=loop, eager_start=True)
+    return loop.create_task(work)
+
+
+def _abandon(started: Awaitable[Outputs]) -> None:
+    end = getattr(started, "close", None) or getattr(started, "cancel", None)
+    if end is not None:
+        end()
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()

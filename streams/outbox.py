@@ -1,0 +1,190 @@
+"""What a stage writes about one request: its next hop, its result, its dead letter, and the word to the door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import structlog
+from pydantic import BaseModel
+
+from producers.hops import authorized_record, screened_record
+from producers.inbox import inbox_record
+from producers.letters import letter_record
+from producers.results import error_of, result_record
+from schemas.clock import Clock
+from schemas.errors import HeadraceError, InternalError, UnwritableError
+from schemas.hops import Authorized, Origin, Screened
+from schemas.inbox import Ticket
+from schemas.letters import Reason
+from schemas.records import HeaderList, Outgoing, Record
+from schemas.results import Result, Timing, VerdictInfo
+from schemas.seals import Seals
+from schemas.topics import EDGE_RECORD_LIMIT, INNER_LIMIT, PLATFORM, tenant_of
+from streams.work import Outputs
+
+log = structlog.get_logger()
+
+UNKNOWN_TENANT = "_unknown"
+"""Before the position in the key of a dead letter whose tenant nobody can prove."""
+
+FOREIGN_LIMIT = 1_000_000
+"""Bytes of a record on a topic that is not ours: what brokers take by default, less what a batch adds."""
+
+_INNER = frozenset(topic.name for topic in PLATFORM)
+
+
+NO_TIME = Timing()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One request, as far as it is known: enough to answer it."""
+
+    tenant: str
+    request_id: str
+    run_id: str
+    agent: str
+    origin: Origin
+    session: str | None
+    reply_to: str
+    ticket: Ticket
+    timing: Timing = NO_TIME
+    verdicts: tuple[VerdictInfo, ...] = ()
+    attempt: int = 1
+
+
+def case_of(hop: Authorized | Screened) -> Case:
+    """The case of a request that passed the door."""
+    authorized = hop.authorized if isinstance(hop, Screened) else hop
+    screened = hop if isinstance(hop, Screened) else None
+    return Case(
+        tenant=authorized.tenant,
+        request_id=authorized.request_id,
+        run_id=authorized.run_id,
+        agent=authorized.request.agent,
+        origin=authorized.origin,
+        session=authorized.request.session,
+        reply_to=authorized.reply_to,
+        ticket=authorized.ticket,
+        timing=Timing(
+            queued_ms=authorized.queued_ms,
+            auth_ms=authorized.auth_ms,
+            guard_ms=screened.guard_ms if screened else 0,
+        ),
+        verdicts=tuple(VerdictInfo(guard=v.guard, action=v.action) for v in screened.verdicts) if screened else (),
+        attempt=screened.attempt if screened else 1,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """The outputs of one stage in one worker."""
+
+    stage: str
+    worker: str
+    seals: Seals
+    shards: int
+    clock: Clock
+
+    def forward(self, value: BaseModel, trace: HeaderList, partition: int | None = None) -> Outputs:
+        """The value of a step, on the topic of its type."""
+        match value:
+            case Authorized():
+                return [authorized_record(value, self.seals, trace)]
+            case Screened():
+                return [screened_record(value, self.seals, trace, partition=partition)]
+            case _:
+                pass
+        raise InternalError(detail=f"no topic for a {type(value).__name__}")
+
+    def opened(self, ticket: Ticket, trace: HeaderList) -> Outgoing:
+        """The door let the request in."""
+        return inbox_record("open", ticket, shards=self.shards, trace=trace, now_ms=self.clock.now_ms())
+
+    def closed(self, ticket: Ticket, trace: HeaderList) -> Outgoing:
+        """The request is over."""
+        return inbox_record("closed", ticket, shards=self.shards, trace=trace, now_ms=self.clock.now_ms())
+
+    def answer(self, case: Case, result: Result, trace: HeaderList) -> Outputs:
+        """The result, and the door's word that the request is over. UnwritableError if the result is too large."""
+        outputs = [self._result(case, result, trace), self.closed(case.ticket, trace)]
+        check_sizes(outputs)
+        return outputs
+
+    def fail(self, case: Case, error: HeadraceError, record: Record, trace: HeaderList) -> Outputs:
+        """The answer to a request that did not succeed, with a dead letter where the error's class wants one.
+
+        Never raises: what cannot be said to the caller is buried, and the request is over all the same.
+        """
+        outputs = self._told(case, error, trace)
+        letters = [self.bury(record, error, trace, case)] if error.buries or not outputs else []
+        return [*outputs, self.closed(case.ticket, trace), *letters]
+
+    def refuse(self, case: Case, error: HeadraceError, record: Record, trace: HeaderList) -> Outputs:
+        """The answer alone: the door goes on remembering the request that came first. Buried if nobody can be told."""
+        return self._told(case, error, trace) or [self.bury(record, error, trace, case)]
+
+    def _told(self, case: Case, error: HeadraceError, trace: HeaderList) -> Outputs:
+        """The result, or nothing if it cannot be written: a damaged record may bear a key as large as itself."""
+        try:
+            outputs = [self._result(case, failed_result(case, error), trace)]
+            check_sizes(outputs)
+        except (UnwritableError, ValueError) as unwritable:
+            log.error(  # noqa: TRY400 - the traceback would hold content
+                "caller_not_told", code=error.code, tenant=case.tenant, reason=type(unwritable).__name__
+            )
+            return []
+        return outputs
+
+    def bury(self, record: Record, error: HeadraceError, trace: HeaderList, case: Case | None = None) -> Outgoing:
+        """The record as it came, under its tenant where that is proven: by its topic, or by the seal."""
+        tenant = case.tenant if case else tenant_of(record.topic) or UNKNOWN_TENANT
+        reason = Reason(
+            code=error.code,
+            kind=type(error).__name__,
+            message=error.safe,
+            stage=self.stage,
+            worker=self.worker,
+            attempt=case.attempt if case else 1,
+            first_failure_ms=self.clock.now_ms(),
+        )
+        return letter_record(record, reason, tenant=tenant, trace=trace)
+
+    def _result(self, case: Case, result: Result, trace: HeaderList) -> Outgoing:
+        return result_record(
+            result,
+            tenant=case.tenant,
+            origin=case.origin,
+            session=case.session,
+            topic=case.reply_to,
+            trace=trace,
+            now_ms=self.clock.now_ms(),
+        )
+
+
+def failed_result(case: Case, error: HeadraceError) -> Result:
+    """What the caller is told."""
+    return Result(
+        request_id=case.request_id,
+        run_id=case.run_id,
+        agent=case.agent,
+        status=error.status,
+        error=error_of(error),
+        timing=case.timing,
+        verdicts=case.verdicts,
+    )
+
+
+def check_sizes(outputs: Outputs) -> None:
+    """Raise UnwritableError for an output that its topic would not take: one such record would wedge its shard."""
+    for output in outputs:
+        size = sum(len(name) + len(value or b"") for name, value in output.headers)
+        size += len(output.key or b"") + len(output.value or b"")
+        if size > _limit(output.topic):
+            raise UnwritableError(f"an output of {size} bytes is more than its topic takes")
+
+
+def _limit(topic: str) -> int:
+    if topic in _INNER:
+        return INNER_LIMIT
+    return EDGE_RECORD_LIMIT if tenant_of(topic) else FOREIGN_LIMIT

@@ -1,0 +1,62 @@
+"""What the parts of one worker share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+
+import structlog
+
+from schemas.clock import Clock
+from streams.parameters import Parameters
+from streams.slots import Slots
+from streams.tasks import Tasks
+from streams.transport.fetcher import Fetcher
+from streams.transport.membership import Membership
+from streams.transport.offsets import Offsets
+from streams.work import Work
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Runtime:
+    """One worker from within. Nothing here outlives it."""
+
+    parameters: Parameters
+    work: Work
+    clock: Clock
+    membership: Membership
+    fetcher: Fetcher
+    offsets: Offsets
+    slots: Slots
+    tasks: Tasks = field(init=False)
+    stats: Counter[str] = field(default_factory=Counter[str])
+    failed: asyncio.Event = field(default_factory=asyncio.Event)
+    fatal: str | None = None
+    stopping: bool = False
+    stale: bool = True
+    """What may be fetched has changed; intake has to look again."""
+    routing: int = 0
+    """Counts the changes of ``work.route``."""
+
+    def __post_init__(self) -> None:
+        self.tasks = Tasks(self.fail)
+
+    @property
+    def halted(self) -> bool:
+        """Whether nothing new may start."""
+        return self.stopping or self.fatal is not None
+
+    def changed(self) -> None:
+        """What may be fetched has changed."""
+        self.stale = True
+        self.slots.changed.set()
+
+    def fail(self, reason: str) -> None:
+        """The worker cannot go on; whoever runs it ends it, and another takes over."""
+        if self.fatal is None:
+            self.fatal = reason
+            log.error("worker_failed", group=self.work.group, reason=reason)
+        self.failed.set()

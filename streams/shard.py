@@ -1,0 +1,284 @@
+"""One shard while this process may own it: fenced, opened, re-opened after any doubt, handed over or dropped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+
+import structlog
+
+from schemas.records import Partition
+from streams.committer import Committer
+from streams.lanes import Entry, Lanes
+from streams.offsetmap import Committed
+from streams.runtime import Runtime
+from streams.tracker import Tracker
+from streams.transport.errors import TransportError, UnknownTopicError
+from streams.transport.publisher import Publisher
+from streams.work import Outputs
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_LOOK_S = 0.02
+_CANCEL_S = 5.0
+_ASK_S = 5.0
+
+log = structlog.get_logger()
+
+
+class Shard:
+    """The unit of ownership, fencing and committing: its partitions, one producer, one transaction at a time (I4)."""
+
+    def __init__(self, runtime: Runtime, number: int, released: Callable[[Shard], None]) -> None:
+        self.runtime, self.number = runtime, number
+        self.alive, self.draining, self.opened = True, False, False
+        self.trackers: dict[Partition, Tracker] = {}
+        self.firsts: dict[Partition, tuple[int, Outputs]] = {}
+        """Partitions without an offset: where they begin, and what is written when that is committed."""
+        self.lanes = Lanes(self, runtime.slots, partial(runtime.work.prepare, number))
+        self.committer = Committer(self)
+        self.task: asyncio.Task[None] | None = None
+        self._released = released
+        self._publisher: Publisher | None = None
+        self._remembers = False
+        self._repartitioning = asyncio.Lock()
+
+    @property
+    def publisher(self) -> Publisher:
+        """The producer of this life."""
+        if self._publisher is None:
+            raise RuntimeError("the shard has not been opened")
+        return self._publisher
+
+    @property
+    def ready(self) -> bool:
+        """Whether its partitions are to be polled."""
+        return self.opened and not self.draining
+
+    def held_back(self) -> bool:
+        """Whether nothing may start now: a crash would throw the work away."""
+        return self.runtime.halted or not self.ready or self.committer.stalled()
+
+    def accepts(self) -> bool:
+        """Whether more may be admitted."""
+        return self.ready and self.committer.waiting < self.runtime.parameters.max_pending and not self.held_back()
+
+    def finish(self, tracker: Tracker, offset: int, outputs: Outputs) -> None:
+        """The record's outcome is known. Too late, it changes nothing (I6)."""
+        if self.alive and tracker.expects(offset):
+            tracker.finish(offset, outputs)
+            self.committer.add(tracker)
+
+    def broke(self, error: Exception) -> None:
+        """A job raised."""
+        self.runtime.fail(f"a job of shard {self.number} raised {error!r}")
+
+    # --- a life after another -----------------------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """Open, commit, and after any doubt open again, until the shard is dropped or handed over."""
+        since, pause = float("-inf"), _FIRST_PAUSE_S
+        while self.alive:
+            await self.runtime.membership.confirmed(since)
+            reason = await self._once()
+            since = self.runtime.clock.monotonic()
+            pause = _FIRST_PAUSE_S if self.opened else min(_LONGEST_PAUSE_S, pause * 2)
+            self._note(reason)
+            await self._close()
+            if self.draining:  # fenced while handing over: there is nothing left to finish
+                self._released(self)
+                return
+            await asyncio.sleep(pause)
+
+    async def _once(self) -> str:
+        try:
+            async with asyncio.timeout(self.runtime.parameters.open_deadline_s):
+                await self._open()
+        except Exception as error:  # noqa: BLE001 - whatever the reason, and whoever's memory failed: open again
+            return f"open failed: {error!r}"
+        return await self.committer.run()
+
+    def _note(self, reason: str) -> None:
+        self.runtime.stats["reopen"] += 1
+        log.warning("shard_reopens", group=self.runtime.work.group, shard=self.number, reason=reason)
+
+    async def _open(self) -> None:
+        """Fence, then read (I5): what the former owner, or our own doubtful transaction, committed is final then."""
+        runtime, parameters = self.runtime, self.runtime.parameters
+        self._publisher = Publisher(
+            parameters.connection,
+            f"{runtime.work.group}|{parameters.layout}|{self.number}",
+            runtime.clock,
+            name=parameters.name,
+            timeout_ms=parameters.transaction_timeout_ms,
+            request_timeout_ms=parameters.request_timeout_ms,
+        )
+        await self._publisher.fence()
+        self._remembers = True
+        await runtime.work.remember(self.number)
+        await self._load()
+        self.committer.restart()
+        self.opened = True
+        runtime.stats["open"] += 1
+        runtime.changed()
+        log.info(
+            "shard_open", group=runtime.work.group, shard=self.number, partitions=len(self.trackers) + len(self.firsts)
+        )
+
+    async def _load(self) -> None:
+        """Read offsets and maps, until no partition has come or gone meanwhile."""
+        routing = None
+        while routing != self.runtime.routing:
+            routing = self.runtime.routing
+            partitions = self.runtime.work.route(self.number)
+            self._retain(partitions)
+            committed = await self.runtime.offsets.read(partitions)
+            self._start_first(await self._first(partitions - committed.keys()))
+            self._restore(committed)
+
+    def _restore(self, committed: Mapping[Partition, Committed]) -> None:
+        """Runs go on over a re-open, unless their outcome is visible already."""
+        self.lanes.discard(partial(_is_visible, committed))
+        running, now = self.lanes.held(), self.runtime.clock.monotonic()
+        for partition, state in committed.items():
+            tracker = self.trackers.get(partition) or self._tracker(partition)
+            held = {offset for offset in running.get(tracker, ()) if not state.holds(offset)}
+            tracker.restore(state, held, now)
+
+    def _tracker(self, partition: Partition) -> Tracker:
+        tracker = self.trackers[partition] = Tracker(partition, self.runtime.work.window)
+        return tracker
+
+    async def _close(self) -> None:
+        """Nothing is polled or started from here on; what may survive a re-open is kept."""
+        self._shut()
+        if not self.runtime.work.keeps_runs:
+            await self._forget_runs()
+        if self._publisher is not None:
+            await self._publisher.kill()
+
+    def _shut(self) -> None:
+        self.opened = False
+        self.firsts.clear()
+        self.runtime.changed()
+        if self._remembers:
+            self._remembers = False
+            self.runtime.work.forget(self.number)
+
+    async def _forget_runs(self) -> None:
+        """Runs decided on a memory that is gone end before the next one is built."""
+        for tracker in self.trackers.values():
+            tracker.alive = False
+        self.trackers.clear()
+        cancelled = self.lanes.cancel()
+        if cancelled:
+            _, alive = await asyncio.wait(cancelled, timeout=_CANCEL_S)
+            if alive:
+                log.error("runs_will_not_end", group=self.runtime.work.group, shard=self.number, runs=len(alive))
+
+    # --- partitions that come and go ----------------------------------------------------------------------------------
+
+    async def repartition(self) -> None:
+        """``route`` has changed. New partitions have always belonged to this shard, so our fence covers them."""
+        async with self._repartitioning:
+            try:
+                async with asyncio.timeout(self.runtime.parameters.open_deadline_s):
+                    await self._take_up_new()
+            except (TransportError, TimeoutError) as error:  # opening asks for all of them again
+                self.committer.doubt(f"repartition failed: {error!r}")
+
+    async def _take_up_new(self) -> None:
+        partitions, life = self.runtime.work.route(self.number), self._publisher
+        self._retain(partitions)
+        new = partitions - self.trackers.keys() - self.firsts.keys()
+        committed = await self.runtime.offsets.read(new)
+        beginnings = await self._first(new - committed.keys())
+        if self.ready and self._publisher is life:  # else opening has asked route() again
+            self._start_first(beginnings)
+            for partition, state in committed.items():
+                self._begin(partition, state)
+
+    def _retain(self, partitions: Collection[Partition]) -> None:
+        for partition in [known for known in self.trackers if known not in partitions]:
+            self._drop_tracker(self.trackers.pop(partition))
+        for partition in [known for known in self.firsts if known not in partitions]:
+            del self.firsts[partition]
+
+    def _drop_tracker(self, tracker: Tracker) -> None:
+        tracker.alive = False
+        self.lanes.discard(lambda entry: entry.tracker is tracker)
+        self.runtime.changed()
+
+    def _begin(self, partition: Partition, state: Committed) -> None:
+        self._tracker(partition).restore(state, set(), self.runtime.clock.monotonic())
+        self.runtime.changed()
+
+    async def _first(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, Outputs]]:
+        """No offset: the stage says whether that is a beginning or a loss. A loss stands still; the others go on."""
+        answers = {partition: self.runtime.work.first(partition) for partition in partitions}
+        for partition, outputs in answers.items():
+            if outputs is None:
+                self.runtime.stats["missing_offset"] += 1
+                log.error("offset_missing", group=self.runtime.work.group, partition=str(partition))
+                if partition in self.trackers:
+                    self._drop_tracker(self.trackers.pop(partition))
+        beginnings = {partition: outputs for partition, outputs in answers.items() if outputs is not None}
+        starts = await self._starts(beginnings.keys())
+        return {partition: (offset, beginnings[partition]) for partition, offset in starts.items()}
+
+    async def _starts(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """Where logs begin, without those of topics that do not exist: they stand still, the others go on."""
+        wanted = set(partitions)
+        while True:
+            try:
+                return await self.runtime.fetcher.beginnings(wanted, _ASK_S)
+            except UnknownTopicError as error:
+                self.runtime.stats["missing_topic"] += 1
+                log.error("topic_missing", group=self.runtime.work.group, topic=error.topic)  # noqa: TRY400 - no defect
+                wanted = {partition for partition in wanted if partition.topic != error.topic}
+
+    def _start_first(self, beginnings: Mapping[Partition, tuple[int, Outputs]]) -> None:
+        for partition in beginnings:
+            if partition in self.trackers:  # it had an offset once, and its log may have been made anew
+                self._drop_tracker(self.trackers.pop(partition))
+        self.firsts |= beginnings
+        self.committer.wake.set()
+
+    def started(self, partition: Partition) -> None:
+        """The first offset of *partition* has been committed."""
+        first = self.firsts.pop(partition, None)
+        if first is not None:
+            self._begin(partition, Committed(first[0], set()))
+
+    # --- the end ------------------------------------------------------------------------------------------------------
+
+    async def hand_over(self, limit_s: float) -> None:
+        """Moved by plan: finish what runs, commit it, let go. What has finished is worth waiting for a slow commit."""
+        clock = self.runtime.clock
+        end = clock.monotonic() + limit_s
+        last = end if self.runtime.stopping else end + self.runtime.parameters.transaction_deadline_s
+        while self.alive and self.draining and self.opened:
+            now = clock.monotonic()
+            if not ((self.lanes.running and now < end) or (self.committer.busy and now < last)):
+                break
+            await asyncio.sleep(_LOOK_S)
+        if self.alive and self.draining:
+            self._released(self)
+
+    def drop(self) -> None:
+        """Another may own it now: what runs is cancelled, what comes later means nothing (I6)."""
+        self.alive = False
+        self._shut()
+        self.runtime.stats["dropped_running"] += self.lanes.running
+        for tracker in self.trackers.values():
+            tracker.alive = False
+        self.lanes.cancel()
+        if self.task is not None and self.task is not asyncio.current_task():
+            self.task.cancel()
+        if self._publisher is not None:
+            self.runtime.tasks.spawn(self._publisher.kill())
+
+
+def _is_visible(committed: Mapping[Partition, Committed], entry: Entry) -> bool:
+    state = committed.get(entry.tracker.partition)
+    return state is not None and state.holds(entry.offset)

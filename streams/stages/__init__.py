@@ -1,0 +1,1 @@
+"""The stages as the worker loop sees them: record in, outputs out, and never an exception."""

@@ -1,0 +1,49 @@
+"""What is known of a record at the entry, as a case that can be answered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from consumers.auth.authorize import identify, ticket_of
+from consumers.context import Context
+from schemas.envelopes import Envelope
+from schemas.inbox import Ticket, request_key
+from schemas.requests import Request
+from schemas.results import Timing
+from schemas.topics import RESULTS
+from streams.outbox import Case
+
+
+def bare_case(envelope: Envelope, context: Context) -> Case:
+    """A record whose envelope could be read and whose request could not."""
+    identity = identify(context.tenant, context)
+    ticket = Ticket(
+        key=request_key(identity),
+        body=envelope.body,
+        lane=f"request|{identity.digest}",
+        request_id=identity.id,
+        deadline_ms=envelope.record.timestamp,
+    )
+    return Case(
+        tenant=identity.tenant,
+        request_id=identity.id,
+        run_id=identity.digest,
+        agent="",
+        origin=envelope.origin,
+        session=None,
+        reply_to=_reply_topic(envelope, context),
+        ticket=ticket,
+        timing=Timing(queued_ms=max(0, context.clock.now_ms() - envelope.record.timestamp)),
+    )
+
+
+def full_case(envelope: Envelope, request: Request, context: Context) -> Case:
+    """A request that could be read."""
+    bare = bare_case(envelope, context)
+    return replace(bare, agent=request.agent, session=request.session, ticket=ticket_of(request, context))
+
+
+def _reply_topic(envelope: Envelope, context: Context) -> str:
+    """The answer goes where it may; the step checks where the client would like it."""
+    wanted = envelope.reply_to
+    return wanted if wanted in context.tenant.reply_topics else RESULTS.of(context.tenant.id)

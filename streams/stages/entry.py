@@ -1,0 +1,228 @@
+"""The stage that reads what clients send: envelope, door, first steps, and an answer for whoever is turned away."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from consumers.auth.door import Door, Seen
+from consumers.context import Context
+from producers.inbox import serving_record
+from schemas.envelopes import Envelope, Sizes, open_envelope, salvage
+from schemas.errors import (
+    ExpiredError,
+    HeadraceError,
+    IdConflictError,
+    MalformedError,
+    RateLimitedError,
+    RecordError,
+    fate_of,
+)
+from schemas.inbox import Ticket, serving_key
+from schemas.records import Outgoing, Partition, Record
+from schemas.requests import Request
+from schemas.tenants import Tenant
+from schemas.topics import (
+    EDGE_HEADER_COUNT,
+    EDGE_HEADERS_LIMIT,
+    EDGE_VALUE_LIMIT,
+    REQUESTS,
+    shard_of,
+    tenant_of,
+)
+from streams.doors import Doors
+from streams.journey import Stage
+from streams.outbox import Case, Outbox, check_sizes
+from streams.registry import Registry
+from streams.stages.cases import bare_case, full_case
+from streams.stages.stepping import take_step
+from streams.tracing import Trace, follow
+from streams.work import Job, Outputs, Work
+
+log = structlog.get_logger()
+
+SIZES = Sizes(value=EDGE_VALUE_LIMIT, headers=EDGE_HEADERS_LIMIT, header_count=EDGE_HEADER_COUNT)
+WINDOW = 256
+"""Records of one tenant's partition that the door looks at; the rest of a flood waits in its own topic."""
+
+RETRY_AFTER_S = 60.0
+"""What a request is told that has waited as long as it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A record that can be answered, and the door as it was when the record came: it is of the same life."""
+
+    record: Record
+    case: Case
+    trace: Trace
+    door: Door
+
+    @property
+    def ticket(self) -> Ticket:
+        """What the door knows it by."""
+        return self.case.ticket
+
+
+@dataclass(frozen=True, slots=True)
+class EntryStage:
+    """The first stage of a journey. One shard owns all request partitions of a tenant, so its door decides alone."""
+
+    stage: Stage[Any, Any]
+    outbox: Outbox
+    registry: Registry
+    doors: Doors
+    window: int = WINDOW
+
+    def work(self) -> Work:
+        """The stage for the loop. Nothing survives a re-opening: the door starts from what is committed."""
+        return Work(
+            group=self.stage.group,
+            route=self._route,
+            prepare=self._prepare,
+            remember=self.doors.remember,
+            forget=self.doors.forget,
+            first=self._first,
+            keeps_runs=False,
+            window=self.window,
+            max_running=1_000_000,
+        )
+
+    def _route(self, shard: int) -> set[Partition]:
+        return {
+            Partition(REQUESTS.of(tenant.id), number)
+            for tenant in self.registry.tenants.values()
+            if shard_of(tenant.id, self.outbox.shards) == shard
+            for number in range(tenant.partitions)
+        }
+
+    def _first(self, partition: Partition) -> Outputs | None:
+        """A new tenant starts at its beginning. One that was served before has lost its offset: nobody guesses."""
+        tenant = tenant_of(partition.topic)
+        if tenant is None or self.doors.serves(tenant, serving_key(tenant, partition)):
+            return None
+        return [self._serving(tenant, partition, follow(()))]
+
+    def _serving(self, tenant: str, partition: Partition, trace: Trace) -> Outgoing:
+        now_ms, shards = self.outbox.clock.now_ms(), self.outbox.shards
+        return serving_record(tenant, partition, shards=shards, trace=trace.headers, now_ms=now_ms)
+
+    def _prepare(self, _shard: int, record: Record) -> Job:
+        """The door alone keeps order, and lets nobody wait who has waited out: to the loop each record is a lane."""
+        trace = follow(record.headers)
+        tenant = self.registry.tenants.get(tenant_of(record.topic) or "")
+        if tenant is None:
+            return self._unreadable(record, MalformedError("the topic's tenant is not known"), trace)
+        try:
+            envelope = open_envelope(record, SIZES)
+        except RecordError as error:
+            return self._damaged(record, error, tenant, trace)
+        return self._readable(envelope, self._context(tenant, envelope, trace), trace)
+
+    def _context(self, tenant: Tenant, envelope: Envelope, trace: Trace) -> Context:
+        return Context(tenant=tenant, clock=self.outbox.clock, trace=trace.headers, envelope=envelope)
+
+    def _damaged(self, record: Record, error: HeadraceError, tenant: Tenant, trace: Trace) -> Job:
+        """Answered if at least its id can be read."""
+        envelope = salvage(record)
+        if envelope is None:
+            return self._unreadable(record, error, trace)
+        return self._fault(bare_case(envelope, self._context(tenant, envelope, trace)), error, record, trace)
+
+    def _unreadable(self, record: Record, error: HeadraceError, trace: Trace) -> Job:
+        log.info("record_buried", code=error.code, position=record.position, trace_id=trace.trace_id)
+        return Job(record.position, lambda: [self.outbox.bury(record, error, trace.headers)])
+
+    def _fault(self, case: Case, error: HeadraceError, record: Record, trace: Trace) -> Job:
+        arrival = Arrival(record, case, trace, self.doors.of(case.tenant))
+        return Job(record.position, lambda: self._turn_away(arrival, error))
+
+    def _readable(self, envelope: Envelope, context: Context, trace: Trace) -> Job:
+        record = envelope.record
+        try:
+            request = envelope.request()
+        except HeadraceError as error:
+            return self._fault(bare_case(envelope, context), error, record, trace)
+        case = full_case(envelope, request, context)
+        arrival = Arrival(record, case, trace, self.doors.of(case.tenant))
+        return Job(record.position, lambda: self._receive(arrival, request, context))
+
+    async def _receive(self, arrival: Arrival, request: Request, context: Context) -> Outputs:
+        seen: Seen | None = None
+        try:
+            seen = await self._enter(arrival, context.tenant)
+            if seen == "new":
+                return await self._forward(arrival, request, context)
+        except Exception as raised:  # noqa: BLE001 - whatever a step raises has a fate
+            error = self._told(fate_of(raised), raised, arrival)
+            return self._turn_away(arrival, error, entered=seen == "new")
+        return self._known(arrival, seen)
+
+    async def _enter(self, arrival: Arrival, tenant: Tenant) -> Seen:
+        """Wait at the door: until the request's deadline, or as long as its tenant's requests may."""
+        waited_out = arrival.record.timestamp + int(tenant.limits.max_wait * 1_000)
+        left_ms = min(arrival.ticket.deadline_ms, waited_out) - self.outbox.clock.now_ms()
+        if left_ms <= 0:  # nothing that follows need suspend, so a timeout of zero would not be noticed
+            raise _late(arrival, waited_out)
+        try:
+            async with asyncio.timeout(left_ms / 1_000):
+                return await arrival.door.enter(arrival.ticket, tenant.limits.concurrency)
+        except TimeoutError:
+            raise _late(arrival, waited_out) from None
+
+    async def _forward(self, arrival: Arrival, request: Request, context: Context) -> Outputs:
+        """The step's outputs. It may have waited long: the step sees its tenant as the registry has it now."""
+        tenant = self.registry.tenants.get(context.tenant.id, context.tenant)
+        context = replace(context, tenant=tenant)
+        value = await take_step(self.stage, request, context, arrival.ticket.deadline_ms)
+        outputs = self.outbox.forward(value, arrival.trace.headers)
+        check_sizes(outputs)
+        return [*outputs, self.outbox.opened(arrival.ticket, arrival.trace.headers), *self._renewed(arrival)]
+
+    def _renewed(self, arrival: Arrival) -> Outputs:
+        """Once a day, a partition in use is said to be served: the inbox forgets what is old."""
+        tenant, partition = arrival.case.tenant, Partition(arrival.record.topic, arrival.record.partition)
+        if not arrival.door.renews(serving_key(tenant, partition)):
+            return []
+        return [self._serving(tenant, partition, arrival.trace)]
+
+    def _turn_away(self, arrival: Arrival, error: HeadraceError, *, entered: bool = False) -> Outputs:
+        """An answer, unless another record with this identity has got in meanwhile: it is that one's to answer."""
+        seen = "new" if entered else arrival.door.look(arrival.ticket)
+        if seen != "new":
+            return self._known(arrival, seen)
+        arrival.door.close(arrival.ticket)
+        return self.outbox.fail(arrival.case, error, arrival.record, arrival.trace.headers)
+
+    def _known(self, arrival: Arrival, seen: Seen) -> Outputs:
+        """A duplicate is joined to the first, whose answer is its answer. A conflict gets an answer of its own."""
+        if seen == "joined":
+            return []
+        apart = hashlib.sha256(arrival.record.position.encode()).hexdigest()[:32]
+        case = replace(arrival.case, run_id=apart)
+        return self.outbox.refuse(case, IdConflictError(), arrival.record, arrival.trace.headers)
+
+    def _told(self, error: HeadraceError, raised: Exception, arrival: Arrival) -> HeadraceError:
+        unknown = error.code == "internal"
+        log.log(
+            logging.ERROR if unknown else logging.INFO,
+            "request_refused",
+            code=error.code,
+            tenant=arrival.case.tenant,
+            request_id=arrival.case.request_id,
+            trace_id=arrival.trace.trace_id,
+            exc_info=raised if unknown else None,
+        )
+        return error
+
+
+def _late(arrival: Arrival, waited_out_ms: int) -> HeadraceError:
+    """Why the request waits no longer: whichever limit comes first, whatever the clock says by now."""
+    if arrival.ticket.deadline_ms <= waited_out_ms:
+        return ExpiredError()
+    return RateLimitedError("the request waited as long as its tenant's requests may", retry_after=RETRY_AFTER_S)

@@ -1,0 +1,95 @@
+"""A stage behind the door: opens a sealed hop, runs its step, writes the next hop, the result, or what went wrong."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from consumers.context import Context
+from schemas.errors import ExpiredError, HeadraceError, fate_of
+from schemas.hops import Authorized, Screened
+from schemas.records import HeaderList, Partition, Record
+from schemas.results import Result
+from streams.journey import Stage
+from streams.outbox import Case, Outbox, case_of, check_sizes
+from streams.registry import Registry
+from streams.stages.retrying import RetryTiers
+from streams.stages.sealed import open_hop, reject
+from streams.stages.stepping import take_step
+from streams.tracing import follow
+from streams.work import Job, Outputs, Work
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class HopStage:
+    """One stage between two of the platform's topics, or between them and the results."""
+
+    stage: Stage[Any, Any]
+    outbox: Outbox
+    registry: Registry
+    retries: RetryTiers
+    max_running: int = 500
+
+    def work(self) -> Work:
+        """The stage for the loop: partition n is shard n."""
+        topic = self.stage.reads.name
+        return Work(
+            group=self.stage.group,
+            route=lambda shard: {Partition(topic, shard)},
+            prepare=self._prepare,
+            max_running=self.max_running,
+        )
+
+    def _prepare(self, _shard: int, record: Record) -> Job:
+        return Job(record.key or record.position, lambda: self._handle(record))
+
+    async def _handle(self, record: Record) -> Outputs:
+        trace = follow(record.headers)
+        try:
+            hop = open_hop(self.stage.reads, record, self.outbox.seals)
+        except HeadraceError as error:
+            return reject(self.outbox, record, error, trace)
+        return await self._run(hop, record, trace.headers)
+
+    async def _run(self, hop: Authorized | Screened, record: Record, trace: HeaderList) -> Outputs:
+        case = case_of(hop)
+        try:
+            return await self._advance(hop, case, record, trace)
+        except Exception as raised:  # noqa: BLE001 - whatever a step raises has a fate
+            error = fate_of(raised)
+            self._tell(error, raised, case)
+            if isinstance(hop, Screened) and (again := self.retries.again(hop, error, trace)):
+                return [again]
+            return self.outbox.fail(case, error, record, trace)
+
+    async def _advance(self, hop: Authorized | Screened, case: Case, record: Record, trace: HeaderList) -> Outputs:
+        clock = self.outbox.clock
+        if case.ticket.deadline_ms <= clock.now_ms():
+            raise ExpiredError
+        tenant = await self.registry.tenant(case.tenant)
+        context = Context(tenant=tenant, clock=clock, trace=trace)
+        value = await take_step(self.stage, hop, context, case.ticket.deadline_ms)
+        if isinstance(value, Result):
+            return self.outbox.answer(case, value, trace)
+        outputs = self.outbox.forward(value, trace, record.partition)
+        check_sizes(outputs)
+        return outputs
+
+    def _tell(self, error: HeadraceError, raised: Exception, case: Case) -> None:
+        unknown = error.code == "internal"
+        log.log(
+            logging.ERROR if unknown else logging.INFO,
+            "run_failed" if error.status == "failed" else "run_ended",
+            code=error.code,
+            stage=self.stage.name,
+            tenant=case.tenant,
+            request_id=case.request_id,
+            run_id=case.run_id,
+            error=type(raised).__name__,
+            exc_info=raised if unknown else None,
+        )

@@ -1,0 +1,131 @@
+"""What is tried again later: tiers with fixed delays on the way out, the mover that brings records back."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+from producers.hops import screened_record
+from producers.results import seconds_of
+from schemas import topics
+from schemas.errors import HeadraceError
+from schemas.headers import OWN_PREFIX, SEAL, Headers
+from schemas.hops import Screened
+from schemas.records import HeaderList, Outgoing, Partition, Record
+from schemas.topics import Topic
+from streams.journey import RETRIES_GROUP
+from streams.outbox import Outbox
+from streams.stages.sealed import open_hop, reject
+from streams.tracing import follow
+from streams.work import Job, Outputs, Work
+
+ATTEMPTS = 3
+"""Of one run, the first included."""
+
+DUE_AT = "headrace-due-at"
+"""Header: when a run is to be tried again, in milliseconds since the epoch."""
+
+_MOMENT = re.compile("[0-9]{1,15}")
+
+WAITING = 1_000
+"""Records of one tier and shard that wait in memory; the rest waits in its topic, where it is due later anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryTiers:
+    """Decides whether and when a failed run is tried again."""
+
+    outbox: Outbox
+    attempts: int = ATTEMPTS
+
+    def again(self, hop: Screened, error: HeadraceError, trace: HeaderList) -> Outgoing | None:
+        """The record for a tier; None if another attempt would be pointless, too many, or past the deadline."""
+        if not error.retryable or hop.attempt >= self.attempts:
+            return None
+        asked = seconds_of(error.retry_after) or 0.0
+        delay, tier = self._tier(hop.attempt, asked)
+        due = self.outbox.clock.now_ms() + int(max(delay, asked) * 1_000)
+        if due >= hop.authorized.deadline_ms:
+            return None
+        again = hop.model_copy(update={"attempt": hop.attempt + 1})
+        record = screened_record(again, self.outbox.seals, trace, topic=tier)
+        return record._replace(headers=record.headers + self._reasons(again, error, due))
+
+    def _tier(self, attempt: int, asked: float) -> tuple[float, Topic[Screened]]:
+        """The tier of this attempt, or the first that is long enough for what the provider asked for."""
+        usual = topics.RETRY_TIERS[min(attempt, len(topics.RETRY_TIERS)) - 1]
+        wanted = max(usual[0], asked)
+        return next((tier for tier in topics.RETRY_TIERS if tier[0] >= wanted), topics.RETRY_TIERS[-1])
+
+    def _reasons(self, hop: Screened, error: HeadraceError, due_ms: int) -> HeaderList:
+        texts = {
+            "headrace-attempt": str(hop.attempt),
+            DUE_AT: str(due_ms),
+            "headrace-error-code": error.code,
+            "headrace-error-class": type(error).__name__,
+            "headrace-stage": self.outbox.stage,
+            "headrace-worker": self.outbox.worker,
+        }
+        return tuple((name, text.encode()) for name, text in texts.items())
+
+
+@dataclass(frozen=True, slots=True)
+class RetryMover:
+    """Brings each record back when the delay of its tier has passed since the broker took it, so never early.
+
+    What is due later than that goes to a tier once more, until it is due.
+    """
+
+    outbox: Outbox
+
+    def work(self) -> Work:
+        """The mover for the loop: partition n of each tier is shard n."""
+        return Work(
+            group=RETRIES_GROUP,
+            route=lambda shard: {Partition(tier.name, shard) for _, tier in topics.RETRY_TIERS},
+            prepare=self._prepare,
+            window=WAITING,
+            max_running=1_000_000,
+        )
+
+    def _prepare(self, _shard: int, record: Record) -> Job:
+        return Job(record.position, lambda: self._handle(record))
+
+    async def _handle(self, record: Record) -> Outputs:
+        trace = follow(record.headers)
+        try:
+            hop = open_hop(topics.SCREENED, record, self.outbox.seals)
+        except HeadraceError as error:
+            return reject(self.outbox, record, error, trace)
+        await self._until(record.timestamp + _delay_ms(record))
+        due = min(_due_ms(record), hop.authorized.deadline_ms)
+        if tier := self._further(due):
+            moved = screened_record(hop, self.outbox.seals, trace.headers, topic=tier, partition=record.partition)
+            return [moved._replace(headers=moved.headers + _reasons_of(record))]
+        await self._until(due)
+        return [screened_record(hop, self.outbox.seals, trace.headers, partition=record.partition)]
+
+    def _further(self, due_ms: int) -> Topic[Screened] | None:
+        """The longest tier that does not end too late; None if even the shortest would."""
+        left = (due_ms - self.outbox.clock.now_ms()) / 1_000
+        return next((tier for delay, tier in reversed(topics.RETRY_TIERS) if delay <= left), None)
+
+    async def _until(self, due_ms: int) -> None:
+        """Wakes at least once a minute, so that a corrected clock is noticed."""
+        while (left := due_ms - self.outbox.clock.now_ms()) > 0:  # noqa: ASYNC110 - time is the event
+            await asyncio.sleep(min(left / 1_000, 60))
+
+
+def _delay_ms(record: Record) -> int:
+    return int(next(delay for delay, tier in topics.RETRY_TIERS if tier.name == record.topic) * 1_000)
+
+
+def _due_ms(record: Record) -> int:
+    """When the record is wanted, as its header says; at once if it says nothing that can be read."""
+    text = Headers(record.headers).text(DUE_AT) or ""
+    return int(text) if _MOMENT.fullmatch(text) else 0
+
+
+def _reasons_of(record: Record) -> HeaderList:
+    return tuple((name, value) for name, value in record.headers if name.startswith(OWN_PREFIX) and name != SEAL)

@@ -1,0 +1,76 @@
+"""Opening a record that the stage before has sealed, and what becomes of one that will not open."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import structlog
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from schemas.errors import HeadraceError, InternalError, UnsupportedVersionError
+from schemas.headers import SEAL, Headers
+from schemas.hops import Origin
+from schemas.inbox import Identity, Ticket
+from schemas.records import Record
+from schemas.seals import Seals
+from schemas.topics import Topic
+from streams.outbox import Case, Outbox
+from streams.tracing import Trace
+from streams.work import Outputs
+
+log = structlog.get_logger()
+
+Hop = TypeVar("Hop", bound=BaseModel)
+
+
+def open_hop(topic: Topic[Hop], record: Record, seals: Seals) -> Hop:
+    """The hop in a record. Raises UnauthenticatedError without our seal, UnsupportedVersionError where the seal is ours
+    and the content is not: another version of the platform wrote it.
+    """
+    seals.verify(record.topic, record.key, record.value, Headers(record.headers).text(SEAL))
+    if topic.payload is None:
+        raise InternalError(detail=f"nothing is read from {topic.name}")
+    try:
+        return topic.payload.model_validate_json(record.value or b"")
+    except ValidationError as error:
+        message = "the record was written by another version of the platform"
+        raise UnsupportedVersionError(message) from error
+
+
+def reject(outbox: Outbox, record: Record, error: HeadraceError, trace: Trace) -> Outputs:
+    """A record that would not open is buried. Where the seal is ours, its caller is told, or the door would keep the
+    request's place for ever.
+    """
+    log.warning("record_not_opened", code=error.code, position=record.position, trace_id=trace.trace_id)
+    case = _remnant(record) if isinstance(error, UnsupportedVersionError) else None
+    if case is None:
+        return [outbox.bury(record, error, trace.headers)]
+    return outbox.fail(case, error, record, trace.headers)
+
+
+def _remnant(record: Record) -> Case | None:
+    """What is needed to answer a hop of another version, if its writer still has it in the places that we know."""
+    try:
+        hop = from_json(record.value or b"")
+        authorized = hop.get("authorized", hop)
+        identity = _known(Identity, authorized["identity"])
+        return Case(
+            tenant=identity.tenant,
+            request_id=identity.id,
+            run_id=str(authorized["run_id"]),
+            agent=str(authorized["request"]["agent"]),
+            origin=_known(Origin, authorized["origin"]),
+            session=None,
+            reply_to=str(authorized["reply_to"]),
+            ticket=_known(Ticket, authorized["ticket"]),
+        )
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        log.error(  # noqa: TRY400 - the traceback would hold content
+            "record_not_understood", position=record.position, error=type(error).__name__
+        )
+        return None
+
+
+def _known(model: type[Hop], fields: dict[str, Any]) -> Hop:
+    return model.model_validate({name: fields[name] for name in model.model_fields if name in fields})

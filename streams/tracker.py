@@ -1,0 +1,133 @@
+"""What is known of one partition: which records are visible, admitted, finished. Pure: no Kafka, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import NamedTuple, TypeAlias
+
+from schemas.records import Outgoing, Partition
+from streams.offsetmap import AHEAD, Committed
+
+SPAN = 20_000
+"""Intake stops this far beyond the watermark, so that the map always fits (I3)."""
+
+Finished: TypeAlias = tuple[int, list[Outgoing]]
+"""An offset and the outputs of its record."""
+
+
+class Step(NamedTuple):
+    """One partition's part in a transaction."""
+
+    tracker: Tracker
+    batch: list[Finished]
+    offsets: set[int]
+    low: int
+    done: set[int]
+
+
+class Tracker:
+    """One partition of one shard, through the shard's re-opens.
+
+    Visible is what lies below ``committed`` or in ``done``. ``open`` is what is admitted and not yet visible, in order;
+    ``pending`` what of it has finished. ``kept`` is work held over a re-open whose offset the new life has not fetched.
+    """
+
+    __slots__ = (
+        "alive",
+        "committed",
+        "done",
+        "kept",
+        "life",
+        "next",
+        "open",
+        "partition",
+        "pending",
+        "touched",
+        "unsought",
+        "window",
+    )
+
+    def __init__(self, partition: Partition, window: int = SPAN) -> None:
+        self.partition = partition
+        self.window = window
+        self.alive = True
+        self.life = 0
+        self.unsought = True
+        self.committed = self.next = 0
+        self.done: set[int] = set()
+        self.open: dict[int, None] = {}
+        self.pending: list[Finished] = []
+        self.kept: set[int] = set()
+        self.touched = 0.0
+
+    def restore(self, committed: Committed, held: set[int], now: float) -> None:
+        """Begin a life from what is committed; *held* offsets are still being worked on.
+
+        What the commit holds is never sent again (I15), and the partition must be sought before it is polled (I8).
+        """
+        self.pending = [entry for entry in self.pending if not committed.holds(entry[0])]
+        self.kept = {offset for offset, _ in self.pending} | held
+        self.committed = self.next = committed.offset
+        self.done = committed.done
+        self.open = {}
+        self.life += 1
+        self.unsought = True
+        self.touched = now
+
+    def admit(self, offset: int) -> bool:
+        """The record has been fetched. True if it has to be run."""
+        self.next = offset + 1
+        if offset in self.done:
+            return False
+        self.open[offset] = None  # insertion order is offset order: the first key is the lowest
+        if offset in self.kept:
+            self.kept.discard(offset)
+            return False
+        return True
+
+    def expects(self, offset: int) -> bool:
+        """Whether a completion of *offset* still means something (I6)."""
+        return self.alive and (offset in self.open or offset in self.kept)
+
+    def finish(self, offset: int, outputs: list[Outgoing]) -> None:
+        """The record's outcome is known and waits for a transaction."""
+        self.pending.append((offset, outputs))
+
+    def low(self, without: Container[int] = ()) -> int:
+        """The offset to commit if *without* were done: nothing admitted below it lacks its outcome (I2)."""
+        for offset in self.open:
+            if offset not in without:
+                return offset
+        return self.next
+
+    def room(self) -> int:
+        """Records that may be admitted now."""
+        if not self.open:
+            return self.window
+        return min(self.window - len(self.open), SPAN - (self.next - self.low()))
+
+    def moved(self) -> bool:
+        """Whether the watermark could be committed further without any new outcome."""
+        return self.low() > self.committed
+
+    def collect(self, limit: int, now: float, keepalive_s: float) -> Step | None:
+        """The next step to commit, of at most *limit* completions; None if there is nothing to say.
+
+        Completions too far ahead wait, so that the map fits (I3). An unchanged offset is said again every
+        *keepalive_s*: brokers forget those that are not.
+        """
+        top = self.low() + AHEAD
+        batch = [entry for entry in self.pending if entry[0] < top][:limit]
+        offsets = {offset for offset, _ in batch}
+        low = self.low(offsets)
+        if not batch and low <= self.committed and now - self.touched < keepalive_s:
+            return None
+        return Step(self, batch, offsets, low, {offset for offset in self.done | offsets if offset >= low})
+
+    def settle(self, step: Step, now: float) -> None:
+        """The step's transaction has been committed."""
+        self.pending = [entry for entry in self.pending if entry[0] not in step.offsets]
+        for offset in step.offsets:
+            self.open.pop(offset, None)
+        self.kept -= step.offsets
+        self.done, self.committed, self.touched = step.done, step.low, now

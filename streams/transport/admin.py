@@ -1,0 +1,214 @@
+"""What is there and what should be: topics, their configuration, the offsets of groups."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Final, Self
+
+from schemas.records import Partition
+from streams.transport import internals
+from streams.transport.connection import Connection
+from streams.transport.errors import BrokerError, KafkaUnreachableError, UnknownTopicError, translated
+from streams.transport.library import (
+    AdminClient,
+    ConfigResource,
+    ConfigResourceType,
+    Theirs,
+    errors,
+)
+from streams.transport.offsets import fetch_committed
+
+_CLOSE_S = 2.0
+_REQUEST_MS = 10_000
+_LOOK_S = 0.1
+_ALREADY_EXISTS: Final = 36
+
+
+@dataclass(frozen=True, slots=True)
+class NewTopicSpec:
+    """A topic that should exist. ``replication`` of -1 leaves it to the broker; configs are by Kafka's own names."""
+
+    name: str
+    partitions: int
+    replication: int = -1
+    configs: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class TopicDescription:
+    """A topic as it is. ``configs`` holds only what was set for it; everything else is the broker's default."""
+
+    name: str
+    partitions: int
+    replication: int
+    configs: Mapping[str, str]
+
+
+class Admin:
+    """Creates, describes and deletes topics; reads committed offsets. Each call has the deadline given at ``open``."""
+
+    def __init__(self, connection: Connection, *, name: str, deadline_s: float) -> None:
+        self._connection, self._deadline_s = connection, deadline_s
+        self._admin: Theirs = AdminClient(**connection.options(), client_id=name, request_timeout_ms=_REQUEST_MS)
+
+    @classmethod
+    async def open(cls, connection: Connection, *, name: str = "headrace-admin", deadline_s: float = 30.0) -> Admin:
+        """A connected admin client. KafkaUnreachableError after *deadline_s*."""
+        admin = cls(connection, name=name, deadline_s=deadline_s)
+        try:
+            await connection.establish(admin._admin.start, deadline_s)
+        except BaseException:  # cancelled too: no socket stays open
+            await admin.close()
+            raise
+        return admin
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await internals.close_client(self._client, _CLOSE_S)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def _client(self) -> Theirs:
+        return internals.client_of(self._admin)
+
+    # --- topics -------------------------------------------------------------------------------------------------------
+
+    async def create_topics(self, topics: Iterable[NewTopicSpec]) -> dict[str, bool]:
+        """Create what is missing and wait until it can be used. By name: True if it was created, False if it existed.
+
+        An existing topic is left as it is, whatever its partitions and configs. BrokerError if one cannot be created.
+        """
+        wanted = list(topics)
+        if not wanted:
+            return {}
+        theirs = [_theirs(topic) for topic in wanted]
+        with translated():
+            answer = await self._within(self._admin.create_topics(theirs))
+        created = {name: _created(name, code, *message) for name, code, *message in answer.topic_errors}
+        await self._wait_for([topic.name for topic in wanted])
+        return created
+
+    async def _wait_for(self, names: Collection[str]) -> None:
+        """A created topic has no leaders at first, and not every broker has heard of it."""
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                while not all(_usable(topic) for topic in await self._described(names)):  # noqa: ASYNC110 - nobody tells us
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError:
+            raise KafkaUnreachableError(self._connection.bootstrap, "created topics have no leaders") from None
+
+    async def list_topics(self) -> list[str]:
+        """The names of all topics, the brokers' internal ones included, in order."""
+        with translated():
+            names: list[str] = await self._within(self._admin.list_topics())
+        return sorted(names)
+
+    async def describe(self, names: Collection[str]) -> dict[str, TopicDescription]:
+        """Partitions and configs of those of *names* that exist."""
+        if not names:
+            return {}
+        found = [topic for topic in await self._described(names) if _usable(topic)]
+        configs = await self._configs([topic["topic"] for topic in found])
+        return {topic["topic"]: _description(topic, configs[topic["topic"]]) for topic in found}
+
+    async def _described(self, names: Collection[str]) -> list[Theirs]:
+        with translated():
+            described: list[Theirs] = await self._within(self._admin.describe_topics(list(names)))
+        return described
+
+    async def _configs(self, names: Collection[str]) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = defaultdict(dict)
+        if not names:
+            return found
+        resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+        with translated():
+            answers = await self._within(self._admin.describe_configs(resources))
+        for answer in answers:
+            for code, message, _, name, entries in answer.resources:
+                _check(name, code, message)
+                found[name] = {key: value for key, value, _, source, *_ in entries if source == _SET_ON_TOPIC}
+        return found
+
+    async def delete_topics(self, names: Collection[str]) -> None:
+        """Delete topics; those that do not exist are fine. BrokerError if one cannot be deleted."""
+        if not names:
+            return
+        with translated():
+            answer = await self._within(self._admin.delete_topics(list(names)))
+        for name, code in answer.topic_error_codes:
+            if errors.for_code(code) is not errors.UnknownTopicOrPartitionError:
+                _check(name, code)
+
+    # --- the cluster and its groups -----------------------------------------------------------------------------------
+
+    async def cluster_id(self) -> str:
+        """The id that the cluster was formatted with."""
+        with translated():
+            cluster = await self._within(self._admin.describe_cluster())
+        found: str = cluster["cluster_id"]
+        return found
+
+    async def committed(self, group: str, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
+        """Committed offsets, without the partitions that have none; of all that *group* knows by default."""
+        with translated():
+            found = await self._within(fetch_committed(self._client, group, partitions))
+        return {partition: offset for partition, (offset, _) in found.items()}
+
+    async def _within(self, work: Theirs) -> Theirs:
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return await work
+        except TimeoutError:
+            reason = f"no answer in {self._deadline_s:g} s"
+            raise KafkaUnreachableError(self._connection.bootstrap, reason) from None
+
+
+_SET_ON_TOPIC: Final = 1  # of DescribeConfigs' sources: dynamic topic config
+
+
+def _theirs(topic: NewTopicSpec) -> Theirs:
+    """What aiokafka's NewTopic would be, if it let the broker choose the replication factor."""
+    return SimpleNamespace(
+        name=topic.name,
+        num_partitions=topic.partitions,
+        replication_factor=topic.replication,
+        replica_assignments={},
+        topic_configs=dict(topic.configs),
+    )
+
+
+def _usable(topic: Theirs) -> bool:
+    partitions = topic["partitions"]
+    return topic["error_code"] == 0 and bool(partitions) and all(each["leader"] >= 0 for each in partitions)
+
+
+def _description(topic: Theirs, configs: Mapping[str, str]) -> TopicDescription:
+    partitions = topic["partitions"]
+    return TopicDescription(topic["topic"], len(partitions), len(partitions[0]["replicas"]), configs)
+
+
+def _created(name: str, code: int, *message: str | None) -> bool:
+    if code == _ALREADY_EXISTS:
+        return False
+    _check(name, code, *message)
+    return True
+
+
+def _check(name: str, code: int, *message: str | None) -> None:
+    if not code:
+        return
+    kind: type[Exception] = errors.for_code(code)
+    if kind is errors.UnknownTopicOrPartitionError:
+        raise UnknownTopicError(name)
+    said = next((text for text in message if text), kind.__name__)
+    with translated():
+        raise kind(f"{name}: {said}") if kind is not errors.UnknownError else BrokerError(f"{name}: {said}")

@@ -1,0 +1,105 @@
+"""What can go wrong between us and Kafka, in our own words; nothing that aiokafka raises leaves this room.
+
+::
+
+    TransportError
+    ├── KafkaUnreachableError    no broker answered before the deadline
+    ├── AccessDeniedError        wrong credentials, or an ACL says no
+    ├── UnknownTopicError        the topic or partition does not exist
+    ├── RecordRefusedError       the broker will never take this record
+    ├── OffsetLostError          the position lies outside the log: deleted by retention, or the topic was made anew
+    ├── FencedError              somebody else has opened the same transactional id since
+    ├── OutcomeUnknownError      a write may or may not have happened
+    └── BrokerError              anything else a broker said
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from streams.transport.library import KafkaError, errors
+
+
+class TransportError(Exception):
+    """Kafka did not do what was asked."""
+
+
+class KafkaUnreachableError(TransportError):
+    """No broker answered before the deadline."""
+
+    def __init__(self, bootstrap: str, reason: object = "") -> None:
+        super().__init__(f"cannot reach Kafka at {bootstrap}" + (f": {reason}" if reason else ""))
+
+
+class AccessDeniedError(TransportError):
+    """The credentials are wrong, or an ACL forbids it."""
+
+
+class UnknownTopicError(TransportError):
+    """There is no such topic or partition."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"topic {topic} does not exist")
+        self.topic = topic
+
+
+class RecordRefusedError(TransportError):
+    """The broker refuses the record for good: too large, or not valid for its topic."""
+
+
+class OffsetLostError(TransportError):
+    """What was to be read next is no longer, or not yet, in the log."""
+
+
+class FencedError(TransportError):
+    """Somebody else has opened the same transactional id since."""
+
+
+class OutcomeUnknownError(TransportError):
+    """A write may or may not have happened: read what is there before writing again."""
+
+
+class BrokerError(TransportError):
+    """Anything else that a broker, or the way to it, said."""
+
+
+_KINDS: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
+    ((errors.OffsetOutOfRangeError, errors.RecordTooLargeError, errors.NoOffsetForPartitionError), OffsetLostError),
+    ((errors.ProducerFenced, errors.InvalidProducerEpoch), FencedError),
+    (
+        (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError, errors.InvalidTimestampError),
+        RecordRefusedError,
+    ),
+    (
+        (
+            errors.AuthenticationFailedError,
+            errors.AuthenticationMethodNotSupported,
+            errors.UnsupportedSaslMechanismError,
+            errors.TopicAuthorizationFailedError,
+            errors.GroupAuthorizationFailedError,
+            errors.ClusterAuthorizationFailedError,
+            errors.TransactionalIdAuthorizationFailed,
+        ),
+        AccessDeniedError,
+    ),
+)
+
+
+def own(error: Exception) -> TransportError:
+    """The error of this room that says what *error* of aiokafka's says."""
+    if isinstance(error, TransportError):
+        return error
+    for theirs, ours in _KINDS:
+        if isinstance(error, theirs):
+            return ours(repr(error))
+    return BrokerError(repr(error))
+
+
+@contextmanager
+def translated() -> Generator[None]:
+    """Turns what aiokafka raises inside into errors of this room."""
+    try:
+        yield
+    except KafkaError as error:
+        raise own(error) from error

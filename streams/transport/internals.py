@@ -1,0 +1,154 @@
+"""The private parts of aiokafka 0.14 that the transport relies on, each behind a name; the canaries watch them.
+
+Its public API cannot say what is buffered, where a partition's position is without waiting, whether a background task
+has died, or end a client that hangs. Replacing aiokafka means replacing this module first.
+"""
+# ruff: noqa: SLF001
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import chain
+
+from schemas.records import Partition
+from streams.transport.library import EndTxnRequest, KafkaError, Theirs, TxnOffsetCommitRequest, errors
+
+
+def buffered(consumer: Theirs) -> Iterable[Partition]:
+    """Partitions of which fetched records (or an error) wait to be taken. As tuples they equal our own."""
+    records: Iterable[Partition] = consumer._fetcher._records
+    return records
+
+
+def position(consumer: Theirs, partition: Partition) -> int | None:
+    """The next offset to be fetched, or None while it is not known. Never waits."""
+    assignment = consumer._subscription.subscription.assignment
+    if partition not in assignment.tps:
+        return None
+    state = assignment.state_value(partition)
+    found: int | None = state.position if state.has_valid_position else None
+    return found
+
+
+def client_of(consumer: Theirs) -> Theirs:
+    """The connection pool and metadata of a consumer or an admin client."""
+    return consumer._client
+
+
+def coordinator_of(consumer: Theirs) -> Theirs:
+    """The group's client side: generation, member id, heartbeats."""
+    return consumer._coordinator
+
+
+def fetch_task(consumer: Theirs) -> asyncio.Task[None]:
+    """The task that fetches; once it has ended nothing arrives any more."""
+    task: asyncio.Task[None] = consumer._fetcher._fetch_task
+    return task
+
+
+def coordination_task(consumer: Theirs) -> asyncio.Task[None]:
+    """The task that joins and rejoins the group."""
+    task: asyncio.Task[None] = consumer._coordinator._coordination_task
+    return task
+
+
+def rejoin_needed(consumer: Theirs) -> bool:
+    """Whether the group is about to be joined again."""
+    needed: bool = consumer._coordinator._rejoin_needed_fut.done()
+    return needed
+
+
+async def heartbeat(consumer: Theirs) -> bool:
+    """Send a heartbeat now; whether it was accepted."""
+    accepted: bool = await consumer._coordinator._do_heartbeat()
+    return accepted
+
+
+def watch_heartbeats(consumer: Theirs, accepted: Callable[[], None]) -> None:
+    """Call *accepted* after every heartbeat that the coordinator took."""
+    send: Callable[[], Awaitable[bool]] = consumer._coordinator._do_heartbeat
+
+    async def watched() -> bool:
+        taken = await send()
+        if taken:
+            accepted()
+        return taken
+
+    consumer._coordinator._do_heartbeat = watched
+
+
+def watch_repeats(producer: Theirs, repeated: Callable[[], None]) -> None:
+    """Call *repeated* when the answer to a request that ends a transaction, or carries its offsets, has been lost.
+
+    aiokafka sends these again after a broken connection. The first copy may still arrive, during the *next*
+    transaction of the same epoch, and commit half of it.
+    """
+    send = producer.client.send
+
+    async def watched(node: object, request: object, **options: Theirs) -> object:
+        try:
+            answer: object = await send(node, request, **options)
+        except errors.NodeNotReadyError:  # never left
+            raise
+        except (KafkaError, OSError, asyncio.CancelledError):
+            if isinstance(request, (EndTxnRequest, TxnOffsetCommitRequest)):
+                repeated()
+            raise
+        return answer
+
+    producer.client.send = watched
+
+
+def sender_task(producer: Theirs) -> asyncio.Task[None] | None:
+    """The task that writes; a fatal error has ended it. None before the producer has started."""
+    task: asyncio.Task[None] | None = producer._sender.sender_task
+    return task
+
+
+async def discard_producer(producer: Theirs, deadline_s: float) -> None:
+    """End a producer without asking it: ``stop`` and ``abort`` can wait for ever for a broker that is gone."""
+    producer._closed = True
+    task = sender_task(producer)
+    if task is not None and not task.done():
+        task.cancel()
+    await close_client(producer.client, deadline_s)
+    if task is not None:
+        await asyncio.wait([task], timeout=deadline_s)
+    _forget_outcome(producer)
+
+
+def _forget_outcome(producer: Theirs) -> None:
+    """Mark the failures of a discarded producer as seen: asyncio would report each once more."""
+    manager, accumulator = producer._txn_manager, producer._message_accumulator
+    batches = [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]
+    waiters = [waiter for batch in batches for waiter in (batch.future, batch._drain_waiter)]
+    for end in (sender_task(producer), manager and manager._transaction_waiter, *waiters):
+        if end is not None and end.done() and not end.cancelled():
+            end.exception()
+
+
+async def discard_consumer(consumer: Theirs, deadline_s: float) -> None:
+    """End a consumer without asking it: ``stop`` waits for a JoinGroup in flight."""
+    consumer._closed = True
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher
+    names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task")
+    tasks: list[asyncio.Task[object] | None] = [getattr(coordinator, name, None) for name in names]
+    if fetcher is not None:
+        fetcher._closed = True
+        tasks += [fetcher._fetch_task, *fetcher._pending_tasks]
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running, timeout=deadline_s)
+    await close_client(consumer._client, deadline_s)
+
+
+async def close_client(client: Theirs, deadline_s: float) -> None:
+    """Close the connections; sockets that do not close in time go with the process."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            await client.close()
+    except (TimeoutError, KafkaError, OSError):
+        return

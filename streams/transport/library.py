@@ -1,0 +1,44 @@
+"""What the transport takes from aiokafka, which ships no types: Any here, typed where it is wrapped."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import aiokafka
+import aiokafka.abc
+import aiokafka.admin
+import aiokafka.admin.config_resource
+import aiokafka.client
+import aiokafka.coordinator.assignors.sticky.sticky_assignor as sticky
+import aiokafka.coordinator.protocol
+import aiokafka.errors
+import aiokafka.protocol.commit
+import aiokafka.protocol.group
+import aiokafka.protocol.metadata
+import aiokafka.protocol.offset
+import aiokafka.protocol.transaction
+
+Theirs: TypeAlias = Any
+"""A value that aiokafka made."""
+
+Consumer: Any = aiokafka.AIOKafkaConsumer
+Producer: Any = aiokafka.AIOKafkaProducer
+Client: Any = aiokafka.client.AIOKafkaClient
+AdminClient: Any = aiokafka.admin.AIOKafkaAdminClient
+TopicPartition: Any = aiokafka.TopicPartition
+ConfigResource: Any = aiokafka.admin.config_resource.ConfigResource
+ConfigResourceType: Any = aiokafka.admin.config_resource.ConfigResourceType
+RebalanceListener: Any = aiokafka.abc.ConsumerRebalanceListener
+StickyAssignor: Any = sticky.StickyPartitionAssignor
+MemberAssignment: Any = aiokafka.coordinator.protocol.ConsumerProtocolMemberAssignment
+ConnectionGroup: Any = aiokafka.client.ConnectionGroup
+CoordinationType: Any = aiokafka.client.CoordinationType
+OffsetFetchRequest: Any = aiokafka.protocol.commit.OffsetFetchRequest
+LeaveGroupRequest: Any = aiokafka.protocol.group.LeaveGroupRequest
+ListOffsetsRequest: Any = aiokafka.protocol.offset.OffsetRequest
+MetadataRequest: Any = aiokafka.protocol.metadata.MetadataRequest
+EndTxnRequest: Any = aiokafka.protocol.transaction.EndTxnRequest
+TxnOffsetCommitRequest: Any = aiokafka.protocol.transaction.TxnOffsetCommitRequest
+errors: Any = aiokafka.errors
+KafkaError: type[Exception] = aiokafka.errors.KafkaError
+"""The root of all that aiokafka raises."""

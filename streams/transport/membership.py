@@ -1,0 +1,207 @@
+"""Which shards this process owns: the group protocol, on an empty topic, and nothing else of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from schemas.clock import Clock
+from schemas.records import Partition
+from streams.transport import internals, watermarks
+from streams.transport.assignor import DrainAssignor
+from streams.transport.connection import Connection
+from streams.transport.errors import own
+from streams.transport.library import Consumer, KafkaError, LeaveGroupRequest, RebalanceListener, Theirs
+
+_CLOSE_S = 2.0
+_DAY_MS = 86_400_000
+_REJOIN_S = 0.05  # several shards that are let go of at once share a rebalance
+_ASK_S = 0.2
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTimes:
+    """The group protocol's numbers, in milliseconds."""
+
+    session_ms: int
+    heartbeat_ms: int
+    rebalance_ms: int
+    request_timeout_ms: int
+
+
+class Membership:
+    """The process's place in its group. *changed* is called whenever what it owns has changed."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        group: str,
+        shard_topic: str,
+        clock: Clock,
+        changed: Callable[[], None],
+        *,
+        name: str,
+        times: GroupTimes,
+    ) -> None:
+        self.owned: set[int] | None = None
+        """Shards assigned to us; None until we have joined."""
+        self.expelled = False
+        """The group took us for dead: somebody else owns what we had."""
+        self.assignor = DrainAssignor()
+        self._connection, self._shard_topic = connection, shard_topic
+        self._group, self._clock = group, clock
+        self._changed = changed
+        self._rebalancing = False
+        self._rejoin_later = False
+        self._assigned_at = clock.monotonic()
+        self._heard_at = clock.monotonic()
+        self._consumer: Theirs = Consumer(
+            **connection.options(),
+            client_id=name,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=times.session_ms,
+            heartbeat_interval_ms=times.heartbeat_ms,
+            rebalance_timeout_ms=times.rebalance_ms,
+            max_poll_interval_ms=_DAY_MS,  # our own watchdog sees to it that polling goes on
+            partition_assignment_strategy=(self.assignor,),
+            max_partition_fetch_bytes=1,
+            fetch_max_wait_ms=5_000,
+            request_timeout_ms=times.request_timeout_ms,
+        )
+
+    async def start(self, deadline_s: float) -> None:
+        """Connect and ask to join. KafkaUnreachableError or UnknownTopicError after *deadline_s*."""
+        await self._connection.establish(self._consumer.start, deadline_s)
+        await watermarks.partitions_of(internals.client_of(self._consumer), self._shard_topic, deadline_s)
+        internals.watch_heartbeats(self._consumer, self._heard)
+        # In this order: start() of a subscribed consumer blocks until it has joined.
+        self._consumer.subscribe([self._shard_topic], listener=_Listener(self._revoked, self._assigned))
+
+    def _heard(self) -> None:
+        self._heard_at = self._clock.monotonic()
+
+    def heard_ago_s(self) -> float:
+        """Seconds since the group last accepted us. Beyond the session another worker may own our shards."""
+        return self._clock.monotonic() - self._heard_at
+
+    @property
+    def broken(self) -> bool:
+        """Whether the task that keeps us in the group has died."""
+        return internals.coordination_task(self._consumer).done()
+
+    def _revoked(self) -> None:
+        self._rebalancing = True
+        self.expelled = not internals.coordinator_of(self._consumer).member_id
+
+    def _assigned(self, assigned: set[Theirs]) -> None:
+        """Returns at once: aiokafka sends no heartbeat meanwhile."""
+        self._rebalancing = False
+        self._assigned_at = self._clock.monotonic()
+        self._heard()
+        self.assignor.on_generation_assignment(internals.coordinator_of(self._consumer).generation)
+        self._consumer.pause(*assigned)
+        for theirs in assigned:  # else it asks for their positions, with stale metadata ten times a second for ever
+            self._consumer.seek(theirs, 0)
+        self.owned = {theirs.partition for theirs in assigned}
+        self._changed()
+        if self._rejoin_later:
+            self.rejoin()
+
+    async def watch(self, failed: Callable[[], None]) -> None:
+        """Surface what the coordinator has to say, for ever; it never returns data."""
+        while True:
+            try:
+                await self._consumer.getmany(timeout_ms=1_000)
+            except KafkaError as error:
+                failed()
+                log.warning("membership_failed", group=self._group, error=str(own(error)))
+                await asyncio.sleep(0.5)
+
+    async def confirmed(self, since: float) -> None:
+        """Wait until we are known to be the owner of what we own.
+
+        Only an assignment newer than the trouble at *since* (monotonic), or a heartbeat accepted after it, proves that;
+        else a woken zombie and the rightful owner fence each other in turn.
+        """
+        while not (self._assigned_at > since or await self._accepted()):  # noqa: ASYNC110 - the broker says nothing unasked
+            await asyncio.sleep(_ASK_S)
+
+    async def _accepted(self) -> bool:
+        if self._unsettled() or internals.coordinator_of(self._consumer).coordinator_id is None:
+            return False
+        try:
+            return await internals.heartbeat(self._consumer) and not self._unsettled()
+        except KafkaError as error:
+            log.warning("heartbeat_failed", group=self._group, error=str(own(error)))
+            return False
+
+    def _unsettled(self) -> bool:
+        return self._rebalancing or internals.rejoin_needed(self._consumer)
+
+    def claim(self, shard: int) -> None:
+        """Tell the group that we still work on *shard*: nobody else gets it meanwhile."""
+        self.assignor.handing_over.add(Partition(self._shard_topic, shard))
+
+    def disclaim(self, shard: int) -> None:
+        """We no longer work on *shard*."""
+        self.assignor.handing_over.discard(Partition(self._shard_topic, shard))
+
+    def rejoin(self) -> None:
+        """Have the shards dealt again, soon."""
+        if self._rebalancing or self.owned is None:
+            self._rejoin_later = True
+            return
+        self._rejoin_later = False
+        asyncio.get_running_loop().call_later(_REJOIN_S, self._request_rejoin)
+
+    def _request_rejoin(self) -> None:
+        if self._rebalancing:
+            self._rejoin_later = True
+        else:
+            internals.coordinator_of(self._consumer).request_rejoin()
+
+    async def leave(self) -> None:
+        """Leave the group, on another connection than the one that a JoinGroup may be blocking."""
+        coordinator = internals.coordinator_of(self._consumer)
+        if coordinator is not None and coordinator.coordinator_id is not None and coordinator.member_id:
+            await self._say_goodbye(coordinator)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await internals.discard_consumer(self._consumer, _CLOSE_S)
+
+    async def _say_goodbye(self, coordinator: Theirs) -> None:
+        request = LeaveGroupRequest(self._group, coordinator.member_id)
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await internals.client_of(self._consumer).send(coordinator.coordinator_id, request)
+        except (KafkaError, TimeoutError) as error:
+            log.warning("leave_failed", group=self._group, error=str(error))
+
+
+if TYPE_CHECKING:
+    _Base = object
+else:
+    _Base = RebalanceListener
+
+
+class _Listener(_Base):
+    """aiokafka's callbacks. It swallows what they raise, so they call what cannot fail."""
+
+    def __init__(self, revoked: Callable[[], None], assigned: Callable[[set[Theirs]], None]) -> None:
+        self._revoked, self._assigned = revoked, assigned
+
+    def on_partitions_revoked(self, revoked: set[Theirs]) -> None:
+        del revoked
+        self._revoked()
+
+    def on_partitions_assigned(self, assigned: set[Theirs]) -> None:
+        self._assigned(assigned)

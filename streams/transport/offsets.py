@@ -1,0 +1,101 @@
+"""Committed offsets with their maps, asked for by hand.
+
+aiokafka's own call drops the metadata and never looks at the answer's error code: "not coordinator" and "loading"
+become "nothing committed", and everything would run again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection
+
+from schemas.records import Partition
+from streams.offsetmap import Committed, decode
+from streams.transport import internals
+from streams.transport.connection import Connection
+from streams.transport.errors import own
+from streams.transport.library import (
+    Client,
+    ConnectionGroup,
+    CoordinationType,
+    KafkaError,
+    OffsetFetchRequest,
+    Theirs,
+    errors,
+)
+
+_RETRY_S = 0.1
+_CLOSE_S = 2.0
+
+
+class Offsets:
+    """Reads what a group has committed, on a connection that no JoinGroup can block."""
+
+    def __init__(self, connection: Connection, group: str, *, name: str, request_timeout_ms: int) -> None:
+        self._connection = connection
+        self._group = group
+        self._client: Theirs = Client(**connection.options(), client_id=name, request_timeout_ms=request_timeout_ms)
+
+    async def start(self, deadline_s: float) -> None:
+        """Connect. KafkaUnreachableError after *deadline_s*."""
+        await self._connection.establish(self._client.bootstrap, deadline_s)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await internals.close_client(self._client, _CLOSE_S)
+
+    async def read(self, partitions: Collection[Partition]) -> dict[Partition, Committed]:
+        """What is committed, without the partitions that have no offset. Repeats until the caller's deadline."""
+        found = await fetch_committed(self._client, self._group, partitions) if partitions else {}
+        return {partition: Committed(offset, decode(offset, text)) for partition, (offset, text) in found.items()}
+
+
+async def fetch_committed(
+    client: Theirs, group: str, partitions: Collection[Partition] | None
+) -> dict[Partition, tuple[int, str | None]]:
+    """Offset and metadata of each partition that has an offset; of all the group knows if *partitions* is None.
+
+    Finds the coordinator afresh each time and repeats what may pass, without end: the caller sets the deadline.
+    """
+    while True:
+        try:
+            return await _fetch(client, group, partitions)
+        except KafkaError as error:
+            if not _may_pass(error):
+                raise own(error) from error
+            client.force_metadata_update()
+            await asyncio.sleep(_RETRY_S)
+
+
+def _may_pass(error: Exception) -> bool:
+    return bool(getattr(error, "retriable", False)) or isinstance(error, errors.NodeNotReadyError)
+
+
+async def _fetch(
+    client: Theirs, group: str, partitions: Collection[Partition] | None
+) -> dict[Partition, tuple[int, str | None]]:
+    node = await client.coordinator_lookup(CoordinationType.GROUP, group)
+    request = OffsetFetchRequest(group, None if partitions is None else _by_topic(partitions))
+    answer = await client.send(node, request, group=ConnectionGroup.COORDINATION)
+    _check([answer.error_code, *(code for _, rows in answer.topics for *_, code in rows)])
+    return {
+        Partition(topic, number): (offset, text)
+        for topic, rows in answer.topics
+        for number, offset, text, _ in rows
+        if offset >= 0
+    }
+
+
+def _by_topic(partitions: Collection[Partition]) -> list[tuple[str, list[int]]]:
+    topics: dict[str, list[int]] = defaultdict(list)
+    for partition in partitions:
+        topics[partition.topic].append(partition.number)
+    return list(topics.items())
+
+
+def _check(codes: list[int]) -> None:
+    for code in codes:
+        if code:
+            kind: type[Exception] = errors.for_code(code)
+            raise kind

@@ -1,0 +1,97 @@
+"""Where a partition's log begins and ends, asked of its leader."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection
+
+from schemas.records import Partition
+from streams.transport.errors import KafkaUnreachableError, UnknownTopicError, own, translated
+from streams.transport.library import KafkaError, ListOffsetsRequest, Theirs, TopicPartition, errors
+
+_LATEST, _EARLIEST = -1, -2
+_READ_UNCOMMITTED = 0  # with read_committed the broker answers "latest" with the last stable offset
+_RETRY_S = 0.1
+
+
+async def high_watermarks(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
+    """The offset after the last record of each, open transactions included."""
+    return await _ask(client, partitions, _LATEST, deadline_s)
+
+
+async def beginnings(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
+    """The first offset that is still in the log of each."""
+    return await _ask(client, partitions, _EARLIEST, deadline_s)
+
+
+async def partitions_of(client: Theirs, topic: str, deadline_s: float) -> list[int]:
+    """The topic's partition numbers, in order. UnknownTopicError if no broker has heard of it before the deadline."""
+    try:
+        async with asyncio.timeout(deadline_s):
+            while not (found := client.cluster.partitions_for_topic(topic)):
+                client.add_topic(topic)
+                await client.force_metadata_update()
+                if topic in client.cluster.unauthorized_topics:
+                    raise own(errors.TopicAuthorizationFailedError(topic))
+                if not client.cluster.partitions_for_topic(topic):
+                    await asyncio.sleep(_RETRY_S)
+    except TimeoutError:
+        raise UnknownTopicError(topic) from None
+    numbers: list[int] = sorted(found)
+    return numbers
+
+
+async def _ask(client: Theirs, partitions: Collection[Partition], when: int, deadline_s: float) -> dict[Partition, int]:
+    for topic in {partition.topic for partition in partitions}:
+        await partitions_of(client, topic, deadline_s)
+    found: dict[Partition, int] = {}
+    reason: object = ""
+    missing = list(partitions)
+    try:
+        async with asyncio.timeout(deadline_s):
+            while missing := [partition for partition in partitions if partition not in found]:
+                reason = await _round(client, missing, when, found)
+    except TimeoutError:
+        raise KafkaUnreachableError("the leaders of " + ", ".join(map(str, missing)), reason) from None
+    return found
+
+
+async def _round(client: Theirs, partitions: list[Partition], when: int, found: dict[Partition, int]) -> object:
+    """Ask each leader once; what could not be answered is missing from *found*. Returns the last reason."""
+    reason: object = ""
+    for node, topics in _by_leader(client, partitions, when).items():
+        try:
+            answer = await client.send(node, ListOffsetsRequest(-1, _READ_UNCOMMITTED, list(topics.items())))
+        except KafkaError as error:
+            reason = error
+        else:
+            reason = _take(answer, found) or reason
+    if any(partition not in found for partition in partitions):
+        await client.force_metadata_update()
+        await asyncio.sleep(_RETRY_S)
+    return reason
+
+
+def _by_leader(client: Theirs, partitions: list[Partition], when: int) -> dict[int, dict[str, list[tuple[int, int]]]]:
+    nodes: dict[int, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+    for partition in partitions:
+        leader: int | None = client.cluster.leader_for_partition(TopicPartition(*partition))
+        if leader is not None and leader >= 0:
+            nodes[leader][partition.topic].append((partition.number, when))
+    return nodes
+
+
+def _take(answer: Theirs, found: dict[Partition, int]) -> object:
+    reason: object = ""
+    for topic, rows in answer.topics:
+        for number, code, _, offset, *_ in rows:
+            if code == 0:
+                found[Partition(topic, number)] = offset
+                continue
+            error = errors.for_code(code)(topic)
+            if not error.retriable:
+                with translated():
+                    raise error
+            reason = error
+    return reason

@@ -1,0 +1,229 @@
+"""Writers for what is not a stage: one record after another, or transactions under an id of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Self
+
+from schemas.clock import Clock, SystemClock
+from schemas.records import Outgoing, Partition
+from streams.transport import internals
+from streams.transport.connection import Connection
+from streams.transport.errors import FencedError, OutcomeUnknownError, UnknownTopicError, own, translated
+from streams.transport.library import KafkaError, Producer, Theirs, errors
+from streams.transport.publisher import Publisher, place_of
+
+_CLOSE_S = 3.0
+_REQUEST_MS = 5_000
+_TRANSACTION_S = 10.0
+_TRANSACTION_TIMEOUT_MS = 15_000  # the broker's; ours comes first
+_RECORD_LIMIT = 64 * 1024 * 1024  # bytes; the topic's own limit decides, and says so
+
+
+class Writer:
+    """Writes records as they come, each confirmed by all in-sync replicas, none of them twice. Safe for many tasks."""
+
+    def __init__(self, connection: Connection, *, name: str, deadline_s: float, clock: Clock) -> None:
+        self._connection, self._name, self._deadline_s, self._clock = connection, name, deadline_s, clock
+        self._opening = asyncio.Lock()
+        self._producer: Theirs = None
+
+    @classmethod
+    async def open(
+        cls,
+        connection: Connection,
+        *,
+        name: str = "headrace-writer",
+        deadline_s: float = 30.0,
+        clock: Clock | None = None,
+    ) -> Writer:
+        """A connected writer. KafkaUnreachableError after *deadline_s*, which counts for each record too."""
+        writer = cls(connection, name=name, deadline_s=deadline_s, clock=clock or SystemClock())
+        await writer._ready()
+        return writer
+
+    async def close(self) -> None:
+        """Wait for what is on its way, a few seconds at most, and close."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            async with asyncio.timeout(_CLOSE_S):
+                await producer.stop()
+        except (TimeoutError, KafkaError):
+            await internals.discard_producer(producer, _CLOSE_S)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def send(self, record: Outgoing) -> tuple[Partition, int]:
+        """Write *record*. Returns where it is.
+
+        UnknownTopicError, RecordRefusedError and AccessDeniedError are final. After OutcomeUnknownError (the deadline
+        has passed) it may or may not be written, now or later.
+        """
+        producer = await self._ready()
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                place = place_of(record, await _count(producer, record.topic))
+                with translated():
+                    metadata = await (await self._sent(producer, record, place))
+        except TimeoutError:
+            raise OutcomeUnknownError(f"no answer in {self._deadline_s:g} s for a record to {record.topic}") from None
+        return place, metadata.offset
+
+    async def _sent(self, producer: Theirs, record: Outgoing, place: Partition) -> asyncio.Future[Theirs]:
+        future: asyncio.Future[Theirs] = await producer.send(
+            record.topic,
+            record.value,
+            key=record.key,
+            partition=place.number,
+            timestamp_ms=self._clock.now_ms(),
+            headers=list(record.headers),
+        )
+        return future
+
+    async def partitions_of(self, topic: str) -> list[int]:
+        """The topic's partition numbers, in order."""
+        return list(range(await _count(await self._ready(), topic)))
+
+    async def _ready(self) -> Theirs:
+        """A producer that works: a fatal error ends aiokafka's for good."""
+        async with self._opening:
+            if self._producer is not None and _dead(self._producer):
+                await internals.discard_producer(self._producer, _CLOSE_S)
+                self._producer = None
+            if self._producer is None:
+                self._producer = await self._opened()
+            return self._producer
+
+    async def _opened(self) -> Theirs:
+        producer: Theirs = Producer(
+            **self._connection.options(),
+            client_id=self._name,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=0,
+            max_request_size=_RECORD_LIMIT,
+            retry_backoff_ms=20,
+            request_timeout_ms=_REQUEST_MS,
+        )
+        try:
+            await self._connection.establish(producer.start, self._deadline_s)
+        except BaseException:  # cancelled too: no socket stays open
+            await internals.discard_producer(producer, _CLOSE_S)
+            raise
+        return producer
+
+
+class TransactionalWriter:
+    """Transactions under one transactional id: outputs and offsets together. One at a time; others wait.
+
+    Whoever opens the same id later fences this one: from then on it raises FencedError.
+    """
+
+    def __init__(
+        self, connection: Connection, transactional_id: str, *, name: str, deadline_s: float, clock: Clock
+    ) -> None:
+        self._connection, self._transactional_id = connection, transactional_id
+        self._name, self._deadline_s, self._clock = name, deadline_s, clock
+        self._one = asyncio.Lock()
+        self._publisher: Publisher | None = None
+        self._fenced: FencedError | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        connection: Connection,
+        transactional_id: str,
+        *,
+        name: str = "headrace-writer",
+        deadline_s: float = 30.0,
+        clock: Clock | None = None,
+    ) -> TransactionalWriter:
+        """A connected writer; whoever had *transactional_id* is fenced. KafkaUnreachableError after the deadline."""
+        writer = cls(connection, transactional_id, name=name, deadline_s=deadline_s, clock=clock or SystemClock())
+        await writer._opened()
+        return writer
+
+    async def close(self) -> None:
+        """Close the connections."""
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            await publisher.kill()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def transact(
+        self,
+        outputs: Collection[Outgoing],
+        offsets: Mapping[Partition, int] | None = None,
+        group: str | None = None,
+    ) -> None:
+        """Write *outputs* and commit *offsets* for *group*: all of it, or nothing. Whoever reads them then, sees them.
+
+        FencedError: nothing was written, and this writer is finished. UnknownTopicError: nothing was written. After
+        OutcomeUnknownError look before writing again: all or nothing may be there.
+        """
+        committed = {partition: (offset, "") for partition, offset in (offsets or {}).items()}
+        async with self._one:
+            if self._fenced is not None:  # to open again would fence the other, and so on in turn
+                raise self._fenced
+            publisher = self._publisher or await self._opened()
+            try:
+                async with asyncio.timeout(_TRANSACTION_S):
+                    await publisher.transact(outputs, committed, group)
+            except TimeoutError:
+                await self.close()
+                raise OutcomeUnknownError(f"no answer in {_TRANSACTION_S:g} s") from None
+            except FencedError as error:
+                self._fenced = error
+                await self.close()
+                raise
+            except UnknownTopicError:
+                raise
+            except BaseException:  # cancelled too: the transaction is open
+                await self.close()
+                raise
+            if publisher.suspect or committed:
+                await self.close()
+                await self._opened()  # its fence waits until the offsets can be read: EndTxn is answered before
+
+    async def _opened(self) -> Publisher:
+        publisher = Publisher(
+            self._connection,
+            self._transactional_id,
+            self._clock,
+            name=self._name,
+            timeout_ms=_TRANSACTION_TIMEOUT_MS,
+            request_timeout_ms=_REQUEST_MS,
+        )
+        try:
+            await self._connection.establish(publisher.fence, self._deadline_s)
+        except BaseException:  # cancelled too: no socket stays open
+            await publisher.kill()
+            raise
+        self._publisher = publisher
+        return publisher
+
+
+def _dead(producer: Theirs) -> bool:
+    task = internals.sender_task(producer)
+    return task is None or task.done()
+
+
+async def _count(producer: Theirs, topic: str) -> int:
+    try:
+        return len(await producer.partitions_for(topic))
+    except errors.UnknownTopicOrPartitionError:
+        raise UnknownTopicError(topic) from None
+    except KafkaError as error:
+        raise own(error) from error

@@ -1,0 +1,65 @@
+"""What a stage gives to the worker loop: four plain callables, none of which knows Kafka's client."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from schemas.records import Outgoing, Partition, Record
+
+Outputs: TypeAlias = list[Outgoing]
+
+
+class Job(NamedTuple):
+    """One record, ready to run. Jobs of one ``lane`` run one after another, in the order of their offsets (I7)."""
+
+    lane: Hashable
+    run: Callable[[], Outputs | Awaitable[Outputs]]
+    """Must not raise: a retry, a refusal and a dead letter are outputs like any other. A raise ends the worker."""
+
+
+def nothing_to_remember(_shard: int) -> None:
+    """The stage has no memory beside its input."""
+
+
+async def open_without_memory(_shard: int) -> None:
+    """The stage has no memory to rebuild."""
+
+
+def no_first_offset(_partition: Partition) -> Outputs | None:
+    """A partition without a committed offset stands still, loudly."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A stage as the loop sees it."""
+
+    group: str
+    """Consumer group; also the first part of each transactional id."""
+
+    route: Callable[[int], set[Partition]]
+    """Shard number to the input partitions that belong to it. Two live shards never share a partition."""
+
+    prepare: Callable[[int, Record], Job]
+    """Shard number and record to job. Synchronous and cheap; must not raise."""
+
+    remember: Callable[[int], Awaitable[None]] = open_without_memory
+    """Called each time a shard opens: after the fence, before its offsets are read. Rebuilds the shard's memory."""
+
+    forget: Callable[[int], None] = nothing_to_remember
+    """Called when a shard closes for whatever reason. Until ``remember`` returns again, nothing of it runs."""
+
+    first: Callable[[Partition], Outputs | None] = no_first_offset
+    """Asked for a partition that has no committed offset. A list: start at its beginning, committed in a transaction
+    together with these outputs. None: something has been lost; the partition stands still and an alarm is raised."""
+
+    keeps_runs: bool = True
+    """Whether runs go on while their shard re-opens. False where ``remember`` must start from what is committed only."""
+
+    window: int = 20_000
+    """Records of one partition that may be admitted and not yet committed."""
+
+    max_running: int = 500
+    """Records admitted and not finished, in all shards of the process."""

@@ -1,0 +1,232 @@
+"""One stage's worker: joins the group, opens the shards it is given, runs their records, lets go of them in order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import structlog
+
+from schemas.clock import Clock
+from streams import watchdog
+from streams.intake import Intake
+from streams.parameters import Parameters
+from streams.runtime import Runtime
+from streams.shard import Shard
+from streams.slots import Slots
+from streams.transport.fetcher import Fetcher
+from streams.transport.membership import GroupTimes, Membership
+from streams.transport.offsets import Offsets
+from streams.work import Work
+
+_LOOK_S = 0.02
+_POLL_ENDS_S = 5.0
+_TASKS_END_S = 3.0
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """Runs *work* until it is stopped or fails. Several may run side by side in one process, each of its own group.
+
+    Made, started and stopped on one running event loop.
+    """
+
+    def __init__(self, settings: Parameters, work: Work, clock: Clock) -> None:
+        self._parameters, self._work = settings, work
+        self._moved = asyncio.Event()
+        self._shards: dict[int, Shard] = {}
+        self._polling: asyncio.Task[None] | None = None
+        self._runtime = _runtime(settings, work, clock, self._moved)
+        self._intake = Intake(self._runtime, self._shards)
+        self._started, self._stopped = False, asyncio.Event()
+        self._end = float("inf")
+
+    # --- what others may know -----------------------------------------------------------------------------------------
+
+    @property
+    def failed(self) -> asyncio.Event:
+        """Set when the worker cannot go on; then ``fatal`` says why, and the process should end."""
+        return self._runtime.failed
+
+    @property
+    def fatal(self) -> str | None:
+        """Why the worker cannot go on."""
+        return self._runtime.fatal
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has joined its group and every shard it owns is open. It may own none."""
+        owned = self._runtime.membership.owned
+        if owned is None or self._runtime.halted:
+            return False
+        return all(number in self._shards and self._shards[number].ready for number in owned)
+
+    @property
+    def owned(self) -> frozenset[int]:
+        """The shards that the group has given to it; empty until it has joined."""
+        return frozenset(self._runtime.membership.owned or ())
+
+    @property
+    def stats(self) -> Counter[str]:
+        """Counts since the start: transactions, records, open, reopen, missing_offset, dropped_running, ..."""
+        return self._runtime.stats
+
+    @property
+    def running(self) -> int:
+        """Records admitted and not finished."""
+        return self._runtime.slots.taken
+
+    def heard_ago_s(self) -> float:
+        """Seconds since the group last accepted this worker. Beyond the session, start nothing outside Kafka."""
+        return self._runtime.membership.heard_ago_s()
+
+    # --- start, change, stop ------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Connect and begin; shards open in the background (see ``ready``).
+
+        KafkaUnreachableError, AccessDeniedError or UnknownTopicError in ``open_deadline_s``; nothing stays open then.
+        """
+        runtime, deadline_s = self._runtime, self._parameters.open_deadline_s
+        try:
+            await runtime.fetcher.start(deadline_s)
+            await runtime.offsets.start(deadline_s)
+            await runtime.membership.start(deadline_s)
+        except BaseException:  # cancelled too: no socket stays open
+            await self._disconnect()
+            raise
+        self._started = True
+        self._polling = runtime.tasks.spawn(self._intake.run())
+        runtime.tasks.spawn(runtime.membership.watch(self._membership_failed))
+        runtime.tasks.spawn(self._follow())
+        runtime.tasks.spawn(watchdog.watch(runtime, self._busy))
+
+    def _membership_failed(self) -> None:
+        self._runtime.stats["membership_errors"] += 1
+
+    def _busy(self) -> bool:
+        return any(shard.committer.waiting for shard in self._shards.values())
+
+    async def repartition(self) -> None:
+        """``work.route`` has changed: take up new partitions of shards owned here, without a rebalance.
+
+        A partition that stood still for want of an offset is asked for again.
+        """
+        self._runtime.routing += 1
+        async with asyncio.TaskGroup() as group:
+            for shard in list(self._shards.values()):
+                if shard.ready:
+                    group.create_task(shard.repartition())
+
+    async def stop(self, grace: float | None = None) -> None:
+        """Take in nothing more, let each shard finish and commit what runs, leave the group (I14).
+
+        Ends within *grace* seconds (``grace_s`` by default) and a few more for closing connections. What has not
+        finished by then is cancelled; its offsets are not committed, so another worker runs it. Called again meanwhile,
+        it may only shorten the grace, and returns when the first call does.
+        """
+        now = self._runtime.clock.monotonic()
+        self._end = min(self._end, now + (self._parameters.grace_s if grace is None else grace))
+        if self._runtime.stopping:
+            await self._stopped.wait()
+            return
+        self._runtime.stopping = True
+        try:
+            if self._started:
+                await self._leave()
+        finally:
+            self._stopped.set()
+        log.info("worker_stopped", group=self._work.group, **self._runtime.stats)
+
+    async def _leave(self) -> None:
+        await self._drain()
+        await self._runtime.membership.leave()
+        await self._runtime.tasks.end(_TASKS_END_S)
+        await self._disconnect()
+
+    def _left_s(self) -> float:
+        return self._end - self._runtime.clock.monotonic()
+
+    async def _drain(self) -> None:
+        self._runtime.slots.changed.set()
+        if self._polling is not None:
+            await asyncio.wait([self._polling], timeout=max(0.0, min(self._left_s(), _POLL_ENDS_S)))
+        self._runtime.membership.assignor.leaving = True
+        for shard in list(self._shards.values()):
+            if not shard.draining:
+                self._hand_over(shard, self._left_s())
+        while self._shards and self._left_s() > 0:  # noqa: ASYNC110 - two conditions, one of them time
+            await asyncio.sleep(_LOOK_S)
+        for shard in list(self._shards.values()):
+            self._release(shard, rejoin=False)
+
+    async def _disconnect(self) -> None:
+        await self._runtime.offsets.close()
+        await self._runtime.fetcher.close()
+        await self._runtime.membership.close()
+
+    # --- ownership ----------------------------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        """Keep shards in step with ownership: kept ones run on, lost ones are handed over, new ones open."""
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            owned = self.owned
+            for shard in list(self._shards.values()):
+                self._keep_or_lose(shard, owned)
+            if not self._runtime.halted:
+                for number in owned - self._shards.keys():
+                    self._take_up(number)
+
+    def _keep_or_lose(self, shard: Shard, owned: frozenset[int]) -> None:
+        if shard.number in owned:
+            if shard.draining and not self._runtime.stopping:
+                self._keep(shard)
+        elif self._runtime.membership.expelled:  # another owns it: draining would only be fenced
+            self._release(shard, rejoin=False)
+        elif not shard.draining:
+            self._hand_over(shard, self._parameters.drain_s)
+
+    def _take_up(self, number: int) -> None:
+        shard = self._shards[number] = Shard(self._runtime, number, self._release)
+        shard.task = self._runtime.tasks.spawn(shard.live())
+
+    def _keep(self, shard: Shard) -> None:
+        """It came back before it was let go of."""
+        shard.draining = False
+        self._runtime.membership.disclaim(shard.number)
+        shard.committer.wake.set()
+        self._runtime.changed()
+        self._runtime.tasks.spawn(shard.repartition())  # it took up nothing new meanwhile
+
+    def _hand_over(self, shard: Shard, limit_s: float) -> None:
+        shard.draining = True
+        self._runtime.membership.claim(shard.number)
+        self._runtime.changed()
+        self._runtime.tasks.spawn(shard.hand_over(limit_s))
+
+    def _release(self, shard: Shard, *, rejoin: bool = True) -> None:
+        if self._shards.get(shard.number) is not shard:
+            return
+        del self._shards[shard.number]
+        self._runtime.membership.disclaim(shard.number)
+        shard.drop()
+        if rejoin:
+            self._runtime.membership.rejoin()
+
+
+def _runtime(parameters: Parameters, work: Work, clock: Clock, moved: asyncio.Event) -> Runtime:
+    connection, name, timeout_ms = parameters.connection, parameters.name, parameters.request_timeout_ms
+    times = GroupTimes(parameters.session_ms, parameters.heartbeat_ms, parameters.rebalance_ms, timeout_ms)
+    topic = parameters.shard_topic
+    return Runtime(
+        parameters,
+        work,
+        clock,
+        membership=Membership(connection, work.group, topic, clock, moved.set, name=name, times=times),
+        fetcher=Fetcher(connection, name=name, fetch_wait_ms=parameters.fetch_wait_ms, request_timeout_ms=timeout_ms),
+        offsets=Offsets(connection, work.group, name=name, request_timeout_ms=timeout_ms),
+        slots=Slots(work.max_running),
+    )

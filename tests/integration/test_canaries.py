@@ -1,0 +1,224 @@
+"""The private parts of aiokafka that the transport stands on: a new version that moves one fails here first."""
+
+# ruff: noqa: SLF001 - what is private to them is what is asked for here
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import aiokafka
+import pytest
+from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.producer.sender import BaseHandler, Sender
+
+from ops.embedded.kafka import Kafka
+from schemas.clock import SystemClock
+from schemas.records import Outgoing, Partition
+from streams.transport import internals
+from streams.transport.assignor import DrainAssignor
+from streams.transport.library import Client, Consumer, Producer, Theirs, TopicPartition
+from streams.transport.offsets import fetch_committed
+from streams.transport.publisher import Publisher
+from tests.integration.ground import Ground, ground
+
+pytestmark = pytest.mark.anyio
+
+# Any: what is private to them is what is asked for here.
+COORDINATOR: Any = GroupCoordinator
+STICKY: Any = StickyPartitionAssignor
+
+
+def calls(function: Callable[..., object], text: str) -> bool:
+    """Whether the source of *function* says *text*."""
+    return text in inspect.getsource(function)
+
+
+def test_our_partition_equals_theirs() -> None:
+    """Dictionaries of the client are looked up with our tuples."""
+    assert TopicPartition("a", 1) == Partition("a", 1)
+    assert hash(TopicPartition("a", 1)) == hash(Partition("a", 1))
+
+
+def test_the_sticky_assignor_keeps_its_state_on_its_class() -> None:
+    """That is why each worker makes a class of its own."""
+    first, second = DrainAssignor(), DrainAssignor()
+    first.on_generation_assignment(7)
+
+    assert inspect.ismethod(STICKY.assign)
+    assert first.metadata(["t"]).user_data != second.metadata(["t"]).user_data
+    assert STICKY.generation == -1
+    assert list(inspect.signature(STICKY._metadata).parameters) == [
+        "topics",
+        "member_assignment_partitions",
+        "generation",
+    ]
+
+
+def test_the_coordinator_takes_an_assignor_that_is_no_class() -> None:
+    """It uses name, metadata, assign and on_assignment of whatever it is given."""
+    assert calls(COORDINATOR._lookup_assignor, "assignor.name == name")
+    assert calls(COORDINATOR._perform_assignment, "assignor.assign(self._cluster, member_metadata)")
+    assert calls(COORDINATOR._on_join_complete, "assignor.on_assignment(assignment)")
+    assert calls(CoordinatorGroupRebalance.perform_group_join, "assignor.metadata(topics)")
+
+
+def test_the_heartbeat_routine_asks_the_coordinator_each_time() -> None:
+    """We look over its shoulder by replacing one attribute."""
+    assert calls(COORDINATOR._heartbeat_routine, "await self._do_heartbeat()")
+    assert inspect.iscoroutinefunction(COORDINATOR._do_heartbeat)
+
+
+def test_the_sender_sends_through_an_attribute_of_its_client() -> None:
+    """A repeated EndTxn is noticed there."""
+    assert calls(BaseHandler.do, "self._sender.client.send(node_id, req, group=self.group)")
+    assert list(inspect.signature(AIOKafkaClient.send).parameters) == ["self", "node_id", "request", "group"]
+    assert isinstance(Sender.sender_task, property)
+
+
+def test_a_fetch_that_is_not_taken_is_kept() -> None:
+    """Partitions left out of getmany keep what was fetched for them; nothing is paused."""
+    assert calls(Fetcher.fetched_records, "if partitions and tp not in partitions:")
+    assert calls(Fetcher.fetched_records, "if not self._subscriptions.is_assigned(tp):")
+
+
+async def written(place: Ground) -> Theirs:
+    """A data consumer that has fetched one record and not taken it."""
+    await place.feed(1, keys=1)
+    consumer: Any = Consumer(
+        bootstrap_servers=place.connection.bootstrap,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+    )
+    await consumer.start()
+    theirs = [TopicPartition(*partition) for partition in place.inputs()]
+    consumer.assign(theirs)
+    for each in theirs:
+        consumer.seek(each, 0)
+    return consumer
+
+
+async def test_what_is_buffered_and_where_the_fetch_stands_can_be_seen(kafka: Kafka) -> None:
+    """Fair shares are taken of what is there; markers are skipped by the position."""
+    async with ground(kafka.bootstrap, partitions=1) as place:
+        consumer = await written(place)
+        async with asyncio.timeout(10):
+            while not list(internals.buffered(consumer)):  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(0.02)
+        only = Partition(place.source, 0)
+        assert list(internals.buffered(consumer)) == [only]
+        assert internals.position(consumer, only) == 0
+        assert internals.position(consumer, Partition("elsewhere", 0)) is None
+
+        async with asyncio.timeout(10):
+            while internals.position(consumer, only) != 2:  # the record, and the marker of its transaction
+                await consumer.getmany(TopicPartition(*only), timeout_ms=50)
+        assert not internals.fetch_task(consumer).done()
+
+        await internals.discard_consumer(consumer, 2.0)
+        assert internals.fetch_task(consumer).done()
+        assert consumer._closed
+
+
+async def test_a_consumer_that_waits_for_its_group_can_be_discarded(kafka: Kafka) -> None:
+    """stop() would wait for the JoinGroup in flight."""
+    async with ground(kafka.bootstrap) as place:
+        consumer: Any = Consumer(bootstrap_servers=kafka.bootstrap, group_id=place.group, enable_auto_commit=False)
+        await consumer.start()
+        consumer.subscribe([place.source])
+        coordinator = internals.coordinator_of(consumer)
+        assert not internals.rejoin_needed(consumer)
+        assert coordinator.member_id == ""
+        assert coordinator.coordinator_id is None
+        assert {"generation", "request_rejoin"} <= set(dir(coordinator))
+
+        await internals.discard_consumer(consumer, 2.0)
+
+        assert internals.coordination_task(consumer).done()
+        assert internals.client_of(consumer)._conns == {} or all(
+            not conn.connected() for conn in internals.client_of(consumer)._conns.values()
+        )
+
+
+async def test_a_producer_can_be_discarded_in_the_middle_of_a_transaction(kafka: Kafka) -> None:
+    """abort() and stop() can wait for ever for a broker that is gone."""
+    async with ground(kafka.bootstrap) as place:
+        producer: Any = Producer(bootstrap_servers=kafka.bootstrap, transactional_id=f"t-{place.tag}")
+        await producer.start()
+        await producer.begin_transaction()
+        sent = await producer.send(place.output, b"never seen")
+        await sent
+        task = internals.sender_task(producer)
+        assert task is not None
+        assert not task.done()
+
+        await internals.discard_producer(producer, 2.0)
+
+        assert task.done()
+        assert producer._closed
+
+
+async def test_a_lost_answer_to_the_end_of_a_transaction_makes_the_producer_suspect(kafka: Kafka) -> None:
+    """Its repetition may end the next transaction of the same epoch (15 duplicates in a run without this rule)."""
+    async with ground(kafka.bootstrap) as place:
+        publisher = Publisher(
+            place.connection,
+            f"t-{place.tag}",
+            SystemClock(),
+            name="lost",
+            timeout_ms=8_000,
+            request_timeout_ms=5_000,
+        )
+        inner: Any = publisher
+        client = inner._producer.client  # the way to the broker is what fails
+        send, lost = client.send, list[str]()
+
+        async def lossy(node: object, request: object, **options: Theirs) -> object:
+            answer: object = await send(node, request, **options)
+            if type(request).__name__ == "EndTxnRequest" and not lost:
+                lost.append("EndTxn")
+                raise aiokafka.errors.RequestTimedOutError
+            return answer
+
+        client.send = lossy
+        await publisher.fence()
+        await publisher.transact([Outgoing(place.output, b"k", b"v")], {}, None)
+
+        assert lost == ["EndTxn"]
+        assert publisher.suspect
+        await publisher.kill()
+        await place.collect(1)
+
+
+async def fence(place: Ground) -> None:
+    """Settle what was written under the test's id: an EndTxn is answered before its offsets can be read."""
+    publisher = Publisher(
+        place.connection, f"t-{place.tag}", SystemClock(), name="c", timeout_ms=8_000, request_timeout_ms=5_000
+    )
+    await publisher.fence()
+    await publisher.kill()
+
+
+async def test_an_offset_fetch_answers_with_metadata_and_error_codes(kafka: Kafka) -> None:
+    """aiokafka's own call drops the one and ignores the other."""
+    async with ground(kafka.bootstrap) as place:
+        publisher = Publisher(
+            place.connection, f"t-{place.tag}", SystemClock(), name="c", timeout_ms=8_000, request_timeout_ms=5_000
+        )
+        await publisher.fence()
+        only = Partition(place.source, 0)
+        await publisher.transact([], {only: (3, "a map")}, place.group)
+        await publisher.kill()
+        await fence(place)
+
+        client: Any = Client(bootstrap_servers=kafka.bootstrap)
+        await client.bootstrap()
+        assert await fetch_committed(client, place.group, place.inputs()) == {only: (3, "a map")}
+        assert await fetch_committed(client, place.group, None) == {only: (3, "a map")}
+        await client.close()

@@ -1,0 +1,233 @@
+"""A cluster is set up once, by whoever comes first, and a second time for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from ops import registrar
+from ops.embedded.kafka import Kafka, embedded_kafka
+from ops.errors import LayoutDiffersError, NotServedError, OffsetMissingError, TenantExistsError, UnknownTenantError
+from ops.first_offsets import first_offsets
+from ops.provision import Provision, Wish
+from ops.registrar import Entry
+from ops.settings import Settings
+from ops.tenancy import Tenancy
+from ops.topology import Change
+from schemas.records import Outgoing, Partition
+from schemas.tenants import Layout, Limits, Tenant
+from schemas.topics import CONTROL, EVENTS, PLATFORM, REQUESTS, RESULTS, RETRIES_10S, SCREENED
+from streams.journey import ENTRY_GROUP, INNER_GROUPS
+from streams.registry import Registry
+from streams.transport.admin import Admin, NewTopicSpec
+from streams.transport.connection import Connection
+from streams.transport.errors import UnknownTopicError
+from streams.transport.writer import TransactionalWriter, Writer
+
+pytestmark = pytest.mark.anyio
+
+WISH = Wish(shards=3, journey="compact")
+
+
+@pytest.fixture(scope="module")
+async def broker(
+    anyio_backend: str, embedded_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Kafka]:
+    """A broker of our own: a layout belongs to a cluster, and other tests have theirs."""
+    async with embedded_kafka(tmp_path_factory.mktemp("kafka"), embedded_cache) as running:
+        yield running
+
+
+@pytest.fixture
+async def connection(broker: Kafka) -> AsyncGenerator[Connection]:
+    """A cluster on which nobody has been yet: topics go after each test, and with them what groups know of them."""
+    connection = Connection(broker.bootstrap)
+    yield connection
+    async with await Admin.open(connection) as admin:
+        await admin.delete_topics([name for name in await admin.list_topics() if not name.startswith("__")])
+
+
+@pytest.fixture
+def settings(connection: Connection) -> Settings:
+    """Of an operator who says nothing but where the broker is."""
+    return Settings(kafka_bootstrap=connection.bootstrap)
+
+
+@pytest.fixture
+def provision(connection: Connection, settings: Settings) -> Provision:
+    """Three shards, so that one of them can be looked at."""
+    return Provision(connection, settings, WISH)
+
+
+async def test_a_cluster_is_set_up_once(provision: Provision, connection: Connection) -> None:
+    """The plan says what will be done; then it is done; then there is nothing left to do."""
+    planned = await provision.plan()
+    done = await provision.apply()
+
+    assert set(done) == set(planned)
+    assert len(done) == len(planned)
+    assert {change.what for change in done if change.action == "create"} == {topic.name for topic in PLATFORM}
+    assert await provision.plan() == []
+    assert await provision.apply() == []
+
+    registry = await registrar.load(connection)
+    assert registry.layout == Layout(shards=3, journey="compact")
+    assert registry.secret is not None
+    assert len(registry.secret.secret) == 32
+
+
+async def test_every_group_begins_at_the_beginning_of_what_is_empty(
+    provision: Provision, connection: Connection
+) -> None:
+    """A stage never guesses where to begin; somebody has to say it once."""
+    await provision.apply()
+
+    async with await Admin.open(connection) as admin:
+        for group, topics in INNER_GROUPS.items():
+            partitions = [Partition(topic.name, number) for topic in topics for number in range(3)]
+            assert await admin.committed(group, partitions) == dict.fromkeys(partitions, 0)
+
+
+async def test_an_offset_that_is_there_is_left_alone(provision: Provision, connection: Connection) -> None:
+    """Applying topics on a cluster that works must not make a stage run everything again."""
+    await provision.apply()
+    place = Partition(SCREENED.name, 1)
+    async with await TransactionalWriter.open(connection, "a-stage") as writer:
+        await writer.transact([Outgoing(SCREENED.name, b"k", b"v", partition=1)], {place: 1}, "headrace.agent")
+
+    assert await provision.apply() == []
+
+    async with await Admin.open(connection) as admin:
+        assert await admin.committed("headrace.agent", [place]) == {place: 1}
+
+
+async def test_a_lost_offset_is_reported_and_not_made_up(provision: Provision, connection: Connection) -> None:
+    """Beginning anew would run again what has been run; going to the end would lose what has not."""
+    await provision.apply()
+    async with await Admin.open(connection) as admin:
+        async with await Writer.open(connection) as writer:
+            await writer.send(Outgoing(RETRIES_10S.name, b"k", b"v", partition=2))
+        lost = await first_offsets(
+            connection, admin, shards=3, absent=frozenset(), groups={"a-new-group": (RETRIES_10S,)}
+        )
+
+    assert lost.lost == {"a-new-group": (Partition(RETRIES_10S.name, 2),)}
+    assert [change.action for change in lost.changes()] == ["commit", "differs"]
+    with pytest.raises(OffsetMissingError, match=r"a-new-group has no offset of .*:2, which holds records"):
+        await lost.commit(connection)
+
+
+async def test_another_layout_is_refused(provision: Provision, connection: Connection, settings: Settings) -> None:
+    """Two layouts at once would answer every request twice."""
+    await provision.apply()
+
+    for wish in (Wish(shards=4), Wish(journey="split")):
+        with pytest.raises(LayoutDiffersError, match="the cluster has 3 shards and the journey compact"):
+            await Provision(connection, settings, wish).apply()
+
+    assert await Provision(connection, settings, Wish()).apply() == []
+
+
+async def test_a_topic_in_another_shape_is_shown_and_left_alone(provision: Provision, connection: Connection) -> None:
+    """Somebody has made it by hand; what to do about it is theirs to decide."""
+    async with await Admin.open(connection) as admin:
+        await admin.create_topics([NewTopicSpec(RETRIES_10S.name, 5, 1, {"retention.ms": "1000"})])
+
+    changes = [change for change in await provision.apply() if change.what == RETRIES_10S.name]
+
+    assert Change("differs", RETRIES_10S.name, "partitions: 5, should be 3") in changes
+    assert Change("differs", RETRIES_10S.name, "retention.ms: 1000, should be 1209600000") in changes
+    async with await Admin.open(connection) as admin:
+        assert (await admin.describe([RETRIES_10S.name]))[RETRIES_10S.name].partitions == 5
+
+
+async def test_the_seals_secret_is_not_made_up_where_there_is_one(connection: Connection, settings: Settings) -> None:
+    """An operator's secret lives in the environment of the stages, not in a topic that more may read."""
+    given = Settings(kafka_bootstrap=settings.kafka_bootstrap, seal_secret=SecretStr("k1:c2VjcmV0"))
+
+    await Provision(connection, given, WISH).apply()
+
+    assert (await registrar.load(connection)).secret is None
+
+
+async def test_two_that_write_at_once_both_get_their_say(provision: Provision, connection: Connection) -> None:
+    """Compare and set: the one that loses reads again and decides again."""
+    await provision.apply()
+    looked: list[set[str]] = []
+
+    def adding(name: str) -> registrar.Decide:
+        def decide(registry: Registry) -> list[Entry]:
+            looked.append(set(registry.tenants))
+            return [] if name in registry.tenants else [Tenant(id=name)]
+
+        return decide
+
+    async with asyncio.TaskGroup() as tasks:
+        for name in ("acme", "globex", "initech"):
+            tasks.create_task(registrar.change(connection, adding(name)))
+
+    assert set((await registrar.load(connection)).tenants) == {"acme", "globex", "initech"}
+    assert {"acme", "globex", "initech"} - looked[-1], "the last to write has seen the others, and not itself"
+
+
+async def test_a_tenant_has_its_topics_before_its_record(
+    provision: Provision, connection: Connection, settings: Settings
+) -> None:
+    """A stage that reads the record reads the topic next."""
+    await provision.apply()
+    tenancy = Tenancy(connection, settings)
+    acme = Tenant(id="acme", partitions=2, interactive=True, agents=("echo",))
+
+    await tenancy.add(acme)
+
+    assert await tenancy.all() == {"acme": acme}
+    assert await tenancy.one("acme") == acme
+    async with await Admin.open(connection) as admin:
+        found = await admin.describe([topic.of("acme") for topic in (REQUESTS, RESULTS, EVENTS, CONTROL)])
+    assert {topic.partitions for topic in found.values()} == {2}
+    assert len(found) == 4
+    assert await provision.plan() == []
+
+
+async def test_a_tenant_is_added_once(provision: Provision, connection: Connection, settings: Settings) -> None:
+    """The same again is fine, so that a script may be run twice; another under its name is not."""
+    await provision.apply()
+    tenancy = Tenancy(connection, settings)
+    await tenancy.add(Tenant(id="acme", agents=("echo",)))
+
+    await tenancy.add(Tenant(id="acme", agents=("echo",)))
+    with pytest.raises(TenantExistsError, match="acme exists with other settings"):
+        await tenancy.add(Tenant(id="acme", agents=("echo",), limits=Limits(rpm=1)))
+    with pytest.raises(UnknownTenantError, match="no tenant is called globex"):
+        await tenancy.one("globex")
+
+    await tenancy.put(Tenant(id="acme", agents=("assistant",)))
+    assert (await tenancy.one("acme")).agents == ("assistant",)
+
+
+async def test_a_tenant_is_served_when_every_partition_of_its_has_an_offset(
+    provision: Provision, connection: Connection, settings: Settings
+) -> None:
+    """The door that owns it commits them; nobody else may."""
+    await provision.apply()
+    tenancy, acme = Tenancy(connection, settings), Tenant(id="acme", partitions=2)
+    await tenancy.add(acme)
+    first, second = (Partition(REQUESTS.of("acme"), number) for number in range(2))
+
+    async with await TransactionalWriter.open(connection, "a-door") as door:
+        await door.transact([], {first: 0}, ENTRY_GROUP)
+        with pytest.raises(NotServedError, match="acme is registered and not served after 1 s"):
+            await tenancy.served(acme, within=1)
+        await door.transact([], {second: 0}, ENTRY_GROUP)
+
+    await tenancy.served(acme, within=10)
+
+
+async def test_a_cluster_that_is_not_set_up_has_no_registry(connection: Connection) -> None:
+    """The command line says what to run first."""
+    with pytest.raises(UnknownTopicError):
+        await registrar.load(connection)

@@ -1,0 +1,302 @@
+"""Readers, writers and the admin client on a real broker."""
+
+# ruff: noqa: SLF001 - what is private to them is what is asked for here
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from ops.embedded.kafka import Kafka
+from schemas.records import Outgoing, Partition, Record
+from schemas.topics import partition_of
+from streams.transport.admin import Admin, NewTopicSpec
+from streams.transport.connection import Connection
+from streams.transport.errors import (
+    BrokerError,
+    FencedError,
+    KafkaUnreachableError,
+    OffsetLostError,
+    RecordRefusedError,
+    UnknownTopicError,
+)
+from streams.transport.internals import client_of
+from streams.transport.library import Producer, Theirs
+from streams.transport.reader import Reader
+from streams.transport.writer import TransactionalWriter, Writer
+from tests.integration.ground import Ground, ground
+
+pytestmark = pytest.mark.anyio
+
+
+def values(records: list[Record]) -> list[bytes | None]:
+    """What they say."""
+    return [record.value for record in records]
+
+
+async def poll(reader: Reader, count: int) -> list[Record]:
+    """*count* records."""
+    found: list[Record] = []
+    async with asyncio.timeout(10):
+        while len(found) < count:
+            found += await reader.poll(0.1)
+    return found
+
+
+async def test_what_is_written_is_read_as_it_was(kafka: Kafka) -> None:
+    """Key, value, headers, and the place the writer was told."""
+    async with ground(kafka.bootstrap) as place, await Writer.open(place.connection) as writer:
+        record = Outgoing(place.output, b"key", b"value", (("a", b"1"), ("a", None), ("é", b"\xff")))
+        where, offset = await writer.send(record)
+        await writer.send(Outgoing(place.output, b"key", None, partition=2))
+
+        found = await poll(place.reader, 2)
+
+        assert where == Partition(place.output, partition_of(b"key", 3))
+        assert offset == 0
+        read = next(record for record in found if record.value is not None)
+        assert (read.key, read.value, read.headers) == (record.key, record.value, record.headers)
+        assert {record.partition for record in found} >= {2}
+
+
+async def test_many_tasks_share_a_writer(kafka: Kafka) -> None:
+    """Each learns where its own record is."""
+    async with ground(kafka.bootstrap) as place, await Writer.open(place.connection) as writer:
+        async with asyncio.TaskGroup() as group:
+            sent = [group.create_task(writer.send(Outgoing(place.output, b"k", b"%d" % n))) for n in range(200)]
+        offsets = {b"%d" % n: task.result()[1] for n, task in enumerate(sent)}
+
+        found = await poll(place.reader, 200)
+
+        assert {record.value: record.offset for record in found} == offsets
+
+
+async def test_a_record_that_cannot_be_written_is_refused_with_its_reason(kafka: Kafka) -> None:
+    """And the writer goes on."""
+    async with ground(kafka.bootstrap) as place, await Writer.open(place.connection, deadline_s=8.0) as writer:
+        with pytest.raises(UnknownTopicError):
+            await writer.send(Outgoing("nowhere", b"k", b"v"))
+        with pytest.raises(UnknownTopicError, match=":9"):
+            await writer.send(Outgoing(place.output, b"k", b"v", partition=9))
+        with pytest.raises(RecordRefusedError):
+            await writer.send(Outgoing(place.output, b"k", bytes(3_000_000)))
+
+        await writer.send(Outgoing(place.output, b"k", b"fine"))
+        assert values(await poll(place.reader, 1)) == [b"fine"]
+
+
+async def test_a_transaction_is_visible_with_its_offsets_or_not_at_all(kafka: Kafka) -> None:
+    """And whoever opens its id later ends the former for good."""
+    async with (
+        ground(kafka.bootstrap) as place,
+        await TransactionalWriter.open(place.connection, f"t-{place.tag}") as former,
+    ):
+        first = Partition(place.source, 0)
+        await former.transact([Outgoing(place.output, b"k", b"one")], {first: 4}, place.group)
+        assert await place.admin.committed(place.group) == {first: 4}
+
+        with pytest.raises(UnknownTopicError):
+            await former.transact([Outgoing("nowhere", b"k", b"lost")], {first: 9}, place.group)
+
+        async with await TransactionalWriter.open(place.connection, f"t-{place.tag}") as later:
+            for _ in range(2):
+                with pytest.raises(FencedError):
+                    await former.transact([Outgoing(place.output, b"k", b"two")], {first: 5}, place.group)
+            await later.transact([Outgoing(place.output, b"k", b"three")])
+
+        assert values(await poll(place.reader, 2)) == [b"one", b"three"]
+        assert await place.admin.committed(place.group) == {first: 4}
+
+
+async def test_a_reader_that_grows_keeps_its_positions(kafka: Kafka) -> None:
+    """aiokafka forgets all of them at every assign."""
+    async with ground(kafka.bootstrap) as place, await Writer.open(place.connection) as writer:
+        here, there = Partition(place.output, 0), Partition(place.output, 1)
+        async with await Reader.open(place.connection, [here]) as reader:
+            for n in range(5):
+                await writer.send(Outgoing(*here[:1], None, b"here %d" % n, partition=0))
+                await writer.send(Outgoing(*there[:1], None, b"there %d" % n, partition=1))
+            assert values(await poll(reader, 5)) == [b"here %d" % n for n in range(5)]
+
+            await reader.add([here, there], {here: 0, there: 3})
+            assert values(await poll(reader, 2)) == [b"there 3", b"there 4"]
+            assert (reader.position(here), reader.position(there)) == (5, 5)
+
+            reader.remove([there])
+            await writer.send(Outgoing(*here[:1], None, b"here 5", partition=0))
+            assert values(await poll(reader, 1)) == [b"here 5"]
+            assert reader.partitions == {here}
+
+
+async def test_a_change_while_a_poll_waits_neither_loses_nor_repeats(kafka: Kafka) -> None:
+    """One task reads, another follows new tenants."""
+    async with ground(kafka.bootstrap) as place, await Writer.open(place.connection) as writer:
+        async with await Reader.open(place.connection, [Partition(place.output, 0)]) as reader:
+            found: list[bytes | None] = []
+
+            async def read() -> None:
+                while len(found) < 300:
+                    found.extend(values(await reader.poll(0.05, limit=7)))
+
+            async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+                group.create_task(read())
+                for n in range(300):
+                    await writer.send(Outgoing(place.output, None, b"%d" % n, partition=0))
+                    if n % 10 == 0:
+                        await reader.add([Partition(place.source, n // 10 % 4)], "latest")
+                    if n % 25 == 0:
+                        reader.remove(place.inputs())
+        assert found == [b"%d" % n for n in range(300)]
+
+
+async def test_latest_is_what_is_written_from_now_on(kafka: Kafka) -> None:
+    """A client that waits for its answer opens before it asks."""
+    async with ground(kafka.bootstrap) as place, await Writer.open(place.connection) as writer:
+        await writer.send(Outgoing(place.output, b"k", b"before"))
+        async with await Reader.open(place.connection, place.output, "latest") as reader:
+            await writer.send(Outgoing(place.output, b"k", b"after"))
+            assert values(await poll(reader, 1)) == [b"after"]
+
+
+async def open_transaction(place: Ground) -> Theirs:
+    """A transaction that has written one record and is not over."""
+    producer = Producer(bootstrap_servers=place.connection.bootstrap, transactional_id=f"open-{place.tag}")
+    await producer.start()
+    await producer.begin_transaction()
+    await (await producer.send(place.output, b"open", partition=0))
+    return producer
+
+
+async def test_reading_to_the_high_watermark_waits_for_open_transactions(kafka: Kafka) -> None:
+    """A door that stopped at the last stable offset would miss what its predecessor has committed."""
+    async with ground(kafka.bootstrap) as place, await Writer.open(place.connection) as writer:
+        where = Partition(place.output, 0)
+        producer = await open_transaction(place)
+        await writer.send(Outgoing(place.output, None, b"committed behind it", partition=0))
+        marks = await place.reader.high_watermarks([where])
+        assert marks == {where: 2}
+
+        with pytest.raises(KafkaUnreachableError):
+            await anext(place.reader.until(marks, deadline_s=0.3))
+        assert not place.reader.past(marks)
+
+        await producer.commit_transaction()
+        await producer.stop()
+        found = [record async for record in place.reader.until(marks)]
+        assert values(found) == [b"open", b"committed behind it"]
+        assert place.reader.past(marks)
+
+
+async def test_an_aborted_end_counts_as_read(kafka: Kafka) -> None:
+    """Else nobody would ever reach the high watermark of such a topic."""
+    async with ground(kafka.bootstrap) as place:
+        producer = await open_transaction(place)
+        await producer.abort_transaction()
+        await producer.stop()
+        marks = await place.reader.high_watermarks()
+
+        assert [record async for record in place.reader.until(marks, deadline_s=5.0)] == []
+        assert place.reader.position(Partition(place.output, 0)) == 2
+
+
+async def test_a_position_outside_the_log_is_an_error(kafka: Kafka) -> None:
+    """Never a silent jump."""
+    async with ground(kafka.bootstrap) as place:
+        where = Partition(place.output, 0)
+        async with await Reader.open(place.connection, [where], {where: 99}) as reader:
+            with pytest.raises(OffsetLostError):
+                await poll(reader, 1)
+
+
+async def test_topics_are_created_once_described_and_deleted(kafka: Kafka) -> None:
+    """Provisioning may be repeated."""
+    async with ground(kafka.bootstrap) as place:
+        spec = NewTopicSpec(f"spec-{place.tag}", 5, 1, {"retention.ms": "60000"})
+        assert await place.admin.create_topics([spec]) == {spec.name: True}
+        assert await place.admin.create_topics([spec, NewTopicSpec(place.source, 9)]) == {
+            spec.name: False,
+            place.source: False,
+        }
+        described = await place.admin.describe([spec.name, place.source, "nowhere"])
+        assert described.keys() == {spec.name, place.source}
+        assert (described[spec.name].partitions, described[spec.name].replication) == (5, 1)
+        assert described[spec.name].configs == {"retention.ms": "60000"}
+        assert described[place.source].configs == {}
+        assert spec.name in await place.admin.list_topics()
+
+        await place.admin.delete_topics([spec.name, "nowhere"])
+        assert spec.name not in await place.admin.list_topics()
+        with pytest.raises(BrokerError, match=r"spec.*partitions"):
+            await place.admin.create_topics([NewTopicSpec(spec.name, 0)])
+
+
+async def test_the_cluster_has_an_id_and_a_reader_knows_its_partitions(kafka: Kafka) -> None:
+    """An embedded folder that belongs to another cluster is noticed by it."""
+    async with ground(kafka.bootstrap) as place:
+        assert len(await place.admin.cluster_id()) == 22
+        assert await place.reader.partitions_of(place.source) == [0, 1, 2, 3]
+        assert await place.reader.beginnings() == dict.fromkeys(place.reader.partitions, 0)
+
+
+async def test_nothing_stays_open_when_no_broker_answers() -> None:
+    """One clear error, and no socket or task is left."""
+    before = asyncio.all_tasks()
+    nobody = Connection("127.0.0.1:1")
+    with pytest.raises(KafkaUnreachableError, match=r"127\.0\.0\.1:1"):
+        await Admin.open(nobody, deadline_s=0.3)
+    with pytest.raises(KafkaUnreachableError):
+        await Reader.open(nobody, "topic", deadline_s=0.3)
+    with pytest.raises(KafkaUnreachableError):
+        await Writer.open(nobody, deadline_s=0.3)
+    with pytest.raises(KafkaUnreachableError):
+        await TransactionalWriter.open(nobody, "id", deadline_s=0.3)
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_closed_client_is_closed(kafka: Kafka) -> None:
+    """Connections do not outlive what made them."""
+    async with ground(kafka.bootstrap) as place:
+        reader: Any = await Reader.open(place.connection, place.output)
+        client = client_of(reader._consumer)
+        assert any(conn.connected() for conn in client._conns.values())
+
+        await reader.close()
+
+        assert not any(conn.connected() for conn in client._conns.values())
+
+
+async def test_what_is_added_during_a_poll_is_read_from_its_start(kafka: Kafka) -> None:
+    """A door opens while others are being read: what that poll brings of it must not be passed over."""
+    async with ground(kafka.bootstrap) as place, await Writer.open(place.connection) as writer:
+        late, busy = Partition(place.output, 1), Partition(place.output, 0)
+        for number in range(3):
+            await writer.send(Outgoing(place.output, None, b"%d" % number, partition=late.number))
+        async with await Reader.open(place.connection, [busy]) as reader, asyncio.TaskGroup() as tasks:
+            polling = tasks.create_task(reader.poll(2.0))
+            await asyncio.sleep(0.2)
+            await reader.add([late])
+            found = [*await polling, *await poll(reader, 3 - len(await polling))]
+
+    assert values(found) == [b"0", b"1", b"2"]
+
+
+async def test_traffic_elsewhere_does_not_hide_that_a_log_has_been_read(kafka: Kafka) -> None:
+    """The markers at the end of a quiet partition count as read though every poll brings something of another."""
+    async with ground(kafka.bootstrap) as place, await Writer.open(place.connection) as writer:
+        quiet, busy = Partition(place.output, 1), Partition(place.output, 0)
+        async with await TransactionalWriter.open(place.connection, f"{place.output}-markers") as transactional:
+            await transactional.transact([Outgoing(place.output, None, b"x", partition=quiet.number)])
+        async with await Reader.open(place.connection, [quiet, busy]) as reader, asyncio.TaskGroup() as tasks:
+            traffic = tasks.create_task(_send_for_ever(writer, busy))
+            end = await reader.high_watermarks([quiet])
+            async with asyncio.timeout(10):
+                while not reader.past(end):
+                    await reader.poll(1.0, limit=1)
+            traffic.cancel()
+
+
+async def _send_for_ever(writer: Writer, partition: Partition) -> None:
+    while True:
+        await writer.send(Outgoing(partition.topic, None, b"busy", partition=partition.number))

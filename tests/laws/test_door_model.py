@@ -1,0 +1,482 @@
+"""The law of the door, on a model of its log: nobody goes in twice, or passes, or is forgotten; each rule is needed.
+
+Door and doors are the real ones. Around them a shard is modelled that fences, remembers, lets jobs wait, and commits,
+with outcomes that stay unknown, crashes, takeovers and zombies; and workers beyond the door that close requests in
+transactions of their own, which stay open for a while and hold the inbox's last stable offset back. Each mutant takes
+one rule away, and must be caught.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Collection
+from contextlib import suppress
+from itertools import count
+from typing import Literal, NamedTuple, TypeAlias
+
+import pytest
+
+from consumers.auth.door import Door
+from schemas.inbox import InboxEntry, Ticket
+from schemas.records import Partition, Record
+from schemas.topics import INBOX
+from streams import doors as doors_module
+from streams.doors import Doors
+from streams.transport.reader import Reader, Start
+
+pytestmark = pytest.mark.anyio
+
+TENANT = "acme"
+PLACE = Partition(INBOX.name, 0)
+STEPS = 6_000
+QUIET = 2_500
+"""Steps after which nothing fails any more: what is left must come to its end."""
+
+Outcome: TypeAlias = Literal["forward", "answer", "conflict", "joined"]
+
+
+class FencedError(Exception):
+    """A newer epoch has been opened."""
+
+
+class LostError(Exception):
+    """The answer to a commit did not arrive."""
+
+
+class Defect(Exception):
+    """A law was broken."""
+
+
+class StillClock:
+    def now_ms(self) -> int:
+        return 0
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+class Transaction:
+    def __init__(self, state: Literal["open", "committed"]) -> None:
+        self.state = state
+
+
+class Entry(NamedTuple):
+    transaction: Transaction
+    key: str
+    value: bytes
+
+
+class Decision(NamedTuple):
+    """What a job has made of one record."""
+
+    offset: int
+    ticket: Ticket
+    outcome: Outcome
+
+
+class Broker:
+    """One tenant's requests, what is committed of them, the inbox, and what runs beyond the door."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.cap = chance.choice([1, 2, 4])
+        self.pace = chance.choice([0.3, 0.1, 0.04])
+        """How soon a worker's open transaction ends."""
+        self.requests = _requests(chance)
+        self.offset, self.done, self.epoch = 0, frozenset[int](), 0
+        self.inbox: list[Entry] = []
+        self.running: dict[str, Ticket] = {}
+        self.closing: dict[str, Transaction] = {}
+        self.ended: Counter[str] = Counter()
+        """Times that an identity was forwarded or answered for good."""
+
+    @property
+    def finished(self) -> bool:
+        return self.offset >= len(self.requests) and not self.running
+
+    def stable(self) -> int:
+        opened = (at for at, entry in enumerate(self.inbox) if entry.transaction.state == "open")
+        return next(opened, len(self.inbox))
+
+    def fence(self) -> int:
+        self.epoch += 1
+        return self.epoch
+
+    def commit(self, epoch: int, offset: int, done: frozenset[int], decisions: list[Decision], fate: str) -> None:
+        if epoch != self.epoch:
+            raise FencedError
+        if fate == "lost":
+            raise LostError
+        transaction = Transaction("committed")
+        for _, ticket, outcome in decisions:
+            if outcome == "forward":
+                self._let_in(ticket)
+                self._write(transaction, "open", ticket)
+            elif outcome == "answer":
+                self.ended[ticket.key] += 1
+                self._write(transaction, "closed", ticket)
+        self.offset, self.done = offset, done
+        if fate == "answer lost":
+            raise LostError
+
+    def _let_in(self, ticket: Ticket) -> None:
+        self.ended[ticket.key] += 1
+        if self.ended[ticket.key] > 1:
+            raise Defect(f"{ticket.request_id} goes in twice")
+        if any(other.lane == ticket.lane for other in self.running.values()):
+            raise Defect(f"two of {ticket.lane} are beyond the door")
+        if len(self.running) >= self.cap:
+            raise Defect(f"more than {self.cap} are beyond the door")
+        self.running[ticket.key] = ticket
+
+    def _write(self, transaction: Transaction, state: Literal["open", "closed"], ticket: Ticket) -> None:
+        entry = InboxEntry(state=state, ticket=ticket)
+        self.inbox.append(Entry(transaction, ticket.key, entry.model_dump_json().encode()))
+
+    def work(self) -> None:
+        """Some run comes to its end; the transaction that says so is committed later, in whatever order."""
+        ready = [key for key in self.running if key not in self.closing]
+        if ready and self.chance.random() < 0.5:
+            key = self.chance.choice(ready)
+            self.closing[key] = Transaction("open")
+            self._write(self.closing[key], "closed", self.running[key])
+        for key, transaction in list(self.closing.items()):
+            if self.chance.random() < self.pace:
+                transaction.state = "committed"
+                del self.running[key], self.closing[key]
+
+
+def _requests(chance: random.Random) -> list[Ticket]:
+    """With duplicates, some of them under another session, and some of another body."""
+    length, sessions = chance.randrange(20, 50), chance.choice([3, 8, 20])
+    made = []
+    for _ in range(length):
+        number = chance.randrange(max(5, length * 4 // 5))
+        session = number % sessions if chance.random() < 0.9 else chance.randrange(sessions)
+        body = "other" if chance.random() < 0.05 else "same"
+        name = f"r-{number}"
+        made.append(Ticket(key=f"{TENANT}|{name}", body=body, lane=f"s-{session}", request_id=name, deadline_ms=0))
+    return made
+
+
+class LogReader(Reader):
+    """Reads what is committed below the last stable offset, a few at a time, and late."""
+
+    def __init__(self, broker: Broker, *, stops_at_stable: bool) -> None:
+        self.broker, self.stops_at_stable = broker, stops_at_stable
+        self.at: int | None = None
+        self.turn = asyncio.Event()
+
+    async def add(self, partitions: Collection[Partition], start: Start = "earliest") -> None:
+        self.at = 0 if self.at is None else self.at
+
+    def remove(self, partitions: Collection[Partition]) -> None:
+        self.at = None
+
+    async def poll(self, timeout_s: float = 0.5, limit: int | None = None) -> list[Record]:
+        await self.turn.wait()
+        self.turn.clear()
+        if self.at is None:
+            return []
+        start = self.at
+        self.at = min(self.broker.stable(), start + self.broker.chance.randrange(0, 12))
+        read = enumerate(self.broker.inbox[start : self.at], start)
+        return [Record(PLACE.topic, 0, at, 0, entry.key.encode(), entry.value, ()) for at, entry in read]
+
+    def position(self, partition: Partition) -> int:
+        assert self.at is not None
+        return self.at
+
+    async def high_watermarks(self, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
+        return {PLACE: self.broker.stable() if self.stops_at_stable else len(self.broker.inbox)}
+
+
+class ForgetsPending(Door):
+    """What is decided and not committed does not count."""
+
+    async def enter(self, ticket: Ticket, limit: int) -> Literal["new", "joined", "conflict"]:
+        seen = await super().enter(ticket, limit)
+        if seen == "new":
+            self.recall(ticket.key, None, 0)
+        return seen
+
+
+class CountsFromZero(Door):
+    """It knows whom it has seen, and not who is still beyond the door."""
+
+    rebuilt = False
+
+    def recall(self, key: str, entry: InboxEntry | None, at_ms: int) -> None:
+        if not self.rebuilt and entry is not None and entry.state == "open":
+            entry = entry.model_copy(update={"state": "closed"})
+        super().recall(key, entry, at_ms)
+
+
+class GivesLanesToAll(Door):
+    """A lane that is free is free for everybody, also if the next of it waits for room."""
+
+    async def enter(self, ticket: Ticket, limit: int) -> Literal["new", "joined", "conflict"]:
+        self._gate(ticket.key).claimed.clear()
+        return await super().enter(ticket, limit)
+
+
+class LooksOnce(Door):
+    """Who has got in while one waited is not looked at again."""
+
+    def look(self, ticket: Ticket) -> Literal["new", "joined", "conflict"]:
+        return "new" if ticket.lane in self._gate(ticket.key).claimed else super().look(ticket)
+
+
+MUTANTS: dict[str, type[Door]] = {
+    "read to the last stable offset": Door,
+    "pending forwards do not count": ForgetsPending,
+    "the count is not rebuilt": CountsFromZero,
+    "read before the fence": Door,
+    "the memory outlives the doubt": Door,
+    "lanes are given to all": GivesLanesToAll,
+    "look once": LooksOnce,
+}
+
+
+class Shard:
+    """One owner of the tenant's door, through its re-opens."""
+
+    def __init__(self, broker: Broker, mutant: str) -> None:
+        self.broker, self.mutant, self.chance = broker, mutant, broker.chance
+        self.reader = LogReader(broker, stops_at_stable=mutant == "read to the last stable offset")
+        self.doors = Doors(self.reader, 1, StillClock())
+        self.epoch, self.ready = 0, False
+        self.jobs: dict[int, asyncio.Task[None]] = {}
+        self.late: set[int] = set()
+        self.pending: list[Decision] = []
+        self.group: asyncio.TaskGroup | None = None
+        self.opening: asyncio.Task[None] | None = None
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        self.group = group
+        self.following = group.create_task(self.doors.follow())
+        self.reopen()
+
+    def reopen(self) -> None:
+        assert self.group is not None
+        self.close()
+        self.opening = self.group.create_task(self.open())
+
+    def close(self) -> None:
+        self.ready = False
+        if self.opening is not None:
+            self.opening.cancel()
+        for task in self.jobs.values():
+            task.cancel()
+        self.late.clear()
+        self.jobs.clear()
+        self.pending = []
+        if self.mutant != "the memory outlives the doubt":
+            self.doors.forget(0)
+
+    def die(self) -> None:
+        self.close()
+        self.following.cancel()
+
+    async def open(self) -> None:
+        """Fence, then read."""
+        if self.mutant == "read before the fence":
+            await self.remember()
+            offset, done = self.broker.offset, self.broker.done
+            for _ in range(self.chance.randrange(0, 60)):
+                await asyncio.sleep(0)
+            self.epoch = self.broker.fence()
+        else:
+            self.epoch = self.broker.fence()
+            await self.remember()
+            offset, done = self.broker.offset, self.broker.done
+        self.offset, self.done, self.next, self.unfinished = offset, set(done), offset, set[int]()
+        self.ready = True
+
+    async def remember(self) -> None:
+        with suppress(KeyError):
+            if self.mutant == "the memory outlives the doubt":
+                self.doors.of(TENANT)
+                return
+        await self.doors.remember(0)
+        door = self.doors.of(TENANT)
+        if isinstance(door, CountsFromZero):
+            door.rebuilt = True
+
+    def step(self) -> None:
+        self.reader.turn.set()
+        if not self.ready:
+            return
+        dice = self.chance.random()
+        if dice < 0.5:
+            self.admit()
+        elif dice < 0.55:
+            self.expire()
+        elif dice < 0.8:
+            self.commit()
+
+    def admit(self) -> None:
+        assert self.group is not None
+        for _ in range(self.chance.randrange(0, 4)):
+            if self.next >= len(self.broker.requests):
+                return
+            offset, self.next = self.next, self.next + 1
+            if offset not in self.done:
+                self.unfinished.add(offset)
+                self.jobs[offset] = self.group.create_task(self.decide(offset, self.doors.of(TENANT)))
+
+    def expire(self) -> None:
+        """The time of one who waits is up."""
+        if self.jobs:
+            offset = self.chance.choice(list(self.jobs))
+            self.late.add(offset)
+            self.jobs[offset].cancel()
+
+    async def decide(self, offset: int, door: Door) -> None:
+        ticket = self.broker.requests[offset]
+        try:
+            seen = await door.enter(ticket, self.broker.cap)
+        except asyncio.CancelledError:
+            if offset not in self.late:
+                raise
+            seen = door.look(ticket)
+            refused = True
+        else:
+            refused = self.chance.random() < 0.1
+        if seen == "new" and refused:
+            door.close(ticket)
+        outcome: Outcome = ("answer" if refused else "forward") if seen == "new" else seen
+        self.pending.append(Decision(offset, ticket, outcome))
+        del self.jobs[offset]
+
+    def commit(self) -> None:
+        """One transaction: the outcomes, the watermark, and what is done beyond it."""
+        decided = {decision.offset for decision in self.pending}
+        left = self.unfinished - decided
+        low = min(left | {self.next})
+        if not decided and low <= self.offset:
+            return
+        done = frozenset(offset for offset in self.done | decided if offset >= low)
+        fate = self.chance.choices(["ok", "lost", "answer lost"], [8, 1, 1])[0]
+        self.broker.commit(self.epoch, low, done, self.pending, fate)
+        self.unfinished, self.done, self.offset, self.pending = left, set(done), low, []
+
+
+class World:
+    """The owner, and those that were owners and do not know better yet."""
+
+    def __init__(self, seed: int, mutant: str, group: asyncio.TaskGroup) -> None:
+        self.chance, self.mutant, self.group = random.Random(seed), mutant, group
+        self.broker = Broker(self.chance)
+        self.shards: list[Shard] = []
+
+    async def run(self) -> None:
+        self.take_over()
+        for number in range(STEPS):
+            self.act(troubled=number < QUIET)
+            for _ in range(3):
+                await asyncio.sleep(0)
+            if self.broker.finished:
+                break
+        await self.judge()
+
+    def act(self, *, troubled: bool) -> None:
+        shard = self.chance.choice(self.shards)
+        try:
+            shard.step()
+        except FencedError:
+            self.lose(shard)
+        except LostError:
+            shard.reopen()
+        self.broker.work()
+        if troubled and self.chance.random() < 0.03:
+            self.take_over()
+        if troubled and self.chance.random() < 0.01:
+            self.drop(self.chance.choice(self.shards))
+
+    def take_over(self) -> None:
+        """Another opens the door; the former owner goes on until it notices."""
+        newcomer = Shard(self.broker, self.mutant)
+        self.shards.append(newcomer)
+        newcomer.start(self.group)
+        if len(self.shards) > 4:
+            self.drop(self.shards[0])
+
+    def drop(self, shard: Shard) -> None:
+        """It crashes."""
+        shard.die()
+        self.shards.remove(shard)
+        if not self.shards:
+            self.take_over()
+
+    def lose(self, shard: Shard) -> None:
+        """The group has given it to another, or gives it back."""
+        if len(self.shards) == 1 or self.chance.random() < 0.2:
+            shard.reopen()
+        else:
+            self.drop(shard)
+
+    async def judge(self) -> None:
+        broker = self.broker
+        if not broker.finished:
+            raise Defect(f"it did not reach the end: {broker.offset} of {len(broker.requests)}")
+        wanted = {ticket.key for ticket in broker.requests}
+        if lost := wanted - broker.ended.keys():
+            raise Defect(f"lost {sorted(lost)}")
+        if twice := [key for key, times in broker.ended.items() if times > 1]:
+            raise Defect(f"answered twice {twice}")
+        if inside := await self.in_flight_at_last():
+            raise Defect(f"{inside} places have leaked")
+
+    async def in_flight_at_last(self) -> int:
+        last = self.shards[-1]
+        for _ in range(2_000):
+            last.reader.turn.set()
+            await asyncio.sleep(0)
+            if last.ready and last.reader.at == len(self.broker.inbox):
+                break
+        return last.doors.of(TENANT).in_flight(TENANT)
+
+    def stop(self) -> None:
+        for shard in self.shards:
+            shard.die()
+
+
+async def run(seed: int, mutant: str = "") -> None:
+    """One world to its end. Defect if a law is broken."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            world = World(seed, mutant, group)
+            try:
+                await world.run()
+            finally:
+                world.stop()
+    except* Defect as defects:
+        raise Defect(*(str(each) for each in defects.exceptions)) from None
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model has turns instead of time."""
+    monkeypatch.setattr(doors_module, "LOOK_S", 0)
+
+
+@pytest.mark.parametrize("first", range(0, 120, 24))
+async def test_nobody_goes_in_twice_or_passes_or_is_forgotten(first: int) -> None:
+    """I2, I5, I15 and I17 at the door, whatever fails when."""
+    for seed in range(first, first + 24):
+        await run(seed)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+async def test_every_rule_of_the_door_is_needed(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rule whose absence nobody notices is either no rule or not tested."""
+    monkeypatch.setattr(doors_module, "Door", MUTANTS[mutant])
+    for seed in count():
+        assert seed < 200, f"nobody notices: {mutant}"
+        try:
+            await run(seed, mutant)
+        except Defect:
+            return

@@ -1,0 +1,35 @@
+"""What the door is told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from producers.inbox import inbox_record, serving_record
+from schemas.inbox import InboxEntry
+from schemas.records import Partition
+from schemas.topics import shard_of
+from tests.unit.producers.samples import NOW, TICKET, TRACE, texts
+
+
+@pytest.mark.parametrize("state", ["open", "closed"])
+def test_a_request_is_opened_and_closed_under_one_key_in_its_tenants_shard(state: Literal["open", "closed"]) -> None:
+    """Whichever stage says so, the tenant's door reads it, and compaction keeps the last word."""
+    output = inbox_record(state, TICKET, shards=24, trace=TRACE, now_ms=NOW)
+
+    assert (output.topic, output.key) == ("platform.inbox", TICKET.key.encode())
+    assert output.partition == shard_of("acme", 24)
+    assert InboxEntry.model_validate_json(output.value or b"") == InboxEntry(state=state, ticket=TICKET)
+    assert texts(output)["correlation_id"] == "r-1"
+    assert texts(output)["ce_type"] == "headrace.inbox.v1"
+    assert TRACE[0] in output.headers
+
+
+def test_a_partition_that_is_served_has_a_key_that_no_request_can_have() -> None:
+    """A digest is hex; this one names the topic."""
+    output = serving_record("acme", Partition("tenants.acme.requests", 1), shards=24, trace=TRACE, now_ms=NOW)
+
+    assert output.key == b"acme|serving|tenants.acme.requests:1"
+    assert output.partition == shard_of("acme", 24)
+    assert InboxEntry.model_validate_json(output.value or b"") == InboxEntry(state="serving")

@@ -1,0 +1,88 @@
+"""Dead letters."""
+
+from __future__ import annotations
+
+from producers.letters import CUT, letter_record
+from schemas.letters import Reason
+from schemas.records import HeaderList, Outgoing, Record
+from schemas.topics import LETTER_LIMIT
+from tests.unit.producers.samples import NOW, TRACE, texts
+
+REASON = Reason(code="malformed", kind="MalformedError", message="not JSON", stage="auth", worker="w-1")
+
+
+def letter(value: bytes | None = b"not json", headers: HeaderList = ()) -> Outgoing:
+    """Of a record with this value and these headers."""
+    record = Record("tenants.acme.requests", 2, 7, NOW, b"s-1", value, headers)
+    return letter_record(record, REASON, tenant="acme", trace=TRACE)
+
+
+def weight(output: Outgoing) -> int:
+    """Bytes of key, value and headers."""
+    headers = sum(len(name) + len(value or b"") for name, value in output.headers)
+    return headers + len(output.key or b"") + len(output.value or b"")
+
+
+def test_a_letter_is_the_record_as_it_came_with_the_reason_beside_it() -> None:
+    """An operator must see what the client sent, odd headers included."""
+    odd: HeaderList = (("x", None), ("x", b"\xff"), ("ce_id", b"r-1"), ("correlation_id", b"\x00"))
+
+    output = letter(headers=odd)
+
+    assert (output.topic, output.key) == ("platform.dead-letters", b"acme|tenants.acme.requests:2:7")
+    assert output.value == b"not json"
+    assert output.headers[: len(odd)] == odd
+    assert texts(output)["headrace-error-code"] == "malformed"
+    assert texts(output)["headrace-source"] == f"tenants.acme.requests/2/7/{NOW}"
+    assert CUT not in texts(output)
+
+
+def test_credentials_are_removed() -> None:
+    """A signature or a seal in the dead letters could be used again."""
+    output = letter(headers=(("headrace-seal", b"s"), ("headrace-signature", b"j"), ("headrace-error-code", b"forged")))
+
+    names = [name for name, _ in output.headers]
+    assert "headrace-seal" not in names
+    assert "headrace-signature" not in names
+    assert [value for name, value in output.headers if name == "headrace-error-code"] == [b"malformed"]
+
+
+def test_a_letter_can_be_found_by_trace_id_and_correlation_even_if_its_record_had_none() -> None:
+    """What is missing is added; what is NULL is replaced, for it says nothing."""
+    output = letter(headers=(("ce_id", None), ("traceparent", None)))
+
+    assert [value for name, value in output.headers if name == "ce_id"] == [b"tenants.acme.requests:2:7"]
+    assert [value for name, value in output.headers if name == "traceparent"] == [TRACE[0][1]]
+    assert texts(output)["correlation_id"] == "tenants.acme.requests:2:7"
+
+
+def test_the_clients_trace_is_kept() -> None:
+    """A letter belongs to the trace of its request."""
+    own = b"00-" + b"a" * 32 + b"-" + b"b" * 16 + b"-00"
+
+    assert [value for name, value in letter(headers=(("traceparent", own),)).headers if name == "traceparent"] == [own]
+
+
+def test_springs_correlation_id_is_said_again_under_our_name() -> None:
+    """Byte for byte, as on results."""
+    output = letter(headers=(("kafka_correlationId", b"\x00\xff"),))
+
+    assert dict(output.headers)["correlation_id"] == b"\x00\xff"
+
+
+def test_a_tombstone_stays_one() -> None:
+    """None and empty are two things."""
+    assert letter(None).value is None
+    assert letter(b"").value == b""
+
+
+def test_what_a_letter_cannot_hold_is_cut_and_says_so() -> None:
+    """A compressed batch may hold a record far above every limit: buried whole, it would wedge its shard."""
+    huge = letter(b"x" * (LETTER_LIMIT + 5), headers=(("kafka_correlationId", b"c" * 100_000),))
+    wide = letter(b"v", headers=tuple((f"h{n}", b"x" * 1_000) for n in range(1_000)))
+
+    assert weight(huge) <= LETTER_LIMIT
+    assert texts(huge)[CUT].startswith("value ")
+    assert weight(wide) < 10_000
+    assert wide.value == b"v"
+    assert texts(wide)[CUT].startswith("headers 100")

@@ -1,0 +1,264 @@
+"""One shard's transactions: what goes into one, when, and what an error means."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from schemas.clock import SystemClock
+from schemas.records import Outgoing, Partition
+from streams import committer as committing
+from streams.committer import Committer
+from streams.offsetmap import AHEAD, Committed, encode
+from streams.parameters import Parameters
+from streams.slots import Slots
+from streams.tracker import Tracker
+from streams.transport.connection import Connection
+from streams.transport.errors import FencedError
+
+pytestmark = pytest.mark.anyio
+
+PARAMETERS = Parameters(Connection("nowhere"))
+
+
+class Publisher:
+    """Keeps what it is given, slowly if told so."""
+
+    def __init__(self) -> None:
+        self.suspect, self.pause_s = False, 0.0
+        self.error: Exception | None = None
+        self.transactions: list[tuple[list[Outgoing], dict[Partition, tuple[int, str]]]] = []
+
+    async def transact(
+        self, outputs: Iterable[Outgoing], offsets: Mapping[Partition, tuple[int, str]], group: str
+    ) -> None:
+        assert group == "group"
+        await asyncio.sleep(self.pause_s)
+        if self.error is not None:
+            raise self.error
+        self.transactions.append((list(outputs), dict(offsets)))
+
+
+class Bench:
+    """A shard as its committer sees it."""
+
+    def __init__(self, parameters: Parameters = PARAMETERS) -> None:
+        self.publisher: Any = Publisher()
+        self.trackers: dict[Partition, Tracker] = {}
+        firsts: dict[Partition, tuple[int, list[Outgoing]]] = {}
+        shard: Any = SimpleNamespace(
+            alive=True,
+            publisher=self.publisher,
+            trackers=self.trackers,
+            firsts=firsts,
+            started=firsts.pop,
+            runtime=SimpleNamespace(
+                parameters=parameters,
+                work=SimpleNamespace(group="group"),
+                clock=SystemClock(),
+                stats=Counter[str](),
+                slots=Slots(10),
+            ),
+        )
+        self.shard, self.committer = shard, Committer(shard)
+
+    def tracker(self, number: int, *admitted: int) -> Tracker:
+        tracker = self.trackers[Partition("in", number)] = Tracker(Partition("in", number))
+        tracker.restore(Committed(0, set()), set(), self.shard.runtime.clock.monotonic())
+        for offset in admitted:
+            tracker.admit(offset)
+        return tracker
+
+    def finish(self, tracker: Tracker, *offsets: int) -> None:
+        for offset in offsets:
+            tracker.finish(offset, [answer(tracker, offset)])
+            self.committer.add(tracker)
+
+    async def run(self, seconds: float = 0.05) -> str | None:
+        """Let it commit. Why it stopped, if it did."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.committer.run()
+        except TimeoutError:
+            return None
+
+
+def answer(tracker: Tracker, offset: int) -> Outgoing:
+    """The output of one record."""
+    return Outgoing("out", None, b"%d:%d" % (tracker.partition.number, offset))
+
+
+async def test_outputs_offsets_and_maps_of_all_partitions_share_a_transaction() -> None:
+    """A result is visible exactly if its offset is done (I1)."""
+    bench = Bench()
+    one, two = bench.tracker(1, 0, 1), bench.tracker(2, 0, 1, 2)
+    bench.finish(one, 0, 1)
+    bench.finish(two, 2)
+
+    assert await bench.run() is None
+
+    [(outputs, offsets)] = bench.publisher.transactions
+    assert sorted(outputs) == sorted([answer(one, 0), answer(one, 1), answer(two, 2)])
+    assert offsets == {one.partition: (2, ""), two.partition: (0, encode(0, {2}))}
+    assert (two.committed, two.done, bench.committer.waiting) == (0, {2}, 0)
+
+
+async def test_an_idle_shard_commits_at_once_and_a_busy_one_every_interval() -> None:
+    """Latency where there is no load, few transactions where there is."""
+    bench = Bench(replace(PARAMETERS, commit_interval_s=0.2))
+    tracker = bench.tracker(0, *range(50))
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bench.run(0.3))
+        for offset in range(50):
+            bench.finish(tracker, offset)
+            await asyncio.sleep(0.001)
+        assert len(bench.publisher.transactions) == 1
+        assert len(bench.publisher.transactions[0][0]) < 10
+        await running
+
+    assert len(bench.publisher.transactions) == 2
+    assert tracker.committed == 50
+
+
+async def test_a_full_shard_does_not_wait_for_its_interval() -> None:
+    """Else the interval would bound the throughput."""
+    bench = Bench(replace(PARAMETERS, commit_interval_s=60.0, batch=20))
+    tracker = bench.tracker(0, *range(100))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.run(0.2))
+        for offset in range(100):
+            bench.finish(tracker, offset)
+            await asyncio.sleep(0)
+
+    assert tracker.committed >= 80
+
+
+async def test_a_first_offset_is_committed_with_its_outputs() -> None:
+    """Then, and only then, its partition begins."""
+    bench = Bench()
+    new, said = Partition("new", 0), Outgoing("inbox", b"serving", b"")
+    bench.shard.firsts[new] = (7, [said])
+    bench.committer.wake.set()
+
+    await bench.run()
+
+    assert bench.publisher.transactions == [([said], {new: (7, "")})]
+    assert bench.shard.firsts == {}
+
+
+@pytest.mark.parametrize("error", [FencedError("somebody else"), ValueError("anything")])
+async def test_any_error_of_a_transaction_is_a_doubt(error: Exception) -> None:
+    """Nothing is settled and nothing resent: the re-open reads what really happened (I15)."""
+    bench = Bench()
+    tracker = bench.tracker(0, 0)
+    bench.finish(tracker, 0)
+    bench.publisher.error = error
+
+    assert repr(error) in (await bench.run() or "")
+    assert (tracker.committed, len(tracker.pending), bench.committer.waiting) == (0, 1, 1)
+
+
+async def test_a_transaction_that_does_not_end_is_a_doubt() -> None:
+    """One that began before its broker died never does."""
+    bench = Bench(replace(PARAMETERS, transaction_deadline_s=0.05))
+    tracker = bench.tracker(0, 0)
+    bench.finish(tracker, 0)
+    bench.publisher.pause_s = 60.0
+
+    assert "TimeoutError" in (await bench.run(1.0) or "")
+    assert not bench.committer.stalled()
+
+
+async def test_a_repeated_request_settles_and_then_opens_again() -> None:
+    """It is committed; but its late copy must not end the next of the same epoch."""
+    bench = Bench()
+    tracker = bench.tracker(0, 0)
+    bench.finish(tracker, 0)
+    bench.publisher.suspect = True
+
+    assert await bench.run() == "a request was repeated"
+    assert (tracker.committed, tracker.pending) == (1, [])
+
+
+async def test_completions_that_wait_for_their_commit_hold_the_brake() -> None:
+    """A crash would throw the work away."""
+    bench = Bench(replace(PARAMETERS, brake_s=0.02))
+    bench.finish(bench.tracker(0, 0), 0)
+    assert not bench.committer.stalled()
+    await asyncio.sleep(0.03)
+    assert bench.committer.stalled()
+
+    await bench.run()
+    assert not bench.committer.stalled()
+
+
+async def test_a_completion_that_waits_for_an_earlier_record_holds_no_brake() -> None:
+    """The brake would hold that record back too, and both would wait for ever."""
+    bench = Bench(replace(PARAMETERS, brake_s=0.02))
+    tracker = bench.tracker(0, 0, AHEAD + 5)
+    bench.finish(tracker, AHEAD + 5)
+
+    await bench.run(0.1)
+    assert not bench.committer.stalled()
+    assert bench.publisher.transactions == []
+
+    bench.finish(tracker, 0)
+    await bench.run(0.2)
+    assert tracker.committed == AHEAD + 6
+
+
+async def test_many_maps_are_spread_over_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker takes so much metadata at once; nothing is left out for good."""
+    monkeypatch.setattr(committing, "METADATA_LIMIT", 20)
+    bench = Bench(replace(PARAMETERS, commit_interval_s=0.001))
+    for number in range(9):
+        bench.finish(bench.tracker(number, 0, 1), 1)
+
+    await bench.run(0.3)
+
+    assert len(bench.publisher.transactions) > 2
+    assert all(tracker.done == {1} for tracker in bench.trackers.values())
+    assert sum(len(outputs) for outputs, _ in bench.publisher.transactions) == 9
+
+
+async def test_an_unchanged_offset_is_committed_again() -> None:
+    """Brokers expire those that are not."""
+    bench = Bench(replace(PARAMETERS, keepalive_s=0.1, commit_interval_s=0.001))
+    bench.tracker(0)
+
+    await bench.run(0.35)
+
+    assert [offsets for _, offsets in bench.publisher.transactions][:2] == [{Partition("in", 0): (0, "")}] * 2
+
+
+async def test_a_dropped_partition_is_committed_no_more() -> None:
+    """And what it had finished counts no longer (I6)."""
+    bench = Bench()
+    gone, stays = bench.tracker(0, 0), bench.tracker(1, 0)
+    bench.finish(gone, 0)
+    bench.finish(stays, 0)
+    gone.alive = False
+    del bench.trackers[gone.partition]
+
+    await bench.run()
+
+    assert [offsets.keys() for _, offsets in bench.publisher.transactions] == [{stays.partition}]
+    assert bench.committer.waiting == 0
+
+
+async def test_a_doubt_from_outside_is_answered_between_two_transactions() -> None:
+    """A repartition that could not read its offsets asks for a re-open."""
+    bench = Bench()
+    bench.finish(bench.tracker(0, 0), 0)
+    bench.committer.doubt("who knows")
+
+    assert await bench.run() == "who knows"
+    bench.committer.restart()
+    assert await bench.run(0.3) is None
+    assert len(bench.publisher.transactions) == 1

@@ -1,0 +1,176 @@
+"""Doors that are rebuilt from the inbox before they decide anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from producers.inbox import inbox_record, serving_record
+from schemas.inbox import Ticket, serving_key
+from schemas.records import Outgoing, Partition
+from schemas.topics import INBOX, shard_of
+from streams.doors import Doors
+from tests.unit.streams.bench import NOW, REQUESTS, SHARDS, FakeLog, FakeReader, State, StillClock
+
+pytestmark = pytest.mark.anyio
+
+SHARD = shard_of("acme", SHARDS)
+INBOX_PARTITION = Partition(INBOX.name, SHARD)
+SERVED = Partition(REQUESTS, 0)
+
+
+def ticket(name: str, *, tenant: str = "acme") -> Ticket:
+    """Of a request that has a lane of its own."""
+    return Ticket(key=f"{tenant}|{name}", body="b", lane=name, request_id=name, deadline_ms=NOW)
+
+
+def entry(state: State, name: str) -> Outgoing:
+    """One record of the inbox."""
+    return inbox_record(state, ticket(name), shards=SHARDS, trace=(), now_ms=NOW)
+
+
+class House:
+    """The doors of a worker, on a log that the test writes."""
+
+    def __init__(self) -> None:
+        self.log = FakeLog()
+        self.reader = FakeReader(self.log)
+        self.doors = Doors(self.reader, SHARDS, StillClock())
+
+    def write(self, state: State, *names: str) -> None:
+        for name in names:
+            self.log.write(entry(state, name))
+
+    def in_flight(self) -> int:
+        return self.doors.of("acme").in_flight("acme")
+
+    async def settled(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def house() -> AsyncGenerator[tuple[House, asyncio.TaskGroup]]:
+    """Doors that are kept up to date meanwhile."""
+    built = House()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        following = group.create_task(built.doors.follow())
+        yield built, group
+        following.cancel()
+
+
+async def test_a_door_opens_with_everything_that_was_in_the_log() -> None:
+    """Also the markers at its end count as read."""
+    async with house() as (built, _):
+        built.write("open", "a", "b", "c")
+        built.write("closed", "b")
+        built.log.mark(INBOX_PARTITION)
+        await built.doors.remember(SHARD)
+
+        assert built.in_flight() == 2
+        assert [built.doors.of("acme").look(ticket(name)) for name in ("b", "x")] == ["joined", "new"]
+
+
+async def test_a_door_stays_shut_while_an_open_transaction_holds_back_what_was_committed() -> None:
+    """Stopping at the last stable offset would forget what the former owner let in, and let it in again."""
+    async with house() as (built, group):
+        built.write("open", "a")
+        built.log.held[INBOX_PARTITION] = 1
+        built.write("closed", "z")  # of a worker whose transaction is open
+        built.write("open", "b")  # committed by the former owner
+        opening = group.create_task(built.doors.remember(SHARD))
+        await asyncio.sleep(0.03)
+        assert not opening.done()
+
+        del built.log.held[INBOX_PARTITION]
+        await opening
+        assert built.in_flight() == 2
+
+
+async def test_what_comes_after_the_fence_does_not_keep_the_door_shut() -> None:
+    """Others go on writing; only what stood there at the fence is waited for."""
+    async with house() as (built, _):
+        built.write("open", "a")
+        await built.doors.remember(SHARD)
+        built.log.held[INBOX_PARTITION] = 1
+        built.write("closed", "a")
+        await built.settled()
+        assert built.in_flight() == 1
+
+        del built.log.held[INBOX_PARTITION]
+        await built.settled()
+        assert built.in_flight() == 0
+
+
+async def test_a_door_that_is_forgotten_is_rebuilt_from_what_is_committed_alone() -> None:
+    """What was decided and came to nothing must not count."""
+    async with house() as (built, _):
+        built.write("open", "a")
+        await built.doors.remember(SHARD)
+        former = built.doors.of("acme")
+        await former.enter(ticket("b"), 9)
+        built.doors.forget(SHARD)
+        with pytest.raises(KeyError):
+            built.doors.of("acme")
+        assert built.reader.partitions == frozenset()
+        await built.doors.remember(SHARD)
+
+        assert built.doors.of("acme") is not former
+        assert built.in_flight() == 1
+
+
+async def test_an_opening_that_is_given_up_leaves_nothing_behind() -> None:
+    """The open deadline may pass, or the shard be taken away, while the door is read."""
+    async with house() as (built, group):
+        built.write("open", "a")
+        built.log.held[INBOX_PARTITION] = 0
+        opening = group.create_task(built.doors.remember(SHARD))
+        await built.settled()
+        opening.cancel()
+        built.doors.forget(SHARD)
+        await built.settled()
+        assert opening.cancelled()
+        del built.log.held[INBOX_PARTITION]
+        await built.doors.remember(SHARD)
+
+        assert built.in_flight() == 1
+
+
+async def test_the_doors_of_a_worker_are_apart() -> None:
+    """One shard closes, another goes on."""
+    other = next(f"t{n}" for n in range(100) if shard_of(f"t{n}", SHARDS) != SHARD)
+    async with house() as (built, _):
+        built.write("open", "a")
+        built.log.write(inbox_record("open", ticket("x", tenant=other), shards=SHARDS, trace=(), now_ms=NOW))
+        for shard in (SHARD, shard_of(other, SHARDS)):
+            await built.doors.remember(shard)
+        built.doors.forget(SHARD)
+
+        assert built.doors.of(other).in_flight(other) == 1
+
+
+async def test_it_says_which_partitions_are_served_and_nothing_while_the_door_is_shut() -> None:
+    """Asked in a rebalance, the shard may have gone meanwhile: that is no error."""
+    key = serving_key("acme", SERVED)
+    async with house() as (built, _):
+        built.log.write(serving_record("acme", SERVED, shards=SHARDS, trace=(), now_ms=NOW))
+        assert not built.doors.serves("acme", key)
+        await built.doors.remember(SHARD)
+        assert built.doors.serves("acme", key)
+        assert not built.doors.serves("acme", serving_key("acme", Partition(REQUESTS, 1)))
+
+
+async def test_an_entry_that_cannot_be_read_stops_nothing() -> None:
+    """It is logged, and the entries beside it are taken up."""
+    async with house() as (built, _):
+        built.write("open", "a")
+        built.log.write(Outgoing(INBOX.name, b"acme|a", b"{", partition=SHARD))
+        built.log.write(Outgoing(INBOX.name, None, b'{"state": "open"}', partition=SHARD))
+        built.write("open", "b")
+        built.log.write(Outgoing(INBOX.name, b"acme|b", None, partition=SHARD))
+        await built.doors.remember(SHARD)
+
+        assert built.in_flight() == 1

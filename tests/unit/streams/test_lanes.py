@@ -1,0 +1,237 @@
+"""Jobs in their lanes: order, cancellation, and the slots they hold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from schemas.records import Outgoing, Partition, Record
+from streams.lanes import Lanes
+from streams.offsetmap import Committed
+from streams.slots import Slots
+from streams.tracker import Tracker
+from streams.work import Job, Outputs
+
+pytestmark = pytest.mark.anyio
+
+OUT = [Outgoing("out", None, b"")]
+
+
+class Owner:
+    def __init__(self) -> None:
+        self.alive, self.held = True, False
+        self.finished: list[int] = []
+        self.broken: list[Exception] = []
+
+    def held_back(self) -> bool:
+        return self.held
+
+    def finish(self, tracker: Tracker, offset: int, outputs: Outputs) -> None:
+        self.finished.append(offset)
+
+    def broke(self, error: Exception) -> None:
+        self.broken.append(error)
+
+
+class Bench:
+    """A shard's lanes; the lane of a record is its key, and it runs until it is let go."""
+
+    def __init__(self) -> None:
+        self.owner, self.slots = Owner(), Slots(100)
+        self.gates: dict[int, asyncio.Event] = {}
+        self.started: list[int] = []
+        self.lanes = Lanes(self.owner, self.slots, self.prepare)
+        self.tracker = tracker()
+
+    def prepare(self, record: Record) -> Job:
+        if record.value == b"at once":
+            return Job(record.key, lambda: self.note(record.offset))
+        return Job(record.key, lambda: self.run(record.offset))
+
+    def note(self, offset: int) -> Outputs:
+        self.started.append(offset)
+        return OUT
+
+    async def run(self, offset: int) -> Outputs:
+        self.started.append(offset)
+        await self.gates.setdefault(offset, asyncio.Event()).wait()
+        return OUT
+
+    def add(self, offset: int, key: bytes, value: bytes = b"", of: Tracker | None = None) -> None:
+        tracker = of or self.tracker
+        tracker.admit(offset)
+        self.lanes.add(tracker, Record("in", 0, offset, 0, key, value, ()))
+
+    def let_go(self, *offsets: int) -> None:
+        for offset in offsets:
+            self.gates.setdefault(offset, asyncio.Event()).set()
+
+
+def tracker(number: int = 0) -> Tracker:
+    """Of a partition of its own."""
+    made = Tracker(Partition("in", number))
+    made.restore(Committed(0, set()), set(), 0.0)
+    return made
+
+
+async def settled() -> None:
+    """Every task that can go on has done so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def eventually(fact: Callable[[], bool]) -> None:
+    """Wait until *fact* holds."""
+    async with asyncio.timeout(2):
+        while not fact():  # noqa: ASYNC110 - any fact
+            await asyncio.sleep(0.005)
+
+
+async def test_jobs_of_a_lane_run_one_after_another_and_lanes_side_by_side() -> None:
+    """I7, and nobody waits for a slow key."""
+    bench = Bench()
+    for offset, key in enumerate([b"a", b"a", b"b"]):
+        bench.add(offset, key)
+    await settled()
+    assert bench.started == [0, 2]
+
+    bench.let_go(2, 1, 0)
+    await settled()
+
+    assert bench.owner.finished == [2, 0, 1]
+    assert bench.slots.taken == 0
+
+
+async def test_a_job_that_finishes_at_once_holds_no_slot() -> None:
+    """It costs no task either."""
+    bench = Bench()
+    bench.add(0, b"a", b"at once")
+
+    assert bench.owner.finished == [0]
+    assert bench.slots.taken == 0
+
+
+async def test_a_job_that_finishes_at_once_still_waits_for_its_lane() -> None:
+    """Order holds between both kinds."""
+    bench = Bench()
+    bench.add(0, b"a")
+    bench.add(1, b"a", b"at once")
+    await settled()
+    assert bench.owner.finished == []
+
+    bench.let_go(0)
+    await settled()
+    assert bench.owner.finished == [0, 1]
+
+
+async def test_nothing_starts_while_the_shard_holds_back() -> None:
+    """While commits stall, a crash would throw the work away."""
+    bench = Bench()
+    bench.add(0, b"a")
+    bench.add(1, b"a")
+    await settled()
+    bench.owner.held = True
+    bench.let_go(0, 1)
+    await eventually(lambda: bench.owner.finished == [0])
+    await asyncio.sleep(0.12)
+    assert bench.started == [0]
+
+    bench.owner.held = False
+    await eventually(lambda: bench.owner.finished == [0, 1])
+
+
+async def test_an_obsolete_job_is_cancelled_and_its_lane_goes_on() -> None:
+    """A re-open found its outcome visible already."""
+    bench = Bench()
+    bench.add(0, b"a")
+    bench.add(1, b"a")
+    await settled()
+
+    bench.lanes.discard(lambda entry: entry.offset == 0)
+    bench.let_go(1)
+    await settled()
+
+    assert bench.owner.finished == [1]
+    assert bench.slots.taken == 0
+
+
+async def test_an_obsolete_job_that_has_not_begun_leaves_nothing_behind() -> None:
+    """A task cancelled before its first step never runs its clean-up: slots and lane would be lost for good."""
+    bench = Bench()
+    bench.add(0, b"a")
+    bench.add(1, b"a")
+
+    bench.lanes.discard(lambda entry: entry.offset == 0)
+    bench.let_go(1)
+    await settled()
+
+    assert bench.started == [1]
+    assert bench.owner.finished == [1]
+    assert bench.slots.taken == 0
+
+
+async def test_an_obsolete_job_that_waits_is_forgotten() -> None:
+    """It never starts."""
+    bench = Bench()
+    bench.add(0, b"a")
+    bench.add(1, b"a")
+    await settled()
+
+    bench.lanes.discard(lambda entry: entry.offset == 1)
+    assert bench.slots.taken == 1
+    bench.let_go(0, 1)
+    await settled()
+
+    assert bench.started == [0]
+
+
+async def test_a_lane_of_two_partitions_loses_only_the_one_that_went() -> None:
+    """A stage may key its lanes by session, and a session's requests and control records are two topics."""
+    bench, other = Bench(), tracker(1)
+    bench.add(0, b"session")
+    bench.add(0, b"session", of=other)
+    await settled()
+
+    bench.lanes.discard(lambda entry: entry.tracker is bench.tracker)
+    await settled()
+    assert bench.lanes.held() == {other: {0}}
+
+    bench.let_go(0)
+    await settled()
+    assert bench.owner.finished == [0]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_dropped_shard_frees_all_its_slots(*, begun: bool) -> None:
+    """Else a worker that lives through many rebalances takes in less and less."""
+    bench = Bench()
+    for offset, key in enumerate([b"a", b"a", b"b"]):
+        bench.add(offset, key)
+    if begun:
+        await settled()
+
+    bench.owner.alive = False
+    bench.lanes.cancel()
+    await settled()
+
+    assert bench.slots.taken == 0
+    assert bench.lanes.held() == {}
+    assert bench.owner.finished == []
+    assert bench.lanes.running == 0
+
+
+async def test_a_job_that_raises_ends_the_worker() -> None:
+    """Outcomes are outputs; an exception is a defect of the stage and must not be passed over."""
+    bench = Bench()
+
+    async def fails() -> Outputs:
+        raise ValueError("a defect")
+
+    bench.lanes = Lanes(bench.owner, bench.slots, lambda record: Job(record.key, fails))
+    bench.add(0, b"a")
+    await settled()
+
+    assert [str(error) for error in bench.owner.broken] == ["a defect"]
+    assert bench.slots.taken == 0
