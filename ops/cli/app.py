@@ -1,0 +1,56 @@
+"""The command line: ``headrace NOUN VERB``. A command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from ops.cli import demo, dev, output, results, run, schemas, submit, tenants, topics
+from ops.failures import FAILED, INTERRUPTED, report
+
+app = typer.Typer(
+    name="headrace",
+    help="Production AI agents on Kafka. Exit codes: 0 succeeded, 1 failed, 2 usage, 3 refused, 4 expired,"
+    " 5 cancelled.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("dev")(dev.dev)
+app.command("demo")(demo.demo)
+app.command("run")(run.run)
+app.command("submit")(submit.submit)
+app.command("results")(results.results)
+app.add_typer(tenants.app, name="tenants")
+app.add_typer(topics.app, name="topics")
+app.add_typer(schemas.app, name="schemas")
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit with its code."""
+    sys.exit(execute(sys.argv[1:]))
+
+
+def execute(arguments: list[str]) -> int:
+    """Run one command; an error becomes one line on standard error. Returns the exit code."""
+    try:
+        return int(app(arguments, prog_name="headrace", standalone_mode=False) or 0)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        output.close()  # as `head` does: nothing is left to say
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the last place where an error can still become a sentence
+        return report(error, debug=_debugging())
+
+
+def _debugging() -> bool:
+    from ops.settings import debugging
+
+    return debugging()
+
+
+if __name__ == "__main__":
+    main()

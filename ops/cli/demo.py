@@ -1,0 +1,88 @@
+"""``headrace demo``: everything once, with real requests, and gone again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+    from ops.dev.demonstration import Played
+    from ops.dev.platform import Platform
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Stay up afterwards, until Ctrl-C.")] = False,
+    agents: Annotated[str | None, typer.Option(help="Module of your agents: package.module[:attribute].")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one result a line.")] = False,
+) -> None:
+    """Start everything in a folder that goes again, submit requests of two tenants, print their results."""
+    import asyncio
+
+    from ops import house
+    from ops.cli import output, stack
+    from ops.cli.session import settings_with
+    from ops.dev.platform import Bringing, Plan
+
+    settings = settings_with(agents)
+    house.admit(Path.cwd(), settings.agents)
+    with stack.kept_if_it_fails() as folder, stack.download_bar(quiet=as_json) as progress:
+
+        async def show(platform: Platform, stop: asyncio.Event) -> None:
+            await _show(platform, stop, folder, keep=keep, as_json=as_json)
+
+        async def main() -> None:
+            await stack.use(Bringing.begin(settings, Plan(folder, output.note, progress=progress)), show)
+
+        asyncio.run(main())
+
+
+async def _show(platform: Platform, stop: asyncio.Event, folder: Path, *, keep: bool, as_json: bool) -> None:
+    from ops.cli import output
+    from ops.dev.demonstration import play
+    from ops.errors import DemoFailedError
+
+    played = await play(platform.settings)
+    if as_json:
+        for each in played:
+            output.line({"tenant": each.scene.tenant, "as_expected": each.as_expected, **each.result.model_dump()})
+    else:
+        _print(played)
+    if wrong := sum(not each.as_expected for each in played):
+        raise DemoFailedError(wrong, folder)
+    if keep:
+        output.note(_where_to_look(platform, folder))
+        await stop.wait()
+
+
+def _print(played: Sequence[Played]) -> None:
+    from ops.cli import output
+
+    rows = [
+        (
+            each.scene.tenant,
+            each.result.agent,
+            each.scene.request.text,
+            each.result.status,
+            each.result.error.message if each.result.error else output.text_of(each.result.output),
+            "as expected" if each.as_expected else "NOT AS EXPECTED",
+        )
+        for each in played
+    ]
+    output.table("", ("tenant", "agent", "asked", "", "answer", ""), rows)
+
+
+def _where_to_look(platform: Platform, folder: Path) -> str:
+    from schemas.topics import RESULTS
+
+    kafka = platform.settings.kafka_bootstrap
+    topic = RESULTS.of("acme")
+    return (
+        f"\nStill up: {platform.http} (Ctrl-C stops it), logs in {folder}.\n"
+        f"  kcat -b {kafka} -X isolation.level=read_committed -t {topic} -f '%k %h\\n%s\\n'\n"
+        f"  HEADRACE_KAFKA_BOOTSTRAP={kafka} headrace results --tenant acme"
+    )

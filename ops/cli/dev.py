@@ -1,0 +1,92 @@
+"""``headrace dev``: a whole platform on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ops.dev.platform import Platform
+
+
+def dev(
+    data: Annotated[
+        Path | None, typer.Option(file_okay=False, help="Keep data here; without it, they go with the platform.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Kafka's port; 0 takes a free one.")] = 0,
+    journey: Annotated[
+        Literal["compact", "split"], typer.Option(help="compact: auth and guard in one stage.")
+    ] = "compact",
+    agents: Annotated[
+        str | None, typer.Option(help="Module of your agents: package.module[:attribute]; reloaded on change.")
+    ] = None,
+    record_aot: Annotated[
+        bool, typer.Option("--record-aot", help="Make later starts faster; this stop takes some 15 s longer.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready.")] = False,
+) -> None:
+    """Run Kafka, Valkey, a model and every stage on this machine, and reload your agents when they change."""
+    import asyncio
+    import functools
+    import sys
+
+    from ops import house
+    from ops.cli import output, stack
+    from ops.cli.session import settings_with
+    from ops.dev.platform import Bringing, Plan
+
+    settings = settings_with(agents)
+    house.admit(Path.cwd(), settings.agents)
+    recording = record_aot or (sys.stderr.isatty() and not as_json)
+    with stack.folder_of(data) as folder, stack.download_bar(quiet=as_json) as progress:
+        plan = Plan(folder, output.note, journey, port, recording, reload=True, progress=progress)
+
+        async def main() -> None:
+            announce = functools.partial(_stay, journey=journey, folder=folder, as_json=as_json)
+            await stack.use(Bringing.begin(settings, plan), announce)
+
+        asyncio.run(main())
+
+
+async def _stay(platform: Platform, stop: asyncio.Event, *, journey: str, folder: Path, as_json: bool) -> None:
+    if as_json:
+        _announce(platform, journey, folder)
+    else:
+        _show(platform, folder)
+    await stop.wait()
+
+
+def _announce(platform: Platform, journey: str, folder: Path) -> None:
+    from ops.cli import output
+
+    output.line(
+        {
+            "event": "ready",
+            "kafka": platform.settings.kafka_bootstrap,
+            "valkey": platform.valkey,
+            "http": platform.http,
+            "tenants": [tenant.id for tenant in platform.tenants],
+            "pids": platform.pids(),
+            "journey": journey,
+            "model": platform.model,
+            "logs": str(folder),
+        }
+    )
+
+
+def _show(platform: Platform, folder: Path) -> None:
+    from ops.cli import output
+
+    output.table("Headrace is up", ("", ""), [*platform.rows().items(), ("logs", folder)])
+    output.note(
+        "\nIn another terminal:\n"
+        f"  export HEADRACE_KAFKA_BOOTSTRAP={platform.settings.kafka_bootstrap}\n"
+        '  headrace submit --tenant acme --agent echo --wait "hello"\n'
+        '  headrace submit --tenant acme --agent assistant --wait "What is a headrace?"\n'
+        "  headrace results --tenant acme --follow\n"
+        "\nCtrl-C drains and stops, a second one stops at once."
+    )

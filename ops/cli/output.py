@@ -1,0 +1,63 @@
+"""What a command prints: data on standard output, one JSON object a line where asked; all else on standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+def line(value: BaseModel | dict[str, Any]) -> None:
+    """One JSON object on one line, at once."""
+    from pydantic_core import to_json
+
+    print(to_json(value, exclude_none=True).decode(), flush=True)
+
+
+def text_of(value: object) -> str:
+    """A value as text: a text as it is, all else as JSON."""
+    from pydantic_core import to_json
+
+    return value if isinstance(value, str) else to_json(value).decode()
+
+
+def close() -> None:
+    """Let what is still to be written go nowhere: whoever read it has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def note(text: str) -> None:
+    """Something for the person at the terminal that is no data."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def console(*, errors: bool = False) -> Console:
+    """A terminal for people."""
+    from rich.console import Console
+
+    return Console(stderr=errors, highlight=False)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Rows for a person to read."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    for row in rows:
+        shown.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    console().print(shown)
+
+
+def progress(*, quiet: bool) -> Progress:
+    """A bar on standard error; none where nobody looks at it, or where the output is for a program."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console(errors=True), disable=quiet or not sys.stderr.isatty(), transient=True)

@@ -1,0 +1,47 @@
+"""``headrace results``: what became of a tenant's requests."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ops.settings import Settings
+    from schemas.results import Result
+
+
+def results(
+    tenant: Annotated[str, typer.Option(help="Whose results.")],
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with those that come.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="End after so many.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+) -> None:
+    """Print the results that are kept, oldest first, committed ones only."""
+    import asyncio
+
+    from ops.cli.session import begun
+
+    asyncio.run(_print(begun(), tenant, follow=follow, limit=limit, as_json=as_json))
+
+
+async def _print(settings: Settings, tenant: str, *, follow: bool, limit: int | None, as_json: bool) -> None:
+    from contextlib import aclosing
+
+    from ops.cli import output
+    from ops.client import results as read
+
+    count = 0
+    async with aclosing(read(settings, tenant, follow=follow)) as found:
+        async for result in found:
+            output.line(result) if as_json else print(_row(result), flush=True)
+            count += 1
+            if count == limit:
+                return
+
+
+def _row(result: Result) -> str:
+    from ops.cli import output
+
+    said = result.error.message if result.error else output.text_of(result.output)
+    return f"{result.request_id}  {result.status}  {result.agent}  {' '.join(said.split())}"

@@ -1,0 +1,26 @@
+"""``headrace run STAGE``: one stage against the environment, in this process or in several."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+
+def run(
+    stage: Annotated[Literal["auth", "guard", "admission", "agent", "retries"], typer.Argument(help="Which one.")],
+    count: Annotated[int, typer.Option(min=1, max=64, help="Processes to run it in.")] = 1,
+    agents: Annotated[str | None, typer.Option(help="Module of your agents: package.module[:attribute].")] = None,
+) -> None:
+    """Run one stage until SIGTERM, then finish what runs and exit 0."""
+    import asyncio
+
+    from ops.processes import run_alone
+    from ops.replicas import run_many
+    from ops.settings import Settings
+
+    settings = Settings.model_validate({} if agents is None else {"agents": agents})
+    if count == 1:
+        run_alone(stage, settings)
+    else:
+        asyncio.run(run_many(stage, count, settings))

@@ -1,0 +1,101 @@
+"""A platform on this machine, seen from the terminal: its folder, its signals, what it says when it is up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+from ops.cli import output
+from ops.dev.platform import Bringing, Platform
+from ops.failures import INTERRUPTED
+
+ECHO_S = 0.5
+"""A second signal that comes so soon is the first one again: to the process, and to its group."""
+
+Arrived: TypeAlias = Callable[[int, int], None]
+"""Takes the bytes that are here and those that will be."""
+
+Use: TypeAlias = Callable[[Platform, asyncio.Event], Awaitable[None]]
+"""What is done with a platform that is up; the event says that it is to end."""
+
+
+@contextmanager
+def folder_of(data: Path | None) -> Generator[Path]:
+    """The folder that was named, made if need be; else one that goes at the end."""
+    if data is not None:
+        data.mkdir(parents=True, exist_ok=True)
+        yield data.resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="headrace-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def kept_if_it_fails() -> Generator[Path]:
+    """A folder that goes at the end, unless that end is an error, which its logs may explain."""
+    folder = Path(tempfile.mkdtemp(prefix="headrace-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def download_bar(*, quiet: bool) -> Generator[Arrived]:
+    """A bar on standard error for the first start, which fetches the broker."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    hidden = quiet or not sys.stderr.isatty()
+    with Progress(*columns, console=output.console(errors=True), disable=hidden, transient=True) as bars:
+        bar = bars.add_task("Kafka", total=None, visible=False)
+        yield lambda arrived, total: bars.update(bar, completed=arrived, total=total, visible=True)
+
+
+@dataclass(slots=True)
+class Signals:
+    """The first Ctrl-C or SIGTERM ends what is done, politely; the second ends every process at once."""
+
+    bringing: Bringing
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+    """What is to be cancelled; None while ``stop`` is listened to."""
+
+    first_at: float = 0.0
+
+    def __call__(self) -> None:
+        """Take a signal."""
+        now = asyncio.get_running_loop().time()
+        if not self.stop.is_set():
+            self.first_at = now
+        elif now - self.first_at > ECHO_S:
+            self.bringing.kill()
+            os._exit(INTERRUPTED)
+        self.stop.set()
+        if self.task is not None:
+            self.task.cancel()
+
+
+async def use(bringing: Bringing, what: Use) -> None:
+    """Bring the platform up, do something with it, and take it down: stages first. A signal ends it at any time."""
+    signals = Signals(bringing)
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, signals)
+    async with asyncio.TaskGroup() as tasks:
+        signals.task = tasks.create_task(_use(bringing, what, signals))
+
+
+async def _use(bringing: Bringing, what: Use, signals: Signals) -> None:
+    async with bringing.running() as platform:
+        signals.task = None
+        await what(platform, signals.stop)

@@ -1,0 +1,60 @@
+"""``headrace topics``: what a cluster needs before a stage can start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ops.provision import Provision
+    from ops.topology import Change
+    from streams.journey import JourneyName
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What a cluster needs before a stage can start.")
+Shards = Annotated[int | None, typer.Option(help="Of a new cluster (24 if not said); fixed from then on.")]
+Journey = Annotated[
+    Literal["split", "compact"] | None, typer.Option(help="Of a new cluster; split if not said, fixed from then on.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+
+@app.command("plan")
+def plan(shards: Shards = None, journey: Journey = None, as_json: AsJson = False) -> None:
+    """Print what apply would do, and what differs; change nothing."""
+    import asyncio
+
+    _print(asyncio.run(_provision(shards, journey).plan()), as_json=as_json)
+
+
+@app.command("apply")
+def apply(shards: Shards = None, journey: Journey = None, as_json: AsJson = False) -> None:
+    """Make topics, layout and first offsets that are missing; what differs is shown and left alone."""
+    import asyncio
+
+    _print(asyncio.run(_provision(shards, journey).apply()), as_json=as_json)
+
+
+def _provision(shards: int | None, journey: JourneyName | None) -> Provision:
+    from ops.cli.session import begun
+    from ops.connection import connection_of
+    from ops.provision import Provision, Wish
+
+    settings = begun()
+    return Provision(connection_of(settings), settings, Wish(shards, journey))
+
+
+def _print(changes: Sequence[Change], *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from ops.cli import output
+
+    if as_json:
+        for change in changes:
+            output.line(asdict(change))
+    elif changes:
+        output.table("", ("", "what", ""), [(change.action, change.what, change.detail) for change in changes])
+    else:
+        print("everything is as it should be")

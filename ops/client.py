@@ -1,0 +1,114 @@
+"""A client of the platform, as the command line uses it: sends requests of one tenant, and waits for their results."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from ops.answers import BRIEF_S, Answers, Sent, results_in
+from ops.connection import connection_of
+from ops.errors import UnknownTenantError
+from ops.settings import Settings
+from producers.requests import request_record
+from schemas.clock import Clock, SystemClock
+from schemas.records import Outgoing, Partition
+from schemas.requests import Request
+from schemas.results import Result
+from schemas.topics import RESULTS
+from streams.tracing import follow
+from streams.transport.admin import Admin
+from streams.transport.connection import Connection
+from streams.transport.errors import UnknownTopicError
+from streams.transport.reader import Reader
+from streams.transport.writer import Writer
+
+NAME = "headrace-client"
+PATIENCE_S = 15.0
+"""For the broker to answer."""
+WAIT_S = 330.0
+"""For a result: a little more than a tenant's default deadline."""
+POLL_S = 0.5
+
+
+@dataclass(slots=True)
+class Client:
+    """Sends requests; ``answers`` is None if it does not wait for any."""
+
+    tenant: str
+    writer: Writer
+    answers: Answers | None
+    clock: Clock
+
+    async def send(self, request: Request, request_id: str | None = None) -> Sent:
+        """Send a request in a trace of its own; without an id it gets one that nobody has used."""
+        chosen = request_id or str(uuid.uuid4())
+        trace = follow(()).headers
+        record = request_record(self.tenant, request, request_id=chosen, now_ms=self.clock.now_ms(), trace=trace)
+        if self.answers is not None:
+            self.answers.expected.add(chosen)
+        sent = Sent(chosen, *await self._written(record))
+        if self.answers is not None:
+            self.answers.open[chosen] = sent
+        return sent
+
+    def arriving(self, within: float, finished: Callable[[], bool] = lambda: True) -> AsyncGenerator[Result]:
+        """See ``Answers.arriving``; nothing arrives at a client that does not wait."""
+        if self.answers is None:
+            message = "this client only sends: open it with wait=True"
+            raise TypeError(message)
+        return self.answers.arriving(within, finished)
+
+    async def _written(self, record: Outgoing) -> tuple[Partition, int]:
+        """A tenant without a topic is no tenant."""
+        try:
+            return await self.writer.send(record)
+        except UnknownTopicError as error:
+            raise UnknownTenantError(self.tenant) from error
+
+
+@asynccontextmanager
+async def opened(settings: Settings, tenant: str, *, wait: bool, recall: bool = False) -> AsyncGenerator[Client]:
+    """A client of *tenant*. If it is to *wait*, it listens from now on; *recall*: ids may have been used before."""
+    connection = connection_of(settings)
+    async with AsyncExitStack() as stack:
+        answers = await stack.enter_async_context(_answers(connection, tenant, recall=recall)) if wait else None
+        writer = await stack.enter_async_context(await Writer.open(connection, name=NAME, deadline_s=PATIENCE_S))
+        yield Client(tenant, writer, answers, SystemClock())
+
+
+@asynccontextmanager
+async def _answers(connection: Connection, tenant: str, *, recall: bool) -> AsyncGenerator[Answers]:
+    start: Literal["earliest", "latest"] = "earliest" if recall else "latest"
+    async with await _reader(connection, tenant, start) as reader, await Admin.open(connection, name=NAME) as admin:
+        answers = Answers(tenant, reader, admin, SystemClock())
+        if recall:
+            await answers.recall()
+        yield answers
+
+
+async def _reader(connection: Connection, tenant: str, start: Literal["earliest", "latest"]) -> Reader:
+    try:
+        return await Reader.open(connection, RESULTS.of(tenant), start, name=NAME, deadline_s=PATIENCE_S)
+    except UnknownTopicError as error:
+        raise UnknownTenantError(tenant) from error
+
+
+async def submit(
+    settings: Settings, tenant: str, request: Request, *, request_id: str | None = None, within: float = WAIT_S
+) -> Result:
+    """Send one request and wait for its result. Raises NoResultError after *within* seconds, UnknownTenantError."""
+    async with opened(settings, tenant, wait=True, recall=request_id is not None) as client:
+        await client.send(request, request_id)
+        return await anext(client.arriving(within))
+
+
+async def results(settings: Settings, tenant: str, *, follow: bool) -> AsyncGenerator[Result]:
+    """The tenant's results from the first that is kept, committed ones only; then, with *follow*, those that come."""
+    async with await _reader(connection_of(settings), tenant, "earliest") as reader:
+        ends = await reader.high_watermarks()
+        while follow or not reader.past(ends):
+            for result in results_in(await reader.poll(BRIEF_S if not reader.past(ends) else POLL_S)):
+                yield result

@@ -1,0 +1,48 @@
+"""The names of the user's agents, asked in a process of its own: what their module does at import is not done to us."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from pathlib import Path
+
+from ops.errors import StackError
+
+PATIENCE_S = 30.0
+
+
+async def names_of(agents: str) -> tuple[str, ...]:
+    """The names of the agents in ``package.module[:attribute]``. Raises StackError with what the module said."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "ops.dev.agents", agents), stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+    )
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            out, errors = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise StackError(f"the module {agents} was not imported within {PATIENCE_S:g} s") from None
+    if process.returncode:
+        raise StackError(f"the module {agents} cannot be used: {_last(errors)}")
+    return tuple(json.loads(out.splitlines()[-1]))
+
+
+def _last(output: bytes) -> str:
+    lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
+
+
+def main(agents: str) -> None:
+    """Print the names, on the last line: the module may print too."""
+    from consumers.agent.registry import load  # noqa: PLC0415 - only here, in the process that needs it
+    from ops import house  # noqa: PLC0415 - as above
+
+    house.admit(Path.cwd(), agents)
+    print(json.dumps([agent.name for agent in load(agents)]))  # noqa: T201 - the answer
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

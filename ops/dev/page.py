@@ -1,0 +1,72 @@
+"""What a platform on this machine shows over HTTP: whether it lives and is ready, its contract, its endpoints."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from aiohttp import web
+
+from ops.embedded.ports import LOOPBACK
+from streams.contracts.document import DOCUMENT, render
+
+STYLE = "body{font:16px/1.5 system-ui;margin:3rem auto;max-width:44rem}td{padding:0 2rem .3rem 0}code{font-size:.95em}"
+
+
+@dataclass(slots=True)
+class Page:
+    """The pages, and what they ask."""
+
+    waiting: Callable[[], list[str]]
+    """What is not ready."""
+
+    rows: dict[str, str] = field(default_factory=dict[str, str])
+    """Name and value of what there is to know."""
+
+    draining: bool = False
+
+    @asynccontextmanager
+    async def served(self, port: int) -> AsyncGenerator[str]:
+        """Serve on loopback (0: on a free port) for as long as the block; its address."""
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/", self._index),
+                web.get("/livez", self._livez),
+                web.get("/readyz", self._readyz),
+                web.get(f"/{DOCUMENT}", self._asyncapi),
+            ]
+        )
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, LOOPBACK, port).start()
+            yield f"http://{LOOPBACK}:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+    async def _livez(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "alive"})
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        waiting = self.waiting()
+        ready = not waiting and not self.draining
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return web.json_response({"ready": ready, "draining": self.draining, "waiting": waiting}, status=status)
+
+    async def _asyncapi(self, _request: web.Request) -> web.Response:
+        return web.Response(body=render()[DOCUMENT], content_type="application/json")
+
+    async def _index(self, _request: web.Request) -> web.Response:
+        links = {"alive": "/livez", "ready": "/readyz", "contract": f"/{DOCUMENT}"}
+        cells = [_row(name, f"<code>{html.escape(value)}</code>") for name, value in self.rows.items()]
+        cells += [_row(name, f'<a href="{link}">{link}</a>') for name, link in links.items()]
+        head = f"<!doctype html><meta charset=utf-8><title>Headrace</title><style>{STYLE}</style><h1>Headrace</h1>"
+        return web.Response(text=f"{head}<table>{''.join(cells)}</table>", content_type="text/html")
+
+
+def _row(name: str, cell: str) -> str:
+    return f"<tr><td>{html.escape(name)}<td>{cell}"

@@ -1,0 +1,176 @@
+"""The embedded servers, each in a task of its own: they start side by side, and come back if they end.
+
+A server's code is loaded when it is started: the broker boots while the rest is still being loaded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ops.embedded.server import Server
+from ops.settings import Settings, cache_folder, maven_folder
+from ops.supervisor import first
+
+if TYPE_CHECKING:
+    from ops.embedded.jars import Progress
+    from ops.embedded.kafka import Kafka
+    from ops.embedded.localmodel import LocalModel
+    from ops.embedded.valkey import Valkey
+
+LOOK_S = 0.2
+
+S = TypeVar("S", bound=Server)
+T = TypeVar("T")
+
+
+class Load:
+    """Loads code beside the loop, one after the other: what is asked for first is there first."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load")
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        """What *work* returns, which imports what it needs."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+@dataclass(slots=True)
+class Kept(Generic[S]):
+    """A server that is kept up until it is told to stop."""
+
+    opened: Callable[[], AbstractAsyncContextManager[S]]
+    tell: Callable[[str], None]
+    """Takes a line for the person at the terminal."""
+
+    load: Load
+    after: Callable[[], Coroutine[Any, Any, object]] | None = None
+    """What it waits for before it starts."""
+
+    _up: asyncio.Event = field(default_factory=asyncio.Event)
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
+    _server: S | None = None
+
+    async def server(self) -> S:
+        """The server, once clients are served."""
+        while self._server is None:
+            await self._up.wait()
+        return self._server
+
+    @property
+    def pid(self) -> int:
+        """Process id; 0 while it is not up."""
+        return self._server.pid if self._server is not None and self._up.is_set() else 0
+
+    def stop(self) -> None:
+        """Stop it cleanly."""
+        self._over.set()
+
+    async def run(self) -> None:
+        """Keep it up until ``stop``. Raises EmbeddedError if it does not start."""
+        if self.after is not None:
+            await first(self._over.wait(), self.after())
+            if self._over.is_set():
+                return
+        async with await self.load(self.opened) as server:
+            self._server = server
+            while not self._over.is_set():
+                self._up.set()
+                await first(self._over.wait(), _ended(server.pid))
+                self._up.clear()
+                if not self._over.is_set():
+                    self.tell(f"{server.what} ended, starting it again")
+                    await server.stop()
+                    await server.start()
+
+
+async def _ended(pid: int) -> None:
+    """Return when there is no such process any more."""
+    while _runs(pid):  # noqa: ASYNC110 - a process that is no longer tells nobody
+        await asyncio.sleep(LOOK_S)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """What a platform on this machine stands on; None: somebody else's is used."""
+
+    kafka: Kept[Kafka] | None
+    valkey: Kept[Valkey] | None
+    model: Kept[LocalModel] | None
+
+    def all(self) -> list[Kept[Kafka] | Kept[Valkey] | Kept[LocalModel]]:
+        """Those that are ours."""
+        return [each for each in (self.kafka, self.valkey, self.model) if each is not None]
+
+    def pids(self) -> dict[str, int]:
+        """Their process ids."""
+        named = (("kafka", self.kafka), ("valkey", self.valkey), ("model", self.model))
+        return {name: each.pid for name, each in named if each is not None}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Start them side by side and return at once; at the end of the block, stop them and wait."""
+        async with asyncio.TaskGroup() as tasks:
+            for each in self.all():
+                tasks.create_task(each.run())
+            await asyncio.sleep(0)  # their code is loaded first: the broker is what everything waits for
+            yield
+            for each in self.all():
+                each.stop()
+
+
+def kafka_server(
+    folder: Path, settings: Settings, *, port: int, record_aot: bool, progress: Progress | None
+) -> Callable[[], AbstractAsyncContextManager[Kafka]]:
+    """The broker that keeps its records in *folder*."""
+
+    def opened() -> AbstractAsyncContextManager[Kafka]:
+        from ops.embedded.kafka import embedded_kafka  # noqa: PLC0415 - see above
+
+        return embedded_kafka(
+            folder / "kafka",
+            cache_folder(),
+            port=port,
+            repository=settings.maven_repository,
+            neighbour=maven_folder(),
+            record_aot=record_aot,
+            progress=progress,
+        )
+
+    return opened
+
+
+def valkey_server(folder: Path) -> Callable[[], AbstractAsyncContextManager[Valkey]]:
+    """The shared state that is kept in *folder*."""
+
+    def opened() -> AbstractAsyncContextManager[Valkey]:
+        from ops.embedded.valkey import embedded_valkey  # noqa: PLC0415 - see above
+
+        return embedded_valkey(folder / "valkey")
+
+    return opened
+
+
+def model_server(folder: Path) -> Callable[[], AbstractAsyncContextManager[LocalModel]]:
+    """The local model, with its log in *folder*."""
+
+    def opened() -> AbstractAsyncContextManager[LocalModel]:
+        from ops.embedded.localmodel import embedded_model  # noqa: PLC0415 - see above
+
+        return embedded_model(folder / "model")
+
+    return opened

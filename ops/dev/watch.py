@@ -1,0 +1,46 @@
+"""Notices that the user's agents have been edited: modification times of their module, or of its whole package."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+LOOK_S = 0.5
+
+Stamp = frozenset[tuple[Path, int]]
+
+
+async def edits(agents: str) -> AsyncIterator[None]:
+    """One item after each edit, without end."""
+    files = await asyncio.to_thread(stamp, agents)
+    while True:
+        await asyncio.sleep(LOOK_S)
+        now = await asyncio.to_thread(stamp, agents)
+        if now != files:
+            files = now
+            yield
+
+
+def stamp(agents: str) -> Stamp:
+    """Every source file of *agents* with its modification time; a file that goes while we look is left out."""
+    return frozenset(_stamped(_files(agents.partition(":")[0].partition(".")[0])))
+
+
+def _files(top: str) -> Iterator[Path]:
+    spec = find_spec(top)
+    if spec is None:
+        return
+    for folder in spec.submodule_search_locations or ():
+        yield from Path(folder).rglob("*.py")
+    if not spec.submodule_search_locations and spec.origin:
+        yield Path(spec.origin)
+
+
+def _stamped(files: Iterator[Path]) -> Iterator[tuple[Path, int]]:
+    for file in files:
+        try:
+            yield file, file.stat().st_mtime_ns
+        except FileNotFoundError:
+            continue

@@ -1,0 +1,164 @@
+"""What can go wrong before or around the platform: each is one line that names the next step, and an exit code.
+
+::
+
+    OperationError                  1
+    ├── UsageError                  2   what was asked for makes no sense
+    │   ├── NoBrokerError               nobody said where Kafka is
+    │   ├── NameTakenError              a user's package is called like one of ours
+    │   ├── NoSuchModuleError           the agents' module is not to be found
+    │   ├── InvalidError                a value that does not fit
+    │   └── ConfigurationError          the settings do not fit each other, or the cluster
+    ├── LayoutDiffersError              the registry has another layout than the one wanted
+    ├── NoLayoutError                   the cluster has not been set up
+    ├── OffsetMissingError              a group has lost its place in a topic
+    ├── ChangedMeanwhileError           somebody else wrote the registry at the same time, again and again
+    ├── UnknownTenantError              no tenant of this name is registered
+    ├── TenantExistsError               a tenant of this name is registered with other settings
+    ├── NotServedError                  nobody serves the tenant
+    ├── NoSealError                     the seal's secret is missing, and the broker is not on this machine
+    ├── NoResultError                   the result did not come in time
+    ├── DemoFailedError                 the demonstration did not show what it should
+    └── StackError                      the local stack could not be started or did not stay up
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+
+class OperationError(Exception):
+    """The root; ``str(error)`` is a single line for the person at the terminal."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(OperationError):
+    """What was asked for makes no sense."""
+
+    exit_code = 2
+
+
+class NoBrokerError(UsageError):
+    """Nobody said where Kafka is."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "HEADRACE_KAFKA_BOOTSTRAP is not set: start `headrace dev` and export what it prints, or name your cluster"
+        )
+
+
+class NameTakenError(UsageError):
+    """A user's package is called like one of ours, so that one of the two would never be found."""
+
+    def __init__(self, room: str, path: Path) -> None:
+        super().__init__(
+            f"{path} has the name of Headrace's own package `{room}`: rename yours, or run from another folder"
+        )
+
+
+class NoSuchModuleError(UsageError):
+    """The agents' module is not to be found."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(
+            f"no module `{module}` here or installed: run from the folder that holds it, or correct --agents"
+        )
+
+
+class InvalidError(UsageError):
+    """A value that does not fit."""
+
+
+class ConfigurationError(UsageError):
+    """The settings do not fit each other, or the cluster."""
+
+
+class LayoutDiffersError(OperationError):
+    """The registry has another layout than the one wanted."""
+
+
+class NoLayoutError(OperationError):
+    """The cluster has not been set up."""
+
+    def __init__(self) -> None:
+        super().__init__("the cluster has no layout: run `headrace topics apply` first")
+
+
+class OffsetMissingError(OperationError):
+    """A group has lost its place in a topic that holds records: starting anew would run some of them again."""
+
+    def __init__(self, group: str, partition: str) -> None:
+        super().__init__(
+            f"group {group} has no offset of {partition}, which holds records: find out what has been done,"
+            " then set the offset by hand (kafka-consumer-groups.sh --reset-offsets)"
+        )
+
+
+class ChangedMeanwhileError(OperationError):
+    """Somebody else wrote the registry at the same time, again and again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the registry was changed by somebody else meanwhile: look at it (`headrace tenants list`) and try again"
+        )
+
+
+class UnknownTenantError(OperationError):
+    """No tenant of this name is registered."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(
+            f"no tenant is called {tenant}: `headrace tenants list` shows who is,"
+            f" `headrace tenants add {tenant}` adds it"
+        )
+
+
+class TenantExistsError(OperationError):
+    """A tenant of this name is registered with other settings."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"tenant {tenant} exists with other settings: `headrace tenants show {tenant}` shows them")
+
+
+class NotServedError(OperationError):
+    """Nobody serves the tenant."""
+
+    def __init__(self, tenant: str, seconds: float) -> None:
+        super().__init__(
+            f"tenant {tenant} is registered and not served after {seconds:.0f} s:"
+            " does `headrace run auth` (or admission) run against this cluster? (--no-wait does not wait for it)"
+        )
+
+
+class NoSealError(OperationError):
+    """The seal's secret is missing, and the broker is not on this machine."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "HEADRACE_SEAL_SECRET is not set, and only a broker on this machine may hold a made-up one:"
+            " set it to KID:BASE64 for this command and every stage"
+        )
+
+
+class NoResultError(OperationError):
+    """The result did not come in time."""
+
+    def __init__(self, tenant: str, missing: int, first: str, seconds: float) -> None:
+        more = f" and {missing - 1} more" if missing > 1 else ""
+        super().__init__(
+            f"no result for request {first}{more} within {seconds:.0f} s:"
+            f" `headrace results --tenant {tenant} --follow` shows it when it comes"
+        )
+
+
+class DemoFailedError(OperationError):
+    """The demonstration did not show what it should."""
+
+    def __init__(self, wrong: int, folder: Path) -> None:
+        super().__init__(f"{wrong} of the requests did not end as expected: look into the logs in {folder}")
+
+
+class StackError(OperationError):
+    """The local stack could not be started or did not stay up."""

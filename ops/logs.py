@@ -1,0 +1,149 @@
+"""One log line is one event: JSON or console on standard error, with the ids of what is being worked on, never content.
+
+A stack trace is kept as places in the code. The text of an exception may quote a prompt, so that only the texts of our
+own errors, which are safe to show, are logged.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from traceback import extract_tb
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from schemas.clock import Clock, SystemClock
+from schemas.errors import HeadraceError, chain_of
+
+if TYPE_CHECKING:
+    from ops.settings import Settings
+
+OWN = "headrace"
+"""Name of the logger that our own lines pass."""
+SILENT = logging.CRITICAL + 1
+QUIET_S = 10.0
+"""Seconds in which a library's line is not repeated."""
+FRAMES = 20
+"""Innermost places in the code that are logged of one exception."""
+
+
+def configure(settings: Settings, *, clock: Clock | None = None, command: bool = False, **bound: str) -> None:
+    """Log from now on as *settings* say; *bound* stands on every line (``stage="auth"``).
+
+    A *command* says itself what went wrong: libraries are heard only by who looks for a fault.
+    """
+    chain = _chain(bound)
+    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(settings.log)]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[_named, *chain], processors=last))
+    handler.addFilter(Repeats(clock or SystemClock()))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(SILENT if command and settings.log_level != "debug" else logging.WARNING)
+    _configure_own(chain, handler, settings.log_level.upper())
+
+
+def _configure_own(chain: list[Processor], handler: logging.Handler, level: str) -> None:
+    """Our own lines share the handler and not the filter's root level: libraries stay quiet when we do not."""
+    own = logging.getLogger(OWN)
+    own.setLevel(level)
+    own.handlers[:] = [handler]
+    own.propagate = False
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *chain, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=_own_logger,
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+
+
+def _own_logger(*_arguments: object) -> logging.Logger:
+    return logging.getLogger(OWN)
+
+
+def _chain(bound: dict[str, str]) -> list[Processor]:
+    def bind(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {**bound, **event}
+
+    return [
+        bind,
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _without_content,
+    ]
+
+
+def _renderer(style: str) -> Processor:
+    if style == "console":
+        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    return structlog.processors.JSONRenderer(serializer=_json)
+
+
+def _json(value: object, **_options: object) -> str:
+    return orjson.dumps(value, default=repr).decode()
+
+
+def _named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A library's text is no event name: its logger is."""
+    record: logging.LogRecord = event["_record"]
+    return {**event, "event": record.name, "message": event["event"]}
+
+
+def _without_content(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace an exception by what is safe to keep of it."""
+    told = event.pop("exc_info", None)
+    error = sys.exception() if told is True else told[1] if isinstance(told, tuple) else told
+    if isinstance(error, BaseException):
+        event["exception"] = [_described(each) for each in chain_of(error)]
+    return event
+
+
+def _described(error: BaseException) -> dict[str, Any]:
+    described: dict[str, Any] = {"type": type(error).__qualname__, "at": _places(error.__traceback__)}
+    if isinstance(error, HeadraceError):
+        described |= {"code": error.code, "message": error.safe}
+    return described
+
+
+def _places(traceback: TracebackType | None) -> list[str]:
+    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(traceback)[-FRAMES:]]
+
+
+@dataclass(slots=True)
+class _Heard:
+    """A library's line: when it was last let through, and how often it came since."""
+
+    at: float
+    repeated: int = 0
+
+
+class Repeats(logging.Filter):
+    """Lets a library's line through once in ``QUIET_S`` seconds, and says how many were held back before it.
+
+    aiokafka repeats itself for every partition and every attempt while a broker is away. Our own lines all pass.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._heard: dict[tuple[str, str], _Heard] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is logged."""
+        if record.name == OWN:
+            return True
+        line, now = (record.name, str(record.msg)), self._clock.monotonic()
+        heard = self._heard.get(line)
+        if heard is not None and now - heard.at < QUIET_S:
+            heard.repeated += 1
+            return False
+        if heard is not None and heard.repeated:
+            record.msg = f"{record.msg} (and {heard.repeated} times more)"
+        self._heard[line] = _Heard(now)
+        return True

@@ -1,0 +1,125 @@
+"""What a cluster needs before a stage can start: topics, layout, seal, first offsets. Made once; again for free."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ops import registrar
+from ops.background import background
+from ops.errors import LayoutDiffersError
+from ops.first_offsets import first_offsets
+from ops.registrar import Entry
+from ops.settings import Settings
+from ops.topology import Change, Topology, copies_of, differences
+from schemas.tenants import Layout, SealSecret
+from schemas.topics import TENANTS
+from streams.journey import ENTRY_GROUP, JourneyName
+from streams.registry import Registry
+from streams.transport.admin import Admin, NewTopicSpec, TopicDescription
+from streams.transport.connection import Connection
+
+NAME = "headrace-provision"
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the operator asks of the layout; None: as it is, or the default of a new cluster."""
+
+    shards: int | None = None
+    journey: JourneyName | None = None
+
+    def layout(self, existing: Layout | None) -> Layout:
+        """The layout to have. Raises LayoutDiffersError if there is another one."""
+        changes = {name: value for name in ("shards", "journey") if (value := getattr(self, name)) is not None}
+        wanted = Layout.model_validate((existing or Layout()).model_dump() | changes)
+        if existing is not None and existing != wanted:
+            raise LayoutDiffersError(_differs(existing, wanted))
+        return wanted
+
+
+def _differs(existing: Layout, wanted: Layout) -> str:
+    return (
+        f"the cluster has {existing.shards} shards and the journey {existing.journey}, not {wanted.shards} and"
+        f" {wanted.journey}: leave --shards and --journey out to keep them; this version does not move a layout"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """One cluster, and what is wanted of it."""
+
+    connection: Connection
+    settings: Settings
+    wish: Wish = Wish()
+
+    async def plan(self) -> list[Change]:
+        """What ``apply`` would do, and what differs and is left alone. Writes nothing."""
+        async with await Admin.open(self.connection, name=NAME) as admin:
+            exists = await admin.describe([TENANTS.name])
+            registry = await registrar.load(self.connection) if exists else Registry()
+            entries = list(self._founding(registry))
+            topics = differences(wanted := self._specs(registry), await _found(admin, wanted))
+            absent = frozenset(change.what for change in topics if change.action == "create")
+            shards = self.wish.layout(registry.layout).shards
+            offsets = await first_offsets(self.connection, admin, shards, absent)
+        return [*topics, *map(_written, entries), *offsets.changes()]
+
+    async def apply(self) -> list[Change]:
+        """Make what is missing. Returns what was done, and what differs and was left alone.
+
+        The layout comes first: of two that set up a cluster at once, one is told that the other was faster. Raises
+        LayoutDiffersError, OffsetMissingError.
+        """
+        async with await Admin.open(self.connection, name=NAME) as admin, background(_woken(admin)):
+            made = await self._make(admin, [self._topology(Layout()).spec(TENANTS, TENANTS.name, 1)])
+            entries: list[Entry] = []
+
+            def decide(registry: Registry) -> list[Entry]:
+                entries[:] = self._founding(registry)
+                return entries
+
+            registry = await registrar.change(self.connection, decide)
+            made += await self._make(admin, self._specs(registry))
+            shards = self.wish.layout(registry.layout).shards
+            offsets = await first_offsets(self.connection, admin, shards, frozenset())
+            await offsets.commit(self.connection)
+        return [*dict.fromkeys(made), *map(_written, entries), *offsets.changes()]
+
+    async def _make(self, admin: Admin, wanted: list[NewTopicSpec]) -> list[Change]:
+        """Create what is missing of *wanted*; say what was, and what differs."""
+        changes = differences(wanted, await _found(admin, wanted))
+        missing = {change.what for change in changes if change.action == "create"}
+        await admin.create_topics([spec for spec in wanted if spec.name in missing])
+        return changes
+
+    def _founding(self, registry: Registry) -> Iterator[Entry]:
+        """The records that a new cluster lacks. Only a broker on this machine may hold a seal's secret."""
+        layout = self.wish.layout(registry.layout)
+        if registry.layout is None:
+            yield layout
+        if registry.secret is None and self.settings.seal_secret is None and self.settings.on_loopback:
+            yield SealSecret(kid=secrets.token_hex(4), secret=secrets.token_bytes(SECRET_BYTES))
+
+    def _specs(self, registry: Registry) -> list[NewTopicSpec]:
+        topology = self._topology(self.wish.layout(registry.layout))
+        return [*topology.platform(), *(spec for tenant in registry.tenants.values() for spec in topology.of(tenant))]
+
+    def _topology(self, layout: Layout) -> Topology:
+        return Topology(layout, copies_of(self.settings))
+
+
+async def _woken(admin: Admin) -> None:
+    """A new broker makes its own topic for groups when it is first asked for one: let it, while we make ours."""
+    await admin.committed(ENTRY_GROUP, ())
+
+
+async def _found(admin: Admin, wanted: list[NewTopicSpec]) -> dict[str, TopicDescription]:
+    return await admin.describe([spec.name for spec in wanted])
+
+
+def _written(entry: Entry) -> Change:
+    detail = f"shards={entry.shards} journey={entry.journey}" if isinstance(entry, Layout) else "made up"
+    return Change("write", f"the registry's {entry.kind}", detail)

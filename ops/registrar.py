@@ -1,0 +1,61 @@
+"""The registry's only writer: compare and set, so that two operators never overwrite each other unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+from ops.errors import ChangedMeanwhileError
+from producers.registry import registry_record
+from schemas.tenants import Layout, SealSecret, Tenant
+from streams.registry import PARTITION, Registry
+from streams.transport.connection import Connection
+from streams.transport.errors import FencedError, OutcomeUnknownError
+from streams.transport.reader import Reader
+from streams.transport.writer import TransactionalWriter
+
+TRANSACTIONAL_ID = "headrace.registry"
+TRIES = 5
+PATIENCE_S = 10.0
+POLL_S = 0.05
+"""The log ends with a transaction's marker, which no poll returns: it counts as read when a poll has ended."""
+
+Entry: TypeAlias = Tenant | Layout | SealSecret
+Decide: TypeAlias = Callable[[Registry], Iterable[Entry]]
+"""Looks at the registry as it stands and says what to write; raises what the operator is to be told."""
+
+
+async def load(connection: Connection) -> Registry:
+    """The registry as it stands. UnknownTopicError if there is none."""
+    registry = Registry()
+    async with await Reader.open(connection, [PARTITION], name="headrace-registry", deadline_s=PATIENCE_S) as reader:
+        ends = await reader.high_watermarks()
+        while not reader.past(ends):
+            for record in await reader.poll(POLL_S):
+                registry.apply(record)
+    return registry
+
+
+async def change(connection: Connection, decide: Decide) -> Registry:
+    """Write what *decide* says of the registry as it stands; returns the registry it was decided on.
+
+    Whoever writes at the same time is fenced, or fences us; then it is read and decided again. Raises
+    ChangedMeanwhileError when that does not end.
+    """
+    for _ in range(TRIES):
+        try:
+            return await _change_once(connection, decide)
+        except (FencedError, OutcomeUnknownError):
+            continue
+    raise ChangedMeanwhileError
+
+
+async def _change_once(connection: Connection, decide: Decide) -> Registry:
+    """Fence, then read: nobody who came before can still write what has not been seen."""
+    async with await TransactionalWriter.open(
+        connection, TRANSACTIONAL_ID, name="headrace-registry", deadline_s=PATIENCE_S
+    ) as writer:
+        registry = await load(connection)
+        if records := [registry_record(entry) for entry in decide(registry)]:
+            await writer.transact(records)
+    return registry

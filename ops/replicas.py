@@ -1,0 +1,64 @@
+"""One stage in several processes, which share our output and drain with us."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import signal
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from ops import logs
+from ops.processes import Changes
+from ops.settings import Settings
+from ops.supervisor import KILL_AFTER_S, StageProcess
+
+log = structlog.get_logger()
+
+
+async def run_many(stage: str, count: int, settings: Settings) -> None:
+    """Run one stage in *count* processes until SIGTERM, then drain them all; what they log is ours."""
+    logs.configure(settings, stage=stage)
+    changes: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
+    changes.set_result({} if settings.agents is None else {"agents": settings.agents})
+    launch = functools.partial(_inheriting, grace=settings.grace + KILL_AFTER_S)
+    processes = [StageProcess(stage, launch, _log_line, changes) for _ in range(count)]
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, _stop, processes)
+    async with asyncio.TaskGroup() as tasks:
+        for process in processes:
+            tasks.create_task(process.run())
+
+
+def _stop(processes: Sequence[StageProcess]) -> None:
+    """The first signal; the next one ends this process, and with it the others."""
+    for process in processes:
+        process.stop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().remove_signal_handler(name)
+
+
+def _log_line(text: str) -> None:
+    log.warning("stage_ended", message=text)
+
+
+@asynccontextmanager
+async def _inheriting(command: Sequence[str], descriptor: int, *, grace: float) -> AsyncGenerator[Process]:
+    """A process that shares our output. It has its own session: a Ctrl-C reaches us only, and we pass it on once."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=DEVNULL, pass_fds=[descriptor], start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(grace):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,95 @@
+"""What the environment says. No other module reads it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+
+
+class Settings(BaseSettings):
+    """Each field is ``HEADRACE_`` and its name in capitals; the model's may also come from ``OPENAI_*``."""
+
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="ignore", populate_by_name=True)
+
+    kafka_bootstrap: str | None = None
+    """``host:port``, comma-separated. None: the embedded broker, where a command starts one."""
+
+    kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
+    kafka_sasl_mechanism: str | None = None
+    kafka_username: str | None = None
+    kafka_password: SecretStr | None = None
+    kafka_ca_file: Path | None = None
+    valkey_url: SecretStr | None = None
+
+    model_base_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("HEADRACE_MODEL_BASE_URL", "OPENAI_BASE_URL")
+    )
+    model_api_key: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("HEADRACE_MODEL_API_KEY", "OPENAI_API_KEY")
+    )
+    model_name: str | None = None
+    agents: str | None = None
+    """Module of the user's agents, ``package.module`` or ``package.module:attribute``."""
+
+    log: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    http_port: int = Field(default=0, ge=0, le=65_535)
+    """0: a free one."""
+
+    seal_secret: SecretStr | None = None
+    """``kid:secret`` in base64, comma-separated; the first seals, all are believed. Required unless the broker is on
+    this machine."""
+
+    replication_factor: int = Field(default=0, ge=0, le=9)
+    """Of the topics that are created. 0: three, or as many as there are brokers if the only one is on this machine."""
+
+    maven_repository: str | None = None
+    """Where Kafka's jars are fetched instead of the usual place."""
+
+    transaction_deadline: float = Field(default=5.5, gt=0)
+    drain: float = Field(default=10, ge=0)
+    """Seconds that a shard moved by plan may finish its runs."""
+
+    grace: float = Field(default=30, gt=0)
+    """Seconds that a worker may take to stop."""
+
+    @property
+    def has_model(self) -> bool:
+        """Whether somebody said where a model is."""
+        return bool(self.model_base_url or self.model_api_key)
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether every broker named is on this machine."""
+        hosts = [server.rsplit(":", 1)[0].strip("[]") for server in (self.kafka_bootstrap or "").split(",") if server]
+        return all(host in {"localhost", "::1"} or host.startswith("127.") for host in hosts)
+
+
+def cache_folder() -> Path:
+    """Where what can be fetched again is kept: the platform's cache folder for this user."""
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "headrace"
+    home = Path.home()
+    return (home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache") / "headrace"
+
+
+def maven_folder() -> Path:
+    """A local Maven repository that may have the jars already."""
+    return Path(os.environ.get("M2_REPO") or Path.home() / ".m2" / "repository")
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """The environment for a child process: this one's, with *changes*."""
+    return {**os.environ, **changes}
+
+
+def debugging() -> bool:
+    """Whether errors are to be shown whole. Asked when settings could not be read, too."""
+    return os.environ.get("HEADRACE_LOG_LEVEL", "").lower() == "debug"

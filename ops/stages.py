@@ -1,0 +1,204 @@
+"""One stage in one process: from settings to a stop that has drained."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import structlog
+
+from consumers.agent.registry import Registry as Agents
+from ops.connection import connection_of
+from ops.errors import LayoutDiffersError, OperationError, UsageError
+from ops.settings import Settings
+from ops.wiring import agents_of, models_of, seals_of, steps_of
+from schemas.clock import Clock, SystemClock
+from schemas.seals import Seals
+from schemas.tenants import Layout
+from schemas.topics import SHARDS, TENANTS
+from streams.doors import Doors
+from streams.journey import ENTRY_GROUP, JOURNEYS, RETRIES
+from streams.outbox import Outbox
+from streams.parameters import Parameters
+from streams.registry import Registry
+from streams.stages.entry import EntryStage
+from streams.stages.hop import HopStage
+from streams.stages.retrying import RetryMover, RetryTiers
+from streams.transport.admin import Admin
+from streams.transport.connection import Connection
+from streams.transport.errors import TransportError
+from streams.transport.reader import Reader
+from streams.work import Work
+from streams.worker import Worker
+
+log = structlog.get_logger()
+
+STAGES = ("auth", "guard", "admission", "agent", RETRIES)
+READY_POLL_S = 0.02
+LAYOUT_PATIENCE_S = 60.0
+"""How long a stage waits for the topics and the layout of a cluster that is being set up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a stage stands on: the cluster, its registry, its layout and its seals."""
+
+    connection: Connection
+    registry: Registry
+    layout: Layout
+    seals: Seals
+    clock: Clock
+
+
+async def run_stage(settings: Settings, stage: str, *, ready: Callable[[], None] = lambda: None) -> None:
+    """Run *stage* until SIGTERM or SIGINT, then drain. Raises OperationError if it cannot run, or cannot go on.
+
+    *ready* is called each time everything that it owns is open: at the start, and after each change of the group.
+    """
+    if stage not in STAGES:
+        raise UsageError(f"no stage is called {stage}: there are {', '.join(STAGES)}")
+    stop = _stop_signal()
+    async with AsyncExitStack() as stack:
+        ground, reader = await _ground(settings, stack)
+        _stage_fits(stage, ground.layout)
+        doors = Doors(await _inbox_reader(ground, stack), ground.layout.shards, ground.clock)
+        work = await _work(settings, stage, ground, doors, stack)
+        worker = Worker(_parameters(settings, stage, ground), work, ground.clock)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                followers = [
+                    tasks.create_task(ground.registry.follow(reader)),
+                    tasks.create_task(doors.follow()),
+                    tasks.create_task(_keep_partitions(worker, ground.registry)),
+                    tasks.create_task(_tell_ready(worker, ready)),
+                ]
+                await _serve(worker, stop, settings.grace)
+                for task in followers:
+                    task.cancel()
+        except* TransportError as errors:
+            raise OperationError(f"stage {stage}: {errors.exceptions[0]}") from errors
+    if worker.fatal is not None:
+        raise OperationError(f"stage {stage} cannot go on: {worker.fatal}")
+
+
+async def _serve(worker: Worker, stop: asyncio.Event, grace: float) -> None:
+    try:
+        await worker.start()
+        await _first(stop, worker.failed)
+    finally:
+        await worker.stop(grace)
+
+
+async def _first(*events: asyncio.Event) -> None:
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(event.wait()) for event in events]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+
+
+def _stop_signal() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT. A second one ends the process at once."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def asked() -> None:
+        stop.set()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(name)
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, asked)
+    return stop
+
+
+async def _ground(settings: Settings, stack: AsyncExitStack) -> tuple[Ground, Reader]:
+    connection, registry = connection_of(settings), Registry()
+    reader = await Reader.open(connection, TENANTS.name, name="headrace-registry", deadline_s=LAYOUT_PATIENCE_S)
+    stack.push_async_callback(reader.close)
+    layout = await _layout(registry, reader)
+    async with await Admin.open(connection) as admin:
+        await _shards_fit(admin, layout)
+        seals = seals_of(settings, registry, await admin.cluster_id())
+    return Ground(connection, registry, layout, seals, SystemClock()), reader
+
+
+async def _layout(registry: Registry, reader: Reader) -> Layout:
+    try:
+        async with asyncio.timeout(LAYOUT_PATIENCE_S):
+            await registry.load(reader)
+            while registry.layout is None:
+                await registry.take(reader)
+    except TimeoutError:
+        raise OperationError("the cluster has no layout: run `headrace topics apply`") from None
+    return registry.layout
+
+
+async def _shards_fit(admin: Admin, layout: Layout) -> None:
+    described = (await admin.describe([SHARDS.name])).get(SHARDS.name)
+    found = described.partitions if described else 0
+    if found != layout.shards:
+        raise LayoutDiffersError(f"{SHARDS.name} has {found} partitions, and the layout has {layout.shards} shards")
+
+
+def _stage_fits(stage: str, layout: Layout) -> None:
+    """Two journeys at once would answer everything twice."""
+    names = {"split": ("auth", "guard", "agent"), "compact": ("admission", "agent")}[layout.journey]
+    if stage not in (*names, RETRIES):
+        raise LayoutDiffersError(
+            f"this cluster runs the journey {layout.journey}, which has no stage {stage}: run {', '.join(names)}"
+        )
+
+
+async def _inbox_reader(ground: Ground, stack: AsyncExitStack) -> Reader:
+    reader = await Reader.open(ground.connection, (), name="headrace-inbox")
+    stack.push_async_callback(reader.close)
+    return reader
+
+
+async def _work(settings: Settings, stage: str, ground: Ground, doors: Doors, stack: AsyncExitStack) -> Work:
+    outbox = Outbox(stage, f"{socket.gethostname()}-{os.getpid()}", ground.seals, ground.layout.shards, ground.clock)
+    if stage == RETRIES:
+        return RetryMover(outbox).work()
+    models = await stack.enter_async_context(models_of(settings, ground.clock)) if stage == "agent" else {}
+    agents = agents_of(settings) if stage == "agent" else Agents()
+    found = JOURNEYS[ground.layout.journey](steps_of(ground.registry, agents, models)).stage(stage)
+    if found is None:
+        raise UsageError(f"the journey {ground.layout.journey} has no stage {stage}")
+    if found.group == ENTRY_GROUP:
+        return EntryStage(found, outbox, ground.registry, doors).work()
+    return HopStage(found, outbox, ground.registry, RetryTiers(outbox)).work()
+
+
+def _parameters(settings: Settings, stage: str, ground: Ground) -> Parameters:
+    return Parameters(
+        connection=ground.connection,
+        layout=ground.layout.version,
+        name=f"headrace-{stage}-{os.getpid()}",
+        transaction_deadline_s=settings.transaction_deadline,
+        drain_s=settings.drain,
+        grace_s=settings.grace,
+    )
+
+
+async def _keep_partitions(worker: Worker, registry: Registry) -> None:
+    """A new tenant is one local assignment, not a rebalance."""
+    seen = registry.version
+    while True:
+        if seen == registry.version:
+            await registry.changed()
+        seen = registry.version
+        await worker.repartition()
+
+
+async def _tell_ready(worker: Worker, ready: Callable[[], None]) -> None:
+    told = False
+    while True:
+        if worker.ready and not told:
+            ready()
+        told = worker.ready
+        await asyncio.sleep(READY_POLL_S)

@@ -1,0 +1,115 @@
+"""Stages in processes of their own, started again whenever one ends before it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from asyncio.subprocess import Process
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ops.errors import StackError
+from ops.processes import COMMAND, READY, Changes, settings_line
+from schemas.clock import Clock, SystemClock
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
+STEADY_S = 30.0
+"""Whoever has run so long is started again without a pause."""
+HOPELESS = 2
+"""Exit status of a stage that was asked for something that makes no sense: to ask again would not help."""
+KILL_AFTER_S = 5.0
+"""Beyond the grace."""
+
+
+class Launch(Protocol):
+    """Starts a command that inherits one descriptor; stops it politely at the end of the block."""
+
+    def __call__(self, command: Sequence[str], descriptor: int, /) -> AbstractAsyncContextManager[Process]:
+        """The process, running."""
+        ...
+
+
+@dataclass(slots=True)
+class StageProcess:
+    """One stage. It is started at once, and gets its settings when they are known."""
+
+    stage: str
+    launch: Launch
+    tell: Callable[[str], None]
+    """Takes a line for the person at the terminal."""
+
+    changes: asyncio.Future[Changes]
+    last_words: Callable[[], str] = lambda: ""
+    """What the process said last."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while it serves what it owns."""
+
+    pid: int = 0
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
+    _anew: asyncio.Event = field(default_factory=asyncio.Event)
+    _was_ready: bool = False
+
+    def stop(self) -> None:
+        """Let it finish what runs, and do not start it again."""
+        self._over.set()
+
+    def restart(self) -> None:
+        """Let it finish what runs, and start it again; at once, if it waits to be started."""
+        self._anew.set()
+
+    async def run(self) -> None:
+        """Keep it running until ``stop``. Raises StackError if it cannot be started at all."""
+        pause = FIRST_PAUSE_S
+        while not self._over.is_set():
+            began = self.clock.monotonic()
+            status = await self._once()
+            if self._over.is_set():
+                return
+            if self._anew.is_set():
+                self._anew.clear()
+                continue
+            self._check_hope(status)
+            pause = FIRST_PAUSE_S if self.clock.monotonic() - began > STEADY_S else pause
+            self.tell(f"{self.stage} ended with status {status}, starting it again in {pause:g} s {self.last_words()}")
+            await first(self._over.wait(), self._anew.wait(), within=pause)
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _check_hope(self, status: int) -> None:
+        if status == HOPELESS and not self._was_ready:
+            raise StackError(f"the stage {self.stage} cannot start: {self.last_words() or 'see the line above'}")
+
+    async def _once(self) -> int:
+        """From a start to an end, the process's own or the one it is told to make. Returns its exit status."""
+        ours, theirs = socket.socketpair()
+        with ours:  # until it has ended: a stage whose parent lets go of it ends at once
+            command = [*COMMAND, self.stage, str(theirs.fileno())]
+            async with self.launch(command, theirs.fileno()) as process:
+                theirs.close()
+                self.pid = process.pid
+                await first(self._talk(ours), process.wait(), self._over.wait(), self._anew.wait())
+                self.ready.clear()
+        return process.returncode or 0
+
+    async def _talk(self, channel: socket.socket) -> None:
+        """Say where everything is, hear when it is ready; without end, for a silent process may live."""
+        channel.settimeout(0)
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(channel, settings_line(await asyncio.shield(self.changes)))
+        with suppress(ConnectionError):
+            while await loop.sock_recv(channel, len(READY)):
+                self.ready.set()
+                self._was_ready = True
+        await asyncio.Event().wait()
+
+
+async def first(*waits: Coroutine[Any, Any, object], within: float | None = None) -> None:
+    """Return when one of them has ended, or after *within* seconds; the others are cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(wait) for wait in waits]
+        await asyncio.wait(running, timeout=within, return_when=asyncio.FIRST_COMPLETED)
+        for task in running:
+            task.cancel()

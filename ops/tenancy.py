@@ -1,0 +1,104 @@
+"""Tenants come: their topics first, then their record, then the proof that they are being served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ops import registrar
+from ops.errors import NoLayoutError, NotServedError, TenantExistsError, UnknownTenantError
+from ops.registrar import Entry
+from ops.settings import Settings
+from ops.topology import Topology, copies_of
+from schemas.records import Partition
+from schemas.tenants import Tenant
+from schemas.topics import REQUESTS
+from streams.journey import ENTRY_GROUP
+from streams.registry import Registry
+from streams.transport.admin import Admin
+from streams.transport.connection import Connection
+
+NAME = "headrace-tenancy"
+SERVED_S = 20.0
+"""How long a tenant may take to be served: a worker that has died keeps its shards for some seconds."""
+LOOK_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Tenancy:
+    """The tenants of one cluster."""
+
+    connection: Connection
+    settings: Settings
+
+    async def all(self) -> dict[str, Tenant]:
+        """Every tenant, by name."""
+        registry = await registrar.load(self.connection)
+        return dict(sorted(registry.tenants.items()))
+
+    async def one(self, name: str) -> Tenant:
+        """One tenant. Raises UnknownTenantError."""
+        registry = await registrar.load(self.connection)
+        if name not in registry.tenants:
+            raise UnknownTenantError(name)
+        return registry.tenants[name]
+
+    async def add(self, tenant: Tenant) -> None:
+        """Make a tenant; one that is there already and the same is fine. Raises TenantExistsError, NoLayoutError."""
+        await self._write([tenant], _unless_another)
+
+    async def put(self, *tenants: Tenant) -> None:
+        """Make these tenants, or make them like this."""
+        await self._write(tenants, _whatever_is_there)
+
+    async def _write(self, tenants: Sequence[Tenant], accept: Callable[[Registry, Tenant], bool]) -> None:
+        """Topics before records: a stage must never be told to read what is not there."""
+        before = await registrar.load(self.connection)
+        wanted = [tenant for tenant in tenants if accept(before, tenant)]
+        await self._create_topics(before, wanted)
+
+        def decide(registry: Registry) -> list[Entry]:
+            return [tenant for tenant in wanted if accept(registry, tenant)]
+
+        if wanted:
+            await registrar.change(self.connection, decide)
+
+    async def _create_topics(self, registry: Registry, tenants: Sequence[Tenant]) -> None:
+        if registry.layout is None:
+            raise NoLayoutError
+        topology = Topology(registry.layout, copies_of(self.settings))
+        async with await Admin.open(self.connection, name=NAME) as admin:
+            await admin.create_topics([spec for tenant in tenants for spec in topology.of(tenant)])
+
+    async def served(self, *tenants: Tenant, within: float = SERVED_S) -> None:
+        """Wait until the door of each tenant has opened. Raises NotServedError after *within* seconds."""
+        waiting = {tenant.id: _doorsteps(tenant) for tenant in tenants}
+        try:
+            async with asyncio.timeout(within), await Admin.open(self.connection, name=NAME) as admin:
+                while waiting := await _unserved(admin, waiting):  # noqa: ASYNC110 - Kafka tells nobody of an offset
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            raise NotServedError(next(iter(waiting)), within) from None
+
+
+def _unless_another(registry: Registry, tenant: Tenant) -> bool:
+    existing = registry.tenants.get(tenant.id)
+    if existing is not None and existing != tenant:
+        raise TenantExistsError(tenant.id)
+    return existing is None
+
+
+def _whatever_is_there(registry: Registry, tenant: Tenant) -> bool:
+    return registry.tenants.get(tenant.id) != tenant
+
+
+def _doorsteps(tenant: Tenant) -> frozenset[Partition]:
+    return frozenset(Partition(REQUESTS.of(tenant.id), number) for number in range(tenant.partitions))
+
+
+async def _unserved(admin: Admin, waiting: dict[str, frozenset[Partition]]) -> dict[str, frozenset[Partition]]:
+    """The tenants of whom some partition has no offset: the door commits it when it opens, and nobody else does."""
+    asked = [partition for partitions in waiting.values() for partition in partitions]
+    committed = await admin.committed(ENTRY_GROUP, asked)
+    return {name: partitions for name, partitions in waiting.items() if partitions - committed.keys()}
