@@ -16,6 +16,7 @@ from consumers.agent.registry import Registry as Agents
 from ops.connection import connection_of
 from ops.errors import LayoutDiffersError, OperationError, UsageError
 from ops.settings import Settings
+from ops.tuning import tune
 from ops.wiring import agents_of, models_of, seals_of, steps_of
 from schemas.clock import Clock, SystemClock
 from schemas.seals import Seals
@@ -69,6 +70,7 @@ async def run_stage(settings: Settings, stage: str, *, ready: Callable[[], None]
         doors = Doors(await _inbox_reader(ground, stack), ground.layout.shards, ground.clock)
         work = await _work(settings, stage, ground, doors, stack)
         worker = Worker(_parameters(settings, stage, ground), work, ground.clock)
+        tune()
         try:
             async with asyncio.TaskGroup() as tasks:
                 followers = [

@@ -36,7 +36,11 @@ LETTER_LIMIT = INNER_LIMIT + 128 * 1024
 """Of a dead letter: whatever was buried, and its reason."""
 
 HOUR_MS = 3_600_000
-EDGE_RETENTION_MS = 7 * 24 * HOUR_MS
+REQUEST_RETENTION_MS = 72 * HOUR_MS
+"""A weekend's outage. What the door remembers must reach further back."""
+
+RETENTION_MS = 7 * 24 * HOUR_MS
+"""Of everything else that is not kept for ever."""
 
 Partitions: TypeAlias = Literal["shards", "edge", "one"]
 
@@ -60,10 +64,10 @@ class Topic(Generic[T]):
         return "{tenant}" in self.name
 
 
-def _edge() -> dict[str, str]:
+def _edge(retention_ms: int = RETENTION_MS) -> dict[str, str]:
     return {
         "message.timestamp.type": "LogAppendTime",
-        "retention.ms": str(EDGE_RETENTION_MS),
+        "retention.ms": str(retention_ms),
         "max.message.bytes": str(EDGE_RECORD_LIMIT + _FRAME),
     }
 
@@ -71,12 +75,12 @@ def _edge() -> dict[str, str]:
 def _inner(limit: int = INNER_LIMIT, **config: str) -> dict[str, str]:
     return {
         "message.timestamp.type": "LogAppendTime",
-        "retention.ms": str(2 * EDGE_RETENTION_MS),
+        "retention.ms": str(RETENTION_MS),
         "max.message.bytes": str(limit + _FRAME),
     } | {name.replace("_", "."): value for name, value in config.items()}
 
 
-REQUESTS = Topic("tenants.{tenant}.requests", Request, "edge", _edge())
+REQUESTS = Topic("tenants.{tenant}.requests", Request, "edge", _edge(REQUEST_RETENTION_MS))
 RESULTS = Topic("tenants.{tenant}.results", Result, "edge", _edge())
 EVENTS = Topic("tenants.{tenant}.events", Event, "edge", _edge())
 CONTROL = Topic("tenants.{tenant}.control", Control, "edge", _edge())

@@ -259,7 +259,8 @@ class Shard:
         last = end if self.runtime.stopping else end + self.runtime.parameters.transaction_deadline_s
         while self.alive and self.draining and self.opened:
             now = clock.monotonic()
-            if not ((self.lanes.running and now < end) or (self.committer.busy and now < last)):
+            running = self.lanes.running and self.runtime.work.drains
+            if not ((running and now < end) or (self.committer.busy and now < last)):
                 break
             await asyncio.sleep(_LOOK_S)
         if self.alive and self.draining:

@@ -56,10 +56,14 @@ class Work:
     together with these outputs. None: something has been lost; the partition stands still and an alarm is raised."""
 
     keeps_runs: bool = True
-    """Whether runs go on while their shard re-opens. False where ``remember`` must start from what is committed only."""
+    """Whether runs go on while their shard re-opens. False where ``remember`` must start from what is committed."""
 
     window: int = 20_000
     """Records of one partition that may be admitted and not yet committed."""
+
+    drains: bool = True
+    """Whether a shard that moves by plan, or a worker that stops, waits for what runs. False where jobs mostly wait and
+    cost nothing to begin again."""
 
     max_running: int = 500
     """Records admitted and not finished, in all shards of the process."""

@@ -15,10 +15,12 @@ from typing import Literal, TypeAlias
 
 from schemas.clock import Clock
 from schemas.inbox import InboxEntry, Ticket
+from schemas.topics import HOUR_MS, REQUEST_RETENTION_MS
 
-DEDUPE_WINDOW_MS = 24 * 3_600_000
+DEDUPE_WINDOW_MS = REQUEST_RETENTION_MS + HOUR_MS
+"""After its end a request is remembered as long as a copy of it may lie unread, and a while longer."""
 
-RENEW_MS = 24 * 3_600_000
+RENEW_MS = 24 * HOUR_MS
 """The log drops what is old: that a partition is served has to be said again, long before that."""
 
 Seen: TypeAlias = Literal["new", "joined", "conflict"]

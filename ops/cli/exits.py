@@ -13,5 +13,5 @@ SEVERITY: tuple[Status, ...] = ("succeeded", "cancelled", "expired", "refused", 
 
 def code_of(statuses: Iterable[Status]) -> int:
     """The exit code of the worst; 0 if there are none."""
-    best: Status = "succeeded"
-    return CODES[max(statuses, key=SEVERITY.index, default=best)]
+    seen: set[Status] = {"succeeded", *statuses}
+    return next(CODES[status] for status in reversed(SEVERITY) if status in seen)

@@ -89,6 +89,7 @@ class EntryStage:
             forget=self.doors.forget,
             first=self._first,
             keeps_runs=False,
+            drains=False,
             window=self.window,
             max_running=1_000_000,
         )

@@ -86,6 +86,7 @@ class RetryMover:
             route=lambda shard: {Partition(tier.name, shard) for _, tier in topics.RETRY_TIERS},
             prepare=self._prepare,
             window=WAITING,
+            drains=False,
             max_running=1_000_000,
         )
 

@@ -18,8 +18,10 @@ def test_the_door_reads_what_a_client_writes() -> None:
     """The two ends of the wire are written apart, and must agree."""
     request = Request(agent="echo", input="hello", session="s-1", deadline=2.5, metadata={"sleep": "1"})
 
-    envelope = open_envelope(_taken(request_record("acme", request, request_id="r-1", now_ms=1_000)), SIZES)
+    record = request_record("acme", request, request_id="r-1", now_ms=1_000)
+    envelope = open_envelope(_taken(record), SIZES)
 
+    assert record.key == b"s-1", "requests of one session meet in one partition"
     assert envelope.request() == request
     assert (envelope.request_id, envelope.source) == ("r-1", SOURCE)
     assert envelope.session(request) == "s-1"
