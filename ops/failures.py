@@ -17,6 +17,8 @@ NEXT_STEP = {
     "UnknownTopicError": "`headrace topics plan` shows what is missing, `headrace topics apply` makes it",
 }
 """What to do about errors of the rooms below, which do not know that there is a command line."""
+HELP = "NoArgsIsHelpError"
+"""Raised for a noun without a verb: its message is the help, and is shown as it is."""
 DEBUG = "HEADRACE_LOG_LEVEL=debug shows where"
 
 
@@ -32,6 +34,9 @@ class _Misuse(Protocol):
 def report(error: Exception, *, debug: bool) -> int:
     """Print *error* as one line (and, with *debug*, all there is to know); return the exit code."""
     cause = innermost(error)
+    if type(cause).__name__ == HELP and isinstance(cause, _Misuse):
+        sys.stderr.write(f"{cause.format_message()}\n")
+        return cause.exit_code
     if debug:
         sys.excepthook(type(error), error, error.__traceback__)
     sys.stderr.write(f"headrace: {sentence(cause)}\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
@@ -10,12 +12,13 @@ from producers.registry import registry_record
 from schemas.tenants import Layout, SealSecret, Tenant
 from streams.registry import PARTITION, Registry
 from streams.transport.connection import Connection
-from streams.transport.errors import FencedError, OutcomeUnknownError
+from streams.transport.errors import BrokerError, FencedError, OutcomeUnknownError, TransportError
 from streams.transport.reader import Reader
 from streams.transport.writer import TransactionalWriter
 
 TRANSACTIONAL_ID = "headrace.registry"
-TRIES = 5
+TRIES = 8
+PAUSE_S = 0.1
 PATIENCE_S = 10.0
 POLL_S = 0.05
 """The log ends with a transaction's marker, which no poll returns: it counts as read when a poll has ended."""
@@ -42,12 +45,14 @@ async def change(connection: Connection, decide: Decide) -> Registry:
     Whoever writes at the same time is fenced, or fences us; then it is read and decided again. Raises
     ChangedMeanwhileError when that does not end.
     """
-    for _ in range(TRIES):
+    failure: TransportError | None = None
+    for attempt in range(TRIES):
+        await asyncio.sleep(random.uniform(0, attempt * PAUSE_S))  # noqa: S311 - so that two do not go on in step
         try:
             return await _change_once(connection, decide)
-        except (FencedError, OutcomeUnknownError):
-            continue
-    raise ChangedMeanwhileError
+        except (FencedError, OutcomeUnknownError, BrokerError) as error:
+            failure = error  # written or not: the next look will tell
+    raise ChangedMeanwhileError from failure
 
 
 async def _change_once(connection: Connection, decide: Decide) -> Registry:

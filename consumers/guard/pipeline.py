@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from consumers.context import Context
 from consumers.guard.content import LARGE, Content
 from consumers.guard.guards import Action, GuardSpec, Judgement
+from consumers.resilience.cancellation import cancellations
 from schemas.hops import Verdict
 
 WORST_FIRST: Final[tuple[Action, ...]] = ("block", "review", "redact", "flag", "pass")
@@ -127,21 +128,17 @@ class _Stage:
 
 async def _rule(spec: GuardSpec, content: Content, context: Context) -> _Ruling:
     """What one guard says, within its time; whatever goes wrong in it is a verdict."""
+    before = cancellations()
     try:
         async with asyncio.timeout(spec.policy.timeout):
             judgement = await spec.guard(content, context)
         return _ruling(spec, content, judgement)
     except asyncio.CancelledError as error:
-        if _is_cancelled():
+        if cancellations() > before:
             raise
         return _failure(spec, content, error)  # something inside the guard was cancelled: not the run
     except Exception as error:  # noqa: BLE001 - guards are plug-ins: the policy decides what their failure means
         return _failure(spec, content, error)
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _ruling(spec: GuardSpec, content: Content, judgement: Judgement) -> _Ruling:

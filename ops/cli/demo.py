@@ -36,8 +36,11 @@ def demo(
             await _show(platform, stop, folder, keep=keep, as_json=as_json)
 
         async def main() -> None:
-            await stack.use(Bringing.begin(settings, Plan(folder, output.note, progress=progress)), show)
+            plan = Plan(folder, temporary=True, tell=output.note, progress=progress)
+            await stack.use(Bringing.begin(settings, plan), show)
 
+        if not as_json:
+            output.note(stack.STARTING)
         asyncio.run(main())
 
 

@@ -43,7 +43,9 @@ def dev(
     house.admit(Path.cwd(), settings.agents)
     recording = record_aot or (sys.stderr.isatty() and not as_json)
     with stack.folder_of(data) as folder, stack.download_bar(quiet=as_json) as progress:
-        plan = Plan(folder, output.note, journey, port, recording, reload=True, progress=progress)
+        plan = Plan(folder, data is None, output.note, journey, port, recording, reload=True, progress=progress)
+        if not as_json:
+            output.note(stack.STARTING)
 
         async def main() -> None:
             announce = functools.partial(_stay, journey=journey, folder=folder, as_json=as_json)

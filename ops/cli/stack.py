@@ -20,6 +20,7 @@ from ops.cli import output
 from ops.dev.platform import Bringing, Platform
 from ops.failures import INTERRUPTED
 
+STARTING = "starting Kafka, Valkey, a model and the stages (the first time, Kafka is fetched)"
 ECHO_S = 0.5
 """A second signal that comes so soon is the first one again: to the process, and to its group."""
 

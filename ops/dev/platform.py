@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -35,6 +36,9 @@ class Plan:
 
     folder: Path
     """Of data and logs."""
+
+    temporary: bool
+    """Whether the folder goes with the platform."""
 
     tell: Callable[[str], None]
     """Takes a line for the person at the terminal."""
@@ -106,10 +110,12 @@ class Bringing:
         return {**self.servers.pids(), **self.stages.pids()}
 
     def kill(self) -> None:
-        """End every process at once."""
+        """End every process at once, and remove a folder that nobody wants to keep."""
         for pid in filter(None, self.pids().values()):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        if self.plan.temporary:
+            shutil.rmtree(self.plan.folder, ignore_errors=True)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Platform]:

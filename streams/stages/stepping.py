@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from consumers.context import Context
+from consumers.resilience.cancellation import cancellations
 from consumers.resilience.deadline import Deadline
 from schemas.errors import InternalError
 from streams.journey import Stage
@@ -19,15 +20,11 @@ async def take_step(stage: Stage[Any, Any], value: BaseModel, context: Context, 
     A step that lets a cancellation of its own making escape would end the job without an outcome: InternalError.
     """
     async with Deadline(deadline_ms, context.clock).enforced():
+        before = cancellations()
         try:
             made: BaseModel = await stage.run(value, context)
         except asyncio.CancelledError as error:
-            if _is_cancelled():
+            if cancellations() > before:
                 raise
             raise InternalError(detail="the step was cancelled from within") from error
         return made
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0

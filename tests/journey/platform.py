@@ -216,7 +216,10 @@ def platform(journey: str, folder: Path, *options: str, **changes: str) -> Gener
     """``headrace dev`` with a scripted model, until the block ends; fails if it does not drain to exit status 0."""
     with scripted(folder / "model") as model:
         environment = clean_environment(
-            HEADRACE_MODEL_BASE_URL=model.base_url, HEADRACE_MODEL_API_KEY="scripted", **changes
+            HEADRACE_MODEL_BASE_URL=model.base_url,
+            HEADRACE_MODEL_API_KEY="scripted",
+            TMPDIR=str(folder),  # what a killed platform leaves goes with the test's own folder
+            **changes,
         )
         command = [*CLI, "dev", "--json", "--journey", journey, *options]
         with running(command, folder, environment) as dev:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from pathlib import Path
 
@@ -40,6 +41,34 @@ def test_nothing_survives_a_dev_that_is_killed(tmp_path_factory: pytest.TempPath
         assert until(lambda: not any(map(runs, own.pids.values())), 30), [
             name for name, pid in own.pids.items() if runs(pid)
         ]
+
+
+def test_a_server_that_is_killed_comes_back(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """At the same address and with its data: clients and stages find it again by themselves."""
+    with platform("compact", _folder(tmp_path_factory)) as own:
+        for name in ("kafka", "valkey"):
+            os.kill(own.pids[name], signal.SIGKILL)
+
+        assert until(lambda: own.dev.errors.read_text().count("ended, starting it again") >= 2)
+        done = own.cli("submit", "--tenant", "acme", "--agent", "echo", "--wait", "--timeout", "60s", "x", within=90)
+
+        assert (done.returncode, done.stdout) == (0, "x\n"), done.stderr
+        assert own.dev.stop() == 0
+
+
+def test_a_broker_of_somebody_elses_is_used_and_left_running(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """HEADRACE_KAFKA_BOOTSTRAP and HEADRACE_VALKEY_URL: a second dev is more workers, and no second broker."""
+    with platform("compact", _folder(tmp_path_factory)) as own:
+        folder = _folder(tmp_path_factory)
+        with running([*CLI, "dev", "--json"], folder, own.env) as second:
+            ready = json.loads(second.line(START_S))
+
+            assert ready["kafka"] == own.bootstrap
+            assert set(ready["pids"]) == {"admission", "agent", "retries"}
+            assert second.stop() == 0
+
+        done = own.cli("submit", "--tenant", "acme", "--agent", "echo", "--wait", "x")
+        assert (done.returncode, done.stdout) == (0, "x\n"), done.stderr
 
 
 def test_data_survive_a_restart(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import get_args
 
 import pytest
@@ -260,3 +261,21 @@ async def test_the_default_pipeline_normalises_what_comes_in() -> None:
     outcome = await guards.input(Content("Ｈｉ\u200b!"), context())
     assert outcome == Outcome(Content("Hi!"), (Verdict(guard="normalise"),))
     assert (await guards.output(Content("Ｈｉ"), context())).content.text == "Ｈｉ"
+
+
+async def test_a_cancellation_of_long_ago_is_not_the_runs() -> None:
+    """A task that lives long may carry a count: a guard that gives up in it has failed all the same."""
+
+    async def gives_up(content: Content, context: Context) -> Judgement:
+        raise asyncio.CancelledError
+
+    async def lane() -> Outcome:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        return await Pipeline(input=[spec("g", gives_up)]).input(Content("x"), context())
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(lane())
+        await asyncio.sleep(0)
+        task.cancel()
+    assert task.result().blocks
