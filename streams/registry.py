@@ -18,6 +18,9 @@ log = structlog.get_logger()
 PATIENCE_S = 10.0
 """How long a stage waits for a tenant that another stage knows already."""
 
+AT_THE_END_S = 0.05
+"""The log ends in a transaction's marker, which no poll returns: that is seen when a poll has waited in vain."""
+
 PARTITION = Partition(TENANTS.name, 0)
 
 
@@ -97,14 +100,14 @@ class Registry:
         """Read up to what was written before the call."""
         end = (await reader.high_watermarks([PARTITION]))[PARTITION]
         while reader.position(PARTITION) < end:
-            await self.take(reader)
+            await self.take(reader, AT_THE_END_S)
 
     async def follow(self, reader: Reader) -> None:
         """Go on reading, until cancelled."""
         while True:
             await self.take(reader)
 
-    async def take(self, reader: Reader) -> None:
-        """Take up what comes next; returns after a second if nothing does."""
-        for record in await reader.poll(1.0):
+    async def take(self, reader: Reader, within_s: float = 1.0) -> None:
+        """Take up what comes next; returns after *within_s* if nothing does."""
+        for record in await reader.poll(within_s):
             self.apply(record)

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from io import BufferedReader
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
 
 from ops.embedded.errors import JarsUnavailableError, WrongJarError
-from ops.embedded.repository import Repository, opened
+
+if TYPE_CHECKING:
+    from ops.embedded.repository import Repository
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes that have arrived and the bytes that have to."""
@@ -89,6 +91,8 @@ class Jars:
 
     async def _fetch(self, missing: list[Jar], arrived: _Arrived) -> None:
         try:
+            from ops.embedded.repository import opened  # noqa: PLC0415 - a web client, for the first start only
+
             async with opened(self.repository) as repository, asyncio.TaskGroup() as group:
                 for jar in missing:
                     group.create_task(self._fetch_one(repository, jar, arrived))

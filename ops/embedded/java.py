@@ -15,13 +15,12 @@ FLAGS = (
     "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",
     "-XX:-UsePerfData",
+    "-XX:TieredStopAtLevel=1",  # the second compiler costs a small machine three CPU seconds at each start
     "--sun-misc-unsafe-memory-access=allow",
     "--enable-native-access=ALL-UNNAMED",
     "-Xlog:aot=off",
     "-Xlog:aot*=off",
 )
-SHORT = ("-XX:TieredStopAtLevel=1",)
-"""For a tool that runs for a second."""
 
 
 @dataclass(frozen=True, slots=True)

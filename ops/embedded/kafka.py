@@ -123,7 +123,7 @@ async def _format(mine: Owned, found: Java) -> None:
     port = ports.free()
     settings = properties.written(mine.path, port, ports.free(port), data=NEW)
     arguments = ["format", "--standalone", "-t", _new_cluster_id(), "-c", str(settings)]
-    command = found.command("kafka.tools.StorageTool", *arguments, flags=[*_flags(mine.path), *java.SHORT])
+    command = found.command("kafka.tools.StorageTool", *arguments, flags=_flags(mine.path))
     log = mine.path / "format.log"
     async with started("Kafka's format", command, log, grace=0.0, folder=mine.path, inherit=[mine.lock]) as child:
         await child.finished()
