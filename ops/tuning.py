@@ -8,6 +8,7 @@ import resource
 import structlog
 
 FILES = 65_536
+ENOUGH = 12_000
 """Thousands of model calls are in flight at once, and each is a socket."""
 
 YOUNG = 10_000
@@ -24,5 +25,5 @@ def tune() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    if wanted < FILES:
-        log.warning("few_files_allowed", allowed=wanted, wanted=FILES)
+    if wanted < ENOUGH:
+        log.warning("few_files_allowed", allowed=wanted, enough=ENOUGH)
