@@ -9,8 +9,10 @@ from typing import TypeAlias
 
 from ops.errors import ChangedMeanwhileError
 from producers.registry import registry_record
+from schemas.clock import SystemClock
 from schemas.tenants import Layout, SealSecret, Tenant
 from streams.registry import PARTITION, Registry
+from streams.tracing import follow
 from streams.transport.connection import Connection
 from streams.transport.errors import BrokerError, FencedError, OutcomeUnknownError, TransportError
 from streams.transport.reader import Reader
@@ -61,6 +63,7 @@ async def _change_once(connection: Connection, decide: Decide) -> Registry:
         connection, TRANSACTIONAL_ID, name="headrace-registry", deadline_s=PATIENCE_S
     ) as writer:
         registry = await load(connection)
-        if records := [registry_record(entry) for entry in decide(registry)]:
+        trace, now_ms = follow(()).headers, SystemClock().now_ms()
+        if records := [registry_record(entry, trace=trace, now_ms=now_ms) for entry in decide(registry)]:
             await writer.transact(records)
     return registry

@@ -19,6 +19,11 @@ def event_of(kind: str, *, tenant: str, identifier: str, subject: str, now_ms: i
     return CloudEvent(b"", id=identifier, source=source, type=kind, subject=subject, time=time_of(now_ms))
 
 
+def correlated(name: str) -> HeaderList:
+    """The correlation id of what nobody else has given one."""
+    return ((CORRELATION_ID, name.encode()),)
+
+
 def correlation_of(origin: Origin, request_id: str) -> HeaderList:
     """The caller's correlation id byte for byte, in the header it came in; else the request's id."""
     value = origin.correlation_id if origin.correlation_id is not None else request_id.encode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from producers.envelopes import envelope, event_of
+from producers.envelopes import correlated, envelope, event_of
 from schemas.inbox import INBOX_TYPE, InboxEntry, Ticket, serving_key
 from schemas.records import HeaderList, Outgoing, Partition
 from schemas.topics import INBOX, shard_of
@@ -27,6 +27,6 @@ def serving_record(tenant: str, partition: Partition, *, shards: int, trace: Hea
 def _record(entry: InboxEntry, key: str, *, subject: str, shards: int, trace: HeaderList, now_ms: int) -> Outgoing:
     tenant = key.split("|", 1)[0]
     event = event_of(INBOX_TYPE, tenant=tenant, identifier=f"{key}|{entry.state}", subject=subject, now_ms=now_ms)
-    headers = envelope(event, trace, (("correlation_id", subject.encode()),))
+    headers = envelope(event, trace, correlated(subject))
     value = entry.model_dump_json(exclude_none=True).encode()
     return Outgoing(INBOX.name, key.encode(), value, headers, partition=shard_of(tenant, shards))

@@ -16,6 +16,8 @@ AgentName: TypeAlias = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=366 * 24 * 3_600)]
 IdentityMode: TypeAlias = Literal["topic", "signed"]
 
+REGISTRY_TYPE = "headrace.registry.v1"
+
 LAYOUT_KEY = "_layout"
 SEAL_KEY = "_seal"
 

@@ -55,7 +55,6 @@ class Message:
     payload: Json
     content_type: str = JSON
     examples: tuple[Json, ...] = ()
-    correlated: bool = True
     notes: str = ""
 
     def document(self) -> Json:
@@ -67,7 +66,7 @@ class Message:
             "contentType": self.content_type,
             "headers": self.headers,
             "payload": self.payload,
-            "correlationId": {"location": f"$message.header#/{CORRELATION_ID}"} if self.correlated else None,
+            "correlationId": {"location": f"$message.header#/{CORRELATION_ID}"},
             "bindings": {"kafka": {"key": {"type": "string", "description": self.key}, "bindingVersion": BINDING}},
             "examples": list(self.examples),
         }
@@ -149,9 +148,8 @@ REGISTRY = Message(
     "registryRecord",
     "A tenant, or the layout",
     "The tenant's id, or a name that no tenant can have.",
-    headers(TRACE),
+    headers(EVENT, TRACE, CORRELATION, kind=TYPES[RegistryRecord], required=[*WRITTEN, CORRELATION_ID]),
     ref(RegistryRecord),
-    correlated=False,
     notes="A record without a value removes its key.",
 )
 

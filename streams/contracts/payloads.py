@@ -19,12 +19,11 @@ from schemas.hops import AUTHORIZED_TYPE, SCREENED_TYPE, Authorized, Screened
 from schemas.inbox import INBOX_TYPE, InboxEntry
 from schemas.requests import REQUEST_TYPE, Request
 from schemas.results import RESULT_TYPE, Result
-from schemas.tenants import RegistryRecord
+from schemas.tenants import REGISTRY_TYPE, RegistryRecord
 
 Json: TypeAlias = dict[str, Any]
 
 COMPONENTS = "#/components/schemas/"
-REGISTRY_TYPE = "headrace.registry.v1"
 
 TYPES: dict[type[BaseModel], str] = {
     Request: REQUEST_TYPE,

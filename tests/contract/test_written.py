@@ -74,7 +74,10 @@ WRITTEN: dict[str, tuple[Outgoing, ...]] = {
         request_record("acme", HOP.request, request_id="r1", now_ms=NOW),
         request_record("acme", HOP.request, request_id="r1", now_ms=NOW, reply_to=HOP.reply_to, trace=TRACE),
     ),
-    "registryRecord": (registry_record(Tenant(id="acme")), registry_record(Layout(), trace=TRACE)),
+    "registryRecord": (
+        registry_record(Tenant(id="acme"), trace=TRACE, now_ms=NOW),
+        registry_record(Layout(), trace=TRACE, now_ms=NOW),
+    ),
     "retry": (_retry(),),
     "authorized": (authorized_record(HOP, SEALS, TRACE),),
     "screened": (screened_record(Screened(authorized=HOP, text="hello"), SEALS, TRACE),),

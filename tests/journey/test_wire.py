@@ -237,3 +237,20 @@ def test_a_reply_topic_that_is_not_listed_is_refused(kcat: Kcat) -> None:
     kcat.produce(REQUESTS, body("x"), headers=headers)
     assert one(kcat.wait(RESULTS, is_of(request_id))).json["error"]["code"] == "forbidden"
     assert not [record for record in kcat.read(topics.RESULTS.of("globex")) if request_id in record.value]
+
+
+def test_every_record_of_ours_bears_its_headers(platform: Platform, kcat: Kcat) -> None:
+    """Whoever looks with kcat or a UI sees what a record is, whose it is, and which trace it belongs to."""
+    goes_on(kcat)
+    answer = platform.cli("submit", "--tenant", "globex", "--agent", "assistant", "--wait", "--json", "may I?")
+    assert answer.returncode == 3, answer.stderr
+    inner = [topic.name for topic in topics.PLATFORM if topic not in {topics.SHARDS, topics.SCREENED}]
+    written = [RESULTS, topics.RESULTS.of("globex"), topics.REQUESTS.of("globex"), *inner]
+    bare = {
+        f"{topic}: {missing}"
+        for topic in written
+        for record in kcat.read(topic)
+        if (missing := {"traceparent", "correlation_id", "ce_id", "ce_source", "ce_type"} - record.headers.keys())
+    }
+    assert not {line for line in bare if "ce_id" in line or "traceparent" in line or "correlation_id" in line}
+    assert not {line for line in bare if not line.startswith(DEAD_LETTERS)}  # a client's own event need not say more
