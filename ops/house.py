@@ -35,8 +35,8 @@ def refuse_doubles(folder: Path) -> None:
 
 
 def _is_code(path: Path) -> bool:
-    """Whether Python would import it: a module, or a folder that holds some (an empty one is nobody's package)."""
-    return path.is_file() or (path.is_dir() and next(path.glob("*.py"), None) is not None)
+    """Whether it is meant for Python: a module, or a folder unless it holds only files of other kinds."""
+    return path.is_file() or (path.is_dir() and (any(path.glob("*.py")) or not any(path.iterdir())))
 
 
 def folder_of(agents: str) -> Path:

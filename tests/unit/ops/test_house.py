@@ -45,6 +45,14 @@ def test_a_users_package_with_a_name_of_ours_is_refused(tmp_path: Path, name: st
         house.admit(tmp_path)
 
 
+def test_an_empty_folder_is_a_package_about_to_be(tmp_path: Path) -> None:
+    """Better told now than when its first module is not found."""
+    (tmp_path / "schemas").mkdir()
+
+    with pytest.raises(NameTakenError, match="schemas"):
+        house.admit(tmp_path)
+
+
 def test_a_folder_without_modules_is_nobodys_package(tmp_path: Path) -> None:
     """JSON Schemas are often kept in a folder `schemas`."""
     (tmp_path / "schemas").mkdir()
