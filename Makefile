@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check static unit bench lock docs schemas install dev clean
+.PHONY: help demo test check static unit bench lock docs schemas metrics install dev clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -52,10 +52,13 @@ unit: dev
 bench: install
 	$(BIN)/headrace bench
 
-docs: schemas
+docs: schemas metrics
 
 schemas: install
 	$(BIN)/headrace schemas export
+
+metrics: install
+	$(BIN)/python -c 'from streams.metrics import page; print(page(), end="")' > docs/reference/metrics.md
 
 # --- what is installed ---
 

@@ -40,8 +40,14 @@ class Settings(BaseSettings):
 
     log: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    http_port: int = Field(default=0, ge=0, le=65_535)
-    """0: a free one."""
+    http_port: int | None = Field(default=None, ge=0, le=65_535)
+    """Of a worker's health and metrics, or of what ``headrace dev`` shows. 0: a free one. None: a worker has none."""
+
+    http_host: str = "127.0.0.1"
+    """The address that a worker's port is bound to; probes of an orchestrator come from elsewhere."""
+
+    metrics_tenants: str = ""
+    """Tenants, comma-separated, that metrics name; all others are counted together."""
 
     seal_secret: SecretStr | None = None
     """``kid:secret`` in base64, comma-separated; the first seals, all are believed. Required unless the broker is on

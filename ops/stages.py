@@ -15,6 +15,7 @@ import structlog
 from consumers.agent.registry import Registry as Agents
 from ops.connection import connection_of
 from ops.errors import LayoutDiffersError, OperationError, UsageError
+from ops.health import served
 from ops.settings import Settings
 from ops.tuning import tune
 from ops.wiring import agents_of, models_of, seals_of, steps_of
@@ -24,6 +25,7 @@ from schemas.tenants import Layout
 from schemas.topics import SHARDS, TENANTS
 from streams.doors import Doors
 from streams.journey import ENTRY_GROUP, JOURNEYS, RETRIES
+from streams.measures import OTHER, Metrics
 from streams.outbox import Outbox
 from streams.parameters import Parameters
 from streams.registry import Registry
@@ -56,20 +58,34 @@ class Ground:
     clock: Clock
 
 
-async def run_stage(settings: Settings, stage: str, *, ready: Callable[[], None] = lambda: None) -> None:
-    """Run *stage* until SIGTERM or SIGINT, then drain. Raises OperationError if it cannot run, or cannot go on.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who hears of a stage: a parent, or nobody."""
 
-    *ready* is called each time everything that it owns is open: at the start, and after each change of the group.
-    """
+    ready: Callable[[], None] = lambda: None
+    """Called each time everything that it owns is open: at the start, and after each change of the group."""
+
+    http: Callable[[str], None] = lambda _: None
+    """Called with the address of its health and metrics, if it has one."""
+
+
+NOBODY = Told()
+
+
+async def run_stage(settings: Settings, stage: str, told: Told = NOBODY) -> None:
+    """Run *stage* until SIGTERM or SIGINT, then drain. Raises OperationError if it cannot run, or cannot go on."""
     if stage not in STAGES:
         raise UsageError(f"no stage is called {stage}: there are {', '.join(STAGES)}")
     stop = _stop_signal()
     async with AsyncExitStack() as stack:
         ground, reader = await _ground(settings, stack)
         _stage_fits(stage, ground.layout)
+        metrics = _metrics(settings, stage, ground.registry)
         doors = Doors(await _inbox_reader(ground, stack), ground.layout.shards, ground.clock)
-        work = await _work(settings, stage, ground, doors, stack)
-        worker = Worker(_parameters(settings, stage, ground), work, ground.clock)
+        work = await _work(settings, stage, ground, doors, stack, metrics)
+        worker = Worker(_parameters(settings, stage, ground), work, ground.clock, metrics)
+        if settings.http_port is not None:
+            told.http(await stack.enter_async_context(served(worker, settings.http_host, settings.http_port)))
         tune()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -77,7 +93,7 @@ async def run_stage(settings: Settings, stage: str, *, ready: Callable[[], None]
                     tasks.create_task(ground.registry.follow(reader)),
                     tasks.create_task(doors.follow()),
                     tasks.create_task(_keep_partitions(worker, ground.registry)),
-                    tasks.create_task(_tell_ready(worker, ready)),
+                    tasks.create_task(_tell_ready(worker, told.ready)),
                 ]
                 await _serve(worker, stop, settings.grace)
                 for task in followers:
@@ -162,8 +178,18 @@ async def _inbox_reader(ground: Ground, stack: AsyncExitStack) -> Reader:
     return reader
 
 
-async def _work(settings: Settings, stage: str, ground: Ground, doors: Doors, stack: AsyncExitStack) -> Work:
-    outbox = Outbox(stage, f"{socket.gethostname()}-{os.getpid()}", ground.seals, ground.layout.shards, ground.clock)
+def _metrics(settings: Settings, stage: str, registry: Registry) -> Metrics:
+    named = [name.strip() for name in settings.metrics_tenants.split(",") if name.strip()]
+    metrics = Metrics(stage, named)
+    metrics.tier_of = lambda tenant: known.tier if (known := registry.tenants.get(tenant)) else OTHER
+    return metrics
+
+
+async def _work(
+    settings: Settings, stage: str, ground: Ground, doors: Doors, stack: AsyncExitStack, metrics: Metrics
+) -> Work:
+    worker = f"{socket.gethostname()}-{os.getpid()}"
+    outbox = Outbox(stage, worker, ground.seals, ground.layout.shards, ground.clock, metrics)
     if stage == RETRIES:
         return RetryMover(outbox).work()
     models = await stack.enter_async_context(models_of(settings, ground.clock)) if stage == "agent" else {}

@@ -88,6 +88,7 @@ class EntryStage:
             remember=self.doors.remember,
             forget=self.doors.forget,
             first=self._first,
+            holds=lambda partition: self.doors.holds(tenant_of(partition.topic) or ""),
             keeps_runs=False,
             drains=False,
             window=self.window,

@@ -15,6 +15,7 @@ from schemas.hops import Screened
 from schemas.records import HeaderList, Outgoing, Partition, Record
 from schemas.topics import Topic
 from streams.journey import RETRIES_GROUP
+from streams.metrics import RETRIES
 from streams.outbox import Outbox
 from streams.stages.sealed import open_hop, reject
 from streams.tracing import follow
@@ -48,6 +49,8 @@ class RetryTiers:
         due = self.outbox.clock.now_ms() + int(max(delay, asked) * 1_000)
         if due >= hop.authorized.deadline_ms:
             return None
+        metrics = self.outbox.metrics
+        metrics.count(RETRIES, error.code, metrics.tier_of(hop.authorized.tenant))
         again = hop.model_copy(update={"attempt": hop.attempt + 1})
         record = screened_record(again, self.outbox.seals, trace, topic=tier)
         return record._replace(headers=record.headers + self._reasons(again, error, due))
