@@ -49,6 +49,16 @@ class Settings(BaseSettings):
     metrics_tenants: str = ""
     """Tenants, comma-separated, that metrics name; all others are counted together."""
 
+    otlp_endpoint: str | None = Field(
+        default=None, validation_alias=AliasChoices("HEADRACE_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    )
+    """Where spans go, by OTLP over HTTP: ``http://host:4318``. None: none are recorded."""
+
+    trace_ratio: float = Field(
+        default=1.0, ge=0, le=1, validation_alias=AliasChoices("HEADRACE_TRACE_RATIO", "OTEL_TRACES_SAMPLER_ARG")
+    )
+    """Of the traces that enter the platform, those that are recorded; what goes wrong in the others is, too."""
+
     seal_secret: SecretStr | None = None
     """``kid:secret`` in base64, comma-separated; the first seals, all are believed. Required unless the broker is on
     this machine."""

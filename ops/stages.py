@@ -17,6 +17,7 @@ from ops.connection import connection_of
 from ops.errors import LayoutDiffersError, OperationError, UsageError
 from ops.health import served
 from ops.settings import Settings
+from ops.telemetry import tracing_of
 from ops.tuning import tune
 from ops.wiring import agents_of, models_of, seals_of, steps_of
 from schemas.clock import Clock, SystemClock
@@ -29,6 +30,7 @@ from streams.measures import OTHER, Metrics
 from streams.outbox import Outbox
 from streams.parameters import Parameters
 from streams.registry import Registry
+from streams.spans import Tracing
 from streams.stages.entry import EntryStage
 from streams.stages.hop import HopStage
 from streams.stages.retrying import RetryMover, RetryTiers
@@ -82,7 +84,9 @@ async def run_stage(settings: Settings, stage: str, told: Told = NOBODY) -> None
         _stage_fits(stage, ground.layout)
         metrics = _metrics(settings, stage, ground.registry)
         doors = Doors(await _inbox_reader(ground, stack), ground.layout.shards, ground.clock)
-        work = await _work(settings, stage, ground, doors, stack, metrics)
+        tracing = await stack.enter_async_context(tracing_of(settings, stage, _name(), ground.clock))
+        seen = Seen(metrics, tracing)
+        work = await _work(settings, stage, ground, doors, stack, seen)
         worker = Worker(_parameters(settings, stage, ground), work, ground.clock, metrics)
         if settings.http_port is not None:
             told.http(await stack.enter_async_context(served(worker, settings.http_host, settings.http_port)))
@@ -178,6 +182,19 @@ async def _inbox_reader(ground: Ground, stack: AsyncExitStack) -> Reader:
     return reader
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What others may see of a stage."""
+
+    metrics: Metrics
+    tracing: Tracing
+
+
+def _name() -> str:
+    """The process, as letters and spans name it."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
 def _metrics(settings: Settings, stage: str, registry: Registry) -> Metrics:
     named = [name.strip() for name in settings.metrics_tenants.split(",") if name.strip()]
     metrics = Metrics(stage, named)
@@ -186,10 +203,10 @@ def _metrics(settings: Settings, stage: str, registry: Registry) -> Metrics:
 
 
 async def _work(
-    settings: Settings, stage: str, ground: Ground, doors: Doors, stack: AsyncExitStack, metrics: Metrics
+    settings: Settings, stage: str, ground: Ground, doors: Doors, stack: AsyncExitStack, seen: Seen
 ) -> Work:
-    worker = f"{socket.gethostname()}-{os.getpid()}"
-    outbox = Outbox(stage, worker, ground.seals, ground.layout.shards, ground.clock, metrics)
+    shards, clock = ground.layout.shards, ground.clock
+    outbox = Outbox(stage, _name(), ground.seals, shards, clock, seen.metrics, seen.tracing)
     if stage == RETRIES:
         return RetryMover(outbox).work()
     models = await stack.enter_async_context(models_of(settings, ground.clock)) if stage == "agent" else {}

@@ -194,8 +194,10 @@ class Committer:
             self._in_flight = False
             self.ended += 1
             self._runtime.metrics.count(TRANSACTIONS, outcome)
-            self._duration.observe(self._runtime.clock.monotonic() - began)
+            seconds = self._runtime.clock.monotonic() - began
+            self._duration.observe(seconds)
         self._settle(transaction)
+        self._runtime.work.committed(transaction.outputs, list(transaction.offsets), seconds)
         return "a request was repeated" if publisher.suspect else None
 
     def _settle(self, transaction: Transaction) -> None:

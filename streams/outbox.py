@@ -23,6 +23,7 @@ from schemas.topics import EDGE_RECORD_LIMIT, INNER_LIMIT, PLATFORM, tenant_of
 from streams.measures import OTHER, Metrics
 from streams.metrics import DEAD_LETTERS as BURIED
 from streams.metrics import RESULTS
+from streams.spans import Tracing
 from streams.work import Outputs
 
 log = structlog.get_logger()
@@ -90,6 +91,9 @@ class Outbox:
     clock: Clock
     metrics: Metrics = field(default_factory=lambda: Metrics(OTHER))
     """Hears of each result and each dead letter that is made; nobody reads the one that is there by default."""
+
+    tracing: Tracing = field(default_factory=Tracing)
+    """Records what this stage did, where somebody wants to see it."""
 
     def forward(self, value: BaseModel, trace: HeaderList, partition: int | None = None) -> Outputs:
         """The value of a step, on the topic of its type."""

@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Iterable
 
 from schemas import topics
+from schemas.headers import ERROR_CODE, Headers
+from schemas.results import Result
 from schemas.topics import tenant_of
 from streams.tracker import Step
 from streams.transport.errors import AccessDeniedError, FencedError, RecordRefusedError, UnknownTopicError
 from streams.work import Outputs
 
+_SUCCEEDED, _HEAD = b'"status":"succeeded"', 1_024  # it stands before anything that may be long
 _TIERS = frozenset(tier.name for _, tier in topics.RETRY_TIERS)
 
 
@@ -25,6 +28,21 @@ def outcome_of(error: Exception) -> str:
             return "refused"
         case _:
             return "failed"
+
+
+def fault_of(outputs: Outputs) -> str | None:
+    """The error's code, if the record did not end well: refused, failed, tried again, or buried."""
+    for output in outputs:
+        if output.topic == topics.DEAD_LETTERS.name or output.topic in _TIERS:
+            return Headers(output.headers).text(ERROR_CODE) or "internal"
+        if tenant_of(output.topic) and _SUCCEEDED not in (output.value or b"")[:_HEAD]:
+            return _code(output.value or b"")
+    return None
+
+
+def _code(result: bytes) -> str:
+    found = Result.model_validate_json(result)
+    return found.error.code if found.error else found.status
 
 
 def counted(steps: Iterable[Step]) -> Counter[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
+from functools import partial
 
 from producers.hops import screened_record
 from producers.results import seconds_of
 from schemas import topics
 from schemas.errors import HeadraceError
-from schemas.headers import OWN_PREFIX, SEAL, Headers
+from schemas.headers import ERROR_CODE, OWN_PREFIX, SEAL, Headers
 from schemas.hops import Screened
 from schemas.records import HeaderList, Outgoing, Partition, Record
 from schemas.topics import Topic
@@ -18,7 +19,7 @@ from streams.journey import RETRIES_GROUP
 from streams.metrics import RETRIES
 from streams.outbox import Outbox
 from streams.stages.sealed import open_hop, reject
-from streams.tracing import follow
+from streams.tracing import Trace
 from streams.work import Job, Outputs, Work
 
 ATTEMPTS = 3
@@ -65,7 +66,7 @@ class RetryTiers:
         texts = {
             "headrace-attempt": str(hop.attempt),
             DUE_AT: str(due_ms),
-            "headrace-error-code": error.code,
+            ERROR_CODE: error.code,
             "headrace-error-class": type(error).__name__,
             "headrace-stage": self.outbox.stage,
             "headrace-worker": self.outbox.worker,
@@ -88,16 +89,16 @@ class RetryMover:
             group=RETRIES_GROUP,
             route=lambda shard: {Partition(tier.name, shard) for _, tier in topics.RETRY_TIERS},
             prepare=self._prepare,
+            committed=self.outbox.tracing.committed,
             window=WAITING,
             drains=False,
             max_running=1_000_000,
         )
 
     def _prepare(self, _shard: int, record: Record) -> Job:
-        return Job(record.position, lambda: self._handle(record))
+        return Job(record.position, self.outbox.tracing.process(record, partial(self._handle, record)))
 
-    async def _handle(self, record: Record) -> Outputs:
-        trace = follow(record.headers)
+    async def _handle(self, record: Record, trace: Trace) -> Outputs:
         try:
             hop = open_hop(topics.SCREENED, record, self.outbox.seals)
         except HeadraceError as error:

@@ -60,7 +60,7 @@ class Bench:
             started=firsts.pop,
             runtime=SimpleNamespace(
                 parameters=parameters,
-                work=SimpleNamespace(group="group"),
+                work=SimpleNamespace(group="group", committed=lambda *_: None),
                 clock=SystemClock(),
                 metrics=Metrics("stage"),
                 slots=Slots(10),
