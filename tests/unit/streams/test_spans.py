@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
-from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode, format_span_id, format_trace_id
 
 from schemas import topics
 from schemas.headers import ERROR_CODE
@@ -79,6 +79,13 @@ def answer(status: bytes = b"succeeded", error: bytes = b"") -> Outgoing:
     return Outgoing(RESULTS, b"key", value)
 
 
+def placed(span: ReadableSpan) -> SpanContext:
+    """Where a span stands."""
+    where: SpanContext | None = span.context
+    assert where is not None
+    return where
+
+
 def ids(headers: HeaderList) -> tuple[str, str, str]:
     """Trace, span and flag of a traceparent."""
     _, trace, span, flag = dict(headers)["traceparent"].decode().split("-")  # type: ignore[union-attr]
@@ -93,10 +100,10 @@ async def test_a_record_is_processed_below_its_sender_and_says_what_the_conventi
 
     (span,) = bench.spans
     assert (span.name, span.kind, dict(span.attributes or {})) == (f"process {REQUESTS}", SpanKind.CONSUMER, FACTS)
-    assert format_trace_id(span.context.trace_id) == TRACE_ID
+    assert format_trace_id(placed(span).trace_id) == TRACE_ID
     assert span.parent is not None
     assert format_span_id(span.parent.span_id) == SPAN_ID
-    assert ids(bench.written[0].headers) == (TRACE_ID, format_span_id(span.context.span_id), "01")
+    assert ids(bench.written[0].headers) == (TRACE_ID, format_span_id(placed(span).span_id), "01")
 
 
 @pytest.mark.parametrize("flag", ["00", "01"])
@@ -144,7 +151,7 @@ async def test_what_goes_wrong_in_a_trace_that_is_not_sampled_is_recorded_and_li
     assert (span.attributes or {})["error.type"] == code
     assert span.status.status_code is StatusCode.ERROR
     assert span.parent is None
-    assert format_trace_id(span.context.trace_id) != TRACE_ID
+    assert format_trace_id(placed(span).trace_id) != TRACE_ID
     assert [format_span_id(link.context.span_id) for link in span.links] == [here.span_id]
 
 
@@ -173,12 +180,12 @@ async def test_a_transaction_is_a_send_for_each_record_and_one_commit_that_is_li
     _, send, commit = bench.spans
     assert (send.name, send.kind) == (f"send {RESULTS}", SpanKind.PRODUCER)
     assert send.parent is not None
-    assert send.parent.span_id == process.context.span_id
+    assert send.parent.span_id == placed(process).span_id
     assert (send.start_time, send.end_time) == ((NOW - 250) * 1_000_000, NOW * 1_000_000)
     assert (send.attributes or {})["messaging.operation.type"] == "send"
     assert (commit.name, commit.kind) == (f"commit {REQUESTS}", SpanKind.CLIENT)
     assert (commit.attributes or {})["messaging.operation.type"] == "settle"
-    assert [link.context.span_id for link in commit.links] == [process.context.span_id]
+    assert [link.context.span_id for link in commit.links] == [placed(process).span_id]
 
 
 async def test_a_transaction_of_which_nothing_is_sampled_leaves_no_span() -> None:
