@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check static unit bench chaos lock docs schemas install dev clean
+.PHONY: help demo test check static unit chaos lock docs schemas metrics install dev clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,7 +24,6 @@ help:
 	@echo 'make test     what CI runs: format, lint, types, layers, all tests'
 	@echo 'make check    the fast half: format, lint, types, layers, unit tests'
 	@echo 'make unit     the unit tests'
-	@echo 'make bench    measure this machine'
 	@echo 'make chaos    hurt a platform on purpose and count what was lost (SEEDS="1 2", CHAOS="--brokers 3")'
 	@echo 'make docs     write the generated pages again'
 	@echo 'make lock     resolve the dependencies again (UPGRADE=--upgrade: to newer versions)'
@@ -50,19 +49,19 @@ static: dev
 unit: dev
 	$(BIN)/pytest tests/unit
 
-bench: install
-	$(BIN)/headrace bench
-
 SEEDS ?= 1 2 3
 CHAOS ?= --requests 800 --minutes 1.5
 
 chaos: install
 	@for seed in $(SEEDS); do $(BIN)/headrace chaos --seed $$seed $(CHAOS) --json || exit; done
 
-docs: schemas
+docs: schemas metrics
 
 schemas: install
 	$(BIN)/headrace schemas export
+
+metrics: install
+	$(BIN)/python -c 'from streams.metrics import page; print(page(), end="")' > docs/reference/metrics.md
 
 # --- what is installed ---
 

@@ -19,7 +19,9 @@ from typing import Any, TypeAlias
 from ops import house
 from ops.settings import Settings, debugging
 
-READY = b"ready\n"
+READY = b"ready"
+"""The line by which a stage says that it serves what it owns; a line with an address says where its health is."""
+
 COMMAND = (sys.executable, "-P", "-m", "ops.processes")
 """Takes a stage and a descriptor. ``-P``: what lies in the working directory must not be imported in place of ours."""
 LAST_WORDS_S = 2.0
@@ -30,15 +32,19 @@ Changes: TypeAlias = Mapping[str, str]
 """Fields of the settings that a parent knows better than the environment."""
 
 
-def run_alone(stage: str, settings: Settings, ready: Callable[[], None] = lambda: None) -> None:
-    """Run one stage in this process until it is told to stop. Raises OperationError if it cannot."""
+def run_alone(stage: str, settings: Settings, tell: Callable[[bytes], None] = lambda _: None) -> None:
+    """Run one stage in this process until it is told to stop. Raises OperationError if it cannot.
+
+    *tell* takes what a parent may want to hear: READY, and the address of the stage's health.
+    """
     house.admit(Path.cwd(), settings.agents)
     from ops import logs  # noqa: PLC0415 - who only starts such a process need not wait for what it loads
-    from ops.stages import run_stage  # noqa: PLC0415 - as above
+    from ops.stages import Told, run_stage  # noqa: PLC0415 - as above
 
     logs.configure(settings, stage=stage)
 
-    _run(run_stage(settings, stage, ready=ready))
+    told = Told(ready=lambda: tell(READY), http=lambda address: tell(address.encode()))
+    _run(run_stage(settings, stage, told))
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
@@ -67,7 +73,7 @@ def run_supervised(stage: str, descriptor: int) -> None:
     with channel.makefile("rb") as lines:
         settings = Settings.model_validate(json.loads(lines.readline(LINE_LIMIT)))
         threading.Thread(target=_end_with_parent, args=(channel,), daemon=True).start()
-        run_alone(stage, settings, ready=lambda: _tell(channel))
+        run_alone(stage, settings, tell=lambda line: _tell(channel, line))
 
 
 def _preload(stage: str) -> None:
@@ -76,9 +82,9 @@ def _preload(stage: str) -> None:
         importlib.import_module("consumers.agent.models.openai_model")
 
 
-def _tell(channel: socket.socket) -> None:
+def _tell(channel: socket.socket, line: bytes) -> None:
     with suppress(OSError):  # a parent that is gone need not know
-        channel.sendall(READY)
+        channel.sendall(line + b"\n")
 
 
 def _end_with_parent(channel: socket.socket) -> None:

@@ -23,7 +23,7 @@ async def run_many(stage: str, count: int, settings: Settings) -> None:
     """Run one stage in *count* processes until SIGTERM, then drain them all; what they log is ours."""
     logs.configure(settings, stage=stage)
     changes: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
-    changes.set_result({} if settings.agents is None else {"agents": settings.agents})
+    changes.set_result(_changes(settings))
     launch = functools.partial(_inheriting, grace=settings.grace + KILL_AFTER_S)
     processes = [StageProcess(stage, launch, _log_line, changes) for _ in range(count)]
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -31,6 +31,12 @@ async def run_many(stage: str, count: int, settings: Settings) -> None:
     async with asyncio.TaskGroup() as tasks:
         for process in processes:
             tasks.create_task(process.run())
+
+
+def _changes(settings: Settings) -> Changes:
+    """Several processes cannot share a port: each takes a free one, and logs it."""
+    agents = {} if settings.agents is None else {"agents": settings.agents}
+    return agents if settings.http_port is None else {**agents, "http_port": "0"}
 
 
 def _stop(processes: Sequence[StageProcess]) -> None:

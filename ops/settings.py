@@ -40,8 +40,24 @@ class Settings(BaseSettings):
 
     log: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    http_port: int = Field(default=0, ge=0, le=65_535)
-    """0: a free one."""
+    http_port: int | None = Field(default=None, ge=0, le=65_535)
+    """Of a worker's health and metrics, or of what ``headrace dev`` shows. 0: a free one. None: a worker has none."""
+
+    http_host: str = "127.0.0.1"
+    """The address that a worker's port is bound to; probes of an orchestrator come from elsewhere."""
+
+    metrics_tenants: str = ""
+    """Tenants, comma-separated, that metrics name; all others are counted together."""
+
+    otlp_endpoint: str | None = Field(
+        default=None, validation_alias=AliasChoices("HEADRACE_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    )
+    """Where spans go, by OTLP over HTTP: ``http://host:4318``. None: none are recorded."""
+
+    trace_ratio: float = Field(
+        default=1.0, ge=0, le=1, validation_alias=AliasChoices("HEADRACE_TRACE_RATIO", "OTEL_TRACES_SAMPLER_ARG")
+    )
+    """Of the traces that enter the platform, those that are recorded; what goes wrong in the others is, too."""
 
     seal_secret: SecretStr | None = None
     """``kid:secret`` in base64, comma-separated; the first seals, all are believed. Required unless the broker is on

@@ -15,7 +15,9 @@ import structlog
 from consumers.agent.registry import Registry as Agents
 from ops.connection import connection_of
 from ops.errors import LayoutDiffersError, OperationError, UsageError
+from ops.health import served
 from ops.settings import Settings
+from ops.telemetry import tracing_of
 from ops.tuning import tune
 from ops.wiring import agents_of, models_of, seals_of, steps_of
 from schemas.clock import Clock, SystemClock
@@ -24,9 +26,11 @@ from schemas.tenants import Layout
 from schemas.topics import SHARDS, TENANTS
 from streams.doors import Doors
 from streams.journey import ENTRY_GROUP, JOURNEYS, RETRIES
+from streams.measures import OTHER, Metrics
 from streams.outbox import Outbox
 from streams.parameters import Parameters
 from streams.registry import Registry
+from streams.spans import Tracing
 from streams.stages.entry import EntryStage
 from streams.stages.hop import HopStage
 from streams.stages.retrying import RetryMover, RetryTiers
@@ -56,20 +60,36 @@ class Ground:
     clock: Clock
 
 
-async def run_stage(settings: Settings, stage: str, *, ready: Callable[[], None] = lambda: None) -> None:
-    """Run *stage* until SIGTERM or SIGINT, then drain. Raises OperationError if it cannot run, or cannot go on.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Who hears of a stage: a parent, or nobody."""
 
-    *ready* is called each time everything that it owns is open: at the start, and after each change of the group.
-    """
+    ready: Callable[[], None] = lambda: None
+    """Called each time everything that it owns is open: at the start, and after each change of the group."""
+
+    http: Callable[[str], None] = lambda _: None
+    """Called with the address of its health and metrics, if it has one."""
+
+
+NOBODY = Told()
+
+
+async def run_stage(settings: Settings, stage: str, told: Told = NOBODY) -> None:
+    """Run *stage* until SIGTERM or SIGINT, then drain. Raises OperationError if it cannot run, or cannot go on."""
     if stage not in STAGES:
         raise UsageError(f"no stage is called {stage}: there are {', '.join(STAGES)}")
     stop = _stop_signal()
     async with AsyncExitStack() as stack:
         ground, reader = await _ground(settings, stack)
         _stage_fits(stage, ground.layout)
+        metrics = _metrics(settings, stage, ground.registry)
         doors = Doors(await _inbox_reader(ground, stack), ground.layout.shards, ground.clock)
-        work = await _work(settings, stage, ground, doors, stack)
-        worker = Worker(_parameters(settings, stage, ground), work, ground.clock)
+        tracing = await stack.enter_async_context(tracing_of(settings, stage, _name(), ground.clock))
+        seen = Seen(metrics, tracing)
+        work = await _work(settings, stage, ground, doors, stack, seen)
+        worker = Worker(_parameters(settings, stage, ground), work, ground.clock, metrics)
+        if settings.http_port is not None:
+            told.http(await stack.enter_async_context(served(worker, settings.http_host, settings.http_port)))
         tune()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -77,7 +97,7 @@ async def run_stage(settings: Settings, stage: str, *, ready: Callable[[], None]
                     tasks.create_task(ground.registry.follow(reader)),
                     tasks.create_task(doors.follow()),
                     tasks.create_task(_keep_partitions(worker, ground.registry)),
-                    tasks.create_task(_tell_ready(worker, ready)),
+                    tasks.create_task(_tell_ready(worker, told.ready)),
                 ]
                 await _serve(worker, stop, settings.grace)
                 for task in followers:
@@ -162,8 +182,31 @@ async def _inbox_reader(ground: Ground, stack: AsyncExitStack) -> Reader:
     return reader
 
 
-async def _work(settings: Settings, stage: str, ground: Ground, doors: Doors, stack: AsyncExitStack) -> Work:
-    outbox = Outbox(stage, f"{socket.gethostname()}-{os.getpid()}", ground.seals, ground.layout.shards, ground.clock)
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What others may see of a stage."""
+
+    metrics: Metrics
+    tracing: Tracing
+
+
+def _name() -> str:
+    """The process, as letters and spans name it."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def _metrics(settings: Settings, stage: str, registry: Registry) -> Metrics:
+    named = [name.strip() for name in settings.metrics_tenants.split(",") if name.strip()]
+    metrics = Metrics(stage, named)
+    metrics.tier_of = lambda tenant: known.tier if (known := registry.tenants.get(tenant)) else OTHER
+    return metrics
+
+
+async def _work(
+    settings: Settings, stage: str, ground: Ground, doors: Doors, stack: AsyncExitStack, seen: Seen
+) -> Work:
+    shards, clock = ground.layout.shards, ground.clock
+    outbox = Outbox(stage, _name(), ground.seals, shards, clock, seen.metrics, seen.tracing)
     if stage == RETRIES:
         return RetryMover(outbox).work()
     models = await stack.enter_async_context(models_of(settings, ground.clock)) if stage == "agent" else {}

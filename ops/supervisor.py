@@ -19,6 +19,8 @@ STEADY_S = 30.0
 """Whoever has run so long is started again without a pause."""
 HOPELESS = 2
 """Exit status of a stage that was asked for something that makes no sense: to ask again would not help."""
+LINE = 4_096
+"""Bytes that are heard at a time."""
 KILL_AFTER_S = 5.0
 """Beyond the grace."""
 
@@ -47,6 +49,9 @@ class StageProcess:
     clock: Clock = field(default_factory=SystemClock)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while it serves what it owns."""
+
+    http: str = ""
+    """Where its health and metrics are; empty if it has not said, or has none."""
 
     pid: int = 0
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -92,6 +97,7 @@ class StageProcess:
                 self.pid = process.pid
                 await first(self._talk(ours), process.wait(), self._over.wait(), self._anew.wait())
                 self.ready.clear()
+                self.http = ""
         return process.returncode or 0
 
     async def _talk(self, channel: socket.socket) -> None:
@@ -99,11 +105,20 @@ class StageProcess:
         channel.settimeout(0)
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(channel, settings_line(await asyncio.shield(self.changes)))
+        said = b""
         with suppress(ConnectionError):
-            while await loop.sock_recv(channel, len(READY)):
-                self.ready.set()
-                self._was_ready = True
+            while heard := await loop.sock_recv(channel, LINE):
+                *lines, said = (said + heard).split(b"\n")
+                for line in lines:
+                    self._hear(line)
         await asyncio.Event().wait()
+
+    def _hear(self, line: bytes) -> None:
+        if line == READY:
+            self.ready.set()
+            self._was_ready = True
+        else:
+            self.http = line.decode()
 
 
 async def first(*waits: Coroutine[Any, Any, object], within: float | None = None) -> None:

@@ -15,6 +15,7 @@ SPRING_CORRELATION_ID = "kafka_correlationId"
 REPLY_TO = "reply_to"
 SIGNATURE = "headrace-signature"
 SEAL = "headrace-seal"
+ERROR_CODE = "headrace-error-code"
 OWN_PREFIX = "headrace-"
 EVENT_PREFIX = "ce_"
 

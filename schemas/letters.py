@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.headers import SEAL, SIGNATURE
+from schemas.headers import ERROR_CODE, SEAL, SIGNATURE
 from schemas.records import HeaderList, Record
 
 _DROPPED = frozenset({SEAL, SIGNATURE})
@@ -53,7 +53,7 @@ def _short(text: str) -> bytes:
 
 
 _NAMES = (
-    "headrace-error-code",
+    ERROR_CODE,
     "headrace-error-class",
     "headrace-error-message",
     "headrace-stage",

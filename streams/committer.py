@@ -8,7 +8,9 @@ from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 from schemas.records import Outgoing, Partition
+from streams.metrics import RECORDS, TRANSACTION_SECONDS, TRANSACTIONS
 from streams.offsetmap import encode
+from streams.outcomes import counted, outcome_of
 from streams.runtime import Runtime
 from streams.tracker import Step, Tracker
 from streams.transport.publisher import Publisher
@@ -62,6 +64,11 @@ class Committer:
         """Set when there may be something to commit."""
         self.waiting = 0
         """Completions that are not visible yet."""
+
+        self.ended = 0
+        """Transactions that have ended, in whatever way."""
+
+        self._duration = shard.runtime.metrics.tally(TRANSACTION_SECONDS)
 
     @property
     def busy(self) -> bool:
@@ -176,19 +183,25 @@ class Committer:
     async def _commit(self, transaction: Transaction) -> str | None:
         """One transaction. Returns the doubt it leaves, if any: the re-open reads what really happened (I15)."""
         publisher, group = self._shard.publisher, self._runtime.work.group
-        self._in_flight = True
+        self._in_flight, began, outcome = True, self._runtime.clock.monotonic(), "committed"
         try:
             async with asyncio.timeout(self._runtime.parameters.transaction_deadline_s):
                 await publisher.transact(transaction.outputs, transaction.offsets, group)
         except Exception as error:  # noqa: BLE001 - fenced, refused, unknown: all end in the same doubt
+            outcome = outcome_of(error)
             return f"transaction failed: {error!r}"
         finally:
             self._in_flight = False
+            self.ended += 1
+            self._runtime.metrics.count(TRANSACTIONS, outcome)
+            seconds = self._runtime.clock.monotonic() - began
+            self._duration.observe(seconds)
         self._settle(transaction)
+        self._runtime.work.committed(transaction.outputs, list(transaction.offsets), seconds)
         return "a request was repeated" if publisher.suspect else None
 
     def _settle(self, transaction: Transaction) -> None:
-        now, stats = self._runtime.clock.monotonic(), self._runtime.stats
+        now, metrics = self._runtime.clock.monotonic(), self._runtime.metrics
         for step in transaction.steps:
             step.tracker.settle(step, now)
             if not step.tracker.pending and not step.tracker.moved():
@@ -196,8 +209,8 @@ class Committer:
         for partition in transaction.firsts:
             self._shard.started(partition)
         self._count()
-        stats["transactions"] += 1
-        stats["records"] += sum(len(step.batch) for step in transaction.steps)
+        for outcome, count in counted(transaction.steps).items():
+            metrics.count(RECORDS, outcome, by=count)
         self._runtime.slots.changed.set()
         if self._dirty or self._shard.firsts:
             self.wake.set()

@@ -41,6 +41,11 @@ class Doors:
         door = self._doors.get(shard_of(tenant, self._shards))
         return door is not None and door.serves(key)
 
+    def holds(self, tenant: str) -> bool:
+        """Whether the tenant's own limit makes it wait; while its door is closed, nobody knows."""
+        door = self._doors.get(shard_of(tenant, self._shards))
+        return door is not None and door.holds(tenant)
+
     async def remember(self, shard: int) -> None:
         """Rebuild the shard's door. Reads to the high watermark as it stands now: an open transaction may hold the last
         stable offset below what the former owner committed, so stopping there would forget what it let in.

@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from schemas.records import Partition, Record
+from streams.metrics import QUEUE_SECONDS
 from streams.runtime import Runtime
 from streams.shard import Shard
 from streams.tracker import Tracker
@@ -31,11 +32,13 @@ class Intake:
     def __init__(self, runtime: Runtime, shards: dict[int, Shard]) -> None:
         self._runtime, self._shards = runtime, shards
         self._feeds: dict[Partition, Feed] = {}
+        self._queued = runtime.metrics.tally(QUEUE_SECONDS)
 
     async def run(self) -> None:
         """Until the worker stops."""
         runtime = self._runtime
         while not runtime.halted:
+            runtime.polled_at = runtime.clock.monotonic()
             if runtime.stale:
                 self._align()
             if not self._feeds or runtime.slots.free <= 0:
@@ -101,6 +104,7 @@ class Intake:
     async def _admit(self, feed: Feed, life: int, records: list[Record]) -> None:
         """Every record that was polled is admitted, or its partition sought back (I8)."""
         shard, tracker = feed
+        now_ms = self._runtime.clock.now_ms()
         for start in range(0, len(records), _CHUNK):
             if start:
                 await asyncio.sleep(0)
@@ -108,7 +112,8 @@ class Intake:
                 tracker.unsought = self._runtime.stale = True
                 return
             for record in records[start : start + _CHUNK]:
-                if record.offset >= tracker.next and tracker.admit(record.offset):
+                if record.offset >= tracker.next and tracker.admit(record.offset, record.timestamp):
+                    self._queued.observe((now_ms - record.timestamp) / 1_000)
                     shard.lanes.add(tracker, record)
         if tracker.moved():
             shard.committer.moved(tracker)

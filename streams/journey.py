@@ -27,8 +27,16 @@ StageName: TypeAlias = Literal["auth", "guard", "admission", "agent"]
 ENTRY_GROUP = "headrace.auth"
 """Of the stage that reads requests, in every journey: two groups on one request topic would answer everything twice."""
 
+ENTRIES = ("auth", "admission")
+"""Stages that read requests."""
+
 RETRIES = "retries"
 RETRIES_GROUP = "headrace.retries"
+
+
+def group_of(stage: str) -> str:
+    """A stage's consumer group."""
+    return ENTRY_GROUP if stage in ENTRIES else f"headrace.{stage}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ class Stage(Generic[In, Out]):
     @property
     def group(self) -> str:
         """Its consumer group."""
-        return ENTRY_GROUP if self.reads.name == topics.REQUESTS.name else f"headrace.{self.name}"
+        return group_of(self.name)
 
 
 class Journey:

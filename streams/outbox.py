@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from pydantic import BaseModel
@@ -20,6 +20,10 @@ from schemas.records import HeaderList, Outgoing, Record
 from schemas.results import Result, Timing, VerdictInfo
 from schemas.seals import Seals
 from schemas.topics import EDGE_RECORD_LIMIT, INNER_LIMIT, PLATFORM, tenant_of
+from streams.measures import OTHER, Metrics
+from streams.metrics import DEAD_LETTERS as BURIED
+from streams.metrics import RESULTS
+from streams.spans import Tracing
 from streams.work import Outputs
 
 log = structlog.get_logger()
@@ -85,6 +89,11 @@ class Outbox:
     seals: Seals
     shards: int
     clock: Clock
+    metrics: Metrics = field(default_factory=lambda: Metrics(OTHER))
+    """Hears of each result and each dead letter that is made; nobody reads the one that is there by default."""
+
+    tracing: Tracing = field(default_factory=Tracing)
+    """Records what this stage did, where somebody wants to see it."""
 
     def forward(self, value: BaseModel, trace: HeaderList, partition: int | None = None) -> Outputs:
         """The value of a step, on the topic of its type."""
@@ -109,6 +118,7 @@ class Outbox:
         """The result, and the door's word that the request is over. UnwritableError if the result is too large."""
         outputs = [self._result(case, result, trace), self.closed(case.ticket, trace)]
         check_sizes(outputs)
+        self.metrics.count(RESULTS, result.status, *self.metrics.tenant(case.tenant))
         return outputs
 
     def fail(self, case: Case, error: HeadraceError, record: Record, trace: HeaderList) -> Outputs:
@@ -134,6 +144,7 @@ class Outbox:
                 "caller_not_told", code=error.code, tenant=case.tenant, reason=type(unwritable).__name__
             )
             return []
+        self.metrics.count(RESULTS, error.status, *self.metrics.tenant(case.tenant))
         return outputs
 
     def bury(self, record: Record, error: HeadraceError, trace: HeaderList, case: Case | None = None) -> Outgoing:
@@ -148,6 +159,7 @@ class Outbox:
             attempt=case.attempt if case else 1,
             first_failure_ms=self.clock.now_ms(),
         )
+        self.metrics.count(BURIED, error.code, *self.metrics.tenant(tenant))
         return letter_record(record, reason, tenant=tenant, trace=trace)
 
     def _result(self, case: Case, result: Result, trace: HeaderList) -> Outgoing:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass, field
 
 import structlog
 
 from schemas.clock import Clock
+from streams.measures import Metrics
 from streams.parameters import Parameters
 from streams.slots import Slots
 from streams.tasks import Tasks
@@ -31,11 +31,17 @@ class Runtime:
     fetcher: Fetcher
     offsets: Offsets
     slots: Slots
+    metrics: Metrics
     tasks: Tasks = field(init=False)
-    stats: Counter[str] = field(default_factory=Counter[str])
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     fatal: str | None = None
     stopping: bool = False
+    beat_at: float = 0.0
+    """When the loop was last seen to turn, by the monotonic clock."""
+
+    polled_at: float = 0.0
+    """When intake last looked for records, by the monotonic clock."""
+
     stale: bool = True
     """What may be fetched has changed; intake has to look again."""
     routing: int = 0

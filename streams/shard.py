@@ -11,6 +11,7 @@ import structlog
 from schemas.records import Partition
 from streams.committer import Committer
 from streams.lanes import Entry, Lanes
+from streams.metrics import DROPPED_RUNS, MISSING_OFFSETS, MISSING_TOPICS, OPENS, REOPENS, reason_of
 from streams.offsetmap import Committed
 from streams.runtime import Runtime
 from streams.tracker import Tracker
@@ -99,7 +100,7 @@ class Shard:
         return await self.committer.run()
 
     def _note(self, reason: str) -> None:
-        self.runtime.stats["reopen"] += 1
+        self.runtime.metrics.count(REOPENS, reason_of(reason))
         log.warning("shard_reopens", group=self.runtime.work.group, shard=self.number, reason=reason)
 
     async def _open(self) -> None:
@@ -119,7 +120,7 @@ class Shard:
         await self._load()
         self.committer.restart()
         self.opened = True
-        runtime.stats["open"] += 1
+        runtime.metrics.count(OPENS)
         runtime.changed()
         log.info(
             "shard_open", group=runtime.work.group, shard=self.number, partitions=len(self.trackers) + len(self.firsts)
@@ -218,7 +219,7 @@ class Shard:
         answers = {partition: self.runtime.work.first(partition) for partition in partitions}
         for partition, outputs in answers.items():
             if outputs is None:
-                self.runtime.stats["missing_offset"] += 1
+                self.runtime.metrics.count(MISSING_OFFSETS)
                 log.error("offset_missing", group=self.runtime.work.group, partition=str(partition))
                 if partition in self.trackers:
                     self._drop_tracker(self.trackers.pop(partition))
@@ -233,7 +234,7 @@ class Shard:
             try:
                 return await self.runtime.fetcher.beginnings(wanted, _ASK_S)
             except UnknownTopicError as error:
-                self.runtime.stats["missing_topic"] += 1
+                self.runtime.metrics.count(MISSING_TOPICS)
                 log.error("topic_missing", group=self.runtime.work.group, topic=error.topic)  # noqa: TRY400 - no defect
                 wanted = {partition for partition in wanted if partition.topic != error.topic}
 
@@ -270,7 +271,7 @@ class Shard:
         """Another may own it now: what runs is cancelled, what comes later means nothing (I6)."""
         self.alive = False
         self._shut()
-        self.runtime.stats["dropped_running"] += self.lanes.running
+        self.runtime.metrics.count(DROPPED_RUNS, by=self.lanes.running)
         for tracker in self.trackers.values():
             tracker.alive = False
         self.lanes.cancel()

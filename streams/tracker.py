@@ -28,7 +28,8 @@ class Step(NamedTuple):
 class Tracker:
     """One partition of one shard, through the shard's re-opens.
 
-    Visible is what lies below ``committed`` or in ``done``. ``open`` is what is admitted and not yet visible, in order;
+    Visible is what lies below ``committed`` or in ``done``. ``open`` is what is admitted and not yet visible, in order,
+    with the time of each record;
     ``pending`` what of it has finished. ``kept`` is work held over a re-open whose offset the new life has not fetched.
     """
 
@@ -55,7 +56,7 @@ class Tracker:
         self.unsought = True
         self.committed = self.next = 0
         self.done: set[int] = set()
-        self.open: dict[int, None] = {}
+        self.open: dict[int, int] = {}
         self.pending: list[Finished] = []
         self.kept: set[int] = set()
         self.touched = 0.0
@@ -74,12 +75,12 @@ class Tracker:
         self.unsought = True
         self.touched = now
 
-    def admit(self, offset: int) -> bool:
-        """The record has been fetched. True if it has to be run."""
+    def admit(self, offset: int, at_ms: int = 0) -> bool:
+        """The record of *at_ms* has been fetched. True if it has to be run."""
         self.next = offset + 1
         if offset in self.done:
             return False
-        self.open[offset] = None  # insertion order is offset order: the first key is the lowest
+        self.open[offset] = at_ms  # insertion order is offset order: the first key is the lowest
         if offset in self.kept:
             self.kept.discard(offset)
             return False
@@ -105,6 +106,10 @@ class Tracker:
         if not self.open:
             return self.window
         return min(self.window - len(self.open), SPAN - (self.next - self.low()))
+
+    def oldest_ms(self) -> int | None:
+        """Time of the first record that is admitted and not done."""
+        return next(iter(self.open.values()), None)
 
     def moved(self) -> bool:
         """Whether the watermark could be committed further without any new outcome."""

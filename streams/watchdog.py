@@ -1,37 +1,115 @@
-"""Notices a client that has died or waits for ever; then the worker ends, and another takes over."""
+"""Notices a client that has died or waits for ever; then the worker ends, and another takes over.
+
+aiokafka can stop without a word (its issues 1145, 1017, 1037, 847). A broker that is gone refuses connections: that is
+an outage, which no restart would end, so silence counts only while some broker's port still accepts.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Mapping
 
+import structlog
+
+from schemas.clock import Clock
+from streams.lag import Lag
+from streams.metrics import LOOP_BLOCKED_SECONDS, LOOP_BLOCKS
 from streams.runtime import Runtime
+from streams.shard import Shard
 
-_LOOK_S = 2.0
+LOOK_S = 1.0
+ACCEPT_S = 2.0
+BEAT_S = 0.02
+BLOCK_S = 0.05
+"""Longer than this nothing may hold the loop (I9)."""
 
+QUIET_S = 10.0
+"""Between two lines about a loop that is held: the metric counts every time."""
 
-async def watch(runtime: Runtime, busy: Callable[[], bool]) -> None:
-    """Fail the worker when a background task of its client has ended, or *busy* shards make no progress."""
-    clock = runtime.clock
-    progress, since = _progress(runtime), clock.monotonic()
-    while not runtime.stopping:
-        await asyncio.sleep(_LOOK_S)
-        _look_at_clients(runtime)
-        now = _progress(runtime)
-        if now != progress or not busy():
-            progress, since = now, clock.monotonic()
-        elif clock.monotonic() - since > runtime.parameters.watchdog_s:
-            runtime.fail("completions wait, but no transaction ends")
+log = structlog.get_logger()
 
 
-def _progress(runtime: Runtime) -> tuple[int, int]:
-    return runtime.stats["transactions"], runtime.stats["reopen"]
+class Standstill:
+    """Since when each thing that should move has shown the same."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._seen: dict[str, tuple[object, float]] = {}
+
+    def look(self, shown: Mapping[str, object], limit_s: float) -> str | None:
+        """What has shown the same for longer than *limit_s*, of what should move now."""
+        now = self._clock.monotonic()
+        seen = {name: self._seen.get(name, (mark, now)) for name, mark in shown.items()}
+        self._seen = {name: old if old[0] == shown[name] else (shown[name], now) for name, old in seen.items()}
+        return next((name for name, (_, since) in self._seen.items() if now - since > limit_s), None)
 
 
-def _look_at_clients(runtime: Runtime) -> None:
+async def watch(runtime: Runtime, shards: Mapping[int, Shard], lag: Lag) -> None:
+    """Fail the worker when its client has died, or when it stands still although it should not."""
+    committing, reading = Standstill(runtime.clock), Standstill(runtime.clock)
+    limit_s = runtime.parameters.watchdog_s
+    while not runtime.halted:
+        await asyncio.sleep(LOOK_S)
+        reason = _dead(runtime) or committing.look(_committing(shards), limit_s)
+        silent = reading.look(_reading(runtime, lag), limit_s) or _silent(runtime)
+        if reason is None and silent is not None and await runtime.parameters.connection.accepts(ACCEPT_S):
+            reason = silent
+        if reason is not None and not runtime.stopping:
+            runtime.fail(reason)
+
+
+def _dead(runtime: Runtime) -> str | None:
     if runtime.stopping:
-        return
+        return None
     if runtime.fetcher.broken:
-        runtime.fail("the client's fetching task ended")
+        return "the client's fetching task ended"
     if runtime.membership.broken:
-        runtime.fail("the client's group task ended")
+        return "the client's group task ended"
+    return None
+
+
+def _committing(shards: Mapping[int, Shard]) -> dict[str, object]:
+    """A transaction has a deadline of its own; a shard that re-opens is not among these."""
+    return {
+        f"shard {number} neither commits nor fails": shard.committer.ended
+        for number, shard in shards.items()
+        if shard.opened and shard.committer.stalled()
+    }
+
+
+def _reading(runtime: Runtime, lag: Lag) -> dict[str, object]:
+    """Partitions with something to read, of which nothing runs, and for which there is room."""
+    if runtime.slots.free <= 0:
+        return {}
+    return {
+        f"{each.partition} has lag and makes no progress": each.tracker.next
+        for each in lag.behind()
+        if each.unread and not each.tracker.open and each.tracker.room() > 0 and each.shard.accepts()
+    }
+
+
+def _silent(runtime: Runtime) -> str | None:
+    limit_s = runtime.parameters.watchdog_s
+    if runtime.fetcher.silent_s() > limit_s:
+        return "no broker answers a fetch"
+    session_s = runtime.parameters.session_ms / 1_000
+    if runtime.membership.owned is not None and runtime.membership.heard_ago_s() > session_s + limit_s:
+        return "the group does not answer"
+    return None
+
+
+async def feel(runtime: Runtime) -> None:
+    """Notice whatever holds the event loop; nothing else that this worker promises can be kept meanwhile."""
+    said = float("-inf")
+    while True:
+        runtime.beat_at = runtime.clock.monotonic()
+        await asyncio.sleep(BEAT_S)
+        now = runtime.clock.monotonic()
+        held_s = now - runtime.beat_at - BEAT_S
+        if held_s <= BLOCK_S:
+            continue
+        runtime.metrics.count(LOOP_BLOCKS)
+        runtime.metrics.count(LOOP_BLOCKED_SECONDS, by=held_s)
+        if now - said > QUIET_S:
+            said = now
+            log.warning("event_loop_blocked", group=runtime.work.group, seconds=round(held_s, 3))

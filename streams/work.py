@@ -32,6 +32,15 @@ def no_first_offset(_partition: Partition) -> Outputs | None:
     return None
 
 
+def nobody_told(_outputs: Outputs, _inputs: list[Partition], _seconds: float) -> None:
+    """Nobody wants to hear of transactions."""
+
+
+def nothing_held(_partition: Partition) -> bool:
+    """Whatever waits, waits for a worker."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """A stage as the loop sees it."""
@@ -54,6 +63,12 @@ class Work:
     first: Callable[[Partition], Outputs | None] = no_first_offset
     """Asked for a partition that has no committed offset. A list: start at its beginning, committed in a transaction
     together with these outputs. None: something has been lost; the partition stands still and an alarm is raised."""
+
+    holds: Callable[[Partition], bool] = nothing_held
+    """Whether a policy, and not a want of workers, holds what waits in the partition."""
+
+    committed: Callable[[Outputs, list[Partition], float], None] = nobody_told
+    """Told of each transaction: what it wrote, whose offsets it committed, and how many seconds it took."""
 
     keeps_runs: bool = True
     """Whether runs go on while their shard re-opens. False where ``remember`` must start from what is committed."""

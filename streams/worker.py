@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections.abc import Callable
 
 import structlog
 
 from schemas.clock import Clock
 from streams import watchdog
+from streams.gauges import Gauges
 from streams.intake import Intake
+from streams.lag import Lag
+from streams.measures import Metrics
+from streams.metrics import MEMBERSHIP_ERRORS, REBALANCES
 from streams.parameters import Parameters
 from streams.runtime import Runtime
 from streams.shard import Shard
@@ -32,13 +36,18 @@ class Worker:
     Made, started and stopped on one running event loop.
     """
 
-    def __init__(self, settings: Parameters, work: Work, clock: Clock) -> None:
+    def __init__(self, settings: Parameters, work: Work, clock: Clock, metrics: Metrics | None = None) -> None:
+        self.metrics = metrics or Metrics(work.group)
+        """What it has measured."""
+
         self._parameters, self._work = settings, work
         self._moved = asyncio.Event()
         self._shards: dict[int, Shard] = {}
         self._polling: asyncio.Task[None] | None = None
-        self._runtime = _runtime(settings, work, clock, self._moved)
+        self._runtime = _runtime(settings, work, clock, self._assigned, self.metrics)
         self._intake = Intake(self._runtime, self._shards)
+        self._lag = Lag(self._runtime, self._shards)
+        self.metrics.look.append(Gauges(self._runtime, self._shards, self._lag))
         self._started, self._stopped = False, asyncio.Event()
         self._end = float("inf")
 
@@ -63,14 +72,30 @@ class Worker:
         return all(number in self._shards and self._shards[number].ready for number in owned)
 
     @property
+    def joined(self) -> bool:
+        """Whether its group has given it its shards, be they none."""
+        return self._runtime.membership.owned is not None
+
+    @property
     def owned(self) -> frozenset[int]:
         """The shards that the group has given to it; empty until it has joined."""
         return frozenset(self._runtime.membership.owned or ())
 
     @property
-    def stats(self) -> Counter[str]:
-        """Counts since the start: transactions, records, open, reopen, missing_offset, dropped_running, ..."""
-        return self._runtime.stats
+    def stopping(self) -> bool:
+        """Whether it drains, or has."""
+        return self._runtime.stopping
+
+    def beat_ago_s(self) -> float:
+        """Seconds since its event loop was last seen to turn; 0 before it has started."""
+        return self._runtime.clock.monotonic() - self._runtime.beat_at if self._started else 0.0
+
+    def polled_ago_s(self) -> float:
+        """Seconds since it last looked for records; it does so however full it is, and whatever Kafka says.
+
+        0 before it has started.
+        """
+        return self._runtime.clock.monotonic() - self._runtime.polled_at if self._started else 0.0
 
     @property
     def running(self) -> int:
@@ -97,16 +122,20 @@ class Worker:
             await self._disconnect()
             raise
         self._started = True
+        runtime.polled_at = runtime.beat_at = runtime.clock.monotonic()
         self._polling = runtime.tasks.spawn(self._intake.run())
         runtime.tasks.spawn(runtime.membership.watch(self._membership_failed))
         runtime.tasks.spawn(self._follow())
-        runtime.tasks.spawn(watchdog.watch(runtime, self._busy))
+        runtime.tasks.spawn(self._lag.follow())
+        runtime.tasks.spawn(watchdog.watch(runtime, self._shards, self._lag))
+        runtime.tasks.spawn(watchdog.feel(runtime))
 
     def _membership_failed(self) -> None:
-        self._runtime.stats["membership_errors"] += 1
+        self.metrics.count(MEMBERSHIP_ERRORS)
 
-    def _busy(self) -> bool:
-        return any(shard.committer.waiting for shard in self._shards.values())
+    def _assigned(self) -> None:
+        self.metrics.count(REBALANCES)
+        self._moved.set()
 
     async def repartition(self) -> None:
         """``work.route`` has changed: take up new partitions of shards owned here, without a rebalance.
@@ -137,7 +166,7 @@ class Worker:
                 await self._leave()
         finally:
             self._stopped.set()
-        log.info("worker_stopped", group=self._work.group, **self._runtime.stats)
+        log.info("worker_stopped", group=self._work.group, **self.metrics.totals())
 
     async def _leave(self) -> None:
         await self._drain()
@@ -217,7 +246,9 @@ class Worker:
             self._runtime.membership.rejoin()
 
 
-def _runtime(parameters: Parameters, work: Work, clock: Clock, moved: asyncio.Event) -> Runtime:
+def _runtime(
+    parameters: Parameters, work: Work, clock: Clock, assigned: Callable[[], None], metrics: Metrics
+) -> Runtime:
     connection, name, timeout_ms = parameters.connection, parameters.name, parameters.request_timeout_ms
     times = GroupTimes(parameters.session_ms, parameters.heartbeat_ms, parameters.rebalance_ms, timeout_ms)
     topic = parameters.shard_topic
@@ -225,8 +256,11 @@ def _runtime(parameters: Parameters, work: Work, clock: Clock, moved: asyncio.Ev
         parameters,
         work,
         clock,
-        membership=Membership(connection, work.group, topic, clock, moved.set, name=name, times=times),
-        fetcher=Fetcher(connection, name=name, fetch_wait_ms=parameters.fetch_wait_ms, request_timeout_ms=timeout_ms),
+        membership=Membership(connection, work.group, topic, clock, assigned, name=name, times=times),
+        fetcher=Fetcher(
+            connection, clock, name=name, fetch_wait_ms=parameters.fetch_wait_ms, request_timeout_ms=timeout_ms
+        ),
         offsets=Offsets(connection, work.group, name=name, request_timeout_ms=timeout_ms),
         slots=Slots(work.max_running),
+        metrics=metrics,
     )

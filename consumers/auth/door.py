@@ -111,6 +111,11 @@ class Door:
         gate = self._gates.get(tenant)
         return len(gate.open) if gate else 0
 
+    def holds(self, tenant: str) -> bool:
+        """Whether the tenant has as many beyond the door as it may."""
+        gate = self._gates.get(tenant)
+        return gate is not None and not gate.has_room()
+
     async def enter(self, ticket: Ticket, limit: int) -> Seen:
         """Wait until the ticket's lane is free and the tenant has room among its *limit*, in the order of asking.
 

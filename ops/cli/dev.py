@@ -71,6 +71,7 @@ def _announce(platform: Platform, journey: str, folder: Path) -> None:
             "kafka": platform.settings.kafka_bootstrap,
             "valkey": platform.valkey,
             "http": platform.http,
+            "workers": platform.workers(),
             "tenants": [tenant.id for tenant in platform.tenants],
             "pids": platform.pids(),
             "journey": journey,

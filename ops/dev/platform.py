@@ -62,6 +62,8 @@ class Platform:
     model: str
     tenants: tuple[Tenant, ...]
     pids: Callable[[], dict[str, int]]
+    workers: Callable[[], dict[str, str]]
+    """Where the health and metrics of each stage are."""
 
     @property
     def valkey(self) -> str:
@@ -76,6 +78,7 @@ class Platform:
             "Valkey": self.valkey,
             "HTTP": self.http,
             "model": self.model,
+            **{f"worker {stage}": address for stage, address in self.workers().items()},
             **{f"tenant {tenant.id}": ", ".join(tenant.agents) for tenant in self.tenants},
         }
 
@@ -127,10 +130,10 @@ class Bringing:
             found = await stack.enter_async_context(setup.model(self.servers.model))
             self.stages.found.set_result(addresses(settings) | found.changes)
             page = await self.load(lambda: setup.page(self.stages.waiting))
-            http = await last.enter_async_context(page.served(self.settings.http_port))
+            http = await last.enter_async_context(page.served(self.settings.http_port or 0))
             await self.stages.ready()
             await setup.served(tenants)
-            platform = Platform(settings, http, found.name, tenants, self.pids)
+            platform = Platform(settings, http, found.name, tenants, self.pids, self.stages.health)
             page.rows.update(platform.rows())
             if self.plan.reload and self.settings.agents:
                 await stack.enter_async_context(background(self._reload(setup.reloads())))

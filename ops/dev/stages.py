@@ -89,6 +89,10 @@ class Stages:
         """Their process ids."""
         return {process.stage: process.pid for process in self.processes}
 
+    def health(self) -> dict[str, str]:
+        """Where the health and metrics of each are."""
+        return {process.stage: process.http for process in self.processes if process.http}
+
     def reload_agents(self) -> None:
         """Let the agent stage start again, with the agents as they are now."""
         for process in self.processes:
@@ -98,7 +102,7 @@ class Stages:
 
 def addresses(settings: Settings) -> dict[str, str]:
     """What a stage must be told: fields of its settings."""
-    changes = {"kafka_bootstrap": settings.kafka_bootstrap or "", "log": "json"}
+    changes = {"kafka_bootstrap": settings.kafka_bootstrap or "", "log": "json", "http_port": "0"}
     if settings.valkey_url is not None:
         changes["valkey_url"] = settings.valkey_url.get_secret_value()
     if settings.agents is not None:

@@ -85,9 +85,11 @@ class EntryStage:
             group=self.stage.group,
             route=self._route,
             prepare=self._prepare,
+            committed=self.outbox.tracing.committed,
             remember=self.doors.remember,
             forget=self.doors.forget,
             first=self._first,
+            holds=lambda partition: self.doors.holds(tenant_of(partition.topic) or ""),
             keeps_runs=False,
             drains=False,
             window=self.window,
@@ -107,7 +109,7 @@ class EntryStage:
         tenant = tenant_of(partition.topic)
         if tenant is None or self.doors.serves(tenant, serving_key(tenant, partition)):
             return None
-        return [self._serving(tenant, partition, follow(()))]
+        return [self._serving(tenant, partition, follow((), sampled=False))]
 
     def _serving(self, tenant: str, partition: Partition, trace: Trace) -> Outgoing:
         now_ms, shards = self.outbox.clock.now_ms(), self.outbox.shards
@@ -115,7 +117,12 @@ class EntryStage:
 
     def _prepare(self, _shard: int, record: Record) -> Job:
         """The door alone keeps order, and lets nobody wait who has waited out: to the loop each record is a lane."""
-        trace = follow(record.headers)
+        tracing = self.outbox.tracing
+        trace = tracing.begin(record)
+        lane, run = self._job(record, trace)
+        return Job(lane, tracing.around(record, trace, run))
+
+    def _job(self, record: Record, trace: Trace) -> Job:
         tenant = self.registry.tenants.get(tenant_of(record.topic) or "")
         if tenant is None:
             return self._unreadable(record, MalformedError("the topic's tenant is not known"), trace)

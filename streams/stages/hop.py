@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,7 +20,7 @@ from streams.registry import Registry
 from streams.stages.retrying import RetryTiers
 from streams.stages.sealed import open_hop, reject
 from streams.stages.stepping import take_step
-from streams.tracing import follow
+from streams.tracing import Trace
 from streams.work import Job, Outputs, Work
 
 log = structlog.get_logger()
@@ -42,14 +43,14 @@ class HopStage:
             group=self.stage.group,
             route=lambda shard: {Partition(topic, shard)},
             prepare=self._prepare,
+            committed=self.outbox.tracing.committed,
             max_running=self.max_running,
         )
 
     def _prepare(self, _shard: int, record: Record) -> Job:
-        return Job(record.key or record.position, lambda: self._handle(record))
+        return Job(record.key or record.position, self.outbox.tracing.process(record, partial(self._handle, record)))
 
-    async def _handle(self, record: Record) -> Outputs:
-        trace = follow(record.headers)
+    async def _handle(self, record: Record, trace: Trace) -> Outputs:
         try:
             hop = open_hop(self.stage.reads, record, self.outbox.seals)
         except HeadraceError as error:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import dataclass
+from functools import partial
 
 from producers.hops import screened_record
 from producers.results import seconds_of
 from schemas import topics
 from schemas.errors import HeadraceError
-from schemas.headers import OWN_PREFIX, SEAL, Headers
+from schemas.headers import ERROR_CODE, OWN_PREFIX, SEAL, Headers
 from schemas.hops import Screened
 from schemas.records import HeaderList, Outgoing, Partition, Record
 from schemas.topics import Topic
 from streams.journey import RETRIES_GROUP
+from streams.metrics import RETRIES
 from streams.outbox import Outbox
 from streams.stages.sealed import open_hop, reject
-from streams.tracing import follow
+from streams.tracing import Trace
 from streams.work import Job, Outputs, Work
 
 ATTEMPTS = 3
@@ -48,6 +50,8 @@ class RetryTiers:
         due = self.outbox.clock.now_ms() + int(max(delay, asked) * 1_000)
         if due >= hop.authorized.deadline_ms:
             return None
+        metrics = self.outbox.metrics
+        metrics.count(RETRIES, error.code, metrics.tier_of(hop.authorized.tenant))
         again = hop.model_copy(update={"attempt": hop.attempt + 1})
         record = screened_record(again, self.outbox.seals, trace, topic=tier)
         return record._replace(headers=record.headers + self._reasons(again, error, due))
@@ -62,7 +66,7 @@ class RetryTiers:
         texts = {
             "headrace-attempt": str(hop.attempt),
             DUE_AT: str(due_ms),
-            "headrace-error-code": error.code,
+            ERROR_CODE: error.code,
             "headrace-error-class": type(error).__name__,
             "headrace-stage": self.outbox.stage,
             "headrace-worker": self.outbox.worker,
@@ -85,16 +89,16 @@ class RetryMover:
             group=RETRIES_GROUP,
             route=lambda shard: {Partition(tier.name, shard) for _, tier in topics.RETRY_TIERS},
             prepare=self._prepare,
+            committed=self.outbox.tracing.committed,
             window=WAITING,
             drains=False,
             max_running=1_000_000,
         )
 
     def _prepare(self, _shard: int, record: Record) -> Job:
-        return Job(record.position, lambda: self._handle(record))
+        return Job(record.position, self.outbox.tracing.process(record, partial(self._handle, record)))
 
-    async def _handle(self, record: Record) -> Outputs:
-        trace = follow(record.headers)
+    async def _handle(self, record: Record, trace: Trace) -> Outputs:
         try:
             hop = open_hop(topics.SCREENED, record, self.outbox.seals)
         except HeadraceError as error:

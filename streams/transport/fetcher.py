@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 import structlog
 
+from schemas.clock import Clock
 from schemas.records import Partition, Record
 from streams.transport import internals, watermarks
 from streams.transport.connection import Connection
@@ -32,8 +33,11 @@ def record_of(theirs: Theirs) -> Record:
 class Fetcher:
     """Fetches for all shards of a worker. Never pauses (aiokafka throws away what it has), never cancels a fetch."""
 
-    def __init__(self, connection: Connection, *, name: str, fetch_wait_ms: int, request_timeout_ms: int) -> None:
-        self._connection = connection
+    def __init__(
+        self, connection: Connection, clock: Clock, *, name: str, fetch_wait_ms: int, request_timeout_ms: int
+    ) -> None:
+        self._connection, self._clock = connection, clock
+        self._unanswered: float | None = None
         self._turn = 0
         self._theirs: dict[Partition, Theirs] = {}
         self._consumer: Theirs = Consumer(
@@ -50,6 +54,18 @@ class Fetcher:
     async def start(self, deadline_s: float) -> None:
         """Connect. KafkaUnreachableError after *deadline_s*."""
         await self._connection.establish(self._consumer.start, deadline_s)
+        internals.watch_fetches(self._consumer, self._asked, self._answered)
+
+    def _asked(self) -> None:
+        if self._unanswered is None:
+            self._unanswered = self._clock.monotonic()
+
+    def _answered(self) -> None:
+        self._unanswered = None
+
+    def silent_s(self) -> float:
+        """Seconds since a fetch was sent that nobody has answered, nor any after it; 0 if there is none."""
+        return 0.0 if self._unanswered is None else self._clock.monotonic() - self._unanswered
 
     async def close(self) -> None:
         """Close the connections."""
@@ -64,6 +80,7 @@ class Fetcher:
         """Fetch these and no others. Every position is forgotten: seek them all before the next ``take``."""
         self._theirs = {partition: TopicPartition(*partition) for partition in partitions}
         self._consumer.assign(list(self._theirs.values()))
+        self._unanswered = None
 
     def seek(self, partition: Partition, offset: int) -> None:
         """Take *partition* from *offset* on; what was fetched ahead is thrown away."""
@@ -77,6 +94,11 @@ class Fetcher:
         """The first offset that is still in the log of each."""
         client = internals.client_of(self._consumer)
         return await watermarks.beginnings(client, partitions, deadline_s)
+
+    async def ends(self, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
+        """How far each can be read, read committed."""
+        client = internals.client_of(self._consumer)
+        return await watermarks.stable_ends(client, partitions, deadline_s)
 
     async def take(self, room: Mapping[Partition, int], free: int, share: int) -> dict[Partition, list[Record]]:
         """At most *free* records, at most ``room[p]`` and about *share* divided by the number of partitions of each.

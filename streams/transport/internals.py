@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from itertools import chain
 
 from schemas.records import Partition
-from streams.transport.library import EndTxnRequest, KafkaError, Theirs, TxnOffsetCommitRequest, errors
+from streams.transport.library import EndTxnRequest, FetchRequest, KafkaError, Theirs, TxnOffsetCommitRequest, errors
 
 
 def buffered(consumer: Theirs) -> Iterable[Partition]:
@@ -76,6 +76,22 @@ def watch_heartbeats(consumer: Theirs, accepted: Callable[[], None]) -> None:
         return taken
 
     consumer._coordinator._do_heartbeat = watched
+
+
+def watch_fetches(consumer: Theirs, asked: Callable[[], None], answered: Callable[[], None]) -> None:
+    """Call *asked* before every fetch, and *answered* when a broker has said anything to it."""
+    send = consumer._client.send
+
+    async def watched(node: object, request: object, **options: Theirs) -> object:
+        if not isinstance(request, FetchRequest):
+            plain: object = await send(node, request, **options)
+            return plain
+        asked()
+        answer: object = await send(node, request, **options)
+        answered()
+        return answer
+
+    consumer._client.send = watched
 
 
 def watch_repeats(producer: Theirs, repeated: Callable[[], None]) -> None:

@@ -13,6 +13,7 @@ import aiokafka.coordinator.assignors.sticky.sticky_assignor as sticky
 import aiokafka.coordinator.protocol
 import aiokafka.errors
 import aiokafka.protocol.commit
+import aiokafka.protocol.fetch
 import aiokafka.protocol.group
 import aiokafka.protocol.metadata
 import aiokafka.protocol.offset
@@ -33,6 +34,7 @@ StickyAssignor: Any = sticky.StickyPartitionAssignor
 MemberAssignment: Any = aiokafka.coordinator.protocol.ConsumerProtocolMemberAssignment
 ConnectionGroup: Any = aiokafka.client.ConnectionGroup
 CoordinationType: Any = aiokafka.client.CoordinationType
+FetchRequest: Any = aiokafka.protocol.fetch.FetchRequest
 OffsetFetchRequest: Any = aiokafka.protocol.commit.OffsetFetchRequest
 LeaveGroupRequest: Any = aiokafka.protocol.group.LeaveGroupRequest
 ListOffsetsRequest: Any = aiokafka.protocol.offset.OffsetRequest

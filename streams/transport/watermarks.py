@@ -11,13 +11,18 @@ from streams.transport.errors import KafkaUnreachableError, UnknownTopicError, o
 from streams.transport.library import KafkaError, ListOffsetsRequest, Theirs, TopicPartition, errors
 
 _LATEST, _EARLIEST = -1, -2
-_READ_UNCOMMITTED = 0  # with read_committed the broker answers "latest" with the last stable offset
+_READ_UNCOMMITTED, _READ_COMMITTED = 0, 1  # with the second, "latest" is the last stable offset
 _RETRY_S = 0.1
 
 
 async def high_watermarks(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
     """The offset after the last record of each, open transactions included."""
     return await _ask(client, partitions, _LATEST, deadline_s)
+
+
+async def stable_ends(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
+    """How far each can be read: to the first record of the oldest open transaction, else to the high watermark."""
+    return await _ask(client, partitions, _LATEST, deadline_s, isolation=_READ_COMMITTED)
 
 
 async def beginnings(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
@@ -42,7 +47,9 @@ async def partitions_of(client: Theirs, topic: str, deadline_s: float) -> list[i
     return numbers
 
 
-async def _ask(client: Theirs, partitions: Collection[Partition], when: int, deadline_s: float) -> dict[Partition, int]:
+async def _ask(
+    client: Theirs, partitions: Collection[Partition], when: int, deadline_s: float, isolation: int = _READ_UNCOMMITTED
+) -> dict[Partition, int]:
     for topic in {partition.topic for partition in partitions}:
         await partitions_of(client, topic, deadline_s)
     found: dict[Partition, int] = {}
@@ -51,18 +58,21 @@ async def _ask(client: Theirs, partitions: Collection[Partition], when: int, dea
     try:
         async with asyncio.timeout(deadline_s):
             while missing := [partition for partition in partitions if partition not in found]:
-                reason = await _round(client, missing, when, found)
+                reason = await _round(client, missing, (when, isolation), found)
     except TimeoutError:
         raise KafkaUnreachableError("the leaders of " + ", ".join(map(str, missing)), reason) from None
     return found
 
 
-async def _round(client: Theirs, partitions: list[Partition], when: int, found: dict[Partition, int]) -> object:
+async def _round(
+    client: Theirs, partitions: list[Partition], what: tuple[int, int], found: dict[Partition, int]
+) -> object:
     """Ask each leader once; what could not be answered is missing from *found*. Returns the last reason."""
     reason: object = ""
+    when, isolation = what
     for node, topics in _by_leader(client, partitions, when).items():
         try:
-            answer = await client.send(node, ListOffsetsRequest(-1, _READ_UNCOMMITTED, list(topics.items())))
+            answer = await client.send(node, ListOffsetsRequest(-1, isolation, list(topics.items())))
         except KafkaError as error:
             reason = error
         else:

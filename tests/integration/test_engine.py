@@ -15,6 +15,7 @@ import pytest
 from ops.embedded.kafka import Kafka
 from schemas.clock import SystemClock
 from schemas.records import Outgoing, Partition, Record
+from streams.metrics import DROPPED_RUNS, MISSING_OFFSETS, RECORDS, REOPENS
 from streams.parameters import Parameters
 from streams.transport.admin import NewTopicSpec
 from streams.transport.connection import Connection
@@ -44,7 +45,7 @@ async def test_each_record_has_one_outcome_in_the_order_of_its_lane(kafka: Kafka
 
             assert worker.ready
             assert worker.owned == {0, 1, 2, 3}
-            assert worker.stats["records"] == 2_000
+            assert worker.metrics.total(RECORDS) == 2_000
         await place.judge()
         assert set(place.runs.values()) == {1}
 
@@ -121,8 +122,8 @@ async def test_a_planned_move_repeats_no_run(kafka: Kafka) -> None:
                 async with place.worker(place.work(a_while)) as third:  # deals again while the first still drains
                     await place.collect(100)
                     await place.committed_to_the_end()
-                assert second.stats["records"] + third.stats["records"] > 0
-                assert first.stats["dropped_running"] == 0
+                assert second.metrics.total(RECORDS) + third.metrics.total(RECORDS) > 0
+                assert first.metrics.total(DROPPED_RUNS) == 0
         await place.judge()
         assert set(place.runs.values()) == {1}
 
@@ -165,7 +166,7 @@ async def test_a_partition_that_lost_its_offset_stands_still_and_the_others_go_o
             await eventually(lambda: worker.ready and len(sources) == 3)
             await asyncio.sleep(0.3)
             assert sources == {1, 2, 3}
-            assert worker.stats["missing_offset"] == 1
+            assert worker.metrics.total(MISSING_OFFSETS) == 1
             assert worker.fatal is None
 
             begins = True
@@ -201,7 +202,7 @@ async def test_a_new_topic_is_taken_up_without_a_rebalance(kafka: Kafka) -> None
             await worker.repartition()
             await place.collect(160)
             await place.committed_to_the_end(place.source, second)
-            assert worker.stats["reopen"] == 0
+            assert worker.metrics.total(REOPENS) == 0
         assert sorted(record.value or b"" for record in place.seen) == sorted(place.runs)
         assert set(place.runs.values()) == {1}
 
@@ -235,7 +236,7 @@ async def test_a_fenced_shard_opens_again_and_its_runs_go_on(kafka: Kafka) -> No
             await fence(place, 1)
             await place.collect(400)
             await place.committed_to_the_end()
-            assert worker.stats["reopen"] >= 1
+            assert worker.metrics.total(REOPENS) >= 1
         await place.judge()
         assert set(place.runs.values()) == {1}
 

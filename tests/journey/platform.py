@@ -158,7 +158,9 @@ def scripted(folder: Path) -> Generator[Model]:
 def clean_environment(**changes: str) -> dict[str, str]:
     """The environment of the tests without what would point the platform elsewhere; jars may come from a mirror."""
     environment = child_environment()
-    ours = {name for name in environment if name.startswith(("HEADRACE_", "OPENAI_"))} - {"HEADRACE_MAVEN_REPOSITORY"}
+    ours = {name for name in environment if name.startswith(("HEADRACE_", "OPENAI_", "OTEL_"))} - {
+        "HEADRACE_MAVEN_REPOSITORY"
+    }
     return {name: value for name, value in environment.items() if name not in ours} | changes
 
 

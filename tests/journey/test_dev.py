@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -18,16 +21,27 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("dev")
 
 
+@contextmanager
+def held_open(address: str) -> Generator[None]:
+    """A connection that is kept, as Prometheus keeps one."""
+    connection = HTTPConnection(address.removeprefix("http://"))
+    connection.request("GET", "/readyz")
+    answer = connection.getresponse()
+    assert (answer.status, json.load(answer)) == (200, {"ok": True, "reasons": []})
+    yield
+    connection.close()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_dev_drains_and_leaves_nothing(tmp_path_factory: pytest.TempPathFactory, number: signal.Signals) -> None:
     """Exit status 0, one line on standard output, no process, and what runs is finished first."""
     with platform("compact", _folder(tmp_path_factory)) as own:
         sent = own.cli("submit", "--tenant", "acme", "--agent", "echo", "--metadata", "sleep=1", "--json", "x")
         assert sent.returncode == 0, sent.stderr
+        with held_open(own.ready["workers"]["agent"]):
+            own.dev.process.send_signal(number)
 
-        own.dev.process.send_signal(number)
-
-        assert own.dev.process.wait(60) == 0, own.dev.errors.read_text()
+            assert own.dev.process.wait(60) == 0, own.dev.errors.read_text()
         assert own.dev.rest() == []
         assert not [name for name, pid in own.pids.items() if runs(pid)]
         assert not Path(own.ready["logs"]).exists()

@@ -139,8 +139,8 @@ class ForgetsNothing(Tracker):
 class RunsHeldAgain(Tracker):
     """A run held over a re-open is started a second time beside the first."""
 
-    def admit(self, offset: int) -> bool:
-        return super().admit(offset) or offset not in self.done
+    def admit(self, offset: int, at_ms: int = 0) -> bool:
+        return super().admit(offset, at_ms) or offset not in self.done
 
 
 class CommitsAnything(Tracker):

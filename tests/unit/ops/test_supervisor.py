@@ -120,9 +120,24 @@ async def test_a_stage_says_itself_when_it_is_ready(stage: Stage) -> None:
     stage.process.changes.set_result({})
     assert not stage.process.ready.is_set()
 
-    process.channel.sendall(READY)
+    process.channel.sendall(READY + b"\n")
 
     await asyncio.wait_for(stage.process.ready.wait(), WITHIN_S)
+
+
+async def test_a_stage_says_where_its_health_is_until_it_ends(stage: Stage) -> None:
+    """Its lines may come in pieces; another process has another port."""
+    process = await stage.launcher.number(1)
+    stage.process.changes.set_result({})
+
+    process.channel.sendall(b"http://127.0.0.1:1")
+    process.channel.sendall(b"234\n" + READY + b"\n")
+
+    await asyncio.wait_for(stage.process.ready.wait(), WITHIN_S)
+    assert stage.process.http == "http://127.0.0.1:1234"
+    process.end(-9)
+    await stage.launcher.number(2)
+    assert stage.process.http == ""
 
 
 async def test_a_stage_that_dies_is_started_again_and_named(stage: Stage) -> None:
@@ -140,7 +155,7 @@ async def test_a_stage_is_not_ready_while_it_is_away(stage: Stage) -> None:
     """Readiness is that of the process that runs now."""
     stage.process.changes.set_result({})
     first = await stage.launcher.number(1)
-    first.channel.sendall(READY)
+    first.channel.sendall(READY + b"\n")
     await asyncio.wait_for(stage.process.ready.wait(), WITHIN_S)
 
     first.end(-9)
@@ -185,7 +200,7 @@ async def test_a_stage_that_served_before_is_not_given_up(stage: Stage) -> None:
     """An edit that breaks the agents will be followed by one that mends them."""
     stage.process.changes.set_result({})
     first = await stage.launcher.number(1)
-    first.channel.sendall(READY)
+    first.channel.sendall(READY + b"\n")
     await asyncio.wait_for(stage.process.ready.wait(), WITHIN_S)
 
     first.end(2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from schemas.clock import SystemClock
 from schemas.records import Outgoing, Partition
 from streams import committer as committing
 from streams.committer import Committer
+from streams.measures import Metrics
 from streams.offsetmap import AHEAD, Committed, encode
 from streams.parameters import Parameters
 from streams.slots import Slots
@@ -60,9 +60,9 @@ class Bench:
             started=firsts.pop,
             runtime=SimpleNamespace(
                 parameters=parameters,
-                work=SimpleNamespace(group="group"),
+                work=SimpleNamespace(group="group", committed=lambda *_: None),
                 clock=SystemClock(),
-                stats=Counter[str](),
+                metrics=Metrics("stage"),
                 slots=Slots(10),
             ),
         )

@@ -1,0 +1,90 @@
+"""How far each owned partition is behind, asked of the brokers now and then: the fetcher knows only what it reads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import structlog
+
+from schemas.records import Partition
+from streams.runtime import Runtime
+from streams.shard import Shard
+from streams.tracker import Tracker
+from streams.transport.errors import TransportError
+
+LOOK_S = 2.0
+_ASK_S = 10.0
+
+log = structlog.get_logger()
+
+
+class Behind(NamedTuple):
+    """One partition as it is now."""
+
+    partition: Partition
+    shard: Shard
+    tracker: Tracker
+    records: int
+    """Offsets that may be read and are not done."""
+
+    unread: int
+    """Those that have not been fetched."""
+
+
+class Stand(NamedTuple):
+    """Where a watermark stands, and since when (monotonic)."""
+
+    low: int
+    since: float
+
+
+class Lag:
+    """The ends of the owned partitions. Up to the last stable offset: what an open transaction holds cannot be read."""
+
+    def __init__(self, runtime: Runtime, shards: Mapping[int, Shard]) -> None:
+        self._runtime, self._shards = runtime, shards
+        self._ends: dict[Partition, int] = {}
+        self._stands: dict[Partition, Stand] = {}
+
+    async def follow(self) -> None:
+        """Until cancelled. While brokers do not answer, what was known stays."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            partitions = set(self._owned())
+            try:
+                async with asyncio.timeout(_ASK_S):
+                    self._ends = await self._runtime.fetcher.ends(partitions, _ASK_S)
+            except (TransportError, TimeoutError) as error:
+                log.debug("lag_unknown", group=self._runtime.work.group, error=repr(error))
+            self._note()
+
+    def _note(self) -> None:
+        now = self._runtime.clock.monotonic()
+        behind = {each.partition: each.tracker.low() for each in self.behind() if each.records}
+        self._stands = {
+            partition: stand if (stand := self._stands.get(partition)) and stand.low == low else Stand(low, now)
+            for partition, low in behind.items()
+        }
+
+    def behind(self) -> Iterator[Behind]:
+        """Every partition of the open shards of which the end is known."""
+        for shard, tracker in self._owned().values():
+            end = self._ends.get(tracker.partition)
+            if end is not None:
+                records = max(0, end - tracker.committed - len(tracker.done))
+                yield Behind(tracker.partition, shard, tracker, records, max(0, end - tracker.next))
+
+    def stall_s(self) -> float:
+        """The longest time that the watermark of a lagging partition has stood."""
+        now = self._runtime.clock.monotonic()
+        return max((now - stand.since for stand in self._stands.values()), default=0.0)
+
+    def _owned(self) -> dict[Partition, tuple[Shard, Tracker]]:
+        return {
+            partition: (shard, tracker)
+            for shard in self._shards.values()
+            if shard.ready
+            for partition, tracker in shard.trackers.items()
+        }

@@ -1,0 +1,197 @@
+"""A worker that is watched: what it measures is what happened, and what stands still ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ops.embedded.kafka import Kafka
+from ops.health import served
+from schemas.clock import SystemClock
+from schemas.records import Record
+from streams.committer import Committer, Transaction
+from streams.metrics import LOOP_BLOCKS
+from streams.transport import internals
+from streams.transport.library import FetchRequest
+from streams.worker import Worker
+from tests.integration.ground import Ground, eventually, ground
+
+pytestmark = pytest.mark.anyio
+
+
+async def scraped(address: str) -> dict[str, float]:
+    """The samples of a worker: names with the labels that tell them apart."""
+    async with aiohttp.request("GET", f"{address}/metrics") as answer:
+        families = text_string_to_metric_families(await answer.text())
+    return {
+        "/".join((each.name, *(value for name, value in each.labels.items() if name != "stage"))): each.value
+        for family in families
+        for each in family.samples
+    }
+
+
+async def reasons(address: str, path: str) -> tuple[int, list[str]]:
+    """The answer of a probe."""
+    async with aiohttp.request("GET", f"{address}{path}") as answer:
+        return answer.status, (await answer.json())["reasons"]
+
+
+async def test_a_worker_shows_what_waits_what_runs_and_what_is_done(kafka: Kafka) -> None:
+    """From the backlog that nobody has fetched to the last record that is visible."""
+    release = asyncio.Event()
+
+    async def wait(_: Record) -> None:
+        await release.wait()
+
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        await place.provision()
+        await place.feed(50, keys=50)
+        work = replace(place.work(wait), max_running=10)
+        async with place.worker(work) as worker, served(worker, "127.0.0.1", 0) as address:
+            await eventually(lambda: worker.running == 10)
+            await asyncio.sleep(2.5)
+            held = await scraped(address)
+            assert held["headrace_admitted"] == held["headrace_running"] == 10
+            assert held["headrace_lag_records"] == held["headrace_runnable_backlog"] == 51  # with the marker
+            assert 2 < held["headrace_oldest_waiting_seconds"] < 60
+            assert (
+                held["headrace_shards_owned"] == held["headrace_shards_ready"] == held["headrace_rebalances_total"] == 1
+            )
+
+            release.set()
+            await place.collect(50)
+            await place.committed_to_the_end()
+            await asyncio.sleep(2.5)
+            done = await scraped(address)
+        assert done["headrace_records_total/forwarded"] == 50
+        assert done["headrace_queue_seconds_count"] == 50
+        assert done["headrace_lag_records"] == done["headrace_admitted"] == done["headrace_oldest_waiting_seconds"] == 0
+        assert done["headrace_transactions_total/committed"] == done["headrace_transaction_seconds_count"] >= 2
+        await place.judge()
+
+
+async def test_what_a_tenants_own_limit_holds_is_no_backlog_for_more_workers(kafka: Kafka) -> None:
+    """Autoscaling on raw lag would add workers that find nothing to do."""
+    async with ground(kafka.bootstrap, partitions=2, shards=1) as place:
+        await place.provision()
+        await place.feed(20, keys=20)
+
+        async def wait(_: Record) -> None:
+            await asyncio.Event().wait()
+
+        work = replace(place.work(wait), holds=lambda partition: partition.number == 0, max_running=4)
+        async with place.worker(work) as worker, served(worker, "127.0.0.1", 0) as address:
+            await asyncio.sleep(3)
+            shown = await scraped(address)
+            await worker.stop(0)
+        assert 0 < shown["headrace_runnable_backlog"] < shown["headrace_lag_records"] == 22
+
+
+async def test_a_worker_is_ready_when_its_shards_are_open_and_not_when_it_drains(kafka: Kafka) -> None:
+    """What a load balancer, a deployment and an operator ask."""
+    async with ground(kafka.bootstrap) as place:
+        await place.provision()
+        worker = Worker(place.parameters(), place.work(a_moment), SystemClock())
+        async with served(worker, "127.0.0.1", 0) as address:
+            assert await reasons(address, "/readyz") == (503, ["its group has given it nothing yet"])
+            assert (await reasons(address, "/startupz"))[0] == 503
+            await worker.start()
+            await eventually(lambda: worker.ready)
+            assert [await reasons(address, path) for path in ("/livez", "/readyz", "/startupz")] == [(200, [])] * 3
+
+            await worker.stop(1)
+
+            assert await reasons(address, "/readyz") == (503, ["it drains"])
+            assert await reasons(address, "/livez") == (200, [])
+
+
+async def a_moment(_: Record) -> None:
+    """Almost at once."""
+    await asyncio.sleep(0)
+
+
+async def test_a_job_that_holds_the_event_loop_raises_an_alarm(kafka: Kafka) -> None:
+    """Neither heartbeats nor commits go out meanwhile (I9, F19)."""
+
+    async def rude(_: Record) -> None:
+        time.sleep(0.3)
+
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        await place.provision()
+        async with place.worker(place.work(rude)) as worker:
+            await eventually(lambda: worker.ready)
+            before = worker.metrics.total(LOOP_BLOCKS)
+            await place.feed(1, keys=1)
+            await place.collect(1)
+            assert worker.metrics.total(LOOP_BLOCKS) > before
+
+
+async def impatient(place: Ground) -> Worker:
+    """A worker that is given up after two seconds of silence."""
+    worker = Worker(replace(place.parameters(), watchdog_s=2.0), place.work(a_moment), SystemClock())
+    await worker.start()
+    return worker
+
+
+async def test_a_fetch_that_nobody_answers_ends_the_worker_and_another_goes_on(kafka: Kafka) -> None:
+    """A broker or a network that swallows bytes gives no error (F25)."""
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        await place.provision()
+        worker = await impatient(place)
+        try:
+            await eventually(lambda: worker.ready)
+            swallow_fetches(worker)
+            await place.feed(10, keys=10)
+            async with asyncio.timeout(20):
+                await worker.failed.wait()
+            assert worker.fatal == "no broker answers a fetch"
+        finally:
+            await worker.stop(0)
+        async with place.worker(place.work(a_moment)):
+            await place.collect(10)
+        await place.judge()
+
+
+def swallow_fetches(worker: Worker) -> None:
+    """From the next fetch on none is answered."""
+    inside: Any = worker
+    client = internals.client_of(inside._runtime.fetcher._consumer)  # noqa: SLF001 - there is no other way in
+    for connection in client._conns.values():  # noqa: SLF001 - as above
+        ask = connection.send
+
+        def asked(request: Any, ask: Any = ask, **options: Any) -> Any:  # noqa: ANN401 - theirs
+            if isinstance(request, FetchRequest):
+                return asyncio.get_running_loop().create_future()
+            return ask(request, **options)
+
+        connection.send = asked
+
+
+async def test_a_commit_that_neither_ends_nor_fails_ends_the_worker(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own deadline should have ended it; if that does not hold, nothing else would notice."""
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        await place.provision()
+        worker = await impatient(place)
+        try:
+            await eventually(lambda: worker.ready)
+            monkeypatch.setattr(Committer, "_commit", wedged)
+            await place.feed(3, keys=3)
+            async with asyncio.timeout(20):
+                await worker.failed.wait()
+            assert worker.fatal == "shard 0 neither commits nor fails"
+        finally:
+            monkeypatch.undo()
+            await worker.stop(0)
+
+
+async def wedged(_committer: Committer, _transaction: Transaction) -> None:
+    """Neither ends nor raises."""
+    await asyncio.Event().wait()
