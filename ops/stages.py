@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from consumers.agent.registry import Registry as Agents
+from consumers.resilience.cancel import Cancels
 from ops.connection import connection_of
 from ops.errors import LayoutDiffersError, OperationError, UsageError
 from ops.settings import Settings
@@ -21,7 +22,8 @@ from ops.wiring import agents_of, models_of, seals_of, steps_of
 from schemas.clock import Clock, SystemClock
 from schemas.seals import Seals
 from schemas.tenants import Layout
-from schemas.topics import SHARDS, TENANTS
+from schemas.topics import RUN_CONTROL, SHARDS, TENANTS
+from streams.controls import RunControls
 from streams.doors import Doors
 from streams.journey import ENTRY_GROUP, JOURNEYS, RETRIES
 from streams.outbox import Outbox
@@ -68,7 +70,9 @@ async def run_stage(settings: Settings, stage: str, *, ready: Callable[[], None]
         ground, reader = await _ground(settings, stack)
         _stage_fits(stage, ground.layout)
         doors = Doors(await _inbox_reader(ground, stack), ground.layout.shards, ground.clock)
-        work = await _work(settings, stage, ground, doors, stack)
+        cancels = Cancels(ground.clock)
+        work = await _work(settings, stage, ground, doors, cancels, stack)
+        controls = await _controls(ground, cancels, stack) if stage == "agent" else None
         worker = Worker(_parameters(settings, stage, ground), work, ground.clock)
         tune()
         try:
@@ -76,6 +80,7 @@ async def run_stage(settings: Settings, stage: str, *, ready: Callable[[], None]
                 followers = [
                     tasks.create_task(ground.registry.follow(reader)),
                     tasks.create_task(doors.follow()),
+                    *([tasks.create_task(controls.follow())] if controls else []),
                     tasks.create_task(_keep_partitions(worker, ground.registry)),
                     tasks.create_task(_tell_ready(worker, ready)),
                 ]
@@ -162,13 +167,21 @@ async def _inbox_reader(ground: Ground, stack: AsyncExitStack) -> Reader:
     return reader
 
 
-async def _work(settings: Settings, stage: str, ground: Ground, doors: Doors, stack: AsyncExitStack) -> Work:
+async def _controls(ground: Ground, cancels: Cancels, stack: AsyncExitStack) -> RunControls:
+    reader = await Reader.open(ground.connection, RUN_CONTROL.name, "latest", name="headrace-control")
+    stack.push_async_callback(reader.close)
+    return RunControls(reader, ground.seals, cancels)
+
+
+async def _work(
+    settings: Settings, stage: str, ground: Ground, doors: Doors, cancels: Cancels, stack: AsyncExitStack
+) -> Work:
     outbox = Outbox(stage, f"{socket.gethostname()}-{os.getpid()}", ground.seals, ground.layout.shards, ground.clock)
     if stage == RETRIES:
         return RetryMover(outbox).work()
     models = await stack.enter_async_context(models_of(settings, ground.clock)) if stage == "agent" else {}
     agents = agents_of(settings) if stage == "agent" else Agents()
-    found = JOURNEYS[ground.layout.journey](steps_of(ground.registry, agents, models)).stage(stage)
+    found = JOURNEYS[ground.layout.journey](steps_of(ground.registry, agents, models, cancels)).stage(stage)
     if found is None:
         raise UsageError(f"the journey {ground.layout.journey} has no stage {stage}")
     if found.group == ENTRY_GROUP:

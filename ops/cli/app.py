@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ops.cli import demo, dev, output, results, run, schemas, submit, tenants, topics
+from ops.cli import cancel, demo, dev, output, results, run, schemas, submit, tenants, topics
 from ops.failures import FAILED, INTERRUPTED, report
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("dev")(dev.dev)
 app.command("demo")(demo.demo)
 app.command("run")(run.run)
 app.command("submit")(submit.submit)
+app.command("cancel")(cancel.cancel)
 app.command("results")(results.results)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(topics.app, name="topics")
