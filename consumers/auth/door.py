@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from consumers.auth.gate import Gate, Turnstile
-from consumers.auth.rates import UNLIMITED, Rates
+from consumers.auth.rates import MINUTE_MS, UNLIMITED, Rates
 from consumers.auth.turns import Queue, call, wait, withdraw
 from schemas.clock import Clock
 from schemas.inbox import InboxEntry, Ticket
@@ -78,7 +78,8 @@ class Door:
         charged = known.charged_ms if known is not None else None
         if ticket.charged_ms is not None and charged is None:
             charged = ticket.charged_ms
-            self._gate(ticket.key).charge(ticket, charged)
+            if charged > self._clock.now_ms() - MINUTE_MS:
+                self._gate(ticket.key).charge(ticket, charged)
         self._note(ticket, opened=opened, at_ms=at_ms, charged_ms=charged)
 
     def serves(self, key: str) -> bool:

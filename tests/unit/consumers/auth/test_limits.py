@@ -224,8 +224,10 @@ async def test_the_log_may_repeat_a_cancel_after_its_request_was_answered() -> N
         house = House(group)
         house.door.cancel("acme|a")
         house.door.close(ticket("a"))
-        house.door.recall("acme|a", InboxEntry(state="cancelled"), 0)
+        house.door.recall("acme|a", InboxEntry(state="cancelled"), HOUR)
         assert house.door.look(ticket("a")) == "joined"
+        house.clock.at = HOUR + 1
+        assert house.door.look(ticket("a")) == "new"
 
 
 async def test_a_flood_of_cancels_is_bounded() -> None:
