@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from schemas.clock import Clock
 from schemas.envelopes import Envelope
 from schemas.errors import InternalError
+from schemas.inbox import Ticket
 from schemas.records import HeaderList
 from schemas.tenants import Tenant
 
@@ -22,6 +23,9 @@ class Context:
 
     envelope: Envelope | None = None
     """The client's record; only the step that reads requests has it."""
+
+    ticket: Ticket | None = None
+    """What the door let the request in with; only the step that reads requests has it."""
 
     @property
     def arrival(self) -> Envelope:

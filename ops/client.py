@@ -10,10 +10,12 @@ from typing import Literal
 
 from ops.answers import BRIEF_S, Answers, Sent, results_in
 from ops.connection import connection_of
-from ops.errors import UnknownTenantError
+from ops.errors import NotInteractiveError, UnknownTenantError
 from ops.settings import Settings
+from producers.controls import control_record
 from producers.requests import request_record
 from schemas.clock import Clock, SystemClock
+from schemas.control import Control
 from schemas.records import Outgoing, Partition
 from schemas.requests import Request
 from schemas.results import Result
@@ -103,6 +105,18 @@ async def submit(
     async with opened(settings, tenant, wait=True, recall=request_id is not None) as client:
         await client.send(request, request_id)
         return await anext(client.arriving(within))
+
+
+async def cancel(settings: Settings, tenant: str, request_id: str, *, source: str) -> None:
+    """Take a request of *source* back. Raises NotInteractiveError where the tenant has no topic for that."""
+    control = Control(request_id=request_id, kind="cancel")
+    now_ms, trace = SystemClock().now_ms(), follow(()).headers
+    record = control_record(tenant, control, control_id=str(uuid.uuid4()), now_ms=now_ms, source=source, trace=trace)
+    async with await Writer.open(connection_of(settings), name=NAME, deadline_s=PATIENCE_S) as writer:
+        try:
+            await writer.send(record)
+        except UnknownTopicError as error:
+            raise NotInteractiveError(tenant) from error
 
 
 async def results(settings: Settings, tenant: str, *, follow: bool) -> AsyncGenerator[Result]:

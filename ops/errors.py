@@ -116,6 +116,16 @@ class UnknownTenantError(OperationError):
         )
 
 
+class NotInteractiveError(OperationError):
+    """The tenant has no topic for control."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(
+            f"the tenant {tenant} takes no control records: only one that was added with --interactive does;"
+            " `headrace tenants list` shows who there is"
+        )
+
+
 class TenantExistsError(OperationError):
     """A tenant of this name is registered with other settings."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from consumers.agent.registry import Registry as Agents
+from consumers.resilience.cancel import Cancels
 from ops.connection import connection_of
 from ops.errors import LayoutDiffersError, OperationError, UsageError
 from ops.health import served
@@ -23,7 +24,8 @@ from ops.wiring import agents_of, models_of, seals_of, steps_of
 from schemas.clock import Clock, SystemClock
 from schemas.seals import Seals
 from schemas.tenants import Layout
-from schemas.topics import SHARDS, TENANTS
+from schemas.topics import RUN_CONTROL, SHARDS, TENANTS
+from streams.controls import RunControls
 from streams.doors import Doors
 from streams.journey import ENTRY_GROUP, JOURNEYS, RETRIES
 from streams.measures import OTHER, Metrics
@@ -82,12 +84,9 @@ async def run_stage(settings: Settings, stage: str, told: Told = NOBODY) -> None
     async with AsyncExitStack() as stack:
         ground, reader = await _ground(settings, stack)
         _stage_fits(stage, ground.layout)
-        metrics = _metrics(settings, stage, ground.registry)
-        doors = Doors(await _inbox_reader(ground, stack), ground.layout.shards, ground.clock)
-        tracing = await stack.enter_async_context(tracing_of(settings, stage, _name(), ground.clock))
-        seen = Seen(metrics, tracing)
-        work = await _work(settings, stage, ground, doors, stack, seen)
-        worker = Worker(_parameters(settings, stage, ground), work, ground.clock, metrics)
+        beside = await _beside(settings, stage, ground, stack)
+        work = await _work(settings, stage, ground, beside, stack)
+        worker = Worker(_parameters(settings, stage, ground), work, ground.clock, beside.metrics)
         if settings.http_port is not None:
             told.http(await stack.enter_async_context(served(worker, settings.http_host, settings.http_port)))
         tune()
@@ -95,7 +94,8 @@ async def run_stage(settings: Settings, stage: str, told: Told = NOBODY) -> None
             async with asyncio.TaskGroup() as tasks:
                 followers = [
                     tasks.create_task(ground.registry.follow(reader)),
-                    tasks.create_task(doors.follow()),
+                    tasks.create_task(beside.doors.follow()),
+                    *([tasks.create_task(beside.controls.follow())] if beside.controls else []),
                     tasks.create_task(_keep_partitions(worker, ground.registry)),
                     tasks.create_task(_tell_ready(worker, told.ready)),
                 ]
@@ -183,11 +183,25 @@ async def _inbox_reader(ground: Ground, stack: AsyncExitStack) -> Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What others may see of a stage."""
+class Beside:
+    """What a stage has beside its records: its memory, who may cancel, and what others see of it."""
 
+    doors: Doors
+    cancels: Cancels
+    controls: RunControls | None
     metrics: Metrics
     tracing: Tracing
+
+
+async def _beside(settings: Settings, stage: str, ground: Ground, stack: AsyncExitStack) -> Beside:
+    cancels = Cancels(ground.clock)
+    return Beside(
+        doors=Doors(await _inbox_reader(ground, stack), ground.layout.shards, ground.clock),
+        cancels=cancels,
+        controls=await _controls(ground, cancels, stack) if stage == "agent" else None,
+        metrics=_metrics(settings, stage, ground.registry),
+        tracing=await stack.enter_async_context(tracing_of(settings, stage, _name(), ground.clock)),
+    )
 
 
 def _name() -> str:
@@ -202,20 +216,24 @@ def _metrics(settings: Settings, stage: str, registry: Registry) -> Metrics:
     return metrics
 
 
-async def _work(
-    settings: Settings, stage: str, ground: Ground, doors: Doors, stack: AsyncExitStack, seen: Seen
-) -> Work:
+async def _controls(ground: Ground, cancels: Cancels, stack: AsyncExitStack) -> RunControls:
+    reader = await Reader.open(ground.connection, RUN_CONTROL.name, "latest", name="headrace-control")
+    stack.push_async_callback(reader.close)
+    return RunControls(reader, ground.seals, cancels)
+
+
+async def _work(settings: Settings, stage: str, ground: Ground, beside: Beside, stack: AsyncExitStack) -> Work:
     shards, clock = ground.layout.shards, ground.clock
-    outbox = Outbox(stage, _name(), ground.seals, shards, clock, seen.metrics, seen.tracing)
+    outbox = Outbox(stage, _name(), ground.seals, shards, clock, beside.metrics, beside.tracing)
     if stage == RETRIES:
         return RetryMover(outbox).work()
     models = await stack.enter_async_context(models_of(settings, ground.clock)) if stage == "agent" else {}
     agents = agents_of(settings) if stage == "agent" else Agents()
-    found = JOURNEYS[ground.layout.journey](steps_of(ground.registry, agents, models)).stage(stage)
+    found = JOURNEYS[ground.layout.journey](steps_of(ground.registry, agents, models, beside.cancels)).stage(stage)
     if found is None:
         raise UsageError(f"the journey {ground.layout.journey} has no stage {stage}")
     if found.group == ENTRY_GROUP:
-        return EntryStage(found, outbox, ground.registry, doors).work()
+        return EntryStage(found, outbox, ground.registry, beside.doors).work()
     return HopStage(found, outbox, ground.registry, RetryTiers(outbox)).work()
 
 

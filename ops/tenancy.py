@@ -13,9 +13,9 @@ from ops.settings import Settings
 from ops.topology import Topology, copies_of
 from schemas.records import Partition
 from schemas.tenants import Tenant
-from schemas.topics import REQUESTS
 from streams.journey import ENTRY_GROUP
 from streams.registry import Registry
+from streams.stages.entry import doorsteps
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
 
@@ -73,7 +73,7 @@ class Tenancy:
 
     async def served(self, *tenants: Tenant, within: float = SERVED_S) -> None:
         """Wait until the door of each tenant has opened. Raises NotServedError after *within* seconds."""
-        waiting = {tenant.id: _doorsteps(tenant) for tenant in tenants}
+        waiting = {tenant.id: doorsteps(tenant) for tenant in tenants}
         try:
             async with asyncio.timeout(within), await Admin.open(self.connection, name=NAME) as admin:
                 while waiting := await _unserved(admin, waiting):  # noqa: ASYNC110 - Kafka tells nobody of an offset
@@ -91,10 +91,6 @@ def _unless_another(registry: Registry, tenant: Tenant) -> bool:
 
 def _whatever_is_there(registry: Registry, tenant: Tenant) -> bool:
     return registry.tenants.get(tenant.id) != tenant
-
-
-def _doorsteps(tenant: Tenant) -> frozenset[Partition]:
-    return frozenset(Partition(REQUESTS.of(tenant.id), number) for number in range(tenant.partitions))
 
 
 async def _unserved(admin: Admin, waiting: dict[str, frozenset[Partition]]) -> dict[str, frozenset[Partition]]:

@@ -16,6 +16,7 @@ from consumers.agent.registry import load
 from consumers.auth.authorize import Authorize
 from consumers.guard.registry import default_pipeline
 from consumers.guard.screen import Screen
+from consumers.resilience.cancel import Cancels
 from ops.errors import InvalidError, NoSealError
 from ops.settings import Settings
 from schemas.clock import Clock
@@ -74,10 +75,10 @@ def agents_of(settings: Settings) -> Agents:
     return Agents(builtin.BUILTIN).joined(own)
 
 
-def steps_of(registry: Registry, agents: Agents, models: Mapping[str, Model]) -> Steps:
+def steps_of(registry: Registry, agents: Agents, models: Mapping[str, Model], cancels: Cancels) -> Steps:
     """The steps that every journey is made of."""
     return Steps(
         authorize=Authorize(registry.agents),
         screen=Screen(default_pipeline()),
-        execute=Execute(agents, models),
+        execute=Execute(agents, models, cancels=cancels),
     )

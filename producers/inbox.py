@@ -18,6 +18,11 @@ def inbox_record(
     return _record(entry, ticket.key, subject=ticket.request_id, shards=shards, trace=trace, now_ms=now_ms)
 
 
+def cancelled_record(key: str, request_id: str, *, shards: int, trace: HeaderList, now_ms: int) -> Outgoing:
+    """A request that has not been let in is not wanted any more; *key* is what the door would know it by."""
+    return _record(InboxEntry(state="cancelled"), key, subject=request_id, shards=shards, trace=trace, now_ms=now_ms)
+
+
 def serving_record(tenant: str, partition: Partition, *, shards: int, trace: HeaderList, now_ms: int) -> Outgoing:
     """The first offset of a tenant's partition is being committed, in the same transaction as this."""
     key = serving_key(tenant, partition)

@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from schemas.models import TolerantPayload
+from schemas.models import Payload, TolerantPayload
 
 CONTROL_TYPE = "headrace.control.v1"
+RUN_CONTROL_TYPE = "headrace.run-control.v1"
 
 
 class Control(TolerantPayload):
@@ -33,3 +34,11 @@ class Control(TolerantPayload):
             message = "name either a run or a request"
             raise ValueError(message)
         return self
+
+
+class RunControl(Payload):
+    """What the door passes on about a run that is beyond it."""
+
+    tenant: str
+    run_id: str
+    kind: Literal["cancel"]

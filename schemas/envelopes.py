@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from schemas import cloudevents
 from schemas.cloudevents import CloudEvent
+from schemas.control import Control
 from schemas.errors import MalformedError, TooLargeError, UnsupportedVersionError
 from schemas.headers import CORRELATION_ID, REPLY_TO, SPRING_CORRELATION_ID, Headers
 from schemas.hops import Origin
@@ -74,6 +75,13 @@ class Envelope:
             raise MalformedError(message)
         return request
 
+    def control(self) -> Control:
+        """What is said about a run or a request; MalformedError if the data do not fit."""
+        try:
+            return Control.model_validate_json(self.event.data)
+        except ValidationError as error:
+            raise MalformedError(_first_fault(error), detail=str(error.error_count())) from error
+
     def session(self, request: Request) -> str | None:
         """The payload's session, else the record's key unless that is the request's id: Kafka users order by key."""
         return request.session or self._keyed_session()
@@ -93,8 +101,8 @@ def _session_of(key: bytes) -> str:
     return text if fits else hashlib.sha256(key).hexdigest()
 
 
-def open_envelope(record: Record, sizes: Sizes) -> Envelope:
-    """Read everything but the request itself. Raises MalformedError, TooLargeError or UnsupportedVersionError."""
+def open_envelope(record: Record, sizes: Sizes, kind: str = REQUEST_TYPE) -> Envelope:
+    """Read all but what an event of *kind* holds. Raises MalformedError, TooLargeError or UnsupportedVersionError."""
     headers = Headers(record.headers)
     headers.check(count=sizes.header_count, size=sizes.headers)
     for part, bytes_, limit in (("value", record.value, sizes.value), ("key", record.key, sizes.headers)):
@@ -102,7 +110,7 @@ def open_envelope(record: Record, sizes: Sizes) -> Envelope:
             message = f"more than {limit} bytes of {part}"
             raise TooLargeError(message)
     event = cloudevents.read(record.value, headers)
-    if event.type not in (None, REQUEST_TYPE):
+    if event.type not in (None, kind):
         message = f"events of type {event.type[:64]} are not taken here"
         raise UnsupportedVersionError(message)
     return Envelope(

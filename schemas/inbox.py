@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 from typing import Literal
 
 from schemas.models import Payload
@@ -20,7 +21,7 @@ class Identity(Payload):
     source: str
     id: str
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """128 bits over every part, each with its length before it, in hex."""
         parts = (self.tenant, self.issuer, self.subject, self.source, self.id)
@@ -42,6 +43,10 @@ class Ticket(Payload):
 
     request_id: str
     deadline_ms: int
+    agent: str = ""
+    subject: str = ""
+    charged_ms: int | None = None
+    """When it was let in and counted against its tenant's, agent's and user's rates; None where none is limited."""
 
 
 class InboxEntry(Payload):

@@ -28,6 +28,10 @@ class Limits(Payload):
     rpm: Annotated[int, Field(gt=0)] | None = None
     """Requests per minute; None: as many as come."""
 
+    rpm_per_agent: Annotated[int, Field(gt=0)] | None = None
+    rpm_per_user: Annotated[int, Field(gt=0)] | None = None
+    """Of each agent and each caller of the tenant."""
+
     concurrency: Annotated[int, Field(gt=0)] = 64
     """Requests beyond the door at one time."""
 

@@ -10,7 +10,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
-from schemas.control import Control
+from schemas.control import Control, RunControl
 from schemas.events import Event
 from schemas.hops import Authorized, Screened
 from schemas.inbox import InboxEntry
@@ -92,6 +92,7 @@ INBOX = Topic(
     "shards",
     _inner(cleanup_policy="compact,delete", segment_ms=str(HOUR_MS), min_cleanable_dirty_ratio="0.1"),
 )
+RUN_CONTROL = Topic("platform.control", RunControl, "one", _inner())
 RETRIES_10S = Topic("platform.retries.10s", Screened, "shards", _inner())
 RETRIES_1M = Topic("platform.retries.1m", Screened, "shards", _inner())
 RETRIES_10M = Topic("platform.retries.10m", Screened, "shards", _inner())
@@ -105,6 +106,7 @@ PLATFORM = (
     AUTHORIZED,
     SCREENED,
     INBOX,
+    RUN_CONTROL,
     RETRIES_10S,
     RETRIES_1M,
     RETRIES_10M,

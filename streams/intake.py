@@ -84,11 +84,12 @@ class Intake:
     async def _turn(self) -> None:
         """One poll, and the admission of what it brought."""
         feeds = self._feeds
+        beside = self._runtime.work.beside
         accepting = {shard for shard in self._shards.values() if shard.accepts()}
         room = {
             partition: room
             for partition, (shard, tracker) in feeds.items()
-            if shard in accepting and (room := tracker.room()) > 0
+            if shard in accepting and (room := tracker.room(beside(partition))) > 0
         }
         if not room:
             await asyncio.sleep(_CLOSED_S)

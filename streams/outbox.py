@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 import structlog
 from pydantic import BaseModel
 
+from producers.controls import run_control_record
 from producers.hops import authorized_record, screened_record
-from producers.inbox import inbox_record
+from producers.inbox import cancelled_record, inbox_record
 from producers.letters import letter_record
 from producers.results import error_of, result_record
 from schemas.clock import Clock
+from schemas.control import RunControl
 from schemas.errors import HeadraceError, InternalError, UnwritableError
 from schemas.hops import Authorized, Origin, Screened
 from schemas.inbox import Ticket
@@ -113,6 +115,15 @@ class Outbox:
     def closed(self, ticket: Ticket, trace: HeaderList) -> Outgoing:
         """The request is over."""
         return inbox_record("closed", ticket, shards=self.shards, trace=trace, now_ms=self.clock.now_ms())
+
+    def cancelled(self, key: str, request_id: str, trace: HeaderList) -> Outgoing:
+        """The request with this inbox key is to be answered as cancelled when it comes."""
+        return cancelled_record(key, request_id, shards=self.shards, trace=trace, now_ms=self.clock.now_ms())
+
+    def stop(self, tenant: str, run_id: str, trace: HeaderList) -> Outgoing:
+        """A run beyond the door is to end."""
+        control = RunControl(tenant=tenant, run_id=run_id, kind="cancel")
+        return run_control_record(control, self.seals, trace=trace, now_ms=self.clock.now_ms())
 
     def answer(self, case: Case, result: Result, trace: HeaderList) -> Outputs:
         """The result, and the door's word that the request is over. UnwritableError if the result is too large."""

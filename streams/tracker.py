@@ -101,11 +101,11 @@ class Tracker:
                 return offset
         return self.next
 
-    def room(self) -> int:
-        """Records that may be admitted now."""
+    def room(self, beside: int = 0) -> int:
+        """Records that may be admitted now, where *beside* of the admitted ones do not count."""
         if not self.open:
             return self.window
-        return min(self.window - len(self.open), SPAN - (self.next - self.low()))
+        return min(self.window + beside - len(self.open), SPAN - (self.next - self.low()))
 
     def oldest_ms(self) -> int | None:
         """Time of the first record that is admitted and not done."""

@@ -41,6 +41,11 @@ def nothing_held(_partition: Partition) -> bool:
     return False
 
 
+def none_beside(_partition: Partition) -> int:
+    """Every admitted record counts against the window."""
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """A stage as the loop sees it."""
@@ -75,6 +80,9 @@ class Work:
 
     window: int = 20_000
     """Records of one partition that may be admitted and not yet committed."""
+
+    beside: Callable[[Partition], int] = none_beside
+    """How many admitted records of a partition do not count against its window, since they hold up nobody else."""
 
     drains: bool = True
     """Whether a shard that moves by plan, or a worker that stops, waits for what runs. False where jobs mostly wait and

@@ -12,12 +12,14 @@ from consumers.agent.output import as_json
 from consumers.agent.registry import Registry
 from consumers.agent.run import Run
 from consumers.context import Context
+from consumers.resilience.cancel import Cancels
 from consumers.resilience.deadline import Deadline
 from consumers.resilience.retry import Retry
-from schemas.errors import HeadraceError, InternalError, UnknownAgentError, chain_of
+from schemas.clock import SystemClock
+from schemas.errors import CancelledRunError, HeadraceError, InternalError, UnknownAgentError, chain_of
 from schemas.headers import TRACEPARENT, Headers
 from schemas.hops import Screened
-from schemas.results import Result, Timing, VerdictInfo
+from schemas.results import ErrorInfo, Result, Timing, VerdictInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,10 @@ class Execute:
     """By the names that agents know them by."""
 
     retry: Retry = field(default_factory=Retry)
+    cancels: Cancels = field(default_factory=lambda: Cancels(SystemClock()))
 
     async def __call__(self, screened: Screened, context: Context) -> Result:
-        """The agent's answer.
+        """The agent's answer; or, of a run that is taken back, what it had spent by then.
 
         Raises UnknownAgentError; ExpiredError when the deadline passes, before or during the run; InternalError for
         what the agent raises, unless it is or wraps an error of ours.
@@ -50,8 +53,13 @@ class Execute:
         run = self._run(agent, screened, context)
         run.deadline.check()
         began = context.clock.monotonic()
-        output = as_json(await _answer(agent, screened.text, run), agent.name)
-        return _result(screened, run, output, int((context.clock.monotonic() - began) * 1_000))
+        try:
+            async with self.cancels.heeded(run.run_id):
+                output = as_json(await _answer(agent, screened.text, run), agent.name)
+        except CancelledRunError as error:
+            ended = {"status": "cancelled", "error": ErrorInfo(code=error.code, message=error.safe)}
+            return _result(screened, run, None, _since(began, context)).model_copy(update=ended)
+        return _result(screened, run, output, _since(began, context))
 
     def _agent(self, screened: Screened) -> Agent:
         name = screened.authorized.request.agent
@@ -74,6 +82,10 @@ class Execute:
             retry=self.retry,
             traceparent=Headers(context.trace).text(TRACEPARENT),
         )
+
+
+def _since(began: float, context: Context) -> int:
+    return int((context.clock.monotonic() - began) * 1_000)
 
 
 async def _answer(agent: Agent, text: str, run: Run) -> Any:  # noqa: ANN401 - an agent answers with what it likes

@@ -27,8 +27,14 @@ def identify(tenant: Tenant, context: Context) -> Identity:
 
 
 def ticket_of(request: Request, context: Context) -> Ticket:
-    """What the door knows the request by."""
-    identity = identify(context.tenant, context)
+    """What the door knows the request by; the one that it was let in with, if it was."""
+    if context.ticket is not None:
+        return context.ticket
+    return new_ticket(identify(context.tenant, context), request, context)
+
+
+def new_ticket(identity: Identity, request: Request, context: Context) -> Ticket:
+    """What the door will know the request by."""
     session = context.arrival.session(request)
     return Ticket(
         key=request_key(identity),
@@ -36,6 +42,8 @@ def ticket_of(request: Request, context: Context) -> Ticket:
         lane=f"session|{identity.subject}|{session}" if session else f"request|{identity.digest}",
         request_id=identity.id,
         deadline_ms=deadline_of(request, context),
+        agent=request.agent,
+        subject=identity.subject,
     )
 
 
@@ -49,6 +57,13 @@ def deadline_of(request: Request, context: Context) -> int:
     return min(latest, appended + int(seconds * 1_000))
 
 
+def identity_is_proven(tenant: Tenant) -> None:
+    """Raise UnauthenticatedError where the topic alone proves nothing."""
+    if tenant.identity != TOPIC_ISSUER:
+        message = f"tenant {tenant.id} takes signed requests only, and this version verifies none"
+        raise UnauthenticatedError(message)
+
+
 @dataclass(frozen=True, slots=True)
 class Authorize:
     """Let a request through that its tenant may make."""
@@ -59,7 +74,7 @@ class Authorize:
     async def __call__(self, request: Request, context: Context) -> Authorized:
         """The request with its identity and its deadline. Raises what the caller is told."""
         began = context.clock.monotonic()
-        self._identity_is_proven(context.tenant)
+        identity_is_proven(context.tenant)
         self._agent_is_allowed(request.agent, context.tenant)
         ticket = ticket_of(request, context)
         now = context.clock.now_ms()
@@ -76,11 +91,6 @@ class Authorize:
             auth_ms=int((context.clock.monotonic() - began) * 1_000),
             authorized_at_ms=now,
         )
-
-    def _identity_is_proven(self, tenant: Tenant) -> None:
-        if tenant.identity != TOPIC_ISSUER:
-            message = f"tenant {tenant.id} takes signed requests only, and this version verifies none"
-            raise UnauthenticatedError(message)
 
     def _agent_is_allowed(self, agent: str, tenant: Tenant) -> None:
         if agent in tenant.agents:

@@ -1,4 +1,4 @@
-"""The tenant's door: duplicates, session order and concurrency, decided in one place from what the inbox says.
+"""The tenant's door: duplicates, order, concurrency, rate and cancels, decided in one place from what the inbox says.
 
 A request is *open* from the moment the door lets it through until any stage closes it; the open ones are counted, not
 leased, so nothing can leak. The memory is rebuilt from ``platform.inbox`` whenever the shard opens; a forward that is
@@ -10,9 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from consumers.auth.gate import Gate, Turnstile
+from consumers.auth.rates import MINUTE_MS, UNLIMITED, Rates
+from consumers.auth.turns import Queue, call, wait, withdraw
 from schemas.clock import Clock
 from schemas.inbox import InboxEntry, Ticket
 from schemas.topics import HOUR_MS, REQUEST_RETENTION_MS
@@ -23,9 +27,12 @@ DEDUPE_WINDOW_MS = REQUEST_RETENTION_MS + HOUR_MS
 RENEW_MS = 24 * HOUR_MS
 """The log drops what is old: that a partition is served has to be said again, long before that."""
 
-Seen: TypeAlias = Literal["new", "joined", "conflict"]
-Queue: TypeAlias = "OrderedDict[asyncio.Future[None], None]"
-"""Who waits, in the order of asking; whoever goes away leaves it at no cost."""
+Seen: TypeAlias = Literal["new", "joined", "conflict", "cancelled"]
+Found: TypeAlias = Literal["ahead", "beyond", "over"]
+"""Where a cancel finds its request: not let in yet, beyond the door, or answered."""
+
+Aside: TypeAlias = Callable[[], AbstractContextManager[None]]
+"""Entered while a request waits for what holds up nobody but its own lane."""
 
 
 @dataclass(slots=True)
@@ -36,32 +43,8 @@ class Known:
     lane: str
     open: bool
     at_ms: int
-
-
-@dataclass(slots=True)
-class Gate:
-    """One tenant: which lanes are busy, who waits for a lane, who waits for room."""
-
-    open: dict[str, str] = field(default_factory=dict)
-    """Lane to the inbox key of the request that holds it."""
-
-    claimed: set[str] = field(default_factory=set)
-    """Lanes whose next request has been chosen, and waits for room."""
-
-    lanes: dict[str, Queue] = field(default_factory=dict)
-    room: Queue = field(default_factory=OrderedDict)
-    promised: int = 0
-    """Places given to a waiter that has not run yet."""
-
-    limit: int = 1
-
-    def is_free(self, lane: str) -> bool:
-        """Whether a request of this lane may go on to ask for room."""
-        return lane not in self.open and lane not in self.claimed
-
-    def has_room(self) -> bool:
-        """Whether one more request may be beyond the door."""
-        return len(self.open) + self.promised < self.limit
+    charged_ms: int | None
+    """When it was counted against the tenant's rates."""
 
 
 class Door:
@@ -83,8 +66,21 @@ class Door:
             self._drop(key)
         elif entry.state == "serving":
             self._serving[key] = at_ms
+        elif entry.state == "cancelled":
+            if key not in self._known:
+                self._gate(key).note_cancelled(key, at_ms)
         elif entry.ticket is not None:
-            self._note(entry.ticket, opened=entry.state == "open", at_ms=at_ms)
+            self._take_up(entry.ticket, opened=entry.state == "open", at_ms=at_ms)
+
+    def _take_up(self, ticket: Ticket, *, opened: bool, at_ms: int) -> None:
+        """An entry of any stage; each of a request that was charged says when, so that no entry alone is needed."""
+        known = self._known.get(ticket.key)
+        charged = known.charged_ms if known is not None else None
+        if ticket.charged_ms is not None and charged is None:
+            charged = ticket.charged_ms
+            if charged > self._clock.now_ms() - MINUTE_MS:
+                self._gate(ticket.key).charge(ticket, charged)
+        self._note(ticket, opened=opened, at_ms=at_ms, charged_ms=charged)
 
     def serves(self, key: str) -> bool:
         """Whether the first offset of a partition has been committed once."""
@@ -99,12 +95,33 @@ class Door:
         return True
 
     def look(self, ticket: Ticket) -> Seen:
-        """Whether the request is known already."""
+        """Whether the request is known already, or was cancelled before it came."""
         self._forget_old()
         known = self._known.get(ticket.key)
         if known is None or self._is_old(known):
-            return "new"
+            return "cancelled" if self._is_cancelled(ticket.key) else "new"
         return "joined" if known.body == ticket.body else "conflict"
+
+    def _is_cancelled(self, key: str) -> bool:
+        cancelled = self._gate(key).cancelled
+        at_ms = cancelled.get(key)
+        if at_ms is None:
+            return False
+        if self._clock.now_ms() - at_ms > self._window_ms:
+            del cancelled[key]
+            return False
+        return True
+
+    def cancel(self, key: str) -> Found:
+        """The request with this inbox key is not wanted any more. If it waits here, it stops waiting at once."""
+        known = self._known.get(key)
+        if known is not None and not self._is_old(known):
+            return "beyond" if known.open else "over"
+        gate = self._gate(key)
+        gate.note_cancelled(key, self._clock.now_ms())
+        for turn in gate.waiting.get(key, ()):
+            withdraw(turn)
+        return "ahead"
 
     def in_flight(self, tenant: str) -> int:
         """How many of the tenant's requests are beyond the door."""
@@ -114,60 +131,109 @@ class Door:
     def holds(self, tenant: str) -> bool:
         """Whether the tenant has as many beyond the door as it may."""
         gate = self._gates.get(tenant)
-        return gate is not None and not gate.has_room()
+        return gate is not None and not gate.room.fits()
 
-    async def enter(self, ticket: Ticket, limit: int) -> Seen:
-        """Wait until the ticket's lane is free and the tenant has room among its *limit*, in the order of asking.
+    def charged(self, ticket: Ticket) -> Ticket:
+        """The ticket with the moment at which it was counted against the tenant's rates, if it was."""
+        known = self._known.get(ticket.key)
+        if known is None or known.charged_ms is None:
+            return ticket
+        return ticket.model_copy(update={"charged_ms": known.charged_ms})
 
-        "new": the request is open from now on. Otherwise another record with its identity got in before or meanwhile.
+    async def enter(self, ticket: Ticket, limit: int, rates: Rates = UNLIMITED, aside: Aside = nullcontext) -> Seen:
+        """Wait until the ticket's lane is free, its agent and user may, and the tenant has room among its *limit* and
+        within its rate; in the order of asking.
+
+        "new": the request is open from now on, and charged. Otherwise another record with its identity got in before or
+        meanwhile, or it was cancelled.
         """
         gate = self._gate(ticket.key)
-        gate.limit = limit
-        self._let_in(gate)
+        gate.set(limit, rates)
         if (seen := self.look(ticket)) != "new":
             return seen
-        await self._claim(gate, ticket.lane)
+        if not await self._claim(gate, ticket, aside):
+            return self.look(ticket)
         try:
-            await self._room(gate)
-            if (seen := self.look(ticket)) == "new":
-                self._note(ticket, opened=True, at_ms=self._clock.now_ms())
-            return seen
+            return await self._go_through(gate, ticket, rates, aside)
         finally:
             self._unclaim(gate, ticket.lane)
 
-    async def _claim(self, gate: Gate, lane: str) -> None:
-        """Become the next of a lane, from which on nobody of it can get by."""
+    async def _claim(self, gate: Gate, ticket: Ticket, aside: Aside) -> bool:
+        """Become the next of a lane, from which on nobody of it can get by. False if it is not wanted any more."""
+        lane = ticket.lane
         if gate.is_free(lane):
             gate.claimed.add(lane)
-            return
-        queue = gate.lanes.setdefault(lane, OrderedDict())
-        await _turn(queue, lambda: self._unclaim(gate, lane))
+            return True
+        with aside():
+            queue = gate.lanes.setdefault(lane, OrderedDict())
+            return await self._wait(gate, ticket.key, queue, lambda: self._unclaim(gate, lane))
 
     def _unclaim(self, gate: Gate, lane: str) -> None:
         """The next of a lane has got in, or goes away."""
         gate.claimed.discard(lane)
         self._hand_on(gate, lane)
-        self._let_in(gate)
+        gate.room.let_in()
 
-    async def _room(self, gate: Gate) -> None:
-        """Wait for a place. If there is one, nobody waits: those who did have been called."""
-        if gate.has_room():
-            return
-        await _turn(gate.room, lambda: self._give_back(gate))
-        gate.promised -= 1
+    async def _go_through(self, gate: Gate, ticket: Ticket, rates: Rates, aside: Aside) -> Seen:
+        if (seen := self.look(ticket)) != "new":
+            return seen
+        passed: list[Turnstile] = []
+        try:
+            for kind, name, limit in (("agent", ticket.agent, rates.agent), ("user", ticket.subject, rates.user)):
+                if limit is not None:
+                    narrow = gate.narrow_of(kind, name, limit)
+                    if not await self._pass(gate, ticket.key, narrow, aside):
+                        return self.look(ticket)
+                    passed.append(narrow)
+            if not await self._pass(gate, ticket.key, gate.room):
+                return self.look(ticket)
+            passed.append(gate.room)
+            if (seen := self.look(ticket)) == "new":
+                self._let_through(gate, ticket, rates)
+            return seen
+        finally:
+            for turnstile in passed:
+                turnstile.give_back()
 
-    def _give_back(self, gate: Gate) -> None:
-        gate.promised -= 1
-        self._let_in(gate)
+    async def _pass(self, gate: Gate, key: str, turnstile: Turnstile, aside: Aside = nullcontext) -> bool:
+        """Get a promise. If there is room, nobody waits: those who did have been called. False: not wanted any more."""
+        turnstile.let_in()
+        if turnstile.fits():
+            turnstile.promised += 1
+            return True
+        turnstile.arm()
+        with aside():
+            return await self._wait(gate, key, turnstile.queue, turnstile.give_back)
+
+    def _let_through(self, gate: Gate, ticket: Ticket, rates: Rates) -> None:
+        now = self._clock.now_ms()
+        if rates.any:
+            gate.charge(ticket, now)
+        self._note(ticket, opened=True, at_ms=now, charged_ms=now if rates.any else None)
+
+    async def _wait(self, gate: Gate, key: str, queue: Queue, give_back: Callable[[], None]) -> bool:
+        """Wait to be called from *queue*; False if the request is cancelled meanwhile."""
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        waiting = gate.waiting.setdefault(key, set())
+        waiting.add(turn)
+        try:
+            return await wait(queue, turn, give_back)
+        finally:
+            waiting.discard(turn)
+            if not waiting and gate.waiting.get(key) is waiting:
+                del gate.waiting[key]
 
     def close(self, ticket: Ticket) -> None:
         """The request is over; its place and its lane are free."""
-        self._note(ticket, opened=False, at_ms=self._clock.now_ms())
+        known = self._known.get(ticket.key)
+        charged = known.charged_ms if known is not None else None
+        self._note(ticket, opened=False, at_ms=self._clock.now_ms(), charged_ms=charged)
 
-    def _note(self, ticket: Ticket, *, opened: bool, at_ms: int) -> None:
-        self._known[ticket.key] = Known(ticket.body, ticket.lane, opened, at_ms)
+    def _note(self, ticket: Ticket, *, opened: bool, at_ms: int, charged_ms: int | None) -> None:
+        self._known[ticket.key] = Known(ticket.body, ticket.lane, opened, at_ms, charged_ms)
         self._closed.pop(ticket.key, None)
         gate = self._gate(ticket.key)
+        gate.cancelled.pop(ticket.key, None)
         if opened:
             gate.open[ticket.lane] = ticket.key
             return
@@ -178,32 +244,29 @@ class Door:
         if gate.open.get(lane) == key:
             del gate.open[lane]
             self._hand_on(gate, lane)
-            self._let_in(gate)
+            gate.room.let_in()
 
     def _hand_on(self, gate: Gate, lane: str) -> None:
         """A free lane goes to the first that waits for it, and to nobody else."""
         queue = gate.lanes.get(lane)
         if queue is None or not gate.is_free(lane):
             return
-        if _call(queue):
+        if call(queue):
             gate.claimed.add(lane)
         if not queue:
             del gate.lanes[lane]
-
-    def _let_in(self, gate: Gate) -> None:
-        while gate.has_room() and _call(gate.room):
-            gate.promised += 1
 
     def _gate(self, key: str) -> Gate:
         tenant = key.split("|", 1)[0]
         gate = self._gates.get(tenant)
         if gate is None:
-            gate = self._gates[tenant] = Gate()
+            gate = self._gates[tenant] = Gate(self._clock)
         return gate
 
     def _drop(self, key: str) -> None:
         self._serving.pop(key, None)
         self._closed.pop(key, None)
+        self._gate(key).cancelled.pop(key, None)
         known = self._known.pop(key, None)
         if known is not None and known.open:
             self._free(self._gate(key), known.lane, key)
@@ -216,26 +279,3 @@ class Door:
 
     def _is_old(self, known: Known) -> bool:
         return not known.open and self._clock.now_ms() - known.at_ms > self._window_ms
-
-
-async def _turn(queue: Queue, give_back: Callable[[], None]) -> None:
-    """Wait to be called from *queue*. Called and cancelled at once, what was called for is given back."""
-    turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    queue[turn] = None
-    try:
-        await turn
-    except asyncio.CancelledError:
-        queue.pop(turn, None)
-        if not turn.cancelled():
-            give_back()
-        raise
-
-
-def _call(queue: Queue) -> bool:
-    """Call the first that still waits; False if nobody does."""
-    while queue:
-        turn, _ = queue.popitem(last=False)
-        if not turn.done():
-            turn.set_result(None)
-            return True
-    return False

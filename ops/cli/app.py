@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ops.cli import chaos, demo, dev, output, results, run, schemas, submit, tenants, topics
+from ops.cli import cancel, chaos, demo, dev, output, results, run, schemas, submit, tenants, topics
 from ops.failures import FAILED, INTERRUPTED, report
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("demo")(demo.demo)
 app.command("chaos")(chaos.chaos)
 app.command("run")(run.run)
 app.command("submit")(submit.submit)
+app.command("cancel")(cancel.cancel)
 app.command("results")(results.results)
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(topics.app, name="topics")

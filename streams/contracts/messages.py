@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from schemas import topics
 from schemas.cloudevents import JSON, STRUCTURED
-from schemas.control import Control
+from schemas.control import Control, RunControl
 from schemas.events import Event
 from schemas.headers import CONTENT_TYPE, CORRELATION_ID, SEAL
 from schemas.hops import Authorized, Screened
@@ -127,6 +127,14 @@ EVENT_OF_RUN = _told(Event, "event", "Progress of a run", "The run's id.", examp
 AUTHORIZED = _hop(Authorized, "authorized", "A request whose caller may make it")
 SCREENED = _hop(Screened, "screened", "A request that the guards let through")
 RETRY_OF_RUN = _hop(Screened, "retry", "A request that is tried again later", RETRY)
+RUN_CONTROL = Message(
+    "runControl",
+    "A word about a run beyond the door",
+    "The run's id.",
+    headers(EVENT, TRACE, CORRELATION, SEALED, kind=TYPES[RunControl], required=[*WRITTEN, CORRELATION_ID, SEAL]),
+    ref(RunControl),
+    notes="Every agent worker reads all of them, from when it starts.",
+)
 INBOX = Message(
     "inboxEntry",
     "What the tenant's door remembers",
@@ -161,6 +169,7 @@ MESSAGES: dict[Topic[Any], tuple[Message, ...]] = {
     topics.AUTHORIZED: (AUTHORIZED,),
     topics.SCREENED: (SCREENED,),
     topics.INBOX: (INBOX,),
+    topics.RUN_CONTROL: (RUN_CONTROL,),
     **{tier: (RETRY_OF_RUN,) for _, tier in topics.RETRY_TIERS},
     topics.DEAD_LETTERS: (DEAD_LETTER,),
     topics.SHARDS: (),

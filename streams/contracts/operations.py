@@ -64,8 +64,19 @@ def _actor(stage: Stage[Any, Any], journeys: tuple[str, ...]) -> Actor:
         name=stage.name,
         group=stage.group,
         works=(stage.reads, *((topics.CONTROL,) if first else ())),
-        looks_up=(topics.TENANTS, *((topics.INBOX,) if first else ())),
-        writes=_once(stage.writes, *along, topics.RESULTS, topics.INBOX, topics.DEAD_LETTERS),
+        looks_up=(
+            topics.TENANTS,
+            *((topics.INBOX,) if first else ()),
+            *((topics.RUN_CONTROL,) if last else ()),
+        ),
+        writes=_once(
+            stage.writes,
+            *along,
+            *((topics.RUN_CONTROL,) if first else ()),
+            topics.RESULTS,
+            topics.INBOX,
+            topics.DEAD_LETTERS,
+        ),
         journeys=journeys,
     )
 

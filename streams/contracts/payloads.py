@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core.core_schema import ModelSchema
 
-from schemas.control import CONTROL_TYPE, Control
+from schemas.control import CONTROL_TYPE, RUN_CONTROL_TYPE, Control, RunControl
 from schemas.events import EVENT_TYPE, Event
 from schemas.hops import AUTHORIZED_TYPE, SCREENED_TYPE, Authorized, Screened
 from schemas.inbox import INBOX_TYPE, InboxEntry
@@ -30,6 +30,7 @@ TYPES: dict[type[BaseModel], str] = {
     Result: RESULT_TYPE,
     Event: EVENT_TYPE,
     Control: CONTROL_TYPE,
+    RunControl: RUN_CONTROL_TYPE,
     Authorized: AUTHORIZED_TYPE,
     Screened: SCREENED_TYPE,
     InboxEntry: INBOX_TYPE,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from consumers.auth.authorize import identify, ticket_of
+from consumers.auth.authorize import identify, new_ticket
 from consumers.context import Context
 from schemas.envelopes import Envelope
-from schemas.inbox import Ticket, request_key
+from schemas.inbox import Identity, Ticket, request_key
 from schemas.requests import Request
 from schemas.results import Timing
 from schemas.topics import RESULTS
@@ -24,23 +22,29 @@ def bare_case(envelope: Envelope, context: Context) -> Case:
         request_id=identity.id,
         deadline_ms=envelope.record.timestamp,
     )
-    return Case(
-        tenant=identity.tenant,
-        request_id=identity.id,
-        run_id=identity.digest,
-        agent="",
-        origin=envelope.origin,
-        session=None,
-        reply_to=_reply_topic(envelope, context),
-        ticket=ticket,
-        timing=Timing(queued_ms=max(0, context.clock.now_ms() - envelope.record.timestamp)),
-    )
+    return _case(identity, ticket, envelope, context)
 
 
 def full_case(envelope: Envelope, request: Request, context: Context) -> Case:
     """A request that could be read."""
-    bare = bare_case(envelope, context)
-    return replace(bare, agent=request.agent, session=request.session, ticket=ticket_of(request, context))
+    identity = identify(context.tenant, context)
+    return _case(identity, new_ticket(identity, request, context), envelope, context, request)
+
+
+def _case(
+    identity: Identity, ticket: Ticket, envelope: Envelope, context: Context, request: Request | None = None
+) -> Case:
+    return Case(
+        tenant=identity.tenant,
+        request_id=identity.id,
+        run_id=identity.digest,
+        agent=request.agent if request else "",
+        origin=envelope.origin,
+        session=request.session if request else None,
+        reply_to=_reply_topic(envelope, context),
+        ticket=ticket,
+        timing=Timing(queued_ms=max(0, context.clock.now_ms() - envelope.record.timestamp)),
+    )
 
 
 def _reply_topic(envelope: Envelope, context: Context) -> str:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import structlog
 
 from consumers.auth.door import Door, Seen
+from consumers.auth.rates import rates_of
 from consumers.context import Context
 from producers.inbox import serving_record
 from schemas.envelopes import Envelope, Sizes, open_envelope, salvage
 from schemas.errors import (
+    CancelledRunError,
     ExpiredError,
     HeadraceError,
     IdConflictError,
@@ -28,6 +33,7 @@ from schemas.records import Outgoing, Partition, Record
 from schemas.requests import Request
 from schemas.tenants import Tenant
 from schemas.topics import (
+    CONTROL,
     EDGE_HEADER_COUNT,
     EDGE_HEADERS_LIMIT,
     EDGE_VALUE_LIMIT,
@@ -39,7 +45,9 @@ from streams.doors import Doors
 from streams.journey import Stage
 from streams.outbox import Case, Outbox, check_sizes
 from streams.registry import Registry
+from streams.stages.aside import Aside
 from streams.stages.cases import bare_case, full_case
+from streams.stages.controls import ControlDesk
 from streams.stages.stepping import take_step
 from streams.tracing import Trace, follow
 from streams.work import Job, Outputs, Work
@@ -68,6 +76,11 @@ class Arrival:
         """What the door knows it by."""
         return self.case.ticket
 
+    def aside(self, aside: Aside) -> Callable[[], AbstractContextManager[None]]:
+        """Entered while the record waits in its lane."""
+        record = self.record
+        return partial(aside.holding, Partition(record.topic, record.partition), len(record.value or b""))
+
 
 @dataclass(frozen=True, slots=True)
 class EntryStage:
@@ -78,6 +91,7 @@ class EntryStage:
     registry: Registry
     doors: Doors
     window: int = WINDOW
+    aside: Aside = field(default_factory=Aside)
 
     def work(self) -> Work:
         """The stage for the loop. Nothing survives a re-opening: the door starts from what is committed."""
@@ -93,15 +107,16 @@ class EntryStage:
             keeps_runs=False,
             drains=False,
             window=self.window,
+            beside=self.aside.beside,
             max_running=1_000_000,
         )
 
     def _route(self, shard: int) -> set[Partition]:
         return {
-            Partition(REQUESTS.of(tenant.id), number)
+            partition
             for tenant in self.registry.tenants.values()
             if shard_of(tenant.id, self.outbox.shards) == shard
-            for number in range(tenant.partitions)
+            for partition in doorsteps(tenant)
         }
 
     def _first(self, partition: Partition) -> Outputs | None:
@@ -126,6 +141,9 @@ class EntryStage:
         tenant = self.registry.tenants.get(tenant_of(record.topic) or "")
         if tenant is None:
             return self._unreadable(record, MalformedError("the topic's tenant is not known"), trace)
+        if record.topic == CONTROL.of(tenant.id):
+            desk = ControlDesk(self.outbox, self.doors, SIZES)
+            return Job(record.position, partial(desk.take, record, tenant, trace))
         try:
             envelope = open_envelope(record, SIZES)
         except RecordError as error:
@@ -164,6 +182,8 @@ class EntryStage:
         seen: Seen | None = None
         try:
             seen = await self._enter(arrival, context.tenant)
+            if seen == "cancelled":
+                raise CancelledRunError  # noqa: TRY301 - its fate is decided with that of all others
             if seen == "new":
                 return await self._forward(arrival, request, context)
         except Exception as raised:  # noqa: BLE001 - whatever a step raises has a fate
@@ -179,18 +199,21 @@ class EntryStage:
             raise _late(arrival, waited_out)
         try:
             async with asyncio.timeout(left_ms / 1_000):
-                return await arrival.door.enter(arrival.ticket, tenant.limits.concurrency)
+                return await arrival.door.enter(
+                    arrival.ticket, tenant.limits.concurrency, rates_of(tenant.limits), arrival.aside(self.aside)
+                )
         except TimeoutError:
             raise _late(arrival, waited_out) from None
 
     async def _forward(self, arrival: Arrival, request: Request, context: Context) -> Outputs:
         """The step's outputs. It may have waited long: the step sees its tenant as the registry has it now."""
         tenant = self.registry.tenants.get(context.tenant.id, context.tenant)
-        context = replace(context, tenant=tenant)
+        ticket = arrival.door.charged(arrival.ticket)
+        context = replace(context, tenant=tenant, ticket=ticket)
         value = await take_step(self.stage, request, context, arrival.ticket.deadline_ms)
         outputs = self.outbox.forward(value, arrival.trace.headers)
         check_sizes(outputs)
-        return [*outputs, self.outbox.opened(arrival.ticket, arrival.trace.headers), *self._renewed(arrival)]
+        return [*outputs, self.outbox.opened(ticket, arrival.trace.headers), *self._renewed(arrival)]
 
     def _renewed(self, arrival: Arrival) -> Outputs:
         """Once a day, a partition in use is said to be served: the inbox forgets what is old."""
@@ -202,10 +225,11 @@ class EntryStage:
     def _turn_away(self, arrival: Arrival, error: HeadraceError, *, entered: bool = False) -> Outputs:
         """An answer, unless another record with this identity has got in meanwhile: it is that one's to answer."""
         seen = "new" if entered else arrival.door.look(arrival.ticket)
-        if seen != "new":
+        if seen not in ("new", "cancelled"):
             return self._known(arrival, seen)
+        case = replace(arrival.case, ticket=arrival.door.charged(arrival.ticket))
         arrival.door.close(arrival.ticket)
-        return self.outbox.fail(arrival.case, error, arrival.record, arrival.trace.headers)
+        return self.outbox.fail(case, error, arrival.record, arrival.trace.headers)
 
     def _known(self, arrival: Arrival, seen: Seen) -> Outputs:
         """A duplicate is joined to the first, whose answer is its answer. A conflict gets an answer of its own."""
@@ -227,6 +251,12 @@ class EntryStage:
             exc_info=raised if unknown else None,
         )
         return error
+
+
+def doorsteps(tenant: Tenant) -> frozenset[Partition]:
+    """Where a tenant's clients write to its door."""
+    edges = (REQUESTS, CONTROL) if tenant.interactive else (REQUESTS,)
+    return frozenset(Partition(edge.of(tenant.id), number) for edge in edges for number in range(tenant.partitions))
 
 
 def _late(arrival: Arrival, waited_out_ms: int) -> HeadraceError:

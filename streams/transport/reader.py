@@ -18,6 +18,7 @@ Start: TypeAlias = Literal["earliest", "latest"] | Mapping[Partition, int]
 
 _CLOSE_S = 2.0
 _POLL_S = 0.5
+_FETCH_BYTES = 4 * 1024 * 1024  # of a partition: a door is read in a few long strides, not in eighty short ones
 
 
 class Reader:
@@ -38,6 +39,7 @@ class Reader:
             auto_offset_reset="none",
             isolation_level="read_committed",
             fetch_max_wait_ms=100,
+            max_partition_fetch_bytes=_FETCH_BYTES,
             request_timeout_ms=5_000,
         )
 

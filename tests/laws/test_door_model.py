@@ -1,5 +1,7 @@
 """The law of the door, on a model of its log: nobody goes in twice, or passes, or is forgotten; each rule is needed.
 
+Nobody runs who was taken back before, and no minute sees more of a tenant than its rate.
+
 Door and doors are the real ones. Around them a shard is modelled that fences, remembers, lets jobs wait, and commits,
 with outcomes that stay unknown, crashes, takeovers and zombies; and workers beyond the door that close requests in
 transactions of their own, which stay open for a while and hold the inbox's last stable offset back. Each mutant takes
@@ -12,13 +14,15 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Collection
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import count
 from typing import Literal, NamedTuple, TypeAlias
 
 import pytest
 
-from consumers.auth.door import Door
+from consumers.auth import gate as gate_module
+from consumers.auth.door import Aside, Door, Found, Seen
+from consumers.auth.rates import MINUTE_MS, UNLIMITED, Rates
 from schemas.inbox import InboxEntry, Ticket
 from schemas.records import Partition, Record
 from schemas.topics import INBOX
@@ -31,6 +35,7 @@ pytestmark = pytest.mark.anyio
 TENANT = "acme"
 PLACE = Partition(INBOX.name, 0)
 STEPS = 6_000
+STEP_MS = 700
 QUIET = 2_500
 """Steps after which nothing fails any more: what is left must come to its end."""
 
@@ -49,12 +54,17 @@ class Defect(Exception):
     """A law was broken."""
 
 
-class StillClock:
+class WorldClock:
+    """Moves with the world's steps, a little unevenly."""
+
+    def __init__(self) -> None:
+        self.at = 0
+
     def now_ms(self) -> int:
-        return 0
+        return self.at
 
     def monotonic(self) -> float:
-        return 0.0
+        return self.at / 1_000
 
 
 class Transaction:
@@ -66,6 +76,14 @@ class Entry(NamedTuple):
     transaction: Transaction
     key: str
     value: bytes
+    at_ms: int
+
+
+class Word(NamedTuple):
+    """What the door has made of one cancel."""
+
+    key: str
+    found: Found
 
 
 class Decision(NamedTuple):
@@ -84,7 +102,19 @@ class Broker:
         self.cap = chance.choice([1, 2, 4])
         self.pace = chance.choice([0.3, 0.1, 0.04])
         """How soon a worker's open transaction ends."""
+        self.clock = WorldClock()
+        self.rates = Rates(chance.choice([None, 4, 12]), None, chance.choice([None, 3]))
         self.requests = _requests(chance)
+        self.cancels = [f"{TENANT}|r-{chance.randrange(60)}" for _ in range(chance.randrange(0, 12))]
+        self.heard = 0
+        """Cancels that have been committed."""
+
+        self.unwanted: set[str] = set()
+        """Keys that were taken back before they were let in."""
+
+        self.charged: list[tuple[int, str]] = []
+        """When whose request was let in."""
+
         self.offset, self.done, self.epoch = 0, frozenset[int](), 0
         self.inbox: list[Entry] = []
         self.running: dict[str, Ticket] = {}
@@ -94,7 +124,7 @@ class Broker:
 
     @property
     def finished(self) -> bool:
-        return self.offset >= len(self.requests) and not self.running
+        return self.offset >= len(self.requests) and self.heard >= len(self.cancels) and not self.running
 
     def stable(self) -> int:
         opened = (at for at, entry in enumerate(self.inbox) if entry.transaction.state == "open")
@@ -104,24 +134,54 @@ class Broker:
         self.epoch += 1
         return self.epoch
 
-    def commit(self, epoch: int, offset: int, done: frozenset[int], decisions: list[Decision], fate: str) -> None:
+    def commit(
+        self, epoch: int, offset: int, done: frozenset[int], decisions: list[Decision | Word], heard: int, fate: str
+    ) -> None:
         if epoch != self.epoch:
             raise FencedError
         if fate == "lost":
             raise LostError
         transaction = Transaction("committed")
-        for _, ticket, outcome in decisions:
-            if outcome == "forward":
-                self._let_in(ticket)
-                self._write(transaction, "open", ticket)
-            elif outcome == "answer":
-                self.ended[ticket.key] += 1
-                self._write(transaction, "closed", ticket)
-        self.offset, self.done = offset, done
+        for decision in decisions:
+            if isinstance(decision, Word):
+                self._take_back(transaction, decision)
+            elif decision.outcome == "forward":
+                self._let_in(decision.ticket)
+                self._write(transaction, "open", decision.ticket)
+            elif decision.outcome == "answer":
+                self._count(decision.ticket)
+                self.ended[decision.ticket.key] += 1
+                self._write(transaction, "closed", decision.ticket)
+        self.offset, self.done, self.heard = offset, done, heard
         if fate == "answer lost":
             raise LostError
 
+    def _take_back(self, transaction: Transaction, word: Word) -> None:
+        if word.found == "ahead":
+            self.unwanted.add(word.key)
+            value = InboxEntry(state="cancelled").model_dump_json().encode()
+            self.inbox.append(Entry(transaction, word.key, value, self.clock.at))
+        elif not self.ended[word.key]:
+            raise Defect(f"{word.key} was never let in, and is said to be {word.found}")
+
+    def _count(self, ticket: Ticket) -> None:
+        """No minute sees more than the rates allow; it is the moment of letting in that counts."""
+        if ticket.charged_ms is None:
+            return
+        self.charged.append((ticket.charged_ms, ticket.subject))
+        for end, _ in self.charged:
+            minute = [who for at, who in self.charged if end - MINUTE_MS < at <= end]
+            if self.rates.tenant is not None and len(minute) > self.rates.tenant:
+                raise Defect(f"{len(minute)} in a minute")
+            if self.rates.user is not None and max(Counter(minute).values()) > self.rates.user:
+                raise Defect("more than one user may in a minute")
+
     def _let_in(self, ticket: Ticket) -> None:
+        if self.rates.any and ticket.charged_ms is None:
+            raise Defect(f"{ticket.request_id} goes in uncounted")
+        self._count(ticket)
+        if ticket.key in self.unwanted:
+            raise Defect(f"{ticket.request_id} was taken back, and goes in")
         self.ended[ticket.key] += 1
         if self.ended[ticket.key] > 1:
             raise Defect(f"{ticket.request_id} goes in twice")
@@ -133,7 +193,7 @@ class Broker:
 
     def _write(self, transaction: Transaction, state: Literal["open", "closed"], ticket: Ticket) -> None:
         entry = InboxEntry(state=state, ticket=ticket)
-        self.inbox.append(Entry(transaction, ticket.key, entry.model_dump_json().encode()))
+        self.inbox.append(Entry(transaction, ticket.key, entry.model_dump_json().encode(), self.clock.at))
 
     def work(self) -> None:
         """Some run comes to its end; the transaction that says so is committed later, in whatever order."""
@@ -157,7 +217,16 @@ def _requests(chance: random.Random) -> list[Ticket]:
         session = number % sessions if chance.random() < 0.9 else chance.randrange(sessions)
         body = "other" if chance.random() < 0.05 else "same"
         name = f"r-{number}"
-        made.append(Ticket(key=f"{TENANT}|{name}", body=body, lane=f"s-{session}", request_id=name, deadline_ms=0))
+        made.append(
+            Ticket(
+                key=f"{TENANT}|{name}",
+                body=body,
+                lane=f"s-{session}",
+                request_id=name,
+                deadline_ms=0,
+                subject=f"u-{number % 3}",
+            )
+        )
     return made
 
 
@@ -166,6 +235,7 @@ class LogReader(Reader):
 
     def __init__(self, broker: Broker, *, stops_at_stable: bool) -> None:
         self.broker, self.stops_at_stable = broker, stops_at_stable
+        self.compacts = broker.chance.random() < 0.5
         self.at: int | None = None
         self.turn = asyncio.Event()
 
@@ -183,7 +253,16 @@ class LogReader(Reader):
         start = self.at
         self.at = min(self.broker.stable(), start + self.broker.chance.randrange(0, 12))
         read = enumerate(self.broker.inbox[start : self.at], start)
-        return [Record(PLACE.topic, 0, at, 0, entry.key.encode(), entry.value, ()) for at, entry in read]
+        return [
+            Record(PLACE.topic, 0, at, entry.at_ms, entry.key.encode(), entry.value, ())
+            for at, entry in read
+            if not self._compacted(at, entry)
+        ]
+
+    def _compacted(self, at: int, entry: Entry) -> bool:
+        """Whether the log keeps only a later word on this key; it does so when it likes."""
+        later = (each for each in self.broker.inbox[at + 1 : self.broker.stable()] if each.key == entry.key)
+        return self.compacts and next(later, None) is not None
 
     def position(self, partition: Partition) -> int:
         assert self.at is not None
@@ -196,8 +275,8 @@ class LogReader(Reader):
 class ForgetsPending(Door):
     """What is decided and not committed does not count."""
 
-    async def enter(self, ticket: Ticket, limit: int) -> Literal["new", "joined", "conflict"]:
-        seen = await super().enter(ticket, limit)
+    async def enter(self, ticket: Ticket, limit: int, rates: Rates = UNLIMITED, aside: Aside = nullcontext) -> Seen:
+        seen = await super().enter(ticket, limit, rates, aside)
         if seen == "new":
             self.recall(ticket.key, None, 0)
         return seen
@@ -217,16 +296,64 @@ class CountsFromZero(Door):
 class GivesLanesToAll(Door):
     """A lane that is free is free for everybody, also if the next of it waits for room."""
 
-    async def enter(self, ticket: Ticket, limit: int) -> Literal["new", "joined", "conflict"]:
+    async def enter(self, ticket: Ticket, limit: int, rates: Rates = UNLIMITED, aside: Aside = nullcontext) -> Seen:
         self._gate(ticket.key).claimed.clear()
-        return await super().enter(ticket, limit)
+        return await super().enter(ticket, limit, rates, aside)
 
 
 class LooksOnce(Door):
     """Who has got in while one waited is not looked at again."""
 
-    def look(self, ticket: Ticket) -> Literal["new", "joined", "conflict"]:
+    def look(self, ticket: Ticket) -> Seen:
         return "new" if ticket.lane in self._gate(ticket.key).claimed else super().look(ticket)
+
+
+class RatesFromZero(Door):
+    """It forgets who went in during the last minute."""
+
+    def recall(self, key: str, entry: InboxEntry | None, at_ms: int) -> None:
+        if entry is not None and entry.ticket is not None:
+            ticket = entry.ticket.model_copy(update={"charged_ms": None})
+            entry = entry.model_copy(update={"ticket": ticket})
+        super().recall(key, entry, at_ms)
+
+
+class CountsOpenOnly(Door):
+    """It believes that whoever went in is still said to be open."""
+
+    def recall(self, key: str, entry: InboxEntry | None, at_ms: int) -> None:
+        if entry is not None and entry.ticket is not None and entry.state == "closed":
+            ticket = entry.ticket.model_copy(update={"charged_ms": None})
+            entry = entry.model_copy(update={"ticket": ticket})
+        super().recall(key, entry, at_ms)
+
+
+class ForgetsCancels(Door):
+    """What was taken back is known only to the door that heard it."""
+
+    def recall(self, key: str, entry: InboxEntry | None, at_ms: int) -> None:
+        if entry is None or entry.state != "cancelled":
+            super().recall(key, entry, at_ms)
+
+
+class HearsNoCancels(Door):
+    """A cancel is written down, and whoever is waiting goes in all the same."""
+
+    def cancel(self, key: str) -> Found:
+        found = super().cancel(key)
+        self._gate(key).cancelled.pop(key, None)
+        return found
+
+
+class CancelsWhatRuns(Door):
+    """It does not look whether the request has gone in already."""
+
+    def cancel(self, key: str) -> Found:
+        known = self._known.pop(key, None)
+        found = super().cancel(key)
+        if known is not None:
+            self._known[key] = known
+        return found
 
 
 MUTANTS: dict[str, type[Door]] = {
@@ -237,6 +364,11 @@ MUTANTS: dict[str, type[Door]] = {
     "the memory outlives the doubt": Door,
     "lanes are given to all": GivesLanesToAll,
     "look once": LooksOnce,
+    "the rate is not rebuilt": RatesFromZero,
+    "only open requests count against the rate": CountsOpenOnly,
+    "cancels are forgotten": ForgetsCancels,
+    "cancels are not heard": HearsNoCancels,
+    "cancels overwrite what runs": CancelsWhatRuns,
 }
 
 
@@ -246,11 +378,11 @@ class Shard:
     def __init__(self, broker: Broker, mutant: str) -> None:
         self.broker, self.mutant, self.chance = broker, mutant, broker.chance
         self.reader = LogReader(broker, stops_at_stable=mutant == "read to the last stable offset")
-        self.doors = Doors(self.reader, 1, StillClock())
+        self.doors = Doors(self.reader, 1, broker.clock)
         self.epoch, self.ready = 0, False
         self.jobs: dict[int, asyncio.Task[None]] = {}
         self.late: set[int] = set()
-        self.pending: list[Decision] = []
+        self.pending: list[Decision | Word] = []
         self.group: asyncio.TaskGroup | None = None
         self.opening: asyncio.Task[None] | None = None
 
@@ -293,6 +425,7 @@ class Shard:
             await self.remember()
             offset, done = self.broker.offset, self.broker.done
         self.offset, self.done, self.next, self.unfinished = offset, set(done), offset, set[int]()
+        self.heard = self.broker.heard
         self.ready = True
 
     async def remember(self) -> None:
@@ -314,7 +447,9 @@ class Shard:
             self.admit()
         elif dice < 0.55:
             self.expire()
-        elif dice < 0.8:
+        elif dice < 0.6:
+            self.hear()
+        elif dice < 0.85:
             self.commit()
 
     def admit(self) -> None:
@@ -327,6 +462,12 @@ class Shard:
                 self.unfinished.add(offset)
                 self.jobs[offset] = self.group.create_task(self.decide(offset, self.doors.of(TENANT)))
 
+    def hear(self) -> None:
+        """The next cancel."""
+        if self.heard < len(self.broker.cancels):
+            key, self.heard = self.broker.cancels[self.heard], self.heard + 1
+            self.pending.append(Word(key, self.doors.of(TENANT).cancel(key)))
+
     def expire(self) -> None:
         """The time of one who waits is up."""
         if self.jobs:
@@ -337,7 +478,7 @@ class Shard:
     async def decide(self, offset: int, door: Door) -> None:
         ticket = self.broker.requests[offset]
         try:
-            seen = await door.enter(ticket, self.broker.cap)
+            seen = await door.enter(ticket, self.broker.cap, self.broker.rates)
         except asyncio.CancelledError:
             if offset not in self.late:
                 raise
@@ -345,6 +486,9 @@ class Shard:
             refused = True
         else:
             refused = self.chance.random() < 0.1
+        ticket = door.charged(ticket)
+        if seen == "cancelled":
+            seen, refused = "new", True
         if seen == "new" and refused:
             door.close(ticket)
         outcome: Outcome = ("answer" if refused else "forward") if seen == "new" else seen
@@ -353,14 +497,14 @@ class Shard:
 
     def commit(self) -> None:
         """One transaction: the outcomes, the watermark, and what is done beyond it."""
-        decided = {decision.offset for decision in self.pending}
+        decided = {each.offset for each in self.pending if isinstance(each, Decision)}
         left = self.unfinished - decided
         low = min(left | {self.next})
-        if not decided and low <= self.offset:
+        if not self.pending and low <= self.offset:
             return
         done = frozenset(offset for offset in self.done | decided if offset >= low)
         fate = self.chance.choices(["ok", "lost", "answer lost"], [8, 1, 1])[0]
-        self.broker.commit(self.epoch, low, done, self.pending, fate)
+        self.broker.commit(self.epoch, low, done, self.pending, self.heard, fate)
         self.unfinished, self.done, self.offset, self.pending = left, set(done), low, []
 
 
@@ -383,6 +527,7 @@ class World:
         await self.judge()
 
     def act(self, *, troubled: bool) -> None:
+        self.broker.clock.at += self.chance.randrange(STEP_MS)
         shard = self.chance.choice(self.shards)
         try:
             shard.step()
@@ -460,6 +605,7 @@ async def run(seed: int, mutant: str = "") -> None:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model has turns instead of time."""
+    monkeypatch.setattr(gate_module, "LOOK_S", 0)
     monkeypatch.setattr(doors_module, "LOOK_S", 0)
 
 

@@ -7,7 +7,7 @@ import pytest
 from ops.settings import Settings
 from ops.topology import Change, Topology, copies_of, differences
 from schemas.tenants import Layout, Tenant
-from schemas.topics import CONTROL, EVENTS, PLATFORM, REQUESTS, RESULTS, SHARDS, TENANTS
+from schemas.topics import CONTROL, EVENTS, PLATFORM, REQUESTS, RESULTS, RUN_CONTROL, SHARDS, TENANTS
 from streams.transport.admin import NewTopicSpec, TopicDescription
 
 TOPOLOGY = Topology(Layout(shards=6), copies=3)
@@ -17,11 +17,11 @@ def _as_described(spec: NewTopicSpec) -> TopicDescription:
     return TopicDescription(spec.name, spec.partitions, spec.replication, dict(spec.configs))
 
 
-def test_every_platform_topic_has_a_partition_for_each_shard_but_the_registry() -> None:
+def test_every_platform_topic_has_a_partition_for_each_shard_but_those_that_everybody_reads() -> None:
     """Partition n is shard n; the registry is one log, so that its records have one order."""
     counts = {spec.name: spec.partitions for spec in TOPOLOGY.platform()}
 
-    assert counts == {topic.name: 6 for topic in PLATFORM} | {TENANTS.name: 1}
+    assert counts == {topic.name: 6 for topic in PLATFORM} | {TENANTS.name: 1, RUN_CONTROL.name: 1}
     assert counts[SHARDS.name] == 6
 
 

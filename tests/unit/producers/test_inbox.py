@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from producers.inbox import inbox_record, serving_record
+from producers.inbox import cancelled_record, inbox_record, serving_record
 from schemas.inbox import InboxEntry
 from schemas.records import Partition
 from schemas.topics import shard_of
@@ -33,3 +33,12 @@ def test_a_partition_that_is_served_has_a_key_that_no_request_can_have() -> None
     assert output.key == b"acme|serving|tenants.acme.requests:1"
     assert output.partition == shard_of("acme", 24)
     assert InboxEntry.model_validate_json(output.value or b"") == InboxEntry(state="serving")
+
+
+def test_a_cancel_has_the_key_of_its_request() -> None:
+    """So that the request's end takes its place in the log."""
+    output = cancelled_record(TICKET.key, "r-1", shards=24, trace=TRACE, now_ms=NOW)
+
+    assert (output.key, output.partition) == (TICKET.key.encode(), shard_of("acme", 24))
+    assert InboxEntry.model_validate_json(output.value or b"") == InboxEntry(state="cancelled")
+    assert texts(output)["correlation_id"] == "r-1"

@@ -140,6 +140,16 @@ def test_the_window_bounds_what_is_admitted_and_not_committed() -> None:
     assert tracker.room() == 1
 
 
+def test_what_holds_up_nobody_does_not_count_against_the_window_but_against_the_span() -> None:
+    """The map has to fit whatever waits where."""
+    tracker = tracker_at(window=3)
+    for offset in range(5):
+        tracker.admit(offset)
+    assert [tracker.room(beside) for beside in (0, 2, 4)] == [-2, 0, 2]
+    tracker.admit(SPAN - 1)
+    assert tracker.room(99) <= 0
+
+
 def test_intake_stops_a_span_beyond_the_watermark() -> None:
     """Else the map would not fit (I3)."""
     tracker = tracker_at()

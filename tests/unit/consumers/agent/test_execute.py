@@ -125,6 +125,39 @@ async def test_a_model_that_hangs_is_cut_off_at_the_deadline() -> None:
         await execute(models={"default": Hanging()})(screened_of(asking("assistant"), left=0.02), context_of())
 
 
+async def test_a_run_that_is_taken_back_ends_at_once_and_says_what_it_has_spent() -> None:
+    """Nothing further is paid: what was, the caller is told."""
+    step, asked = execute(_asks_and_hangs, {"default": ToldModel(["hi"])}), screened_of(asking())
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        running = group.create_task(step(asked, context_of()))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        step.cancels.cancel(asked.authorized.run_id)
+        result = await running
+
+    assert (result.status, result.output) == ("cancelled", None)
+    assert result.error is not None
+    assert result.error.code == "cancelled"
+    assert result.usage == Usage(input_tokens=7, output_tokens=3, model_calls=1)
+
+
+async def _asks_and_hangs(text: str, run: Run) -> str:
+    await run.ask(text)
+    await asyncio.sleep(30)
+    return text
+
+
+async def test_a_run_that_was_taken_back_before_it_came_costs_nothing() -> None:
+    """It waited in a retry tier, or with the guards."""
+    model = ToldModel(["hi"])
+    step, asked = execute(_asks_and_hangs, {"default": model}), screened_of(asking())
+    step.cancels.cancel(asked.authorized.run_id)
+
+    result = await step(asked, context_of())
+
+    assert (result.status, result.usage) == ("cancelled", Usage())
+
+
 async def test_an_unknown_error_is_internal_and_says_no_more() -> None:
     """The caller reads the class of it; what it says may hold anything, and stays in the logs."""
 

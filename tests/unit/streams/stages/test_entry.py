@@ -13,6 +13,7 @@ from consumers.auth.authorize import identify
 from consumers.auth.door import Door
 from consumers.context import Context
 from producers.inbox import inbox_record
+from schemas.control import RunControl
 from schemas.envelopes import open_envelope
 from schemas.errors import BlockedError, ModelOverloadedError
 from schemas.hops import Authorized, Screened
@@ -21,7 +22,7 @@ from schemas.records import HeaderList, Outgoing, Partition, Record
 from schemas.requests import Request
 from schemas.results import Result
 from schemas.tenants import Limits, Tenant
-from schemas.topics import DEAD_LETTERS, EDGE_RECORD_LIMIT, EDGE_VALUE_LIMIT, INBOX, LETTER_LIMIT, shard_of
+from schemas.topics import CONTROL, DEAD_LETTERS, EDGE_RECORD_LIMIT, EDGE_VALUE_LIMIT, INBOX, LETTER_LIMIT, shard_of
 from streams.doors import Doors
 from streams.journey import JOURNEYS, Journey, JourneyName, Step
 from streams.outbox import FOREIGN_LIMIT
@@ -498,6 +499,129 @@ async def test_the_step_sees_its_tenant_as_the_registry_has_it_when_its_turn_com
         here.registry.apply(registry_record(ACME.model_copy(update={"agents": ()})))
         here.close(first)
     assert code(refusal(second.result())) == "unknown_agent"
+
+
+# --- cancels ---------------------------------------------------------------------------------------------------------
+
+TALKS = ACME.model_copy(update={"interactive": True, "limits": Limits(concurrency=1)})
+
+
+def word(value: bytes, *, headers: HeaderList = (), offset: int = 0) -> Record:
+    """A record of the tenant's control topic."""
+    return Record(CONTROL.of("acme"), 0, offset, NOW, None, value, headers)
+
+
+CANCEL = word(b'{"request_id": "r-1", "kind": "cancel"}')
+
+
+async def test_a_cancel_answers_what_waits_and_is_kept_until_that_is_committed() -> None:
+    """The two are committed apart: the word must outlive a crash between them."""
+    here = await entry(TALKS, OTHER)
+    first = await here.run(request_record(id="r-0"))
+    async with asyncio.TaskGroup() as group:
+        (waiting,) = await here.start(group, request_record())
+        (said,) = await here.run(CANCEL)
+        outputs = await waiting
+    assert said.topic == INBOX.name
+    assert InboxEntry.model_validate_json(said.value or b"").state == "cancelled"
+    assert (refusal(outputs).status, code(refusal(outputs))) == ("cancelled", "cancelled")
+    assert states(outputs) == ["closed"]
+    assert on(outputs, INBOX.name)[0].key == said.key
+    assert here.door.in_flight("acme") == 1
+    here.close(first)
+
+
+async def test_a_cancel_that_is_ahead_of_its_request_waits_for_it() -> None:
+    """They travel on two topics."""
+    here = await entry(TALKS, OTHER)
+    await here.run(CANCEL)
+
+    assert refusal(await here.run(request_record())).status == "cancelled"
+    assert await here.run(request_record(offset=8)) == [], "a second copy is joined"
+    assert states(await here.run(request_record(id="r-2"))) == ["open", "serving"]
+
+
+@pytest.mark.parametrize("by", ["request_id", "run_id"])
+async def test_a_cancel_of_what_runs_is_passed_on_under_our_seal(by: str) -> None:
+    """Whoever runs it hears of it; the door waits for its end like for any other."""
+    here = await entry(TALKS, OTHER)
+    hop = forwarded(outputs := await here.run(request_record()))
+    name = hop.run_id if by == "run_id" else "r-1"
+    (said,) = await here.run(word(json.dumps({by: name, "kind": "cancel"}).encode()))
+
+    assert (said.topic, said.key) == ("platform.control", hop.run_id.encode())
+    SEALS.verify(said.topic, said.key, said.value, header(said, "headrace-seal"))
+    assert RunControl.model_validate_json(said.value or b"").tenant == "acme"
+    here.close(outputs)
+    assert await here.run(CANCEL) == [], "it comes too late"
+
+
+async def test_a_cancel_is_of_the_source_that_asked() -> None:
+    """The source is part of the identity."""
+    here = await entry(TALKS, OTHER)
+    await here.run(CANCEL._replace(headers=(("ce_source", b"/other"),)))
+    forwarded(await here.run(request_record()))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b"no json", "malformed"),
+        (b'{"kind": "cancel"}', "malformed"),
+        (b'{"kind": "cancel", "run_id": "../x"}', "malformed"),
+        (b'{"kind": "approve", "run_id": "x"}', "unsupported_version"),
+    ],
+)
+async def test_a_control_record_that_nobody_can_follow_is_buried(value: bytes, expected: str) -> None:
+    """It blocks nobody."""
+    here = await entry(TALKS, OTHER)
+    assert header(letter_alone(await here.run(word(value))), "headrace-error-code") == expected
+
+
+async def test_nobody_cancels_for_a_tenant_whose_callers_sign() -> None:
+    """No signature is verified yet."""
+    here = await entry(TALKS.model_copy(update={"identity": "signed"}), OTHER)
+    assert header(letter_alone(await here.run(CANCEL)), "headrace-error-code") == "unauthenticated"
+
+
+async def test_an_interactive_tenants_control_belongs_to_its_door() -> None:
+    """One shard decides of requests and of cancels."""
+    here = await entry(TALKS, OTHER)
+    assert Partition(CONTROL.of("acme"), 0) in here.work.route(SHARD)
+    assert not any("control" in place.topic for place in (await entry()).work.route(SHARD))
+
+
+# --- rates, and the window ------------------------------------------------------------------------------------------
+
+
+async def test_what_is_let_in_under_a_rate_says_so_in_each_entry_and_hop() -> None:
+    """The next owner counts it, whichever entry it finds."""
+    here = await entry(limited(rpm=2), OTHER)
+    hop = forwarded(outputs := await here.run(request_record()))
+    refused = await here.run(request_record(b'{"agent": "nobody", "input": ""}', id="r-2"))
+
+    assert hop.ticket.charged_ms == opened(outputs).charged_ms == NOW
+    (closed,) = [InboxEntry.model_validate_json(each.value or b"").ticket for each in on(refused, INBOX.name)]
+    assert closed is not None
+    assert (closed.charged_ms, code(refusal(refused))) == (NOW, "unknown_agent")
+    soon = b'{"agent": "echo", "input": "", "deadline": 0.01}'
+    assert code(refusal(await here.run(request_record(soon, id="r-3")))) == "expired"
+
+
+async def test_what_waits_for_its_session_does_not_count_against_the_window() -> None:
+    """And what waits for the tenant's own limits does."""
+    here, place = await entry(limited(concurrency=2), OTHER), Partition(REQUESTS, 0)
+    first = await here.run(request_record(key=b"s"))
+    other = await here.run(request_record(id="r-2"))
+    async with asyncio.TaskGroup() as group:
+        queued = await here.start(group, *(request_record(id=f"s-{n}", key=b"s") for n in range(5)))
+        waiting = await here.start(group, request_record(id="r-3"))
+        assert here.work.beside(place) == 5
+        for task in (*queued, *waiting):
+            task.cancel()
+    assert here.work.beside(place) == 0
+    here.close(first)
+    here.close(other)
 
 
 # --- when a step fails ----------------------------------------------------------------------------------------------

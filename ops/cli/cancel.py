@@ -1,0 +1,30 @@
+"""``headrace cancel``: take a request back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def cancel(
+    tenant: Annotated[str, typer.Option(help="Whose request it is; an interactive tenant.")],
+    request: Annotated[str, typer.Option(help="Its id.")],
+    source: Annotated[
+        str | None, typer.Option(help="What the request was sent with as ce_source; else what `headrace submit` sends.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
+) -> None:
+    """Take a request back. If it is not answered yet, its result says cancelled; this command does not wait for it."""
+    import asyncio
+
+    from ops.cli import output
+    from ops.cli.session import begun
+    from ops.client import cancel as send
+    from producers.requests import SOURCE
+
+    asyncio.run(send(begun(), tenant, request, source=source or SOURCE))
+    if as_json:
+        output.line({"request_id": request, "control": "cancel"})
+    else:
+        output.note(f"{request} is to be cancelled, if it is not answered yet")

@@ -1,0 +1,32 @@
+"""A word about a request or a run: from a client to the door, and from the door to whoever runs it."""
+
+from __future__ import annotations
+
+from producers.envelopes import envelope, event_of
+from producers.requests import SOURCE
+from schemas.cloudevents import CloudEvent, time_of
+from schemas.control import CONTROL_TYPE, RUN_CONTROL_TYPE, Control, RunControl
+from schemas.headers import CORRELATION_ID, SEAL
+from schemas.records import HeaderList, Outgoing
+from schemas.seals import Seals
+from schemas.topics import CONTROL, RUN_CONTROL
+
+
+def control_record(
+    tenant: str, control: Control, *, control_id: str, now_ms: int, source: str = SOURCE, trace: HeaderList = ()
+) -> Outgoing:
+    """Under the request's id. *source* is the one that the request was sent with: it is part of its identity."""
+    event = CloudEvent(b"", id=control_id, source=source, type=CONTROL_TYPE, time=time_of(now_ms))
+    value = control.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
+    key = (control.request_id or control.run_id or "").encode()
+    return Outgoing(CONTROL.of(tenant), key, value, envelope(event, trace))
+
+
+def run_control_record(control: RunControl, seals: Seals, *, trace: HeaderList, now_ms: int) -> Outgoing:
+    """Sealed, for every agent worker."""
+    run_id, key, value = control.run_id, control.run_id.encode(), control.model_dump_json().encode()
+    identifier = f"{run_id}|{control.kind}"
+    event = event_of(RUN_CONTROL_TYPE, tenant=control.tenant, identifier=identifier, subject=run_id, now_ms=now_ms)
+    headers = envelope(event, trace, ((CORRELATION_ID, key),))
+    seal = seals.seal(RUN_CONTROL.name, key, value).encode()
+    return Outgoing(RUN_CONTROL.name, key, value, (*headers, (SEAL, seal)))

@@ -1,0 +1,71 @@
+"""What clients say about their requests, at the door: a cancel ends what waits, and is passed on for what runs."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import structlog
+
+from consumers.auth.authorize import identify, identity_is_proven
+from consumers.context import Context
+from schemas.control import CONTROL_TYPE, Control
+from schemas.envelopes import Sizes, open_envelope
+from schemas.errors import HeadraceError, MalformedError, UnsupportedVersionError
+from schemas.inbox import Identity, request_key
+from schemas.records import Record
+from schemas.tenants import Tenant
+from streams.doors import Doors
+from streams.outbox import Outbox
+from streams.tracing import Trace
+from streams.work import Outputs
+
+log = structlog.get_logger()
+
+_RUN_ID = re.compile("[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True)
+class ControlDesk:
+    """Takes the control records of the tenants whose doors are open here."""
+
+    outbox: Outbox
+    doors: Doors
+    sizes: Sizes
+
+    def take(self, record: Record, tenant: Tenant, trace: Trace) -> Outputs:
+        """The record's outputs. What cannot be done is buried: a control record has no answer of its own."""
+        try:
+            return self._cancel(record, tenant, trace)
+        except HeadraceError as error:
+            log.info("control_refused", code=error.code, tenant=tenant.id, position=record.position)
+            return [self.outbox.bury(record, error, trace.headers)]
+
+    def _cancel(self, record: Record, tenant: Tenant, trace: Trace) -> Outputs:
+        envelope = open_envelope(record, self.sizes, CONTROL_TYPE)
+        identity_is_proven(tenant)
+        control = envelope.control()
+        if control.kind != "cancel":
+            raise UnsupportedVersionError(f"no run takes a {control.kind} in this version")
+        sender = identify(tenant, Context(tenant=tenant, clock=self.outbox.clock, envelope=envelope))
+        run_id = _run_of(control, sender)
+        key = f"{tenant.id}|{run_id}"
+        found = self.doors.of(tenant.id).cancel(key)
+        log.info("cancel_taken", found=found, tenant=tenant.id, run_id=run_id, trace_id=trace.trace_id)
+        match found:
+            case "ahead":
+                return [self.outbox.cancelled(key, control.request_id or run_id, trace.headers)]
+            case "beyond":
+                return [self.outbox.stop(tenant.id, run_id, trace.headers)]
+            case "over":
+                return []
+
+
+def _run_of(control: Control, sender: Identity) -> str:
+    """The run is named by the digest of its request's identity: whoever cancels is whoever asked."""
+    if control.request_id is not None:
+        return request_key(Identity.model_validate(sender.model_dump() | {"id": control.request_id})).partition("|")[2]
+    run_id = control.run_id or ""
+    if not _RUN_ID.fullmatch(run_id):
+        raise MalformedError("run_id is not the id of a run")
+    return run_id

@@ -1,0 +1,257 @@
+"""Rates and cancels at the door."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pytest
+
+from consumers.auth import gate as gate_module
+from consumers.auth.door import Door, Seen
+from consumers.auth.gate import CANCELLED
+from consumers.auth.rates import MINUTE_MS, UNLIMITED, Rates
+from schemas.inbox import InboxEntry, Ticket
+
+pytestmark = pytest.mark.anyio
+
+HOUR = 3_600_000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = 0
+
+    def now_ms(self) -> int:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at / 1_000
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock stands still, the loop's does not."""
+    monkeypatch.setattr(gate_module, "LOOK_S", 0)
+
+
+def ticket(name: str, *, lane: str | None = None, agent: str = "echo", user: str = "u") -> Ticket:
+    """Of a request that has a lane of its own unless it is given one."""
+    return Ticket(
+        key=f"acme|{name}", body="a", lane=lane or name, request_id=name, deadline_ms=0, agent=agent, subject=user
+    )
+
+
+class House:
+    """A door, and those that ask to enter."""
+
+    def __init__(self, group: asyncio.TaskGroup, rates: Rates = UNLIMITED, limit: int = 99) -> None:
+        self.clock = Clock()
+        self.door = Door(self.clock, window_ms=HOUR)
+        self.group, self.rates, self.limit = group, rates, limit
+        self.entered: list[str] = []
+        self.aside = 0
+        self.tasks: list[asyncio.Task[Seen]] = []
+
+    async def ask(self, *tickets: Ticket) -> None:
+        self.tasks += [self.group.create_task(self._enter(each)) for each in tickets]
+        await settled()
+
+    async def _enter(self, each: Ticket) -> Seen:
+        seen = await self.door.enter(each, self.limit, self.rates, self._beside)
+        if seen == "new":
+            self.entered.append(each.request_id)
+        return seen
+
+    @contextmanager
+    def _beside(self) -> Generator[None]:
+        self.aside += 1
+        try:
+            yield
+        finally:
+            self.aside -= 1
+
+    async def pass_ms(self, milliseconds: int) -> None:
+        self.clock.at += milliseconds
+        await settled()
+
+    async def leave(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await settled()
+
+
+async def settled() -> None:
+    """Everything that can go on has gone on, timers included."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+async def test_a_tenant_over_its_rate_waits_in_the_order_of_asking() -> None:
+    """Nobody is refused: the flood waits, and goes in as its minute allows."""
+    async with asyncio.TaskGroup() as group:
+        house = House(group, Rates(tenant=2))
+        await house.ask(*(ticket(f"{n}") for n in range(5)))
+        assert house.entered == ["0", "1"]
+        await house.pass_ms(MINUTE_MS - 1)
+        assert house.entered == ["0", "1"]
+        await house.pass_ms(1)
+        assert house.entered == ["0", "1", "2", "3"]
+        assert house.aside == 0, "the tenant's own limit holds the window"
+        await house.pass_ms(MINUTE_MS)
+        assert house.entered == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize(("rates", "kind"), [(Rates(agent=1), "agent"), (Rates(user=1), "user")])
+async def test_an_agents_or_users_rate_holds_up_its_own_alone(rates: Rates, kind: str) -> None:
+    """They wait beside the window."""
+    async with asyncio.TaskGroup() as group:
+        house = House(group, rates)
+        await house.ask(*(ticket(f"a{n}", **{kind: "a"}) for n in range(3)), ticket("b", **{kind: "b"}))
+        assert house.entered == ["a0", "b"]
+        assert house.aside == 2
+        await house.pass_ms(MINUTE_MS)
+        assert house.entered == ["a0", "b", "a1"]
+        await house.leave()
+
+
+async def test_a_duplicate_and_one_that_gives_up_are_not_charged() -> None:
+    """A rate counts what was let in."""
+    async with asyncio.TaskGroup() as group:
+        house = House(group, Rates(2, 2, 2), limit=1)
+        await house.ask(ticket("a"), ticket("a"), ticket("b"))
+        house.tasks[2].cancel()
+        await settled()
+        house.door.close(ticket("a"))
+        await house.ask(ticket("a"), ticket("c"))
+        assert house.entered == ["a", "c"]
+
+
+async def test_the_next_owner_counts_what_the_last_one_let_in() -> None:
+    """Open or closed, once each: compaction may have left either entry, or both."""
+    async with asyncio.TaskGroup() as group:
+        house = House(group, Rates(tenant=4, user=4))
+        now = house.clock.at = 100_000
+        for name, states, at_ms in (
+            ("both", ("open", "closed"), now - 10_000),
+            ("end", ("closed",), now - 20_000),
+            ("begin", ("open",), now - 30_000),
+            ("long ago", ("open", "closed"), now - MINUTE_MS),
+        ):
+            for state in states:
+                charged = ticket(name).model_copy(update={"charged_ms": at_ms})
+                entry = InboxEntry.model_validate({"state": state, "ticket": charged})
+                house.door.recall(charged.key, entry, now)
+        await house.ask(ticket("x"), ticket("y"))
+        assert house.entered == ["x"]
+        await house.pass_ms(30_000)
+        assert house.entered == ["x", "y"]
+
+
+async def test_a_ticket_says_when_it_was_charged_where_anything_is_limited() -> None:
+    """Every entry about the request bears it from then on, whoever writes it."""
+    async with asyncio.TaskGroup() as group:
+        house = House(group, Rates(tenant=1))
+        house.clock.at = 7
+        await house.ask(ticket("a"))
+        assert house.door.charged(ticket("a")).charged_ms == 7
+        house.door.close(ticket("a"))
+        assert house.door.charged(ticket("a")).charged_ms == 7
+        house.rates = UNLIMITED
+        await house.ask(ticket("b"))
+        assert house.door.charged(ticket("b")).charged_ms is None
+
+
+async def test_a_cancelled_request_stops_waiting_wherever_it_waits() -> None:
+    """For its lane, its user's rate, room: at once, and its place goes to the next."""
+    async with asyncio.TaskGroup() as group:
+        house = House(group, Rates(user=2), limit=1)
+        await house.ask(ticket("first", lane="s"))
+        await house.ask(ticket("lane", lane="s"), ticket("room"), ticket("rate"), ticket("next", lane="s", user="v"))
+        found = [house.door.cancel(f"acme|{name}") for name in ("lane", "room", "rate")]
+        await settled()
+        assert found == ["ahead"] * 3
+        assert [task.result() for task in house.tasks[1:4]] == ["cancelled"] * 3
+        for name in ("lane", "room", "rate"):
+            house.door.close(ticket(name))
+            assert house.door.look(ticket(name)) == "joined", "a second copy is joined to the answer"
+        house.door.close(ticket("first", lane="s"))
+        await settled()
+        assert house.entered == ["first", "next"]
+
+
+async def test_a_cancel_that_comes_as_the_request_is_called_still_counts() -> None:
+    """Both may fall into one turn of the loop; the lane goes on to the next."""
+    async with asyncio.TaskGroup() as group:
+        house = House(group)
+        await house.ask(ticket("first", lane="s"), ticket("a", lane="s"), ticket("b", lane="s"))
+        house.door.close(ticket("first", lane="s"))
+        house.door.cancel("acme|a")
+        await settled()
+        assert house.tasks[1].result() == "cancelled"
+        assert house.entered == ["first", "b"]
+
+
+async def test_a_cancel_finds_what_runs_and_what_is_over() -> None:
+    """One is passed on, the other comes too late."""
+    async with asyncio.TaskGroup() as group:
+        house = House(group)
+        await house.ask(ticket("a"))
+        assert house.door.cancel("acme|a") == "beyond"
+        house.door.close(ticket("a"))
+        assert house.door.cancel("acme|a") == "over"
+        assert house.door.look(ticket("a")) == "joined"
+
+
+async def test_a_request_that_comes_after_its_cancel_is_cancelled_also_by_the_next_owner() -> None:
+    """The word outlives the door that heard it, and not the time in which the request may still come."""
+    async with asyncio.TaskGroup() as group:
+        house = House(group)
+        house.door.recall("acme|a", InboxEntry(state="cancelled"), 0)
+        await house.ask(ticket("a"))
+        assert house.tasks[0].result() == "cancelled"
+        house.clock.at = HOUR + 1
+        assert house.door.look(ticket("a")) == "new"
+        house.door.recall("acme|b", InboxEntry(state="cancelled"), HOUR)
+        house.door.recall("acme|b", None, HOUR)
+        assert house.door.look(ticket("b")) == "new"
+
+
+async def test_the_log_may_repeat_a_cancel_after_its_request_was_answered() -> None:
+    """The door's own entries come back to it."""
+    async with asyncio.TaskGroup() as group:
+        house = House(group)
+        house.door.cancel("acme|a")
+        house.door.close(ticket("a"))
+        house.door.recall("acme|a", InboxEntry(state="cancelled"), HOUR)
+        assert house.door.look(ticket("a")) == "joined"
+        house.clock.at = HOUR + 1
+        assert house.door.look(ticket("a")) == "new"
+
+
+async def test_a_flood_of_cancels_is_bounded() -> None:
+    """The oldest word goes; no other tenant's does."""
+    async with asyncio.TaskGroup() as group:
+        house = House(group)
+        house.door.cancel("globex|a")
+        for number in range(CANCELLED + 1):
+            house.door.cancel(f"acme|{number}")
+        assert house.door.look(ticket("0")) == "new"
+        assert house.door.look(ticket("1")) == "cancelled"
+        other = ticket("a").model_copy(update={"key": "globex|a"})
+        assert house.door.look(other) == "cancelled"
+
+
+async def test_idle_rates_of_users_are_forgotten_and_busy_ones_are_not() -> None:
+    """There may be a user for each request."""
+    clock = Clock()
+    gate = gate_module.Gate(clock)
+    kept = gate.narrow_of("user", "busy", 5)
+    kept.promised = 1
+    for minute in range(3):
+        clock.at = minute * 2 * MINUTE_MS
+        for number in range(700):
+            gate.charge(ticket("r", user=f"{minute}-{number}"), clock.at)
+    assert len(gate.narrow) < 1_200
+    assert gate.narrow_of("user", "busy", 5) is kept

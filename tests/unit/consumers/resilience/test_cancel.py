@@ -1,0 +1,84 @@
+"""Runs that are taken back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from consumers.resilience.cancel import KEEP_MS, Cancels
+from schemas.errors import CancelledRunError
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = 0
+
+    def now_ms(self) -> int:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at / 1_000
+
+
+async def _stay(cancels: Cancels, run_id: str, began: asyncio.Event) -> None:
+    async with cancels.heeded(run_id):
+        began.set()
+        await asyncio.sleep(60)
+
+
+async def test_a_run_that_goes_on_is_cancelled_at_once_and_no_other() -> None:
+    """Cancelling closes its model call."""
+    cancels, began = Cancels(Clock()), asyncio.Event()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        other = group.create_task(_stay(cancels, "b", asyncio.Event()))
+        task = group.create_task(_cancelled(cancels, "a", began))
+        await began.wait()
+        cancels.cancel("a")
+        assert await task
+        assert not other.done()
+        other.cancel()
+
+
+async def _cancelled(cancels: Cancels, run_id: str, began: asyncio.Event) -> bool:
+    try:
+        await _stay(cancels, run_id, began)
+    except CancelledRunError:
+        return True
+    return False
+
+
+async def test_a_run_that_has_not_come_never_begins_until_its_id_may_be_used_again() -> None:
+    """It may be in a retry tier, or with the guards."""
+    clock = Clock()
+    cancels = Cancels(clock)
+    cancels.cancel("a")
+    began = asyncio.Event()
+    assert await _cancelled(cancels, "a", began)
+    assert not began.is_set()
+    clock.at = KEEP_MS
+    async with cancels.heeded("a"):
+        began.set()
+    assert began.is_set()
+
+
+async def test_a_timeout_of_the_run_itself_is_none_of_ours() -> None:
+    """Only what was taken back is cancelled."""
+    cancels = Cancels(Clock())
+    with pytest.raises(TimeoutError):
+        async with cancels.heeded("a"):
+            raise TimeoutError
+
+
+async def test_the_words_that_are_kept_are_bounded() -> None:
+    """The oldest goes."""
+    cancels = Cancels(Clock(), kept=2)
+    for run_id in ("a", "b", "c"):
+        cancels.cancel(run_id)
+    async with cancels.heeded("a"):
+        pass
+    with pytest.raises(CancelledRunError):
+        async with cancels.heeded("b"):
+            pass
