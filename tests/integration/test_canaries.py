@@ -81,6 +81,11 @@ def test_the_sender_sends_through_an_attribute_of_its_client() -> None:
     assert isinstance(Sender.sender_task, property)
 
 
+def test_the_fetcher_fetches_through_an_attribute_of_its_client() -> None:
+    """A fetch that nobody answers is noticed there."""
+    assert calls(Fetcher._proc_fetch_request, "await self._client.send(node_id, request)")
+
+
 def test_a_fetch_that_is_not_taken_is_kept() -> None:
     """Partitions left out of getmany keep what was fetched for them; nothing is paused."""
     assert calls(Fetcher.fetched_records, "if partitions and tp not in partitions:")
