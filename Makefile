@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check static unit bench lock docs schemas install dev clean
+.PHONY: help demo test check static unit bench chaos lock docs schemas install dev clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,6 +25,7 @@ help:
 	@echo 'make check    the fast half: format, lint, types, layers, unit tests'
 	@echo 'make unit     the unit tests'
 	@echo 'make bench    measure this machine'
+	@echo 'make chaos    hurt a platform on purpose and count what was lost (SEEDS="1 2", CHAOS="--brokers 3")'
 	@echo 'make docs     write the generated pages again'
 	@echo 'make lock     resolve the dependencies again (UPGRADE=--upgrade: to newer versions)'
 	@echo 'make clean    remove what was made, .venv too'
@@ -51,6 +52,12 @@ unit: dev
 
 bench: install
 	$(BIN)/headrace bench
+
+SEEDS ?= 1 2 3
+CHAOS ?= --requests 800 --minutes 1.5
+
+chaos: install
+	@for seed in $(SEEDS); do $(BIN)/headrace chaos --seed $$seed $(CHAOS) --json || exit; done
 
 docs: schemas
 

@@ -19,6 +19,7 @@
     ├── NoSealError                     the seal's secret is missing, and the broker is not on this machine
     ├── NoResultError                   the result did not come in time
     ├── DemoFailedError                 the demonstration did not show what it should
+    ├── ChaosError                      a promise was broken under faults
     └── StackError                      the local stack could not be started or did not stay up
 """
 
@@ -158,6 +159,13 @@ class DemoFailedError(OperationError):
 
     def __init__(self, wrong: int, folder: Path) -> None:
         super().__init__(f"{wrong} of the requests did not end as expected: look into the logs in {folder}")
+
+
+class ChaosError(OperationError):
+    """Under faults something was lost, repeated, reordered or not finished."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        super().__init__(f"seed {seed} broke a promise, see the table; the logs of every process are in {folder}")
 
 
 class StackError(OperationError):

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ops.cli import demo, dev, output, results, run, schemas, submit, tenants, topics
+from ops.cli import chaos, demo, dev, output, results, run, schemas, submit, tenants, topics
 from ops.failures import FAILED, INTERRUPTED, report
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("dev")(dev.dev)
 app.command("demo")(demo.demo)
+app.command("chaos")(chaos.chaos)
 app.command("run")(run.run)
 app.command("submit")(submit.submit)
 app.command("results")(results.results)

@@ -51,10 +51,10 @@ class Kafka(Server):
         """The JVM, which records its ahead-of-time cache if it shall and has none."""
         settings = properties.written(self.folder, port, ports.free(port))
         record = self.record_aot and not self.java.aot.exists()
-        flags = [*_flags(self.folder), *([f"-XX:AOTCacheOutput={self._recording}"] if record else [])]
+        own = [*flags(self.folder), *([f"-XX:AOTCacheOutput={self._recording}"] if record else [])]
         return started(
             self.what,
-            self.java.command("kafka.Kafka", str(settings), flags=flags),
+            self.java.command("kafka.Kafka", str(settings), flags=own),
             self.folder / "kafka.log",
             grace=RECORDING if record else GRACE,
             folder=self.folder,
@@ -122,20 +122,20 @@ async def _format(mine: Owned, found: Java) -> None:
     shutil.rmtree(mine.path / NEW, ignore_errors=True)
     port = ports.free()
     settings = properties.written(mine.path, port, ports.free(port), data=NEW)
-    arguments = ["format", "--standalone", "-t", _new_cluster_id(), "-c", str(settings)]
-    command = found.command("kafka.tools.StorageTool", *arguments, flags=_flags(mine.path))
+    arguments = ["format", "--standalone", "-t", new_cluster_id(), "-c", str(settings)]
+    command = found.command("kafka.tools.StorageTool", *arguments, flags=flags(mine.path))
     log = mine.path / "format.log"
     async with started("Kafka's format", command, log, grace=0.0, folder=mine.path, inherit=[mine.lock]) as child:
         await child.finished()
     (mine.path / NEW).rename(mine.path / properties.DATA)
 
 
-def _new_cluster_id() -> str:
+def new_cluster_id() -> str:
     """22 characters; the first must not look like an option."""
     return "h" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]
 
 
-def _flags(folder: Path) -> list[str]:
+def flags(folder: Path) -> list[str]:
     """Java's own files go into the folder, not into the machine's temporary one, where a kill would leave them."""
     scratch = folder / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ops.embedded.ports import LOOPBACK
@@ -50,6 +51,10 @@ def written(folder: Path, port: int, controller: int, data: str = DATA) -> Path:
         "controller.quorum.bootstrap.servers": f"{LOOPBACK}:{controller}",
         "log.dirs": data,
     }
-    path = folder / f"{data}.properties"
+    return kept(folder / f"{data}.properties", settings)
+
+
+def kept(path: Path, settings: Mapping[str, str]) -> Path:
+    """Write *settings* as Kafka reads them, and say where."""
     path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
     return path

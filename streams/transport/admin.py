@@ -120,6 +120,11 @@ class Admin:
         configs = await self._configs([topic["topic"] for topic in found])
         return {topic["topic"]: _description(topic, configs[topic["topic"]]) for topic in found}
 
+    async def leaders(self, topic: str) -> dict[int, int]:
+        """The node that leads each partition of *topic*, of those that have a leader."""
+        (found,) = await self._described([topic])
+        return {each["partition"]: each["leader"] for each in found["partitions"] if each["leader"] >= 0}
+
     async def _described(self, names: Collection[str]) -> list[Theirs]:
         with translated():
             described: list[Theirs] = await self._within(self._admin.describe_topics(list(names)))

@@ -25,7 +25,7 @@ def test_help_names_every_command_and_exits_0(capsys: pytest.CaptureFixture[str]
     assert execute(["--help"]) == 0
 
     said = capsys.readouterr().out
-    assert {"dev", "demo", "run", "submit", "results", "tenants", "topics", "schemas"} <= set(said.split())
+    assert {"chaos", "dev", "demo", "run", "submit", "results", "tenants", "topics", "schemas"} <= set(said.split())
     assert "3 refused" in " ".join(said.split())
 
 

@@ -1,0 +1,33 @@
+"""The agent of the chaos runs: answers its input as `echo` does, and leaves a line of every run that it starts.
+
+The lines go to a file in the worker's working directory: a run that is repeated leaves two, whatever Kafka says.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from consumers.agent.agents import agent
+from consumers.agent.builtin import answer_the_same
+from consumers.agent.run import Run
+
+MODULE = "ops.chaos.agents"
+NAME = "probe"
+RUNS = "runs.log"
+
+
+@agent(NAME, description="Answers its input, and leaves a line of every run that it starts.")
+async def probe(text: str, run: Run) -> str:
+    """The text itself, after ``metadata.sleep`` seconds."""
+    _leave(f"{run.request_id} {run.attempt} {run.clock.now_ms()}\n")
+    return await answer_the_same(text, run)
+
+
+def _leave(line: str) -> None:
+    """One write to the end of the file is whole, whoever else writes, and a kill cannot take it back."""
+    descriptor = os.open(Path(RUNS), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)

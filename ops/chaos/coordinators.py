@@ -1,0 +1,51 @@
+"""Which broker matters: the one that coordinates a group or a transactional id, or that leads a partition."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from schemas.topics import SCREENED
+from streams.transport.admin import Admin
+from streams.transport.errors import TransportError
+
+OFFSETS, TRANSACTIONS = "__consumer_offsets", "__transaction_state"
+
+log = structlog.get_logger()
+
+
+def hash_of(text: str) -> int:
+    """Java's ``String.hashCode``, without its sign: how Kafka chooses the partition of a group or an id."""
+    value = 0
+    for character in text:
+        value = (31 * value + ord(character)) & 0xFFFFFFFF
+    return value & 0x7FFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinators:
+    """Of a cluster that has been provisioned."""
+
+    admin: Admin
+    groups: Sequence[str]
+    shards: int
+
+    async def some(self, chance: random.Random) -> int | None:
+        """The node id of some coordinator or leader; None if the cluster does not say."""
+        group = chance.choice(self.groups)
+        topic, name = chance.choice(
+            (
+                (OFFSETS, group),
+                (TRANSACTIONS, f"{group}|1|{chance.randrange(self.shards)}"),
+                (SCREENED.name, str(chance.random())),
+            )
+        )
+        try:
+            leaders = await self.admin.leaders(topic)
+        except TransportError as error:
+            log.info("coordinator_unknown", topic=topic, error=str(error))
+            return None
+        return leaders.get(hash_of(name) % len(leaders)) if leaders else None

@@ -1,0 +1,83 @@
+"""What a fresh reader finds in the cluster afterwards: results, the doors' memory, and how far each group has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from ops.chaos.oracle import Seen, behind
+from schemas.inbox import InboxEntry
+from schemas.records import Partition, Record
+from schemas.results import Result
+from schemas.tenants import Tenant
+from schemas.topics import INBOX, REQUESTS, RESULTS, tenant_of
+from streams.journey import ENTRY_GROUP, INNER_GROUPS, JourneyName
+from streams.transport.admin import Admin
+from streams.transport.connection import Connection
+from streams.transport.reader import Reader
+
+NAME = "headrace-chaos-oracle"
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One cluster, asked past everything that chaos has done to the way there."""
+
+    connection: Connection
+    tenants: Collection[Tenant]
+    journey: JourneyName
+    shards: int
+
+    def groups(self) -> dict[str, list[Partition]]:
+        """Which partitions each group has to finish."""
+        inner = {
+            group: [Partition(topic.name, number) for topic in topics for number in range(self.shards)]
+            for group, topics in INNER_GROUPS.items()
+            if self.journey == "split" or group != "headrace.guard"
+        }
+        return {ENTRY_GROUP: self._partitions(REQUESTS.of), **inner}
+
+    def results_of(self) -> list[Partition]:
+        """Where results go."""
+        return self._partitions(RESULTS.of)
+
+    async def results(self) -> list[Seen]:
+        """Every committed result; those of a partition in the order of its log."""
+        return [_seen(record) for record in await self._read(self.results_of())]
+
+    async def open(self) -> int:
+        """Requests that are open in the last word that the doors have of them."""
+        inbox = [Partition(INBOX.name, number) for number in range(self.shards)]
+        last = {record.key: record.value for record in await self._read(inbox)}
+        entries = [InboxEntry.model_validate_json(value) for value in last.values() if value is not None]
+        return sum(entry.state == "open" for entry in entries)
+
+    async def behind(self) -> int:
+        """Records that some group has not committed."""
+        groups = self.groups()
+        every = [partition for partitions in groups.values() for partition in partitions]
+        ends = await self._ends(every)
+        late = 0
+        async with await Admin.open(self.connection, name=NAME) as admin:
+            for group, partitions in groups.items():
+                committed = await admin.committed(group, partitions)
+                late += behind(committed, {partition: ends[partition] for partition in partitions})
+        return late
+
+    async def _ends(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        async with await Reader.open(self.connection, [], name=NAME) as reader:
+            return await reader.high_watermarks(partitions)
+
+    async def _read(self, partitions: Collection[Partition]) -> list[Record]:
+        async with await Reader.open(self.connection, partitions, name=NAME) as reader:
+            ends = await reader.high_watermarks()
+            return [record async for record in reader.until(ends, PATIENCE_S)]
+
+    def _partitions(self, name_of: Callable[[str], str]) -> list[Partition]:
+        return [Partition(name_of(each.id), number) for each in self.tenants for number in range(each.partitions)]
+
+
+def _seen(record: Record) -> Seen:
+    result = Result.model_validate_json(record.value or b"")
+    return Seen(tenant_of(record.topic) or "", result.request_id, result.status)

@@ -1,0 +1,185 @@
+"""What can go wrong: a seeded deck of faults, and the hands that deal them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import structlog
+
+from ops.chaos.coordinators import Coordinators
+from ops.chaos.proxy import EndTxn, Proxy
+from ops.chaos.workers import Workers
+from ops.embedded.cluster import Cluster, Node
+from schemas.clock import Clock
+
+SESSION_S = 6.0
+"""Of the workers' groups."""
+
+WEIGHTS: Mapping[str, int] = {
+    "kill": 10,
+    "stop": 8,
+    "term": 6,
+    "scale": 4,
+    "broker": 3,
+    "late": 2,
+    "cut": 2,
+    "lost": 2,
+    "slow": 1,
+    "freeze": 2,
+    "reset": 2,
+    "latency": 1,
+    "coordinator": 3,
+    "rolling": 1,
+}
+"""How often each comes in five minutes."""
+
+NETWORK = ("late", "cut", "lost", "slow", "freeze", "reset", "latency")
+OF_SEVERAL = ("coordinator", "rolling")
+"""What makes sense only where another broker can take over."""
+
+LOOK_S = 0.2
+AWAY_S = (1.0, 6.0)
+"""How long a killed broker stays away."""
+
+BREATH_S = 3.0
+"""Between two brokers of a rolling restart."""
+
+log = structlog.get_logger()
+
+
+def kinds(names: Sequence[str], brokers: int) -> list[str]:
+    """The faults that *names* stand for; ``network`` and ``all`` stand for several. ValueError for others."""
+    groups = {"network": NETWORK, "all": tuple(WEIGHTS)}
+    chosen = list(dict.fromkeys(kind for name in names for kind in groups.get(name, (name,))))
+    if unknown := [kind for kind in chosen if kind not in WEIGHTS]:
+        raise ValueError(f"no such fault: {', '.join(unknown)}")
+    return [kind for kind in chosen if brokers > 1 or kind not in OF_SEVERAL]
+
+
+def deck(chosen: Sequence[str], seconds: float, chance: random.Random) -> list[str]:
+    """So many of each as belong to that time, at least one, shuffled."""
+    cards = [kind for kind in chosen for _ in range(max(1, round(WEIGHTS[kind] * seconds / 300)))]
+    chance.shuffle(cards)
+    return cards
+
+
+@dataclass(slots=True)
+class Faults:
+    """Deals the deck over a stretch of time, and lets everything heal at its end."""
+
+    cluster: Cluster
+    proxies: Sequence[Proxy]
+    workers: Workers
+    coordinators: Coordinators
+    clock: Clock
+    random: random.Random
+    dealt: Counter[str] = field(default_factory=Counter[str])
+    _broker: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One broker is away at a time: of three, two must be there."""
+
+    async def deal(self, cards: Sequence[str], seconds: float) -> None:
+        """Deal all *cards* within *seconds*, at uneven intervals; return when what they broke is whole again."""
+        pauses = [self.random.expovariate(1) for _ in cards]
+        scale = seconds / (sum(pauses) or 1.0)
+        async with asyncio.TaskGroup() as tasks:
+            for pause, card in zip(pauses, cards, strict=True):
+                await asyncio.sleep(pause * scale)
+                log.info("fault", kind=card)
+                tasks.create_task(self._hand(card)())
+        for proxy in self.proxies:
+            proxy.heal()
+
+    def _hand(self, card: str) -> Callable[[], Coroutine[Any, Any, None]]:
+        hands: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "kill": self._kill,
+            "stop": self._stop,
+            "term": self._term,
+            "scale": self._scale,
+            "broker": self._crash_any,
+            "coordinator": self._crash_coordinator,
+            "rolling": self._roll,
+            "freeze": self._freeze,
+            "reset": self._reset,
+            "latency": self._latency,
+        }
+        return hands.get(card) or (lambda: self._end_txn(cast("EndTxn", card)))
+
+    # --- workers ------------------------------------------------------------------------------------------------------
+
+    async def _kill(self) -> None:
+        if worker := self.workers.choose():
+            self.dealt["kill"] += 1
+            await worker.child.kill()
+
+    async def _stop(self) -> None:
+        if worker := self.workers.choose():
+            self.dealt["stop"] += 1
+            self.workers.stop(worker, self.random.uniform(2.0, 2 * SESSION_S))
+
+    async def _term(self) -> None:
+        if worker := self.workers.choose():
+            self.dealt["term"] += 1
+            self.workers.drain(worker)
+
+    async def _scale(self) -> None:
+        self.dealt["scale"] += 1
+        self.workers.scale()
+
+    # --- brokers ------------------------------------------------------------------------------------------------------
+
+    async def _crash_any(self) -> None:
+        await self._crash(self.random.choice(self.cluster.nodes), "broker")
+
+    async def _crash_coordinator(self) -> None:
+        node_id = await self.coordinators.some(self.random)
+        if node_id is not None:
+            await self._crash(self.cluster.node(node_id), "coordinator")
+
+    async def _crash(self, node: Node, kind: str) -> None:
+        async with self._broker:
+            self.dealt[kind] += 1
+            await node.kill()
+            await asyncio.sleep(self.random.uniform(*AWAY_S))
+            await node.start()
+            await asyncio.sleep(BREATH_S)
+
+    async def _roll(self) -> None:
+        self.dealt["rolling"] += 1
+        for node in self.cluster.nodes:
+            async with self._broker:
+                await node.stop()
+                await node.start()
+                await asyncio.sleep(BREATH_S)
+
+    # --- the network --------------------------------------------------------------------------------------------------
+
+    async def _end_txn(self, fate: EndTxn) -> None:
+        self.dealt[fate] += 1
+        for proxy in self.proxies:
+            proxy.end_txn = fate
+        await asyncio.sleep(self.random.uniform(2.0, 6.0))
+        for proxy in self.proxies:
+            proxy.end_txn = None
+
+    async def _freeze(self) -> None:
+        self.dealt["freeze"] += 1
+        proxy = self.random.choice(self.proxies)
+        proxy.freeze()
+        await asyncio.sleep(self.random.uniform(3.0, 15.0))
+        proxy.thaw()
+
+    async def _reset(self) -> None:
+        self.dealt["reset"] += 1
+        self.random.choice(self.proxies).reset()
+
+    async def _latency(self) -> None:
+        self.dealt["latency"] += 1
+        proxy = self.random.choice(self.proxies)
+        proxy.latency = self.random.uniform(0.005, 0.05)
+        await asyncio.sleep(self.random.uniform(3.0, 10.0))
+        proxy.latency = 0.0

@@ -1,0 +1,117 @@
+"""What is sent: requests of several tenants, most in sessions, some of them twice, at an even pace."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from ops.chaos.agents import NAME
+from ops.chaos.ledger import Ledger, Sent
+from producers.requests import request_record
+from schemas.clock import Clock
+from schemas.records import Outgoing
+from schemas.requests import Request
+from schemas.tenants import Limits, Tenant
+from streams.transport.errors import KafkaUnreachableError, OutcomeUnknownError
+from streams.transport.writer import Writer
+
+TENANTS = (("north", 1, 64), ("east", 3, 64), ("south", 1, 16), ("west", 2, 8))
+"""Name, partitions, and how many of its requests may be beyond the door."""
+
+MEAN_S = 0.4
+LONG_S = 4.0
+LONG_SHARE = 0.03
+"""Of the runs: those that outlive a commit interval, a drain's first look and most rebalances."""
+
+FLAKY_SHARE = 0.01
+"""Of the runs: those whose first attempt fails, so that they pass through a retry topic."""
+
+COPY_SHARE = 0.08
+LATE_COPY_SHARE = 0.04
+ALONE_SHARE = 0.3
+"""Of the requests: those of no session."""
+
+PER_SESSION = 12
+"""Requests, on average."""
+
+DEADLINE_S = 3_600
+"""Nothing expires: what is not answered is lost."""
+
+log = structlog.get_logger()
+
+
+def tenants() -> tuple[Tenant, ...]:
+    """Whose requests they are."""
+    return tuple(
+        Tenant(
+            id=name,
+            agents=(NAME,),
+            partitions=partitions,
+            limits=Limits(concurrency=concurrency, default_deadline=DEADLINE_S, max_deadline=DEADLINE_S),
+        )
+        for name, partitions, concurrency in TENANTS
+    )
+
+
+@dataclass(slots=True)
+class Load:
+    """Makes up requests and sends them. ``ledger`` holds what the broker has taken, and what it may have taken."""
+
+    writer: Writer
+    clock: Clock
+    random: random.Random
+    ledger: Ledger = field(default_factory=Ledger)
+    _records: list[Outgoing] = field(default_factory=list[Outgoing])
+
+    async def send(self, count: int, seconds: float) -> None:
+        """Send *count* requests within *seconds*, or later if the broker is slow."""
+        began = self.clock.monotonic()
+        for number, (sent, record) in enumerate(self._made_up(count)):
+            await asyncio.sleep(max(0.0, began + seconds * number / count - self.clock.monotonic()))
+            self.ledger.sent.append(sent)
+            self._records.append(record)
+            for each in [record, *self._copies(record)]:
+                await self._written(each)
+
+    def _copies(self, record: Outgoing) -> Sequence[Outgoing]:
+        """The same again at once, or an older one: the door has to know both."""
+        copies = [record] if self.random.random() < COPY_SHARE else []
+        if self.random.random() < LATE_COPY_SHARE:
+            copies.append(self.random.choice(self._records))
+        self.ledger.copies += len(copies)
+        return copies
+
+    def _made_up(self, count: int) -> Iterator[tuple[Sent, Outgoing]]:
+        names = [name for name, *_ in TENANTS]
+        sessions = max(1, count // (PER_SESSION * len(names)))
+        for number in range(count):
+            tenant = self.random.choice(names)
+            alone = self.random.random() < ALONE_SHARE
+            session = None if alone else f"s{self.random.randrange(sessions)}"
+            sent = Sent(tenant, session, f"r{number}")
+            yield sent, self._record(sent)
+
+    def _record(self, sent: Sent) -> Outgoing:
+        """As a client writes it."""
+        long = self.random.random() < LONG_SHARE
+        sleep = LONG_S if long else min(LONG_S, self.random.expovariate(1 / MEAN_S))
+        metadata = {"sleep": f"{sleep:.3f}"}
+        if self.random.random() < FLAKY_SHARE:
+            metadata |= {"fail": "model_overloaded", "fail_times": "1"}
+        request = Request(agent=NAME, input=sent.request_id, session=sent.session, metadata=metadata)
+        return request_record(sent.tenant, request, request_id=sent.request_id, now_ms=self.clock.now_ms())
+
+    async def _written(self, record: Outgoing) -> None:
+        """Again until the broker says that it is there: a copy of what it has already does no harm."""
+        while True:
+            try:
+                await self.writer.send(record)
+            except (KafkaUnreachableError, OutcomeUnknownError) as error:
+                self.ledger.copies += 1
+                log.info("sent_again", error=str(error))
+            else:
+                return

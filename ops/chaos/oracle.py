@@ -1,0 +1,98 @@
+"""What a run of chaos has done to the promises: the ledger of what was sent against what a fresh reader finds."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ops.chaos.ledger import Sent
+from schemas.records import Partition
+
+
+class Seen(NamedTuple):
+    """One result as a reader of committed records finds it."""
+
+    tenant: str
+    request_id: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Everything counted here must be 0, but for ``sent`` and ``answered``, which must be the same."""
+
+    sent: int
+    answered: int
+    """Requests of the ledger with at least one result."""
+
+    lost: int
+    answered_twice: int
+    """Results beyond the first of their request."""
+
+    out_of_order: int
+    """Results that come after a later one of their session."""
+
+    unsuccessful: int
+    """Results that are none of success: the agents of chaos do not fail."""
+
+    unknown: int
+    """Results of requests that nobody has sent."""
+
+    open: int
+    """Requests that a tenant's door still counts as beyond it."""
+
+    behind: int
+    """Records that a group has not committed."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether every promise was kept."""
+        faults = (self.lost, self.answered_twice, self.out_of_order, self.unsuccessful)
+        return not any((*faults, self.unknown, self.open, self.behind))
+
+
+def judge(sent: Sequence[Sent], seen: Sequence[Seen], *, open_: int, behind: int) -> Verdict:
+    """Compare. Results of one session must be given in the order of their log."""
+    expected = {(each.tenant, each.request_id) for each in sent}
+    found = Counter((each.tenant, each.request_id) for each in seen)
+    known = {key: count for key, count in found.items() if key in expected}
+    return Verdict(
+        sent=len(expected),
+        answered=len(known),
+        lost=len(expected) - len(known),
+        answered_twice=sum(known.values()) - len(known),
+        out_of_order=_out_of_order(sent, seen),
+        unsuccessful=sum(each.status != "succeeded" for each in seen),
+        unknown=sum(found.values()) - sum(known.values()),
+        open=open_,
+        behind=behind,
+    )
+
+
+def _out_of_order(sent: Iterable[Sent], seen: Iterable[Seen]) -> int:
+    """By first answers: a second one is counted elsewhere."""
+    lanes: dict[tuple[str, str], tuple[str, int]] = {}
+    lengths: Counter[str] = Counter()
+    for each in sent:
+        if each.session is not None:
+            lane = f"{each.tenant}|{each.session}"
+            lanes[each.tenant, each.request_id] = (lane, lengths[lane])
+            lengths[lane] += 1
+    furthest: dict[str, int] = defaultdict(lambda: -1)
+    late, answered = 0, set[tuple[str, str]]()
+    for one in seen:
+        key = (one.tenant, one.request_id)
+        if key in answered or key not in lanes:
+            continue
+        answered.add(key)
+        lane, number = lanes[key]
+        late += number < furthest[lane]
+        furthest[lane] = max(furthest[lane], number)
+    return late
+
+
+def behind(committed: Mapping[Partition, int], ends: Mapping[Partition, int]) -> int:
+    """Records below the ends that are not committed; a place without an offset counts whole."""
+    return sum(max(0, end - committed.get(place, 0)) for place, end in ends.items())

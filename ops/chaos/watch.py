@@ -1,0 +1,48 @@
+"""What a client that reads along sees: when each result became visible, by the clock and against its own stamp."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from schemas.clock import Clock
+from schemas.records import Partition
+from streams.transport.errors import TransportError
+from streams.transport.reader import Reader
+
+POLL_S = 0.1
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Watch:
+    """Reads the results of all tenants while they come, committed ones only."""
+
+    reader: Reader
+    partitions: Sequence[Partition]
+    clock: Clock
+    seen: int = 0
+    worst_gap_ms: int = 0
+    """Between the broker's stamp on a result and its arrival here: open transactions hide what comes after them."""
+
+    last_at: float = field(default=0.0)
+    """Monotonic."""
+
+    async def run(self) -> None:
+        """Until it is cancelled; a broker that is away is waited for."""
+        await self.reader.add(self.partitions, "earliest")
+        while True:
+            try:
+                records = await self.reader.poll(POLL_S)
+            except TransportError as error:
+                log.info("watch_interrupted", error=str(error))
+                continue
+            now = self.clock.now_ms()
+            for record in records:
+                self.seen += 1
+                self.worst_gap_ms = max(self.worst_gap_ms, now - record.timestamp)
+            if records:
+                self.last_at = self.clock.monotonic()

@@ -1,0 +1,149 @@
+"""The stages' processes: started as a user starts them, hurt, and kept at the number that is wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ops.background import background
+from ops.chaos.agents import MODULE
+from ops.embedded.children import Child, started
+from schemas.clock import Clock
+
+COMMAND = (sys.executable, "-P", "-m", "ops.cli.app", "run")
+GRACE_S = 40.0
+"""Above the workers' own grace."""
+TEND_S = 0.2
+CROWD = (1, 2, 3)
+"""How many processes a stage may be scaled to."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """One process of one stage."""
+
+    stage: str
+    child: Child
+    running: AsyncExitStack
+    leaving: bool = False
+    wakes_at: float | None = None
+    """Monotonic; None unless it is stopped."""
+
+    @property
+    def awake(self) -> bool:
+        """Whether it counts: neither stopped nor on its way out nor dead."""
+        return self.child.running and not self.leaving and self.wakes_at is None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the process; one that has just ended hears nothing."""
+        if self.child.running:
+            self.child.process.send_signal(number)
+
+
+@dataclass(slots=True)
+class Workers:
+    """All processes of all stages."""
+
+    wanted: dict[str, int]
+    folder: Path
+    environment: Mapping[str, str]
+    clock: Clock
+    random: random.Random
+    all: list[Worker] = field(default_factory=list[Worker])
+    exits: Counter[int] = field(default_factory=Counter[int])
+    """How often a process ended with which status; a negative one is a signal's."""
+
+    started: int = 0
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Keep the wanted number of each stage; at the end let all of them drain."""
+        try:
+            async with background(self._tend()):
+                yield
+        finally:
+            await self._end()
+
+    def choose(self) -> Worker | None:
+        """Some worker that serves."""
+        awake = [worker for worker in self.all if worker.awake]
+        return self.random.choice(awake) if awake else None
+
+    def stop(self, worker: Worker, seconds: float) -> None:
+        """SIGSTOP, and SIGCONT after *seconds*; another takes its place meanwhile."""
+        worker.signal(signal.SIGSTOP)
+        worker.wakes_at = self.clock.monotonic() + seconds
+
+    def drain(self, worker: Worker) -> None:
+        """SIGTERM, as a deploy does."""
+        worker.signal(signal.SIGTERM)
+        worker.leaving = True
+
+    def scale(self) -> None:
+        """Another number of processes for some stage."""
+        stage = self.random.choice(sorted(self.wanted))
+        others = [number for number in CROWD if number != self.wanted[stage]]
+        self.wanted[stage] = self.random.choice(others)
+
+    @property
+    def calm(self) -> bool:
+        """Whether none is stopped."""
+        return all(worker.wakes_at is None for worker in self.all)
+
+    async def _tend(self) -> None:
+        while True:
+            self._wake()
+            await self._bury()
+            for stage in self._missing():
+                await self._start(stage)
+            for worker in self._spare():
+                self.drain(worker)
+            await asyncio.sleep(TEND_S)
+
+    def _wake(self) -> None:
+        now = self.clock.monotonic()
+        for worker in self.all:
+            if worker.wakes_at is not None and worker.wakes_at < now:
+                worker.signal(signal.SIGCONT)
+                worker.wakes_at = None
+
+    async def _bury(self) -> None:
+        for worker in [each for each in self.all if not each.child.running]:
+            self.all.remove(worker)
+            self.exits[worker.child.process.returncode or 0] += 1
+            await worker.running.aclose()
+
+    def _missing(self) -> Iterator[str]:
+        for stage, wanted in self.wanted.items():
+            yield from [stage] * (wanted - len(self._awake(stage)))
+
+    def _spare(self) -> Iterator[Worker]:
+        for stage, wanted in self.wanted.items():
+            yield from self._awake(stage)[wanted:]
+
+    def _awake(self, stage: str) -> list[Worker]:
+        return [worker for worker in self.all if worker.stage == stage and worker.awake]
+
+    async def _start(self, stage: str) -> None:
+        self.started += 1
+        log = self.folder / f"{stage}-{self.started}.log"
+        command = [*COMMAND, stage, "--agents", MODULE]
+        async with AsyncExitStack() as stack:
+            child = await stack.enter_async_context(
+                started(f"{stage} {self.started}", command, log, grace=0.0, folder=self.folder, env=self.environment)
+            )
+            self.all.append(Worker(stage, child, stack.pop_all()))
+
+    async def _end(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for worker in self.all:
+                worker.signal(signal.SIGCONT)
+                tasks.create_task(worker.child.stop(GRACE_S))
+        await self._bury()

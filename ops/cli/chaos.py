@@ -1,0 +1,63 @@
+"""``headrace chaos``: hurt a whole platform on purpose, and count what was lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from ops.chaos.run import Report
+
+
+def chaos(
+    seed: Annotated[int, typer.Option(help="Of faults and load; the timing of processes stays their own.")] = 1,
+    requests: Annotated[int, typer.Option(min=1, help="To send, not counting copies.")] = 5_000,
+    minutes: Annotated[float, typer.Option(min=0.1, max=120, help="In which they are sent, and faults dealt.")] = 5,
+    brokers: Annotated[int, typer.Option(min=1, max=3, help="1 or 3.")] = 1,
+    journey: Annotated[Literal["compact", "split"], typer.Option(help="compact: auth and guard in one.")] = "compact",
+    faults: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: kill, stop, term, scale, broker, coordinator, rolling, late, cut, lost, slow,"
+            " freeze, reset, latency; network: the last seven."
+        ),
+    ] = "all",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as one JSON object.")] = False,
+) -> None:
+    """Run a platform of its own under faults, and print the loss table. Exit code 0 only if every promise was kept."""
+    import asyncio
+
+    from ops import logs
+    from ops.chaos.faults import kinds
+    from ops.chaos.run import Plan, run
+    from ops.cli import output, stack
+    from ops.cli.session import settings_with
+    from ops.errors import ChaosError, InvalidError
+
+    if brokers == 2:  # noqa: PLR2004 - of two, none may fail
+        raise InvalidError("--brokers is 1 or 3: of two, neither may be away")
+    settings = settings_with(None)
+    logs.configure(settings, command=True, stage="chaos")
+    try:
+        chosen = kinds(faults.split(","), brokers)
+    except ValueError as error:
+        raise InvalidError(str(error)) from error
+    with stack.kept_if_it_fails() as folder:
+        plan = Plan(seed, requests, minutes, brokers, journey, tuple(chosen))
+        report = asyncio.run(run(plan, settings, folder))
+        if as_json:
+            output.line(report.row())
+        else:
+            _show(report)
+        if not report.verdict.clean:
+            raise ChaosError(seed, folder)
+
+
+def _show(report: Report) -> None:
+    from ops.cli import output
+
+    row = report.row()
+    shown = {"faults": report.dealt, "exits": report.exits, "dealt": None}
+    rows = [(name.replace("_", " "), shown.get(name, value)) for name, value in row.items() if name != "dealt"]
+    output.table("Loss table", ("", ""), rows)
