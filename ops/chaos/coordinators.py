@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from schemas.topics import SCREENED
 from streams.transport.admin import Admin
 from streams.transport.errors import TransportError
 
+TRIES, PAUSE_S = 10, 0.5
 OFFSETS, TRANSACTIONS = "__consumer_offsets", "__transaction_state"
 
 log = structlog.get_logger()
@@ -43,9 +45,15 @@ class Coordinators:
                 (SCREENED.name, str(chance.random())),
             )
         )
-        try:
-            leaders = await self.admin.leaders(topic)
-        except TransportError as error:
-            log.info("coordinator_unknown", topic=topic, error=str(error))
-            return None
+        leaders = await self._leaders(topic)
         return leaders.get(hash_of(name) % len(leaders)) if leaders else None
+
+    async def _leaders(self, topic: str) -> dict[int, int]:
+        """Asked again if the broker that was asked has just been away."""
+        for _ in range(TRIES):
+            try:
+                return await self.admin.leaders(topic)
+            except TransportError as error:
+                log.info("coordinator_unknown", topic=topic, error=str(error))
+                await asyncio.sleep(PAUSE_S)
+        return {}

@@ -133,20 +133,21 @@ class Faults:
     # --- brokers ------------------------------------------------------------------------------------------------------
 
     async def _crash_any(self) -> None:
-        await self._crash(self.random.choice(self.cluster.nodes), "broker")
+        async with self._broker:
+            await self._crash(self.random.choice(self.cluster.nodes), "broker")
 
     async def _crash_coordinator(self) -> None:
-        node_id = await self.coordinators.some(self.random)
-        if node_id is not None:
-            await self._crash(self.cluster.node(node_id), "coordinator")
+        async with self._broker:  # only now: who coordinates changes with every crash
+            node_id = await self.coordinators.some(self.random)
+            if node_id is not None:
+                await self._crash(self.cluster.node(node_id), "coordinator")
 
     async def _crash(self, node: Node, kind: str) -> None:
-        async with self._broker:
-            self.dealt[kind] += 1
-            await node.kill()
-            await asyncio.sleep(self.random.uniform(*AWAY_S))
-            await node.start()
-            await asyncio.sleep(BREATH_S)
+        self.dealt[kind] += 1
+        await node.kill()
+        await asyncio.sleep(self.random.uniform(*AWAY_S))
+        await node.start()
+        await asyncio.sleep(BREATH_S)
 
     async def _roll(self) -> None:
         self.dealt["rolling"] += 1

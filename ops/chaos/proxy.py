@@ -21,6 +21,8 @@ SLOW_S = (0.5, 2.0)
 LINGER_S = 1.0
 """How long a connection outlives the frame that was delivered late: the broker must have read it."""
 
+CLOSE_S = 2.0
+
 EndTxn: TypeAlias = Literal["lost", "cut", "late", "slow"]
 """What becomes of a transaction's end.
 
@@ -93,6 +95,14 @@ class Proxy:
             server.close()
             self.heal()
             self.reset()
+            await self._ended()
+
+    async def _ended(self) -> None:
+        """Wait for the connections that are being closed; what takes longer goes with the process."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                while self._links:  # noqa: ASYNC110 - each ends by itself
+                    await asyncio.sleep(0.01)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._flows.wait()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from ops.chaos.run import Report
+    from ops.chaos.report import Report
 
 
 def chaos(
@@ -30,7 +30,8 @@ def chaos(
 
     from ops import logs
     from ops.chaos.faults import kinds
-    from ops.chaos.run import Plan, run
+    from ops.chaos.report import Plan
+    from ops.chaos.run import run
     from ops.cli import output, stack
     from ops.cli.session import settings_with
     from ops.errors import ChaosError, InvalidError

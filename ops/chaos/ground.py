@@ -1,0 +1,61 @@
+"""What a run of chaos stands on: a cluster of its own, a proxy before each broker, and a Valkey."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from ops.chaos.proxy import Proxy
+from ops.embedded.cluster import Cluster, Place, embedded_cluster
+from ops.embedded.valkey import embedded_valkey
+from ops.settings import Settings, cache_folder, child_environment, maven_folder
+from streams.transport.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """All of it, up."""
+
+    cluster: Cluster
+    proxies: list[Proxy]
+    settings: Settings
+    """With which workers reach it, through the proxies."""
+
+    direct: Connection
+    """Past the proxies."""
+
+    def environment(self) -> dict[str, str]:
+        """What a worker is told, on top of what we were."""
+        valkey = self.settings.valkey_url
+        return child_environment(
+            HEADRACE_KAFKA_BOOTSTRAP=self.settings.kafka_bootstrap or "",
+            HEADRACE_REPLICATION_FACTOR=str(self.settings.replication_factor),
+            HEADRACE_VALKEY_URL="" if valkey is None else valkey.get_secret_value(),
+            HEADRACE_LOG="json",
+        )
+
+
+@asynccontextmanager
+async def grounded(brokers: int, seed: int, settings: Settings, folder: Path) -> AsyncGenerator[Ground]:
+    """Start it in *folder*, for as long as the block. Raises EmbeddedError, of the class that says why."""
+    async with AsyncExitStack() as stack:
+        proxies = [Proxy(0, random.Random(f"{seed} {number}")) for number in range(brokers)]  # noqa: S311 - chaos
+        for proxy in proxies:
+            await stack.enter_async_context(proxy.listening())
+        places = [Place.free(proxy.port) for proxy in proxies]
+        for proxy, place in zip(proxies, places, strict=True):
+            proxy.upstream = place.client
+        cluster = await stack.enter_async_context(
+            embedded_cluster(
+                folder, cache_folder(), places, repository=settings.maven_repository, neighbour=maven_folder()
+            )
+        )
+        valkey = await stack.enter_async_context(embedded_valkey(folder / "valkey"))
+        changes = {"kafka_bootstrap": cluster.bootstrap, "valkey_url": SecretStr(valkey.url)}
+        ours = settings.model_copy(update={**changes, "replication_factor": brokers})
+        yield Ground(cluster, proxies, ours, Connection(cluster.inner))
