@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import structlog
+
 from ops.background import background
 from ops.chaos.agents import MODULE
 from ops.embedded.children import Child, started
@@ -23,6 +25,8 @@ GRACE_S = 40.0
 TEND_S = 0.2
 CROWD = (1, 2, 3)
 """How many processes a stage may be scaled to."""
+
+log = structlog.get_logger()
 
 
 @dataclass(slots=True)
@@ -117,7 +121,10 @@ class Workers:
     async def _bury(self) -> None:
         for worker in [each for each in self.all if not each.child.running]:
             self.all.remove(worker)
-            self.exits[worker.child.process.returncode or 0] += 1
+            status = worker.child.process.returncode or 0
+            self.exits[status] += 1
+            if status > 0:  # nobody asked for that
+                log.warning("worker_ended", stage=worker.stage, status=status, said=worker.child.tail(3))
             await worker.running.aclose()
 
     def _missing(self) -> Iterator[str]:
