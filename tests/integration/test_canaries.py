@@ -1,6 +1,7 @@
 """The private parts of aiokafka that the transport stands on: a new version that moves one fails here first."""
 
 # ruff: noqa: SLF001 - what is private to them is what is asked for here
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
