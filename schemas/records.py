@@ -42,3 +42,9 @@ class Outgoing(NamedTuple):
     value: bytes | None
     headers: HeaderList = ()
     partition: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of key, value and headers."""
+        headers = sum(len(name.encode()) + len(value or b"") for name, value in self.headers)
+        return headers + len(self.key or b"") + len(self.value or b"")

@@ -12,9 +12,14 @@ from streams.metrics import RECORDS, TRANSACTION_SECONDS, TRANSACTIONS
 from streams.offsetmap import encode
 from streams.outcomes import counted, outcome_of
 from streams.runtime import Runtime
+from streams.screening import RECALL_S, Screening
 from streams.tracker import Step, Tracker
+from streams.transport.errors import UnknownTopicError
 from streams.transport.publisher import Publisher
 from streams.work import Outputs
+
+SLOW_S = 0.5
+"""A transaction that takes longer may wait for a topic that is gone: aiokafka would, without end."""
 
 METADATA_LIMIT = 512 * 1024
 """Characters of maps in one transaction; what is over waits for the next."""
@@ -60,6 +65,7 @@ class Committer:
         self._waiting_since: float | None = None
         self._full = asyncio.Event()
         self._doubt: str | None = None
+        self._screening = Screening(shard.runtime)
         self.wake = asyncio.Event()
         """Set when there may be something to commit."""
         self.waiting = 0
@@ -103,6 +109,7 @@ class Committer:
     def restart(self) -> None:
         """The shard has re-opened: count again what waits, and commit it."""
         self._doubt = None
+        self._runtime.outlets.forget()
         self._dirty = {tracker for tracker in self._shard.trackers.values() if tracker.pending}
         self._swept = self._runtime.clock.monotonic()
         self._count()
@@ -118,12 +125,18 @@ class Committer:
             await self._due()
             if self._doubt is not None:
                 return self._doubt
+            await self._screen()
             transaction = self._next()
             if transaction is None:
                 self._rest()
             elif doubt := await self._commit(transaction):
                 return doubt
         return "dropped"
+
+    async def _screen(self) -> None:
+        """Nothing that cannot be written may join a transaction: it would end it for everybody."""
+        self._dirty.update(self._screening.recall(self._shard.trackers.values()))
+        await self._screening.sort(self._dirty)
 
     def _rest(self) -> None:
         """What waits now waits for an earlier record, not for a commit: the brake would only hold that one back."""
@@ -134,7 +147,7 @@ class Committer:
         """Leading edge: an idle shard commits at once, a busy one every interval, a full one earlier."""
         clock, parameters = self._runtime.clock, self._runtime.parameters
         with suppress(TimeoutError):
-            async with asyncio.timeout(parameters.keepalive_s / 10):
+            async with asyncio.timeout(self._longest_rest_s()):
                 await self.wake.wait()
         pause = self._last + parameters.commit_interval_s - clock.monotonic()
         if pause > 0 and self.waiting < parameters.batch:
@@ -145,6 +158,11 @@ class Committer:
         self.wake.clear()
         self._last = clock.monotonic()
 
+    def _longest_rest_s(self) -> float:
+        """What has been set aside is looked at now and then, even if nothing else happens."""
+        aside = any(tracker.aside for tracker in self._shard.trackers.values())
+        return RECALL_S if aside else self._runtime.parameters.keepalive_s / 10
+
     def _next(self) -> Transaction | None:
         firsts = list(self._shard.firsts)
         offsets = {partition: (self._shard.firsts[partition][0], "") for partition in firsts}
@@ -153,7 +171,7 @@ class Committer:
         for step, text in self._steps():
             steps.append(step)
             offsets[step.tracker.partition] = (step.low, text)
-            outputs.extend(output for _, several in step.batch for output in several)
+            outputs.extend(output for finished in step.batch for output in finished.outputs)
         return Transaction(steps, firsts, outputs, offsets) if offsets else None
 
     def _steps(self) -> Iterator[tuple[Step, str]]:
@@ -182,14 +200,16 @@ class Committer:
 
     async def _commit(self, transaction: Transaction) -> str | None:
         """One transaction. Returns the doubt it leaves, if any: the re-open reads what really happened (I15)."""
-        publisher, group = self._shard.publisher, self._runtime.work.group
+        publisher = self._shard.publisher
         self._in_flight, began, outcome = True, self._runtime.clock.monotonic(), "committed"
         try:
             async with asyncio.timeout(self._runtime.parameters.transaction_deadline_s):
-                await publisher.transact(transaction.outputs, transaction.offsets, group)
+                await self._transact(publisher, transaction)
         except Exception as error:  # noqa: BLE001 - fenced, refused, unknown: all end in the same doubt
-            outcome = outcome_of(error)
-            return f"transaction failed: {error!r}"
+            cause = _cause(error)
+            outcome = outcome_of(cause)
+            self._runtime.outlets.refuse(cause)
+            return f"transaction failed: {cause!r}"
         finally:
             self._in_flight = False
             self.ended += 1
@@ -199,6 +219,18 @@ class Committer:
         self._settle(transaction)
         self._runtime.work.committed(transaction.outputs, list(transaction.offsets), seconds)
         return "a request was repeated" if publisher.suspect else None
+
+    async def _transact(self, publisher: Publisher, transaction: Transaction) -> None:
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(self._watch({output.topic for output in transaction.outputs}))
+            await publisher.transact(transaction.outputs, transaction.offsets, self._runtime.work.group)
+            watch.cancel()
+
+    async def _watch(self, topics: set[str]) -> None:
+        """UnknownTopicError if the transaction is slow and one of its *topics* has been deleted meanwhile."""
+        await asyncio.sleep(SLOW_S)
+        if missing := await self._runtime.outlets.missing(topics):
+            raise UnknownTopicError(", ".join(sorted(missing)))
 
     def _settle(self, transaction: Transaction) -> None:
         now, metrics = self._runtime.clock.monotonic(), self._runtime.metrics
@@ -214,3 +246,8 @@ class Committer:
         self._runtime.slots.changed.set()
         if self._dirty or self._shard.firsts:
             self.wake.set()
+
+
+def _cause(error: Exception) -> Exception:
+    """What went wrong first, without the group around it."""
+    return _cause(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error

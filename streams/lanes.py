@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from schemas.records import Record
 from streams.slots import Slots
 from streams.tracker import Tracker
-from streams.work import Job, Outputs
+from streams.work import Instead, Job, Outputs
 
 _LOOK_S = 0.05
 
@@ -22,6 +22,7 @@ class Entry(NamedTuple):
     tracker: Tracker
     offset: int
     run: Callable[[], Outputs | Awaitable[Outputs]]
+    instead: Instead | None = None
 
 
 class Owner(Protocol):
@@ -33,8 +34,8 @@ class Owner(Protocol):
         """Whether nothing may start now: a crash would throw the work away."""
         ...
 
-    def finish(self, tracker: Tracker, offset: int, outputs: Outputs) -> None:
-        """The record's outcome is known."""
+    def finish(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None) -> None:
+        """The record's outcome is known; so is what is written *instead* of what cannot be written."""
         ...
 
     def broke(self, error: Exception) -> None:
@@ -57,7 +58,7 @@ class Lanes:
         """Run the record's job when its lane is free; now, if it is."""
         try:
             job = self._prepare(record)
-            entry = Entry(tracker, record.offset, job.run)
+            entry = Entry(tracker, record.offset, job.run, job.instead)
             queue = self._queues.get(job.lane)
             if queue is not None:
                 self._slots.take()
@@ -68,7 +69,7 @@ class Lanes:
             self._owner.broke(error)
             return
         if isinstance(result, list):
-            self._owner.finish(tracker, record.offset, result)
+            self._owner.finish(tracker, record.offset, result, job.instead)
         else:
             self._open(job.lane, entry, result)
 
@@ -111,7 +112,7 @@ class Lanes:
                 return  # a re-open found it visible meanwhile
         result = entry.run()
         if isinstance(result, list):
-            self._owner.finish(entry.tracker, entry.offset, result)
+            self._owner.finish(entry.tracker, entry.offset, result, entry.instead)
         else:
             await self._await(entry, result)
 
@@ -121,7 +122,7 @@ class Lanes:
             outputs = await started
         finally:
             self.running -= 1
-        self._owner.finish(entry.tracker, entry.offset, outputs)
+        self._owner.finish(entry.tracker, entry.offset, outputs, entry.instead)
 
     def _close(self, lane: Hashable, queue: deque[Entry]) -> None:
         self._slots.give(len(queue))

@@ -79,6 +79,14 @@ DEAD_LETTERS = Metric(
     "headrace_dead_letters", "counter", "Dead letters made, by the error's code.", ("code", "tier", "tenant")
 )
 RETRIES = Metric("headrace_retries", "counter", "Runs sent to a retry tier, by the error's code.", ("code", "tier"))
+UNWRITABLE = Metric(
+    "headrace_unwritable_records", "counter", "Records answered otherwise, since no topic took what they were to write."
+)
+HELD_BACK = Metric(
+    "headrace_held_back",
+    "counter",
+    "Warnings that outputs wait for a topic which takes nothing: one per shard and topic in 30 s, while it lasts.",
+)
 
 # --- what waits -------------------------------------------------------------------------------------------------------
 
@@ -153,6 +161,8 @@ VOCABULARY: tuple[Metric, ...] = (
     RESULTS,
     DEAD_LETTERS,
     RETRIES,
+    UNWRITABLE,
+    HELD_BACK,
     LAG_RECORDS,
     RUNNABLE_BACKLOG,
     TENANT_LAG_RECORDS,

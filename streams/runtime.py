@@ -9,6 +9,7 @@ import structlog
 
 from schemas.clock import Clock
 from streams.measures import Metrics
+from streams.outlets import Outlets
 from streams.parameters import Parameters
 from streams.slots import Slots
 from streams.tasks import Tasks
@@ -33,6 +34,7 @@ class Runtime:
     slots: Slots
     metrics: Metrics
     tasks: Tasks = field(init=False)
+    outlets: Outlets = field(init=False)
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     fatal: str | None = None
     stopping: bool = False
@@ -49,6 +51,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.tasks = Tasks(self.fail)
+        self.outlets = Outlets(self.fetcher.partition_counts, self.clock)
 
     @property
     def halted(self) -> bool:

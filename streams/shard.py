@@ -17,7 +17,7 @@ from streams.runtime import Runtime
 from streams.tracker import Tracker
 from streams.transport.errors import TransportError, UnknownTopicError
 from streams.transport.publisher import Publisher
-from streams.work import Outputs
+from streams.work import Instead, Outputs
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _LOOK_S = 0.02
@@ -64,10 +64,10 @@ class Shard:
         """Whether more may be admitted."""
         return self.ready and self.committer.waiting < self.runtime.parameters.max_pending and not self.held_back()
 
-    def finish(self, tracker: Tracker, offset: int, outputs: Outputs) -> None:
+    def finish(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None = None) -> None:
         """The record's outcome is known. Too late, it changes nothing (I6)."""
         if self.alive and tracker.expects(offset):
-            tracker.finish(offset, outputs)
+            tracker.finish(offset, outputs, instead)
             self.committer.add(tracker)
 
     def broke(self, error: Exception) -> None:
@@ -113,6 +113,7 @@ class Shard:
             name=parameters.name,
             timeout_ms=parameters.transaction_timeout_ms,
             request_timeout_ms=parameters.request_timeout_ms,
+            apart=runtime.outlets.apart,
         )
         await self._publisher.fence()
         self._remembers = True
@@ -155,8 +156,8 @@ class Shard:
         self._shut()
         if not self.runtime.work.keeps_runs:
             await self._forget_runs()
-        if self._publisher is not None:
-            await self._publisher.kill()
+        if self._publisher is not None:  # not waited for: it may have to give up a request, and the fence is enough
+            self.runtime.tasks.spawn(self._publisher.kill())
 
     def _shut(self) -> None:
         self.opened = False

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-from schemas.records import Outgoing, Partition
+from schemas.records import Partition
 from streams.offsetmap import AHEAD, Committed
+from streams.work import Instead, Outputs
 
 SPAN = 20_000
 """Intake stops this far beyond the watermark, so that the map always fits (I3)."""
 
-Finished: TypeAlias = tuple[int, list[Outgoing]]
-"""An offset and the outputs of its record."""
+ASIDE = 1_000
+"""Finished records of one partition that may wait for a topic that takes their outputs."""
+
+
+class Finished(NamedTuple):
+    """An offset, the outputs of its record, and what is written instead of those that cannot be."""
+
+    offset: int
+    outputs: Outputs
+    instead: Instead | None = None
 
 
 class Step(NamedTuple):
@@ -29,12 +38,13 @@ class Tracker:
     """One partition of one shard, through the shard's re-opens.
 
     Visible is what lies below ``committed`` or in ``done``. ``open`` is what is admitted and not yet visible, in order,
-    with the time of each record;
-    ``pending`` what of it has finished. ``kept`` is work held over a re-open whose offset the new life has not fetched.
+    with the time of each record; ``pending`` what of it has finished, ``aside`` what of it has finished and waits until
+    its outputs can be written. ``kept`` is work held over a re-open whose offset the new life has not fetched.
     """
 
     __slots__ = (
         "alive",
+        "aside",
         "committed",
         "done",
         "kept",
@@ -58,6 +68,7 @@ class Tracker:
         self.done: set[int] = set()
         self.open: dict[int, int] = {}
         self.pending: list[Finished] = []
+        self.aside: list[Finished] = []
         self.kept: set[int] = set()
         self.touched = 0.0
 
@@ -66,8 +77,9 @@ class Tracker:
 
         What the commit holds is never sent again (I15), and the partition must be sought before it is polled (I8).
         """
-        self.pending = [entry for entry in self.pending if not committed.holds(entry[0])]
-        self.kept = {offset for offset, _ in self.pending} | held
+        finished = [entry for entry in (*self.aside, *self.pending) if not committed.holds(entry.offset)]
+        self.pending, self.aside = finished, []
+        self.kept = {entry.offset for entry in finished} | held
         self.committed = self.next = committed.offset
         self.done = committed.done
         self.open = {}
@@ -90,9 +102,13 @@ class Tracker:
         """Whether a completion of *offset* still means something (I6)."""
         return self.alive and (offset in self.open or offset in self.kept)
 
-    def finish(self, offset: int, outputs: list[Outgoing]) -> None:
+    def finish(self, offset: int, outputs: Outputs, instead: Instead | None = None) -> None:
         """The record's outcome is known and waits for a transaction."""
-        self.pending.append((offset, outputs))
+        self.pending.append(Finished(offset, outputs, instead))
+
+    def recall(self) -> None:
+        """What was set aside waits for a transaction again."""
+        self.pending, self.aside = self.aside + self.pending, []
 
     def low(self, without: Container[int] = ()) -> int:
         """The offset to commit if *without* were done: nothing admitted below it lacks its outcome (I2)."""
@@ -103,6 +119,8 @@ class Tracker:
 
     def room(self, beside: int = 0) -> int:
         """Records that may be admitted now, where *beside* of the admitted ones do not count."""
+        if len(self.aside) >= ASIDE:
+            return 0
         if not self.open:
             return self.window
         return min(self.window + beside - len(self.open), SPAN - (self.next - self.low()))
@@ -122,8 +140,8 @@ class Tracker:
         *keepalive_s*: brokers forget those that are not.
         """
         top = self.low() + AHEAD
-        batch = [entry for entry in self.pending if entry[0] < top][:limit]
-        offsets = {offset for offset, _ in batch}
+        batch = [entry for entry in self.pending if entry.offset < top][:limit]
+        offsets = {entry.offset for entry in batch}
         low = self.low(offsets)
         if not batch and low <= self.committed and now - self.touched < keepalive_s:
             return None
@@ -131,7 +149,7 @@ class Tracker:
 
     def settle(self, step: Step, now: float) -> None:
         """The step's transaction has been committed."""
-        self.pending = [entry for entry in self.pending if entry[0] not in step.offsets]
+        self.pending = [entry for entry in self.pending if entry.offset not in step.offsets]
         for offset in step.offsets:
             self.open.pop(offset, None)
         self.kept -= step.offsets

@@ -6,9 +6,12 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from schemas.errors import HeadraceError
 from schemas.records import Outgoing, Partition, Record
 
 Outputs: TypeAlias = list[Outgoing]
+Instead: TypeAlias = Callable[[Outputs, HeadraceError], Outputs]
+"""What is written instead of outputs that no topic takes, and why they are not."""
 
 
 class Job(NamedTuple):
@@ -17,6 +20,10 @@ class Job(NamedTuple):
     lane: Hashable
     run: Callable[[], Outputs | Awaitable[Outputs]]
     """Must not raise: a retry, a refusal and a dead letter are outputs like any other. A raise ends the worker."""
+
+    instead: Instead | None = None
+    """Synchronous. Of what it returns, that which no topic takes is left out, unless the topic is the platform's own.
+    Without it outputs that cannot be written wait until they can."""
 
 
 def nothing_to_remember(_shard: int) -> None:

@@ -37,7 +37,9 @@ from schemas.topics import (
     EDGE_HEADER_COUNT,
     EDGE_HEADERS_LIMIT,
     EDGE_VALUE_LIMIT,
+    INBOX,
     REQUESTS,
+    RESULTS,
     shard_of,
     tenant_of,
 )
@@ -134,8 +136,8 @@ class EntryStage:
         """The door alone keeps order, and lets nobody wait who has waited out: to the loop each record is a lane."""
         tracing = self.outbox.tracing
         trace = tracing.begin(record)
-        lane, run = self._job(record, trace)
-        return Job(lane, tracing.around(record, trace, run))
+        lane, run, instead = self._job(record, trace)
+        return Job(lane, tracing.around(record, trace, run), instead)
 
     def _job(self, record: Record, trace: Trace) -> Job:
         tenant = self.registry.tenants.get(tenant_of(record.topic) or "")
@@ -162,11 +164,13 @@ class EntryStage:
 
     def _unreadable(self, record: Record, error: HeadraceError, trace: Trace) -> Job:
         log.info("record_buried", code=error.code, position=record.position, trace_id=trace.trace_id)
-        return Job(record.position, lambda: [self.outbox.bury(record, error, trace.headers)])
+        return Job(
+            record.position, lambda: [self.outbox.bury(record, error, trace.headers)], lambda outputs, _: outputs
+        )
 
     def _fault(self, case: Case, error: HeadraceError, record: Record, trace: Trace) -> Job:
         arrival = Arrival(record, case, trace, self.doors.of(case.tenant))
-        return Job(record.position, lambda: self._turn_away(arrival, error))
+        return Job(record.position, lambda: self._turn_away(arrival, error), partial(self._unwritable, arrival))
 
     def _readable(self, envelope: Envelope, context: Context, trace: Trace) -> Job:
         record = envelope.record
@@ -176,7 +180,9 @@ class EntryStage:
             return self._fault(bare_case(envelope, context), error, record, trace)
         case = full_case(envelope, request, context)
         arrival = Arrival(record, case, trace, self.doors.of(case.tenant))
-        return Job(record.position, lambda: self._receive(arrival, request, context))
+        return Job(
+            record.position, lambda: self._receive(arrival, request, context), partial(self._unwritable, arrival)
+        )
 
     async def _receive(self, arrival: Arrival, request: Request, context: Context) -> Outputs:
         seen: Seen | None = None
@@ -231,12 +237,20 @@ class EntryStage:
         arrival.door.close(arrival.ticket)
         return self.outbox.fail(case, error, arrival.record, arrival.trace.headers)
 
+    def _unwritable(self, arrival: Arrival, outputs: Outputs, error: HeadraceError) -> Outputs:
+        """Instead of an answer that no topic takes: a failure, on the tenant's own topic of results."""
+        ticket = arrival.door.charged(arrival.ticket)
+        case = replace(arrival.case, reply_to=RESULTS.of(arrival.case.tenant), ticket=ticket)
+        if not any(output.topic == INBOX.name for output in outputs):  # the first of this identity stays as it is
+            return self.outbox.refuse(_apart(case, arrival), error, arrival.record, arrival.trace.headers)
+        arrival.door.close(arrival.ticket)
+        return self.outbox.fail(case, error, arrival.record, arrival.trace.headers)
+
     def _known(self, arrival: Arrival, seen: Seen) -> Outputs:
         """A duplicate is joined to the first, whose answer is its answer. A conflict gets an answer of its own."""
         if seen == "joined":
             return []
-        apart = hashlib.sha256(arrival.record.position.encode()).hexdigest()[:32]
-        case = replace(arrival.case, run_id=apart)
+        case = _apart(arrival.case, arrival)
         return self.outbox.refuse(case, IdConflictError(), arrival.record, arrival.trace.headers)
 
     def _told(self, error: HeadraceError, raised: Exception, arrival: Arrival) -> HeadraceError:
@@ -257,6 +271,11 @@ def doorsteps(tenant: Tenant) -> frozenset[Partition]:
     """Where a tenant's clients write to its door."""
     edges = (REQUESTS, CONTROL) if tenant.interactive else (REQUESTS,)
     return frozenset(Partition(edge.of(tenant.id), number) for edge in edges for number in range(tenant.partitions))
+
+
+def _apart(case: Case, arrival: Arrival) -> Case:
+    """The case of a record that shares its identity with another: its run is its own."""
+    return replace(case, run_id=hashlib.sha256(arrival.record.position.encode()).hexdigest()[:32])
 
 
 def _late(arrival: Arrival, waited_out_ms: int) -> HeadraceError:

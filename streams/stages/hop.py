@@ -18,7 +18,7 @@ from streams.journey import Stage
 from streams.outbox import Case, Outbox, case_of, check_sizes
 from streams.registry import Registry
 from streams.stages.retrying import RetryTiers
-from streams.stages.sealed import open_hop, reject
+from streams.stages.sealed import open_hop, reject, unwritable
 from streams.stages.stepping import take_step
 from streams.tracing import Trace
 from streams.work import Job, Outputs, Work
@@ -48,7 +48,11 @@ class HopStage:
         )
 
     def _prepare(self, _shard: int, record: Record) -> Job:
-        return Job(record.key or record.position, self.outbox.tracing.process(record, partial(self._handle, record)))
+        return Job(
+            record.key or record.position,
+            self.outbox.tracing.process(record, partial(self._handle, record)),
+            lambda _, error: unwritable(self.outbox, self.stage.reads, record, error),
+        )
 
     async def _handle(self, record: Record, trace: Trace) -> Outputs:
         try:

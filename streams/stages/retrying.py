@@ -18,7 +18,7 @@ from schemas.topics import Topic
 from streams.journey import RETRIES_GROUP
 from streams.metrics import RETRIES
 from streams.outbox import Outbox
-from streams.stages.sealed import open_hop, reject
+from streams.stages.sealed import open_hop, reject, unwritable
 from streams.tracing import Trace
 from streams.work import Job, Outputs, Work
 
@@ -96,7 +96,11 @@ class RetryMover:
         )
 
     def _prepare(self, _shard: int, record: Record) -> Job:
-        return Job(record.position, self.outbox.tracing.process(record, partial(self._handle, record)))
+        return Job(
+            record.position,
+            self.outbox.tracing.process(record, partial(self._handle, record)),
+            lambda _, error: unwritable(self.outbox, topics.SCREENED, record, error),
+        )
 
     async def _handle(self, record: Record, trace: Trace) -> Outputs:
         try:

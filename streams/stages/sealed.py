@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
@@ -14,10 +15,12 @@ from schemas.hops import Origin
 from schemas.inbox import Identity, Ticket
 from schemas.records import Record
 from schemas.seals import Seals
-from schemas.topics import Topic
-from streams.outbox import Case, Outbox
-from streams.tracing import Trace
+from schemas.topics import PLATFORM, RESULTS, Topic
+from streams.outbox import Case, Outbox, case_of
+from streams.tracing import Trace, follow, parent_of
 from streams.work import Outputs
+
+_PLATFORM = frozenset(topic.name for topic in PLATFORM)
 
 log = structlog.get_logger()
 
@@ -47,6 +50,21 @@ def reject(outbox: Outbox, record: Record, error: HeadraceError, trace: Trace) -
     if case is None:
         return [outbox.bury(record, error, trace.headers)]
     return outbox.fail(case, error, record, trace.headers)
+
+
+def unwritable(outbox: Outbox, topic: Topic[Any], record: Record, error: HeadraceError) -> Outputs:
+    """What is written instead of an outcome that no topic takes: a failure, on the tenant's own topic of results."""
+    trace = follow(record.headers, sampled=parent_of(record.headers).trace_flags.sampled)
+    try:
+        case = case_of(open_hop(topic, record, outbox.seals))
+    except HeadraceError as unopened:
+        return _of_own(reject(outbox, record, unopened, trace))
+    return outbox.fail(replace(case, reply_to=RESULTS.of(case.tenant)), error, record, trace.headers)
+
+
+def _of_own(outputs: Outputs) -> Outputs:
+    """Without what would go to a topic that is not the platform's: it could not be written."""
+    return [output for output in outputs if output.topic in _PLATFORM]
 
 
 def _remnant(record: Record) -> Case | None:

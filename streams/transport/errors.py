@@ -45,7 +45,15 @@ class UnknownTopicError(TransportError):
 
 
 class RecordRefusedError(TransportError):
-    """The broker refuses the record for good: too large, or not valid for its topic."""
+    """The broker refuses the record for good: too large, or not valid for its topic.
+
+    ``topic`` is where it was to go, if that is known; ``records`` were in the refused batch; ``size`` is that of the
+    record if it was alone, and 0 if the topic takes none at all.
+    """
+
+    def __init__(self, message: str, *, topic: str | None = None, records: int = 1, size: int = 0) -> None:
+        super().__init__(message)
+        self.topic, self.records, self.size = topic, records, size
 
 
 class OffsetLostError(TransportError):

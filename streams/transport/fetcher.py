@@ -19,6 +19,7 @@ _PARTITIONS_A_TURN = 64
 _LEAST_SHARE = 8
 _WAIT_MS = 100
 _PAUSE_S = 0.2
+_ASK_S = 2.0
 
 log = structlog.get_logger()
 
@@ -99,6 +100,10 @@ class Fetcher:
         """How far each can be read, read committed."""
         client = internals.client_of(self._consumer)
         return await watermarks.stable_ends(client, partitions, deadline_s)
+
+    async def partition_counts(self, topics: Collection[str]) -> dict[str, int]:
+        """How many partitions each of *topics* has now, 0 if it does not exist; without what nobody could say."""
+        return await watermarks.partition_counts(internals.client_of(self._consumer), topics, _ASK_S)
 
     async def take(self, room: Mapping[Partition, int], free: int, share: int) -> dict[Partition, list[Record]]:
         """At most *free* records, at most ``room[p]`` and about *share* divided by the number of partitions of each.

@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 
 from schemas.clock import Clock
 from schemas.records import Outgoing, Partition
 from schemas.topics import partition_of
 from streams.transport import internals
 from streams.transport.connection import Connection
-from streams.transport.errors import UnknownTopicError, own, translated
+from streams.transport.errors import RecordRefusedError, TransportError, UnknownTopicError, own, translated
 from streams.transport.library import KafkaError, Producer, Theirs, TopicPartition, errors
 
 _CLOSE_S = 3.0
+
+
+@dataclass(slots=True)
+class Batch:
+    """Records for one partition, in one piece: a broker takes all of them or none."""
+
+    place: Partition
+    builder: Theirs
+    records: int = 0
+    size: int = 0
+    """Of its last record, in bytes."""
+
+    def add(self, output: Outgoing, now: int) -> bool:
+        """Whether there was room for *output*; the first record always finds some."""
+        headers = list(output.headers)
+        added = self.builder.append(timestamp=now, key=output.key, value=output.value, headers=headers) is not None
+        if added:
+            self.records += 1
+            self.size = output.size
+        return added
 
 
 class Publisher:
@@ -32,7 +53,9 @@ class Publisher:
         name: str,
         timeout_ms: int,
         request_timeout_ms: int,
+        apart: Collection[str] = (),
     ) -> None:
+        self._apart = apart
         self.suspect = False
         """A request that ends a transaction was repeated: use no longer, its late copy may end the next one."""
         self._clock = clock
@@ -63,6 +86,7 @@ class Publisher:
         """Write *outputs* and commit *offsets* (with metadata) for *group*: all of it, or nothing.
 
         UnknownTopicError is raised before anything has been written; after any other error the outcome is unknown.
+        RecordRefusedError says which topic refused what. The records of topics in ``apart`` have a batch each.
         """
         batches = await self._encoded(outputs)
         with translated():
@@ -74,30 +98,32 @@ class Publisher:
                 await self._producer.send_offsets_to_transaction(theirs, group)
             await self._producer.commit_transaction()
 
-    async def _send(self, batches: list[tuple[Partition, Theirs]]) -> None:
-        sent: list[asyncio.Future[object]] = [
-            await self._producer.send_batch(builder, place.topic, partition=place.number) for place, builder in batches
-        ]
-        for future in sent:
+    async def _send(self, batches: list[Batch]) -> None:
+        sent: dict[asyncio.Future[object], Batch] = {}
+        for batch in batches:
+            future = await self._producer.send_batch(batch.builder, batch.place.topic, partition=batch.place.number)
             future.add_done_callback(_seen)
-        for future in sent:
-            await future
+            sent[future] = batch
+        if sent:
+            done, _ = await asyncio.wait(sent, return_when=asyncio.FIRST_EXCEPTION)
+            failures = [_refusal(error, sent[future]) for future in done if (error := future.exception())]
+            if failures:  # what follows a refused batch fails too, and says less
+                raise min(failures, key=lambda failure: not isinstance(failure, RecordRefusedError))
 
-    async def _encoded(self, outputs: Iterable[Outgoing]) -> list[tuple[Partition, Theirs]]:
+    async def _encoded(self, outputs: Iterable[Outgoing]) -> list[Batch]:
         """Whole batches instead of a ``send`` per record: a quarter of the CPU. Those of a partition stay in order."""
-        batches: list[tuple[Partition, Theirs]] = []
-        current: dict[Partition, Theirs] = {}
+        batches: list[Batch] = []
+        current: dict[Partition, Batch] = {}
         counts: dict[str, int] = {}
         now = self._clock.now_ms()
         for output in outputs:
             count = counts.get(output.topic) or counts.setdefault(output.topic, await self._count(output.topic))
             place = place_of(output, count)
-            headers = list(output.headers)
-            builder = current.get(place)
-            if builder is None or not _fits(builder, now, output, headers):
-                builder = current[place] = self._producer.create_batch()
-                _fits(builder, now, output, headers)  # the first record of a batch always does
-                batches.append((place, builder))
+            batch = current.get(place)
+            if batch is None or place.topic in self._apart or not batch.add(output, now):
+                batch = current[place] = Batch(place, self._producer.create_batch())
+                batch.add(output, now)
+                batches.append(batch)
         return batches
 
     async def _count(self, topic: str) -> int:
@@ -124,8 +150,21 @@ def place_of(output: Outgoing, count: int) -> Partition:
     return Partition(output.topic, number)
 
 
-def _fits(builder: Theirs, now: int, output: Outgoing, headers: list[tuple[str, bytes | None]]) -> bool:
-    return builder.append(timestamp=now, key=output.key, value=output.value, headers=headers) is not None
+def _refusal(error: BaseException, batch: Batch) -> BaseException:
+    """What a failed batch says: whose fault it was, if it was the batch's."""
+    if isinstance(error, errors.TopicAuthorizationFailedError):
+        return RecordRefusedError(repr(error), topic=_forbidden(error) or batch.place.topic)
+    ours: TransportError | BaseException = own(error) if isinstance(error, Exception) else error
+    if not isinstance(ours, RecordRefusedError):
+        return error
+    size = batch.size if batch.records == 1 else 0
+    return RecordRefusedError(str(ours), topic=batch.place.topic, records=batch.records, size=size)
+
+
+def _forbidden(error: Theirs) -> str | None:
+    """The topic that an access list forbids: aiokafka names one, or a set of them."""
+    named = error.args[0] if error.args else None
+    return named if isinstance(named, str) else next(iter(named), None) if isinstance(named, (set, frozenset)) else None
 
 
 def _seen(future: asyncio.Future[object]) -> None:

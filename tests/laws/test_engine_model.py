@@ -61,7 +61,7 @@ class Broker:
             raise Defect("the map does not fit (I3)")
         if fate == "lost":
             raise LostError
-        self.visible += [offset for offset, _ in step.batch]
+        self.visible += [entry.offset for entry in step.batch]
         self.offset, self.done = step.low, frozenset(step.done)
         if fate == "answer lost":
             raise LostError
@@ -151,7 +151,7 @@ class CommitsAnything(Tracker):
         far = self.pending[:limit]
         if step is None or len(step.batch) == len(far):
             return step
-        offsets = {offset for offset, _ in far}
+        offsets = {entry.offset for entry in far}
         low = self.low(offsets)
         return Step(self, far, offsets, low, {offset for offset in self.done | offsets if offset >= low})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,9 @@ from schemas.records import Outgoing, Partition
 from streams import committer as committing
 from streams.committer import Committer
 from streams.measures import Metrics
+from streams.metrics import TRANSACTIONS
 from streams.offsetmap import AHEAD, Committed, encode
+from streams.outlets import Outlets
 from streams.parameters import Parameters
 from streams.slots import Slots
 from streams.tracker import Tracker
@@ -45,6 +47,11 @@ class Publisher:
         self.transactions.append((list(outputs), dict(offsets)))
 
 
+async def everything_is_there(topics: Collection[str]) -> dict[str, int]:
+    """The broker's answer."""
+    return dict.fromkeys(topics, 3)
+
+
 class Bench:
     """A shard as its committer sees it."""
 
@@ -64,6 +71,7 @@ class Bench:
                 clock=SystemClock(),
                 metrics=Metrics("stage"),
                 slots=Slots(10),
+                outlets=Outlets(everything_is_there, SystemClock()),
             ),
         )
         self.shard, self.committer = shard, Committer(shard)
@@ -152,8 +160,10 @@ async def test_a_first_offset_is_committed_with_its_outputs() -> None:
     assert bench.shard.firsts == {}
 
 
-@pytest.mark.parametrize("error", [FencedError("somebody else"), ValueError("anything")])
-async def test_any_error_of_a_transaction_is_a_doubt(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "outcome"), [(FencedError("somebody else"), "fenced"), (ValueError("anything"), "failed")]
+)
+async def test_any_error_of_a_transaction_is_a_doubt(error: Exception, outcome: str) -> None:
     """Nothing is settled and nothing resent: the re-open reads what really happened (I15)."""
     bench = Bench()
     tracker = bench.tracker(0, 0)
@@ -162,6 +172,7 @@ async def test_any_error_of_a_transaction_is_a_doubt(error: Exception) -> None:
 
     assert repr(error) in (await bench.run() or "")
     assert (tracker.committed, len(tracker.pending), bench.committer.waiting) == (0, 1, 1)
+    assert bench.shard.runtime.metrics.total(TRANSACTIONS, outcome) == 1
 
 
 async def test_a_transaction_that_does_not_end_is_a_doubt() -> None:

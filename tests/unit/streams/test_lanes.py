@@ -12,7 +12,7 @@ from streams.lanes import Lanes
 from streams.offsetmap import Committed
 from streams.slots import Slots
 from streams.tracker import Tracker
-from streams.work import Job, Outputs
+from streams.work import Instead, Job, Outputs
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ class Owner:
     def held_back(self) -> bool:
         return self.held
 
-    def finish(self, tracker: Tracker, offset: int, outputs: Outputs) -> None:
+    def finish(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None) -> None:
         self.finished.append(offset)
 
     def broke(self, error: Exception) -> None:

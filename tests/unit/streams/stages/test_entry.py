@@ -15,7 +15,7 @@ from consumers.context import Context
 from producers.inbox import inbox_record
 from schemas.control import RunControl
 from schemas.envelopes import open_envelope
-from schemas.errors import BlockedError, ModelOverloadedError
+from schemas.errors import BlockedError, ModelOverloadedError, UnwritableError
 from schemas.hops import Authorized, Screened
 from schemas.inbox import InboxEntry, Ticket, serving_key
 from schemas.records import HeaderList, Outgoing, Partition, Record
@@ -792,3 +792,38 @@ async def test_the_loop_is_told_to_throw_away_what_a_closed_door_decided() -> No
     assert not work.keeps_runs
     assert work.group == "headrace.auth"
     assert work.window == 256
+
+
+async def test_an_answer_that_no_topic_takes_is_given_on_the_tenants_own_topic_and_closes_what_it_closed() -> None:
+    """A conflict closes nothing, for the first of its identity goes on; all others leave the door."""
+    stage = await entry()
+    record = request_record(b'{"agent": "echo", "input": "hello"}')
+    job = stage.work.prepare(SHARD, record)
+    made = job.run()
+    outputs = made if isinstance(made, list) else await made
+    assert job.instead is not None
+    assert stage.door.in_flight("acme") == 1
+
+    failed = job.instead(outputs, UnwritableError())
+    apart = job.instead(on(outputs, "nowhere"), UnwritableError())
+
+    assert code(failure(failed)) == "unwritable"
+    assert stage.door.in_flight("acme") == 0
+    assert code(the_result(apart)) == "unwritable"
+    assert states(apart) == []
+    assert the_result(apart).run_id != the_result(failed).run_id
+
+
+async def test_an_answer_that_no_topic_takes_stays_charged() -> None:
+    """A rate is exact in any minute, whatever becomes of the answers."""
+    stage = await entry(limited(rpm=2))
+    job = stage.work.prepare(SHARD, request_record())
+    made = job.run()
+    outputs = made if isinstance(made, list) else await made
+    assert job.instead is not None
+
+    (closed,) = on(job.instead(outputs, UnwritableError()), INBOX.name)
+
+    ticket = opened(outputs)
+    assert ticket.charged_ms == NOW
+    assert InboxEntry.model_validate_json(closed.value or b"").ticket == ticket

@@ -17,6 +17,7 @@ from schemas.errors import (
     ModelOverloadedError,
     StepsExhaustedError,
     ToolFailedError,
+    UnwritableError,
 )
 from schemas.hops import Authorized, Screened
 from schemas.inbox import InboxEntry
@@ -289,3 +290,30 @@ async def test_verdicts_and_timings_of_earlier_stages_stand_in_a_failure_too() -
 
     assert [(each.guard, each.action) for each in result.verdicts] == [("pii", "redact")]
     assert (result.timing.queued_ms, result.timing.guard_ms) == (5, 3)
+
+
+async def test_an_answer_that_no_topic_takes_becomes_a_failure_on_the_tenants_own_topic() -> None:
+    """The topic that the tenant lists may be gone: its caller is told all the same, and its place is free."""
+    authorized = samples.AUTHORIZED.model_copy(update={"reply_to": "acme-answers"})
+    hop = samples.SCREENED.model_copy(update={"authorized": authorized})
+    job = Hop().work.prepare(2, as_read(screened_record(hop, SEALS, TRACE, partition=2)))
+    assert job.instead is not None
+
+    outputs = job.instead([], UnwritableError())
+
+    assert code(outputs) == "unwritable"
+    assert len(on(outputs, DEAD_LETTERS.name)) == 1
+    assert on(outputs, "acme-answers") == []
+
+
+@pytest.mark.parametrize("flag", ["00", "01"])
+async def test_an_answer_that_no_topic_takes_is_recorded_if_its_trace_is(flag: str) -> None:
+    """Whether a trace is sampled was decided where it entered."""
+    parent = f"00-{'a' * 32}-{'b' * 16}-{flag}"
+    hop = as_read(screened_record(samples.SCREENED, SEALS, (("traceparent", parent.encode()),), partition=2))
+    job = Hop().work.prepare(2, hop)
+    assert job.instead is not None
+
+    outputs = job.instead([], UnwritableError())
+
+    assert {(header(output, "traceparent") or "")[-2:] for output in outputs} == {flag}

@@ -1,0 +1,118 @@
+"""Which outputs can be written: an output that no topic takes must not join a transaction, for it would end it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final, Literal, TypeAlias
+
+from schemas.clock import Clock
+from schemas.records import Outgoing
+from streams.transport.errors import RecordRefusedError, TransportError
+
+Fault: TypeAlias = Literal["unsure", "closed", "too_large"]
+"""Why an output cannot be written: not known for certain yet; its topic is missing or forbidden; its topic takes only
+smaller ones."""
+
+SURE_S = 1.0
+"""A topic is missing only if it is still missing after this long: brokers hear of a new topic one after another."""
+
+REFUSED_S = 10.0
+"""How long a refusal is believed before it is put to the test again."""
+
+_ANY_PARTITION: Final = 2**31
+
+
+class Outlets:
+    """What is known of the topics that a worker writes to. *ask* tells how many partitions topics have, 0 if none."""
+
+    def __init__(self, ask: Callable[[Collection[str]], Awaitable[Mapping[str, int]]], clock: Clock) -> None:
+        self._ask, self._clock = ask, clock
+        self._counts: dict[str, int] = {}
+        self._absent: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
+        self._refused: dict[str, tuple[int, float]] = {}
+        self.apart: set[str] = set()
+        """Topics that have refused a batch of several records: each gets one of its own, to find out which it was."""
+
+    def clear(self, outputs: list[Outgoing]) -> bool:
+        """Whether all of *outputs* can be written, as far as is known without asking."""
+        counts, refused = self._counts, self._refused
+        for output in outputs:
+            count = counts.get(output.topic, 0)
+            if count <= (output.partition or 0) or (refused and self._is_refused(output)):
+                return False
+        return True
+
+    def fault(self, output: Outgoing) -> Fault | None:
+        """What is wrong with *output*, after ``learn`` has asked about its topic; None if nothing is."""
+        if self._is_refused(output):
+            return "too_large" if self._refused[output.topic][0] else "closed"
+        count = self._counts.get(output.topic, 0)
+        if count > (output.partition or 0):
+            return None
+        since = self._absent.get(output.topic)
+        if count == 0 and (since is None or self._clock.monotonic() - since < SURE_S):
+            return "unsure"
+        return "closed"
+
+    async def learn(self, topics: Collection[str]) -> None:
+        """Ask about those of *topics* that are not known, or were missing a second ago.
+
+        What nobody answers counts as there: whoever writes to it finds out.
+        """
+        now = self._clock.monotonic()
+        due = [
+            topic for topic in topics if topic not in self._counts and now - self._asked.get(topic, -SURE_S) >= SURE_S
+        ]
+        if due:
+            await self._look(due)
+
+    async def missing(self, topics: Collection[str]) -> set[str]:
+        """Those of *topics* that do not exist now, whatever was known of them."""
+        await self._look(topics)
+        return {topic for topic in topics if topic not in self._counts}
+
+    async def _look(self, topics: Collection[str]) -> None:
+        try:
+            found = await self._ask(topics)
+        except TransportError:
+            found = {}
+        now = self._clock.monotonic()
+        for topic in topics:
+            self._asked[topic] = now
+            self._note(topic, found.get(topic, _ANY_PARTITION), now)
+
+    def _note(self, topic: str, count: int, now: float) -> None:
+        if count:
+            self._counts[topic] = count
+            self._absent.pop(topic, None)
+        else:
+            self._counts.pop(topic, None)
+            self._absent.setdefault(topic, now)
+
+    def refuse(self, error: Exception) -> None:
+        """Believe a broker that has refused a record, for a while."""
+        if not isinstance(error, RecordRefusedError) or error.topic is None:
+            return
+        if error.records > 1:
+            self.apart.add(error.topic)
+            return
+        known = self._refused.get(error.topic)
+        least = error.size if known is None else min(known[0], error.size)
+        self._refused[error.topic] = least, self._clock.monotonic() + REFUSED_S
+
+    def forget(self) -> None:
+        """A shard opens again, perhaps for a topic that is gone: ask about all of them again."""
+        for topic in self._counts:
+            self._asked.pop(topic, None)
+        self._counts.clear()
+
+    def _is_refused(self, output: Outgoing) -> bool:
+        refusal = self._refused.get(output.topic)
+        if refusal is None:
+            return False
+        least, until = refusal
+        if self._clock.monotonic() >= until:
+            del self._refused[output.topic]
+            return False
+        return output.size >= least

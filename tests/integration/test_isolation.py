@@ -1,0 +1,204 @@
+"""One bad record, output or topic stops nobody: beside each kind of trouble an innocent tenant is answered on time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from ops.embedded.kafka import Kafka
+from schemas.errors import HeadraceError
+from schemas.records import Outgoing, Partition, Record
+from streams.metrics import HELD_BACK
+from streams.transport.admin import NewTopicSpec
+from streams.transport.reader import Reader
+from streams.transport.writer import Writer
+from streams.work import Job, Outputs, Work
+from tests.integration.ground import Ground, eventually, ground
+
+pytestmark = pytest.mark.anyio
+
+INNOCENT = b"innocent"
+GENEROUS_S = 2.0
+"""What an innocent may wait on a busy machine; an otherwise idle one answers in a fifth of that."""
+
+
+@dataclass
+class Neighbours:
+    """A poisonous record and innocent ones share a shard; each innocent is timed from outside."""
+
+    place: Ground
+    answer: Callable[[Record], Outputs]
+    waits: list[float] = field(default_factory=list[float])
+    visits: int = 0
+    seen: list[Record] = field(default_factory=list[Record])
+
+    def work(self) -> Work:
+        """Innocents are echoed, the others get what the test says; instead of the unwritable there is a letter."""
+
+        def run(record: Record) -> Outputs:
+            self.place.runs[record.value or b""] += 1
+            if record.key == INNOCENT:
+                return [Outgoing(self.place.output, record.key, record.value)]
+            return self.answer(record)
+
+        def job(_: int, record: Record) -> Job:
+            def instead(outputs: Outputs, error: HeadraceError) -> Outputs:
+                return [
+                    Outgoing(self.place.output, b"failed", record.value),
+                    Outgoing(f"gone-{self.place.tag}", b"nobody", error.code.encode()),
+                ]
+
+            return Job(record.position, lambda: run(record), instead)
+
+        return replace(self.place.work(_never), prepare=job)
+
+    async def visit(self, writer: Writer, reader: Reader, seconds: float) -> None:
+        """Innocents come one after another for a while, and each waits for its answer."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.visits += 1
+            value, began = b"%d" % self.visits, time.monotonic()
+            await writer.send(Outgoing(self.place.source, INNOCENT, value, partition=0))
+            async with asyncio.timeout(20):
+                while not any(r.key == INNOCENT and r.value == value for r in self.seen):
+                    self.seen += await reader.poll(0.02)
+            self.waits.append(time.monotonic() - began)
+            await asyncio.sleep(0.02)
+
+    def answers(self, key: bytes) -> list[bytes | None]:
+        """What has become visible under *key*."""
+        return [record.value for record in self.seen if record.key == key]
+
+
+async def _never(_: Record) -> None:
+    raise AssertionError
+
+
+async def suffer(
+    place: Ground,
+    answer: Callable[[Record], Outputs],
+    poisons: int = 6,
+    seconds: float = 3.0,
+) -> Neighbours:
+    """Poisons among innocents of the same partition, until all are committed."""
+    neighbours = Neighbours(place, answer)
+    await place.provision()
+    async with (
+        place.worker(neighbours.work()) as worker,
+        await Writer.open(place.connection) as writer,
+        await Reader.open(place.connection, place.output) as reader,
+    ):
+        await eventually(lambda: worker.ready)
+        await neighbours.visit(writer, reader, 0.3)
+        neighbours.waits.clear()
+        for number in range(poisons):
+            await writer.send(Outgoing(place.source, b"poison", b"poison-%d" % number, partition=0))
+        await neighbours.visit(writer, reader, seconds)
+        await place.committed_to_the_end()
+        neighbours.seen += await reader.poll(0.3)
+        assert worker.fatal is None
+    assert set(place.runs.values()) == {1}
+    return neighbours
+
+
+def on_time(neighbours: Neighbours) -> None:
+    """All but one in a hundred innocents were answered on time."""
+    waits = sorted(neighbours.waits)
+    assert len(waits) > 10
+    assert waits[int(len(waits) * 0.99) - 1] < GENEROUS_S
+
+
+def named(count: int) -> list[bytes]:
+    """The values of that many poisons."""
+    return [b"poison-%d" % number for number in range(count)]
+
+
+async def test_f26_an_output_for_a_topic_that_does_not_exist_harms_only_its_own_record(kafka: Kafka) -> None:
+    """A transaction that met an unknown topic would never end; the record is answered otherwise instead."""
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        neighbours = await suffer(place, lambda record: [Outgoing(f"nowhere-{place.tag}", b"key", record.value)])
+
+        assert sorted(value or b"" for value in neighbours.answers(b"failed")) == named(6)
+        on_time(neighbours)
+
+
+async def test_f26_an_output_that_its_topic_is_too_small_for_harms_only_its_own_record(kafka: Kafka) -> None:
+    """The broker refuses the whole batch, and small outputs in it are innocent too."""
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        small = f"small-{place.tag}"
+        await place.admin.create_topics([NewTopicSpec(small, 1, configs={"max.message.bytes": "2000"})])
+
+        def answer(record: Record) -> Outputs:
+            even = int((record.value or b"").rpartition(b"-")[2]) % 2 == 0
+            return [Outgoing(small, b"key", (record.value or b"") + (b"." if even else b"x" * 3_000))]
+
+        neighbours = await suffer(place, answer)
+        async with await Reader.open(place.connection, small) as reader:
+            kept = [record.value async for record in reader.until(await reader.high_watermarks())]
+
+        assert sorted(value or b"" for value in kept) == [b"poison-0.", b"poison-2.", b"poison-4."]
+        assert sorted(value or b"" for value in neighbours.answers(b"failed")) == [
+            b"poison-1",
+            b"poison-3",
+            b"poison-5",
+        ]
+        on_time(neighbours)
+
+
+async def test_f26_a_topic_deleted_while_it_is_written_to_harms_only_its_own_records(kafka: Kafka) -> None:
+    """It was known a moment ago; a slow transaction makes the worker look again."""
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        doomed = f"doomed-{place.tag}"
+        await place.admin.create_topics([NewTopicSpec(doomed, 1)])
+        neighbours = Neighbours(place, lambda record: [Outgoing(doomed, b"key", record.value)])
+        await place.provision()
+        async with (
+            place.worker(neighbours.work()) as worker,
+            await Writer.open(place.connection) as writer,
+            await Reader.open(place.connection, place.output) as reader,
+        ):
+            await writer.send(Outgoing(place.source, b"poison", b"before", partition=0))
+            await neighbours.visit(writer, reader, 0.5)
+            await place.admin.delete_topics([doomed])
+            for value in named(6):
+                await writer.send(Outgoing(place.source, b"poison", value, partition=0))
+            await neighbours.visit(writer, reader, 4.0)
+            await place.committed_to_the_end()
+            neighbours.seen += await reader.poll(0.3)
+            assert worker.fatal is None
+
+        assert sorted(value or b"" for value in neighbours.answers(b"failed")) == named(6)
+        assert max(neighbours.waits) < 5.0
+        assert sorted(neighbours.waits)[len(neighbours.waits) * 9 // 10] < GENEROUS_S
+
+
+async def test_f11_an_output_that_has_to_be_written_waits_and_holds_only_its_own_offset(kafka: Kafka) -> None:
+    """As a dead letter does while its topic takes nothing; once there is a topic, it is written, and once."""
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        late = f"late-{place.tag}"
+        neighbours = Neighbours(place, lambda record: [Outgoing(late, b"key", record.value)])
+        work = neighbours.work()
+        prepare = work.prepare
+        work = replace(work, prepare=lambda shard, record: prepare(shard, record)._replace(instead=None))
+        await place.provision()
+        async with (
+            place.worker(work) as worker,
+            await Writer.open(place.connection) as writer,
+            await Reader.open(place.connection, place.output) as reader,
+        ):
+            _, offset = await writer.send(Outgoing(place.source, b"poison", b"waits", partition=0))
+            await neighbours.visit(writer, reader, 2.0)
+            committed = await place.admin.committed(place.group)
+            assert committed == {Partition(place.source, 0): offset}
+            assert worker.metrics.total(HELD_BACK) == 1
+            on_time(neighbours)
+
+            await place.admin.create_topics([NewTopicSpec(late, 1)])
+            await place.committed_to_the_end()
+        async with await Reader.open(place.connection, late) as reader:
+            assert [r.value async for r in reader.until(await reader.high_watermarks())] == [b"waits"]
+        assert set(place.runs.values()) == {1}

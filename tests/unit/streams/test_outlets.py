@@ -1,0 +1,97 @@
+"""What a worker believes of the topics that it writes to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pytest
+
+from schemas.records import Outgoing
+from streams.outlets import REFUSED_S, SURE_S, Outlets
+from streams.transport.errors import KafkaUnreachableError, RecordRefusedError
+from tests.unit.streams.bench import StillClock
+
+pytestmark = pytest.mark.anyio
+
+HERE, GONE = Outgoing("here", b"k", b"0123456789"), Outgoing("gone", b"k", b"v")
+
+
+class Broker:
+    """Knows one topic of two partitions, and counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.clock, self.asked, self.silent = StillClock(), list[str](), False
+        self.outlets = Outlets(self.ask, self.clock)
+
+    async def ask(self, topics: Collection[str]) -> dict[str, int]:
+        self.asked += topics
+        if self.silent:
+            raise KafkaUnreachableError("nowhere")
+        return {topic: 2 if topic == "here" else 0 for topic in topics}
+
+    def later(self, seconds: float) -> None:
+        self.clock.at_ms += int(seconds * 1_000) + 1
+
+
+async def test_a_topic_is_missing_only_if_it_still_is_a_while_later() -> None:
+    """Brokers hear of a new topic one after another; and nobody is asked in a storm."""
+    broker = Broker()
+    outlets = broker.outlets
+    await outlets.learn(["here", "gone"])
+    await outlets.learn(["here", "gone"])
+
+    assert broker.asked == ["here", "gone"]
+    assert outlets.clear([HERE])
+    assert not outlets.clear([HERE, GONE])
+    assert outlets.fault(GONE) == "unsure"
+    broker.later(SURE_S)
+    await outlets.learn(["here", "gone"])
+    assert broker.asked == ["here", "gone", "gone"]
+    assert outlets.fault(GONE) == "closed"
+
+
+async def test_a_partition_that_does_not_exist_is_closed() -> None:
+    """Whatever the topic has beside it."""
+    broker = Broker()
+    await broker.outlets.learn(["here"])
+
+    assert broker.outlets.fault(HERE._replace(partition=1)) is None
+    assert broker.outlets.fault(HERE._replace(partition=2)) == "closed"
+
+
+async def test_what_nobody_answers_counts_as_there() -> None:
+    """A broker that is down must not turn results into dead letters."""
+    broker = Broker()
+    broker.silent = True
+    await broker.outlets.learn(["gone"])
+
+    assert broker.outlets.clear([GONE])
+
+
+async def test_a_refusal_is_believed_for_a_while_and_for_records_of_its_size() -> None:
+    """Smaller ones may pass; later it is put to the test again, for a limit may have been raised."""
+    broker = Broker()
+    outlets = broker.outlets
+    await outlets.learn(["here"])
+    outlets.refuse(RecordRefusedError("too large", topic="here", records=3))
+    assert (outlets.apart, outlets.fault(HERE)) == ({"here"}, None)
+
+    outlets.refuse(RecordRefusedError("too large", topic="here", size=HERE.size))
+
+    assert not outlets.clear([HERE])
+    assert outlets.fault(HERE) == "too_large"
+    assert outlets.fault(HERE._replace(value=b"012345678")) is None
+    broker.later(REFUSED_S)
+    assert outlets.fault(HERE) is None
+    outlets.refuse(RecordRefusedError("forbidden", topic="here"))
+    assert outlets.fault(HERE) == "closed"
+
+
+async def test_a_shard_that_opens_again_asks_again() -> None:
+    """The topic that was there may be what ended its transaction."""
+    broker = Broker()
+    await broker.outlets.learn(["here"])
+    broker.outlets.forget()
+    await broker.outlets.learn(["here"])
+
+    assert broker.asked == ["here", "here"]
