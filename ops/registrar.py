@@ -22,8 +22,6 @@ TRANSACTIONAL_ID = "headrace.registry"
 TRIES = 8
 PAUSE_S = 0.1
 PATIENCE_S = 10.0
-POLL_S = 0.05
-"""The log ends with a transaction's marker, which no poll returns: it counts as read when a poll has ended."""
 
 Entry: TypeAlias = Tenant | Layout | SealSecret
 Decide: TypeAlias = Callable[[Registry], Iterable[Entry]]
@@ -34,10 +32,7 @@ async def load(connection: Connection) -> Registry:
     """The registry as it stands. UnknownTopicError if there is none."""
     registry = Registry()
     async with await Reader.open(connection, [PARTITION], name="headrace-registry", deadline_s=PATIENCE_S) as reader:
-        ends = await reader.high_watermarks()
-        while not reader.past(ends):
-            for record in await reader.poll(POLL_S):
-                registry.apply(record)
+        await registry.load(reader)
     return registry
 
 

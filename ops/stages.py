@@ -27,7 +27,7 @@ from schemas.tenants import Layout
 from schemas.topics import RUN_CONTROL, SHARDS, TENANTS
 from streams.controls import RunControls
 from streams.doors import Doors
-from streams.journey import ENTRY_GROUP, JOURNEYS, RETRIES
+from streams.journey import DEPLOYED, ENTRY_GROUP, JOURNEYS, RETRIES
 from streams.measures import OTHER, Metrics
 from streams.outbox import Outbox
 from streams.parameters import Parameters
@@ -169,8 +169,8 @@ async def _shards_fit(admin: Admin, layout: Layout) -> None:
 
 def _stage_fits(stage: str, layout: Layout) -> None:
     """Two journeys at once would answer everything twice."""
-    names = {"split": ("auth", "guard", "agent"), "compact": ("admission", "agent")}[layout.journey]
-    if stage not in (*names, RETRIES):
+    names = DEPLOYED[layout.journey]
+    if stage not in names:
         raise LayoutDiffersError(
             f"this cluster runs the journey {layout.journey}, which has no stage {stage}: run {', '.join(names)}"
         )

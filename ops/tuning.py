@@ -8,8 +8,10 @@ import resource
 import structlog
 
 FILES = 65_536
-ENOUGH = 12_000
 """Thousands of model calls are in flight at once, and each is a socket."""
+
+ENOUGH = 12_000
+"""Below it the operator is told."""
 
 YOUNG = 10_000
 """Objects between two collections of the youngest generation; the default of 700 costs 12 to 16 us a record."""

@@ -108,6 +108,12 @@ def fused(first: Step[In, A], second: Step[A, Out]) -> Step[In, Out]:
 
 JOURNEYS: dict[JourneyName, Callable[[Steps], Journey]] = {"split": split, "compact": compact}
 
+DEPLOYED: dict[JourneyName, tuple[str, ...]] = {
+    "compact": ("admission", "agent", RETRIES),
+    "split": ("auth", "guard", "agent", RETRIES),
+}
+"""The stages of each journey in the order of the way, and the mover of what is tried again."""
+
 INNER_GROUPS: dict[str, tuple[Topic[Any], ...]] = {
     "headrace.guard": (topics.AUTHORIZED,),
     "headrace.agent": (topics.SCREENED,),

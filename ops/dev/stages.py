@@ -14,12 +14,8 @@ from ops.errors import StackError
 from ops.processes import Changes
 from ops.settings import Settings
 from ops.supervisor import KILL_AFTER_S, StageProcess
-from streams.journey import RETRIES, JourneyName
+from streams.journey import DEPLOYED, JourneyName
 
-STAGES: dict[JourneyName, tuple[str, ...]] = {
-    "compact": ("admission", "agent", RETRIES),
-    "split": ("auth", "guard", "agent", RETRIES),
-}
 START_S = 60.0
 AGENT = "agent"
 
@@ -113,5 +109,5 @@ def addresses(settings: Settings) -> dict[str, str]:
 def stages(journey: JourneyName, folder: Path, grace: float, tell: Callable[[str], None]) -> Stages:
     """The stages of a journey, with their logs in *folder*."""
     found: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
-    logs = [Log(stage, folder, grace) for stage in STAGES[journey]]
+    logs = [Log(stage, folder, grace) for stage in DEPLOYED[journey]]
     return Stages([StageProcess(log.stage, log.launch, tell, found, log.last_words) for log in logs], found)

@@ -14,7 +14,18 @@ from schemas.envelopes import open_envelope
 from schemas.hops import Screened
 from schemas.requests import Request
 from schemas.results import Result
-from streams.journey import ENTRY_GROUP, INNER_GROUPS, JOURNEYS, Journey, compact, fused, split
+from streams.journey import (
+    DEPLOYED,
+    ENTRY_GROUP,
+    INNER_GROUPS,
+    JOURNEYS,
+    RETRIES,
+    Journey,
+    JourneyName,
+    compact,
+    fused,
+    split,
+)
 from streams.stages.entry import SIZES
 from tests.unit.streams.bench import ACME, StillClock, registry, request_record, steps
 
@@ -126,3 +137,11 @@ def test_a_stage_is_found_by_its_name() -> None:
     assert [stage.name for stage in made.stages] == ["auth", "guard", "agent"]
     assert made.stage("guard") is made.stages[1]
     assert made.stage("admission") is None
+
+
+@pytest.mark.parametrize("name", list(JOURNEYS))
+def test_what_is_deployed_is_the_journey_and_the_mover(name: JourneyName) -> None:
+    """A stage that is in one list and not in the other would never be started, or never be let."""
+    journey = JOURNEYS[name](steps(registry()))
+
+    assert DEPLOYED[name] == (*(stage.name for stage in journey.stages), RETRIES)
