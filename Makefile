@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check static unit chaos lock docs schemas metrics install dev clean
+.PHONY: help demo test check static unit faults chaos lock docs schemas metrics install dev clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -24,6 +24,7 @@ help:
 	@echo 'make test     what CI runs: format, lint, types, layers, all tests'
 	@echo 'make check    the fast half: format, lint, types, layers, unit tests'
 	@echo 'make unit     the unit tests'
+	@echo 'make faults   the fault tests that take minutes each'
 	@echo 'make chaos    hurt a platform on purpose and count what was lost (SEEDS="1 2", CHAOS="--brokers 3")'
 	@echo 'make docs     write the generated pages again'
 	@echo 'make lock     resolve the dependencies again (UPGRADE=--upgrade: to newer versions)'
@@ -48,6 +49,9 @@ static: dev
 
 unit: dev
 	$(BIN)/pytest tests/unit
+
+faults: dev
+	$(BIN)/pytest -m slow --timeout 1800 --durations 0
 
 SEEDS ?= 1 2 3
 CHAOS ?= --requests 800 --minutes 1.5
