@@ -14,20 +14,16 @@ import structlog
 
 from consumers.agent.registry import Registry as Agents
 from consumers.resilience.cancel import Cancels
-from ops.connection import connection_of
-from ops.errors import LayoutDiffersError, OperationError, UsageError
-from ops.health import served
+from ops.errors import OperationError, UsageError
+from ops.ground import Ground, found
 from ops.settings import Settings
 from ops.telemetry import tracing_of
 from ops.tuning import tune
-from ops.wiring import agents_of, models_of, seals_of, steps_of
-from schemas.clock import Clock, SystemClock
-from schemas.seals import Seals
-from schemas.tenants import Layout
-from schemas.topics import RUN_CONTROL, SHARDS, TENANTS
+from ops.wiring import agents_of, models_of, steps_of
+from schemas.topics import RUN_CONTROL
 from streams.controls import RunControls
 from streams.doors import Doors
-from streams.journey import DEPLOYED, ENTRY_GROUP, JOURNEYS, RETRIES
+from streams.journey import ENTRY_GROUP, JOURNEYS, RETRIES
 from streams.measures import OTHER, Metrics
 from streams.outbox import Outbox
 from streams.parameters import Parameters
@@ -36,8 +32,6 @@ from streams.spans import Tracing
 from streams.stages.entry import EntryStage
 from streams.stages.hop import HopStage
 from streams.stages.retrying import RetryMover, RetryTiers
-from streams.transport.admin import Admin
-from streams.transport.connection import Connection
 from streams.transport.errors import TransportError
 from streams.transport.reader import Reader
 from streams.work import Work
@@ -47,19 +41,6 @@ log = structlog.get_logger()
 
 STAGES = ("auth", "guard", "admission", "agent", RETRIES)
 READY_POLL_S = 0.02
-LAYOUT_PATIENCE_S = 60.0
-"""How long a stage waits for the topics and the layout of a cluster that is being set up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What a stage stands on: the cluster, its registry, its layout and its seals."""
-
-    connection: Connection
-    registry: Registry
-    layout: Layout
-    seals: Seals
-    clock: Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +63,16 @@ async def run_stage(settings: Settings, stage: str, told: Told = NOBODY) -> None
         raise UsageError(f"no stage is called {stage}: there are {', '.join(STAGES)}")
     stop = _stop_signal()
     async with AsyncExitStack() as stack:
-        ground, reader = await _ground(settings, stack)
-        _stage_fits(stage, ground.layout)
+        ground = await found(settings, stage, stack)
         beside = await _beside(settings, stage, ground, stack)
         work = await _work(settings, stage, ground, beside, stack)
         worker = Worker(_parameters(settings, stage, ground), work, ground.clock, beside.metrics)
-        if settings.http_port is not None:
-            told.http(await stack.enter_async_context(served(worker, settings.http_host, settings.http_port)))
+        await _show(settings, worker, told, stack)
         tune()
         try:
             async with asyncio.TaskGroup() as tasks:
                 followers = [
-                    tasks.create_task(ground.registry.follow(reader)),
+                    tasks.create_task(ground.registry.follow(ground.reader)),
                     tasks.create_task(beside.doors.follow()),
                     *([tasks.create_task(beside.controls.follow())] if beside.controls else []),
                     tasks.create_task(_keep_partitions(worker, ground.registry)),
@@ -106,6 +85,14 @@ async def run_stage(settings: Settings, stage: str, told: Told = NOBODY) -> None
             raise OperationError(f"stage {stage}: {errors.exceptions[0]}") from errors
     if worker.fatal is not None:
         raise OperationError(f"stage {stage} cannot go on: {worker.fatal}")
+
+
+async def _show(settings: Settings, worker: Worker, told: Told, stack: AsyncExitStack) -> None:
+    if settings.http_port is None:
+        return
+    from ops.health import served  # noqa: PLC0415 - a worker without a port starts without a web server
+
+    told.http(await stack.enter_async_context(served(worker, settings.http_host, settings.http_port)))
 
 
 async def _serve(worker: Worker, stop: asyncio.Event, grace: float) -> None:
@@ -136,44 +123,6 @@ def _stop_signal() -> asyncio.Event:
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, asked)
     return stop
-
-
-async def _ground(settings: Settings, stack: AsyncExitStack) -> tuple[Ground, Reader]:
-    connection, registry = connection_of(settings), Registry()
-    reader = await Reader.open(connection, TENANTS.name, name="headrace-registry", deadline_s=LAYOUT_PATIENCE_S)
-    stack.push_async_callback(reader.close)
-    layout = await _layout(registry, reader)
-    async with await Admin.open(connection) as admin:
-        await _shards_fit(admin, layout)
-        seals = seals_of(settings, registry, await admin.cluster_id())
-    return Ground(connection, registry, layout, seals, SystemClock()), reader
-
-
-async def _layout(registry: Registry, reader: Reader) -> Layout:
-    try:
-        async with asyncio.timeout(LAYOUT_PATIENCE_S):
-            await registry.load(reader)
-            while registry.layout is None:
-                await registry.take(reader)
-    except TimeoutError:
-        raise OperationError("the cluster has no layout: run `headrace topics apply`") from None
-    return registry.layout
-
-
-async def _shards_fit(admin: Admin, layout: Layout) -> None:
-    described = (await admin.describe([SHARDS.name])).get(SHARDS.name)
-    found = described.partitions if described else 0
-    if found != layout.shards:
-        raise LayoutDiffersError(f"{SHARDS.name} has {found} partitions, and the layout has {layout.shards} shards")
-
-
-def _stage_fits(stage: str, layout: Layout) -> None:
-    """Two journeys at once would answer everything twice."""
-    names = DEPLOYED[layout.journey]
-    if stage not in names:
-        raise LayoutDiffersError(
-            f"this cluster runs the journey {layout.journey}, which has no stage {stage}: run {', '.join(names)}"
-        )
 
 
 async def _inbox_reader(ground: Ground, stack: AsyncExitStack) -> Reader:

@@ -6,17 +6,16 @@ baggage along; a client's baggage goes no further than its record.
 
 from __future__ import annotations
 
+import random
 import re
 from dataclasses import dataclass
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, Span, SpanContext, TraceFlags, TraceState
 
 from schemas.headers import TRACEPARENT, TRACESTATE
 from schemas.records import HeaderList
 
-_ids = RandomIdGenerator()
 _PARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
 _TRAVELS = frozenset({TRACEPARENT, TRACESTATE})
 _SAMPLED, _NOT = TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.DEFAULT)
@@ -46,10 +45,10 @@ def follow(headers: HeaderList, *, sampled: bool = True) -> Trace:
 
 def below(parent: SpanContext, *, sampled: bool) -> Trace:
     """A span below *parent* that nobody records, or the first of a new trace if that is not valid."""
-    trace_id = parent.trace_id if parent.is_valid else _ids.generate_trace_id()
+    trace_id = parent.trace_id if parent.is_valid else _new_id(128)
     state = parent.trace_state if parent.is_valid else None
     here = SpanContext(
-        trace_id, _ids.generate_span_id(), is_remote=True, trace_flags=_SAMPLED if sampled else _NOT, trace_state=state
+        trace_id, _new_id(64), is_remote=True, trace_flags=_SAMPLED if sampled else _NOT, trace_state=state
     )
     return trace_at(here)
 
@@ -77,7 +76,7 @@ def parent_of(headers: HeaderList) -> SpanContext:
 
 def chosen(ratio: float) -> bool:
     """Whether a trace is among the *ratio* of all; by chance of our own, for a client chooses its trace id."""
-    return _ids.generate_span_id() < ratio * 2**64
+    return _new_id(64) < ratio * 2**64
 
 
 def _injected(span: SpanContext) -> HeaderList:
@@ -85,3 +84,10 @@ def _injected(span: SpanContext) -> HeaderList:
     state = span.trace_state.to_header()
     parent = (TRACEPARENT, place.encode())
     return (parent, (TRACESTATE, state.encode())) if state else (parent,)
+
+
+def _new_id(bits: int) -> int:
+    """Random, and not zero, which W3C Trace Context calls invalid. The SDK has the same; loading it takes 0.1 s."""
+    while not (new := random.getrandbits(bits)):
+        pass
+    return new

@@ -1,0 +1,78 @@
+"""What a stage stands on, found out before anything runs: a worker that does not fit its cluster refuses to start."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from ops.connection import connection_of
+from ops.errors import LayoutDiffersError, OperationError
+from ops.settings import Settings
+from ops.wiring import seals_of
+from schemas.clock import Clock, SystemClock
+from schemas.seals import Seals
+from schemas.tenants import Layout
+from schemas.topics import SHARDS, TENANTS
+from streams.journey import DEPLOYED
+from streams.registry import Registry
+from streams.transport.admin import Admin
+from streams.transport.connection import Connection
+from streams.transport.reader import Reader
+
+LAYOUT_PATIENCE_S = 60.0
+"""How long a stage waits for the topics and the layout of a cluster that is being set up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a stage stands on: the cluster, its registry, its layout and its seals."""
+
+    connection: Connection
+    registry: Registry
+    reader: Reader
+    """Of what the registry follows; open as long as the stage."""
+
+    layout: Layout
+    seals: Seals
+    clock: Clock
+
+
+async def found(settings: Settings, stage: str, stack: AsyncExitStack) -> Ground:
+    """The ground of *stage*. LayoutDiffersError if the cluster is laid out for another; OperationError if for none."""
+    connection, registry = connection_of(settings), Registry()
+    reader = await Reader.open(connection, TENANTS.name, name="headrace-registry", deadline_s=LAYOUT_PATIENCE_S)
+    stack.push_async_callback(reader.close)
+    layout = await _layout(registry, reader)
+    _stage_fits(stage, layout)
+    async with await Admin.open(connection) as admin:
+        await _shards_fit(admin, layout)
+        seals = seals_of(settings, registry, await admin.cluster_id())
+    return Ground(connection, registry, reader, layout, seals, SystemClock())
+
+
+async def _layout(registry: Registry, reader: Reader) -> Layout:
+    try:
+        async with asyncio.timeout(LAYOUT_PATIENCE_S):
+            await registry.load(reader)
+            while registry.layout is None:
+                await registry.take(reader)
+    except TimeoutError:
+        raise OperationError("the cluster has no layout: run `headrace topics apply`") from None
+    return registry.layout
+
+
+async def _shards_fit(admin: Admin, layout: Layout) -> None:
+    described = (await admin.describe([SHARDS.name])).get(SHARDS.name)
+    found = described.partitions if described else 0
+    if found != layout.shards:
+        raise LayoutDiffersError(f"{SHARDS.name} has {found} partitions, and the layout has {layout.shards} shards")
+
+
+def _stage_fits(stage: str, layout: Layout) -> None:
+    """Two journeys at once would answer everything twice."""
+    names = DEPLOYED[layout.journey]
+    if stage not in names:
+        raise LayoutDiffersError(
+            f"this cluster runs the journey {layout.journey}, which has no stage {stage}: run {', '.join(names)}"
+        )
