@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from schemas.records import Partition
 from streams.transport import internals
 from streams.transport.connection import Connection
-from streams.transport.errors import BrokerError, KafkaUnreachableError, UnknownTopicError, translated
+from streams.transport.errors import BrokerError, KafkaUnreachableError, UnknownTopicError, may_pass, translated
 from streams.transport.library import (
     AdminClient,
     ConfigResource,
     ConfigResourceType,
+    KafkaError,
     Theirs,
     errors,
 )
@@ -26,6 +27,8 @@ _CLOSE_S = 2.0
 _REQUEST_MS = 10_000
 _LOOK_S = 0.1
 _ALREADY_EXISTS: Final = 36
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,7 @@ class Admin:
 
     async def list_topics(self) -> list[str]:
         """The names of all topics, the brokers' internal ones included, in order."""
-        with translated():
-            names: list[str] = await self._within(self._admin.list_topics())
+        names: list[str] = await self._asked(self._admin.list_topics)
         return sorted(names)
 
     async def describe(self, names: Collection[str]) -> dict[str, TopicDescription]:
@@ -126,8 +128,7 @@ class Admin:
         return {each["partition"]: each["leader"] for each in found["partitions"] if each["leader"] >= 0}
 
     async def _described(self, names: Collection[str]) -> list[Theirs]:
-        with translated():
-            described: list[Theirs] = await self._within(self._admin.describe_topics(list(names)))
+        described: list[Theirs] = await self._asked(lambda: self._admin.describe_topics(list(names)))
         return described
 
     async def _configs(self, names: Collection[str]) -> dict[str, dict[str, str]]:
@@ -135,8 +136,7 @@ class Admin:
         if not names:
             return found
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-        with translated():
-            answers = await self._within(self._admin.describe_configs(resources))
+        answers = await self._asked(lambda: self._admin.describe_configs(resources))
         for answer in answers:
             for code, message, _, name, entries in answer.resources:
                 _check(name, code, message)
@@ -157,8 +157,7 @@ class Admin:
 
     async def cluster_id(self) -> str:
         """The id that the cluster was formatted with."""
-        with translated():
-            cluster = await self._within(self._admin.describe_cluster())
+        cluster = await self._asked(self._admin.describe_cluster)
         found: str = cluster["cluster_id"]
         return found
 
@@ -167,6 +166,22 @@ class Admin:
         with translated():
             found = await self._within(fetch_committed(self._client, group, partitions))
         return {partition: offset for partition, (offset, _) in found.items()}
+
+    async def _asked(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """The answer to a question, asked again while its node is away: of three brokers one may be down."""
+        with translated():
+            answer: _Answer = await self._within(self._until_answered(ask))
+            return answer
+
+    async def _until_answered(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        while True:
+            try:
+                return await ask()
+            except KafkaError as error:
+                if not may_pass(error):
+                    raise
+            await self._client.force_metadata_update()
+            await asyncio.sleep(_LOOK_S)
 
     async def _within(self, work: Theirs) -> Theirs:
         try:

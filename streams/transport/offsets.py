@@ -14,7 +14,7 @@ from schemas.records import Partition
 from streams.offsetmap import Committed, decode
 from streams.transport import internals
 from streams.transport.connection import Connection
-from streams.transport.errors import own
+from streams.transport.errors import may_pass, own
 from streams.transport.library import (
     Client,
     ConnectionGroup,
@@ -62,14 +62,10 @@ async def fetch_committed(
         try:
             return await _fetch(client, group, partitions)
         except KafkaError as error:
-            if not _may_pass(error):
+            if not may_pass(error):
                 raise own(error) from error
             client.force_metadata_update()
             await asyncio.sleep(_RETRY_S)
-
-
-def _may_pass(error: Exception) -> bool:
-    return bool(getattr(error, "retriable", False)) or isinstance(error, errors.NodeNotReadyError)
 
 
 async def _fetch(

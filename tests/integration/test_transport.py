@@ -23,7 +23,7 @@ from streams.transport.errors import (
     UnknownTopicError,
 )
 from streams.transport.internals import client_of
-from streams.transport.library import Producer, Theirs
+from streams.transport.library import Producer, Theirs, errors
 from streams.transport.reader import Reader
 from streams.transport.writer import TransactionalWriter, Writer
 from tests.integration.ground import Ground, ground
@@ -238,6 +238,22 @@ async def test_the_cluster_has_an_id_and_a_reader_knows_its_partitions(kafka: Ka
         assert len(await place.admin.cluster_id()) == 22
         assert await place.reader.partitions_of(place.source) == [0, 1, 2, 3]
         assert await place.reader.beginnings() == dict.fromkeys(place.reader.partitions, 0)
+
+
+async def test_a_question_is_asked_again_while_its_node_is_away(kafka: Kafka) -> None:
+    """Of three brokers one may be down: a worker that starts meanwhile must not end for it."""
+    async with ground(kafka.bootstrap) as place:
+        client = client_of(place.admin._admin)  # pyright: ignore[reportPrivateUsage]
+        send, refusals = client.send, iter((errors.NodeNotReadyError("away"), errors.KafkaConnectionError("cut")))
+
+        async def refused_at_first(*request: object, **options: object) -> object:
+            for refusal in refusals:
+                raise refusal
+            return await send(*request, **options)
+
+        client.send = refused_at_first
+        assert place.source in await place.admin.list_topics()
+        assert next(refusals, None) is None
 
 
 async def test_nothing_stays_open_when_no_broker_answers() -> None:
