@@ -13,6 +13,7 @@ from streams.parameters import Parameters
 from streams.transport.connection import Connection
 from streams.work import Job, Outputs, Work
 from streams.worker import Worker
+from tests.integration import failpoints
 
 
 async def main(settings: dict[str, str], partitions: int, shards: int) -> None:
@@ -36,4 +37,6 @@ async def main(settings: dict[str, str], partitions: int, shards: int) -> None:
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[1])
+    if "point" in given:
+        failpoints.plant(given["point"], int(given["nth"]))
     asyncio.run(main(given, int(given["partitions"]), int(given["shards"])))

@@ -67,8 +67,8 @@ async def test_a_job_that_answers_at_once_needs_no_task(kafka: Kafka) -> None:
 
 
 @asynccontextmanager
-async def child(place: Ground) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """A worker in a process of its own, killed at the latest in the end."""
+async def child(place: Ground, **more: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """A worker in a process of its own, told *more* if need be; killed at the latest in the end."""
     settings = {
         "bootstrap": place.connection.bootstrap,
         "group": place.group,
@@ -77,6 +77,7 @@ async def child(place: Ground) -> AsyncGenerator[asyncio.subprocess.Process]:
         "shard_topic": f"shards-{place.tag}",
         "partitions": str(place.partitions),
         "shards": str(place.shards),
+        **more,
     }
     command = [sys.executable, "-m", "tests.integration.engine_worker", json.dumps(settings)]
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
