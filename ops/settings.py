@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, PositiveFloat, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -48,6 +48,10 @@ class Settings(BaseSettings):
 
     metrics_tenants: str = ""
     """Tenants, comma-separated, that metrics name; all others are counted together."""
+
+    tier_weights: dict[str, PositiveFloat] = Field(default_factory=dict)
+    """How much more of a busy worker a tenant of each tier gets, as JSON: ``{"gold": 4, "trial": 0.5}``. A tier that is
+    not named weighs 1."""
 
     otlp_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("HEADRACE_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")

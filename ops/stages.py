@@ -183,7 +183,19 @@ async def _work(settings: Settings, stage: str, ground: Ground, beside: Beside, 
         raise UsageError(f"the journey {ground.layout.journey} has no stage {stage}")
     if found.group == ENTRY_GROUP:
         return EntryStage(found, outbox, ground.registry, beside.doors).work()
-    return HopStage(found, outbox, ground.registry, RetryTiers(outbox)).work()
+    weight = _weights(settings, ground.registry)
+    return HopStage(found, outbox, ground.registry, RetryTiers(outbox), weight=weight).work()
+
+
+def _weights(settings: Settings, registry: Registry) -> Callable[[str], float]:
+    """A tenant weighs what its tier does, as the registry has it now."""
+    weights = settings.tier_weights
+
+    def weight(tenant: str) -> float:
+        known = registry.tenants.get(tenant)
+        return weights.get(known.tier, 1.0) if known else 1.0
+
+    return weight
 
 
 def _parameters(settings: Settings, stage: str, ground: Ground) -> Parameters:

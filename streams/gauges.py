@@ -36,6 +36,7 @@ class Gauges:
     def _set_work(self, shards: list[Shard]) -> None:
         put = self._runtime.metrics.set
         put(metrics.ADMITTED, self._runtime.slots.taken)
+        put(metrics.HELD_BYTES, self._runtime.slots.bytes)
         put(metrics.RUNNING, sum(shard.lanes.running for shard in shards))
         put(metrics.PENDING, sum(shard.committer.waiting for shard in shards))
 

@@ -85,18 +85,18 @@ class Intake:
         """One poll, and the admission of what it brought."""
         feeds = self._feeds
         beside = self._runtime.work.beside
+        slots = self._runtime.slots
         accepting = {shard for shard in self._shards.values() if shard.accepts()}
         room = {
             partition: room
             for partition, (shard, tracker) in feeds.items()
-            if shard in accepting and (room := tracker.room(beside(partition))) > 0
+            if shard in accepting and (room := min(tracker.room(beside(partition)), slots.room(tracker))) > 0
         }
         if not room:
             await asyncio.sleep(_CLOSED_S)
             return
-        slots = self._runtime.slots
         lives = {partition: feeds[partition].tracker.life for partition in room}
-        fetched = await self._runtime.fetcher.take(room, slots.free, slots.limit // 2)
+        fetched = await self._runtime.fetcher.take(room, slots.free, slots.free_bytes)
         for partition, records in fetched.items():
             await self._admit(feeds[partition], lives[partition], records)
         if not fetched and not self._runtime.stale:

@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import NamedTuple, Protocol
 
 from schemas.records import Record
+from streams.hold import Hold
+from streams.scheduler import Scheduler
 from streams.slots import Slots
 from streams.tracker import Tracker
 from streams.work import Instead, Job, Outputs
-
-_LOOK_S = 0.05
 
 
 class Entry(NamedTuple):
@@ -21,8 +21,9 @@ class Entry(NamedTuple):
 
     tracker: Tracker
     offset: int
-    run: Callable[[], Outputs | Awaitable[Outputs]]
-    instead: Instead | None = None
+    job: Job
+    size: int
+    """Of key and value, in bytes."""
 
 
 class Owner(Protocol):
@@ -46,23 +47,27 @@ class Owner(Protocol):
 class Lanes:
     """The lanes of one shard. A job that finishes at once costs no task."""
 
-    def __init__(self, owner: Owner, slots: Slots, prepare: Callable[[Record], Job]) -> None:
-        self._owner, self._slots, self._prepare = owner, slots, prepare
+    def __init__(self, owner: Owner, slots: Slots, scheduler: Scheduler, prepare: Callable[[Record], Job]) -> None:
+        self._owner, self._slots, self._scheduler, self._prepare = owner, slots, scheduler, prepare
         self._queues: dict[Hashable, deque[Entry]] = {}
         self._tasks: dict[Hashable, asyncio.Task[None]] = {}
-        self._fresh: dict[Hashable, Awaitable[Outputs]] = {}  # handed to a task that has not begun to run
+        self._fresh: dict[Hashable, Awaitable[Outputs] | None] = {}
+        """Lanes whose task has not begun to run, and what of theirs has started already."""
+
+        self._hold = Hold(owner)
         self.running = 0
         """Jobs that have started and not finished."""
 
     def add(self, tracker: Tracker, record: Record) -> None:
-        """Run the record's job when its lane is free; now, if it is."""
+        """Run the record's job when its lane is free and its tenant's turn has come; now, if both are so."""
         try:
             job = self._prepare(record)
-            entry = Entry(tracker, record.offset, job.run, job.instead)
             queue = self._queues.get(job.lane)
             if queue is not None:
-                self._slots.take()
-                queue.append(entry)
+                queue.append(self._entry(tracker, record, job))
+                return
+            if not self._scheduler.starts(job.tenant):
+                self._open(self._entry(tracker, record, job), None)
                 return
             result = job.run()
         except Exception as error:  # noqa: BLE001 - the contract is broken, whatever it is: the worker ends
@@ -71,10 +76,20 @@ class Lanes:
         if isinstance(result, list):
             self._owner.finish(tracker, record.offset, result, job.instead)
         else:
-            self._open(job.lane, entry, result)
+            self._scheduler.begin(job.tenant)
+            self._open(self._entry(tracker, record, job), result)
 
-    def _open(self, lane: Hashable, entry: Entry, started: Awaitable[Outputs]) -> None:
-        self._slots.take()
+    def _entry(self, tracker: Tracker, record: Record, job: Job) -> Entry:
+        size = len(record.key or b"") + len(record.value or b"")
+        self._slots.take(tracker, size)
+        return Entry(tracker, record.offset, job, size)
+
+    def _drop(self, entry: Entry) -> None:
+        """It is held no longer."""
+        self._slots.give(entry.tracker, entry.size)
+
+    def _open(self, entry: Entry, started: Awaitable[Outputs] | None) -> None:
+        lane = entry.job.lane
         queue = self._queues[lane] = deque([entry])
         self._fresh[lane] = started
         task = _task(self._run(lane, queue))
@@ -98,21 +113,37 @@ class Lanes:
                     _uncancel()  # only this job is obsolete
                 started = None
                 if queue and queue[0] is entry:
-                    queue.popleft()
-                    self._slots.give()
+                    self._drop(queue.popleft())
         except Exception as error:  # noqa: BLE001 - see add()
             self._owner.broke(error)
         finally:
             self._close(lane, queue)
 
     async def _start(self, queue: deque[Entry], entry: Entry) -> None:
-        while self._owner.held_back():
-            await asyncio.sleep(_LOOK_S)
+        """Run it once nothing holds the shard back and a run slot is given to it; a slot is not held for a shard that
+        may not start.
+        """
+        tenant, cost = entry.job.tenant, entry.job.cost
+        while True:
+            await self._hold.over()
             if not queue or queue[0] is not entry:
                 return  # a re-open found it visible meanwhile
-        result = entry.run()
+            await self._scheduler.turn(tenant, cost)
+            if not self._owner.held_back():
+                break
+            self._scheduler.end(tenant)
+        await self._begin(entry)
+
+    async def _begin(self, entry: Entry) -> None:
+        """It has its slot."""
+        try:
+            result = entry.job.run()
+        except Exception:
+            self._scheduler.end(entry.job.tenant)
+            raise
         if isinstance(result, list):
-            self._owner.finish(entry.tracker, entry.offset, result, entry.instead)
+            self._scheduler.end(entry.job.tenant)
+            self._owner.finish(entry.tracker, entry.offset, result, entry.job.instead)
         else:
             await self._await(entry, result)
 
@@ -122,11 +153,12 @@ class Lanes:
             outputs = await started
         finally:
             self.running -= 1
-        self._owner.finish(entry.tracker, entry.offset, outputs, entry.instead)
+            self._scheduler.end(entry.job.tenant)
+        self._owner.finish(entry.tracker, entry.offset, outputs, entry.job.instead)
 
     def _close(self, lane: Hashable, queue: deque[Entry]) -> None:
-        self._slots.give(len(queue))
-        queue.clear()
+        while queue:
+            self._drop(queue.popleft())
         if self._queues.get(lane) is queue:
             del self._queues[lane]
             self._tasks.pop(lane, None)
@@ -144,10 +176,13 @@ class Lanes:
         cancelled: list[asyncio.Task[None]] = []
         for lane, queue in list(self._queues.items()):
             head, *waiting = queue
-            kept = [entry for entry in waiting if not obsolete(entry)]
-            self._slots.give(len(waiting) - len(kept))
             queue.clear()
-            queue.extend((head, *kept))
+            queue.append(head)
+            for entry in waiting:
+                if obsolete(entry):
+                    self._drop(entry)
+                else:
+                    queue.append(entry)
             if obsolete(head) and (task := self._stop(lane, queue)) is not None:
                 cancelled.append(task)
         return cancelled
@@ -159,9 +194,11 @@ class Lanes:
             if task is not None:
                 task.cancel()
             return task
-        _abandon(self._fresh.pop(lane))
-        queue.popleft()
-        self._slots.give()
+        started, head = self._fresh.pop(lane), queue.popleft()
+        if started is not None:
+            _abandon(started)
+            self._scheduler.end(head.job.tenant)
+        self._drop(head)
         return None
 
     def cancel(self) -> list[asyncio.Task[None]]:

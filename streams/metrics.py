@@ -119,6 +119,7 @@ SPAN_USED_RATIO = Metric(
 )
 MAP_CHARACTERS = Metric("headrace_map_characters", "gauge", "Length of the longest completion map; 4,096 is the limit.")
 ADMITTED = Metric("headrace_admitted", "gauge", "Records admitted and not finished.")
+HELD_BYTES = Metric("headrace_held_bytes", "gauge", "Of the keys and values of the admitted records.")
 RUNNING = Metric("headrace_running", "gauge", "Jobs that run at this moment.")
 PENDING = Metric("headrace_pending", "gauge", "Finished records that wait for their transaction.")
 
@@ -171,6 +172,7 @@ VOCABULARY: tuple[Metric, ...] = (
     SPAN_USED_RATIO,
     MAP_CHARACTERS,
     ADMITTED,
+    HELD_BYTES,
     RUNNING,
     PENDING,
     SHARDS_OWNED,

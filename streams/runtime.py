@@ -11,6 +11,7 @@ from schemas.clock import Clock
 from streams.measures import Metrics
 from streams.outlets import Outlets
 from streams.parameters import Parameters
+from streams.scheduler import Scheduler
 from streams.slots import Slots
 from streams.tasks import Tasks
 from streams.transport.fetcher import Fetcher
@@ -32,6 +33,7 @@ class Runtime:
     fetcher: Fetcher
     offsets: Offsets
     slots: Slots
+    scheduler: Scheduler
     metrics: Metrics
     tasks: Tasks = field(init=False)
     outlets: Outlets = field(init=False)

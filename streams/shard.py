@@ -36,7 +36,7 @@ class Shard:
         self.trackers: dict[Partition, Tracker] = {}
         self.firsts: dict[Partition, tuple[int, Outputs]] = {}
         """Partitions without an offset: where they begin, and what is written when that is committed."""
-        self.lanes = Lanes(self, runtime.slots, partial(runtime.work.prepare, number))
+        self.lanes = Lanes(self, runtime.slots, runtime.scheduler, partial(runtime.work.prepare, number))
         self.committer = Committer(self)
         self.task: asyncio.Task[None] | None = None
         self._released = released

@@ -25,6 +25,12 @@ class Job(NamedTuple):
     """Synchronous. Of what it returns, that which no topic takes is left out, unless the topic is the platform's own.
     Without it outputs that cannot be written wait until they can."""
 
+    tenant: str = ""
+    """On whose account it runs, where tenants take turns; those without a name are served as they come."""
+
+    cost: float = 1.0
+    """How much of a worker it is expected to take, in seconds of one run slot."""
+
 
 def nothing_to_remember(_shard: int) -> None:
     """The stage has no memory beside its input."""
@@ -46,6 +52,11 @@ def nobody_told(_outputs: Outputs, _inputs: list[Partition], _seconds: float) ->
 def nothing_held(_partition: Partition) -> bool:
     """Whatever waits, waits for a worker."""
     return False
+
+
+def weighs_one(_tenant: str) -> float:
+    """All tenants are equal."""
+    return 1.0
 
 
 def none_beside(_partition: Partition) -> int:
@@ -96,4 +107,13 @@ class Work:
     cost nothing to begin again."""
 
     max_running: int = 500
-    """Records admitted and not finished, in all shards of the process."""
+    """Jobs that run at one time, in all shards of the process."""
+
+    weight: Callable[[str], float] = weighs_one
+    """A tenant's part of the run slots, beside the other tenants' parts."""
+
+    max_held: int = 10_000
+    """Records admitted and not finished, in all shards of the process: those that run and those that wait."""
+
+    max_held_bytes: int = 128 * 1024 * 1024
+    """Of keys and values of these records; one fetch of one partition may exceed it."""

@@ -16,6 +16,7 @@ from streams.measures import Metrics
 from streams.metrics import MEMBERSHIP_ERRORS, REBALANCES
 from streams.parameters import Parameters
 from streams.runtime import Runtime
+from streams.scheduler import Scheduler
 from streams.shard import Shard
 from streams.slots import Slots
 from streams.transport.fetcher import Fetcher
@@ -99,8 +100,18 @@ class Worker:
 
     @property
     def running(self) -> int:
-        """Records admitted and not finished."""
+        """Jobs that run, or are about to."""
+        return self._runtime.scheduler.running
+
+    @property
+    def held(self) -> int:
+        """Records admitted and not finished: what runs, and what waits for its lane or its turn."""
         return self._runtime.slots.taken
+
+    @property
+    def held_bytes(self) -> int:
+        """Of the keys and values of these records."""
+        return self._runtime.slots.bytes
 
     def heard_ago_s(self) -> float:
         """Seconds since the group last accepted this worker. Beyond the session, start nothing outside Kafka."""
@@ -261,6 +272,7 @@ def _runtime(
             connection, clock, name=name, fetch_wait_ms=parameters.fetch_wait_ms, request_timeout_ms=timeout_ms
         ),
         offsets=Offsets(connection, work.group, name=name, request_timeout_ms=timeout_ms),
-        slots=Slots(work.max_running),
+        slots=Slots(work.max_held, work.max_held_bytes),
+        scheduler=Scheduler(work.max_running, work.weight),
         metrics=metrics,
     )

@@ -60,6 +60,9 @@ SIZES = Sizes(value=EDGE_VALUE_LIMIT, headers=EDGE_HEADERS_LIMIT, header_count=E
 WINDOW = 256
 """Records of one tenant's partition that the door looks at; the rest of a flood waits in its own topic."""
 
+HELD_BYTES = 256 * 1024 * 1024
+"""Of the records that wait at the doors of one worker; no partition may have more than what is left."""
+
 RETRY_AFTER_S = 60.0
 """What a request is told that has waited as long as it may."""
 
@@ -111,6 +114,8 @@ class EntryStage:
             window=self.window,
             beside=self.aside.beside,
             max_running=1_000_000,
+            max_held=1_000_000,
+            max_held_bytes=HELD_BYTES,
         )
 
     def _route(self, shard: int) -> set[Partition]:
@@ -136,8 +141,8 @@ class EntryStage:
         """The door alone keeps order, and lets nobody wait who has waited out: to the loop each record is a lane."""
         tracing = self.outbox.tracing
         trace = tracing.begin(record)
-        lane, run, instead = self._job(record, trace)
-        return Job(lane, tracing.around(record, trace, run), instead)
+        job = self._job(record, trace)
+        return job._replace(run=tracing.around(record, trace, job.run))
 
     def _job(self, record: Record, trace: Trace) -> Job:
         tenant = self.registry.tenants.get(tenant_of(record.topic) or "")

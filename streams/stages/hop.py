@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from schemas.errors import ExpiredError, HeadraceError, fate_of
 from schemas.hops import Authorized, Screened
 from schemas.records import HeaderList, Partition, Record
 from schemas.results import Result
+from streams.costs import Costs
 from streams.journey import Stage
 from streams.outbox import Case, Outbox, case_of, check_sizes
 from streams.registry import Registry
@@ -21,7 +23,7 @@ from streams.stages.retrying import RetryTiers
 from streams.stages.sealed import open_hop, reject, unwritable
 from streams.stages.stepping import take_step
 from streams.tracing import Trace
-from streams.work import Job, Outputs, Work
+from streams.work import Job, Outputs, Work, weighs_one
 
 log = structlog.get_logger()
 
@@ -35,6 +37,10 @@ class HopStage:
     registry: Registry
     retries: RetryTiers
     max_running: int = 500
+    weight: Callable[[str], float] = weighs_one
+    """A tenant's part of the run slots."""
+
+    costs: Costs = field(default_factory=Costs)
 
     def work(self) -> Work:
         """The stage for the loop: partition n is shard n."""
@@ -45,13 +51,17 @@ class HopStage:
             prepare=self._prepare,
             committed=self.outbox.tracing.committed,
             max_running=self.max_running,
+            weight=self.weight,
         )
 
     def _prepare(self, _shard: int, record: Record) -> Job:
+        tenant = _tenant_in(record.key)
         return Job(
             record.key or record.position,
             self.outbox.tracing.process(record, partial(self._handle, record)),
             lambda _, error: unwritable(self.outbox, self.stage.reads, record, error),
+            tenant,
+            self.costs.expected(tenant),
         )
 
     async def _handle(self, record: Record, trace: Trace) -> Outputs:
@@ -59,10 +69,13 @@ class HopStage:
             hop = open_hop(self.stage.reads, record, self.outbox.seals)
         except HeadraceError as error:
             return reject(self.outbox, record, error, trace)
-        return await self._run(hop, record, trace.headers)
+        began, case = self.outbox.clock.monotonic(), case_of(hop)
+        try:
+            return await self._run(hop, case, record, trace.headers)
+        finally:
+            self.costs.note(case.tenant, self.outbox.clock.monotonic() - began)
 
-    async def _run(self, hop: Authorized | Screened, record: Record, trace: HeaderList) -> Outputs:
-        case = case_of(hop)
+    async def _run(self, hop: Authorized | Screened, case: Case, record: Record, trace: HeaderList) -> Outputs:
         try:
             return await self._advance(hop, case, record, trace)
         except Exception as raised:  # noqa: BLE001 - whatever a step raises has a fate
@@ -98,3 +111,8 @@ class HopStage:
             error=type(raised).__name__,
             exc_info=raised if unknown else None,
         )
+
+
+def _tenant_in(key: bytes | None) -> str:
+    """The tenant that a hop's key begins with: good enough to take turns by, before the seal is looked at."""
+    return (key or b"").partition(b"|")[0].decode(errors="replace")

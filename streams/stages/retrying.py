@@ -93,6 +93,7 @@ class RetryMover:
             window=WAITING,
             drains=False,
             max_running=1_000_000,
+            max_held=1_000_000,
         )
 
     def _prepare(self, _shard: int, record: Record) -> Job:

@@ -17,6 +17,7 @@ from streams.transport.library import Consumer, Theirs, TopicPartition
 _CLOSE_S = 2.0
 _PARTITIONS_A_TURN = 64
 _LEAST_SHARE = 8
+_TURN = 512
 _WAIT_MS = 100
 _PAUSE_S = 0.2
 _ASK_S = 2.0
@@ -105,15 +106,16 @@ class Fetcher:
         """How many partitions each of *topics* has now, 0 if it does not exist; without what nobody could say."""
         return await watermarks.partition_counts(internals.client_of(self._consumer), topics, _ASK_S)
 
-    async def take(self, room: Mapping[Partition, int], free: int, share: int) -> dict[Partition, list[Record]]:
-        """At most *free* records, at most ``room[p]`` and about *share* divided by the number of partitions of each.
+    async def take(self, room: Mapping[Partition, int], free: int, size: int) -> dict[Partition, list[Record]]:
+        """At most *free* records, at most ``room[p]`` and an equal share of each; no partition more once they have
+        *size* bytes.
 
         aiokafka's own limit would drain one partition before the next. Waits up to 0.1 s if nothing is buffered.
         OffsetLostError if a position lies outside its log; other errors are logged, and what was taken is returned.
         """
         fetched: dict[Partition, list[Record]] = {}
         try:
-            await self._take_buffered(room, free, share, fetched)
+            await self._take_buffered(room, free, size, fetched)
             if not fetched:
                 await self._wait(room, free, fetched)
         except Exception as error:  # a record that cannot be decoded raises what it likes; keep the rest
@@ -125,16 +127,18 @@ class Fetcher:
         return fetched
 
     async def _take_buffered(
-        self, room: Mapping[Partition, int], free: int, share: int, fetched: dict[Partition, list[Record]]
+        self, room: Mapping[Partition, int], free: int, size: int, fetched: dict[Partition, list[Record]]
     ) -> None:
         waiting = [partition for partition in internals.buffered(self._consumer) if partition in room]
-        each = max(_LEAST_SHARE, share // max(1, len(waiting)))
+        each = max(_LEAST_SHARE, _TURN // max(1, len(waiting)))
         for partition in self._rotated(waiting):
             limit = min(free, each, room[partition])
-            if limit <= 0:
+            if limit <= 0 or size <= 0:
                 return
             await self._get([self._theirs[partition]], 0, limit, fetched)
-            free -= len(fetched.get(partition, ()))
+            records = fetched.get(partition, ())
+            free -= len(records)
+            size -= sum(len(record.value or b"") for record in records)
 
     def _rotated(self, partitions: list[Partition]) -> Iterable[Partition]:
         self._turn += 1

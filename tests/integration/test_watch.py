@@ -57,7 +57,8 @@ async def test_a_worker_shows_what_waits_what_runs_and_what_is_done(kafka: Kafka
             await eventually(lambda: worker.running == 10)
             await asyncio.sleep(2.5)
             held = await scraped(address)
-            assert held["headrace_admitted"] == held["headrace_running"] == 10
+            assert held["headrace_admitted"] == 50
+            assert held["headrace_running"] == 10
             assert held["headrace_lag_records"] == held["headrace_runnable_backlog"] == 51  # with the marker
             assert 2 < held["headrace_oldest_waiting_seconds"] < 60
             assert (
@@ -72,7 +73,7 @@ async def test_a_worker_shows_what_waits_what_runs_and_what_is_done(kafka: Kafka
         assert done["headrace_records_total/forwarded"] == 50
         assert done["headrace_queue_seconds_count"] == 50
         assert done["headrace_lag_records"] == done["headrace_admitted"] == done["headrace_oldest_waiting_seconds"] == 0
-        assert done["headrace_transactions_total/committed"] == done["headrace_transaction_seconds_count"] >= 2
+        assert done["headrace_transactions_total/committed"] == done["headrace_transaction_seconds_count"] >= 1
         await place.judge()
 
 

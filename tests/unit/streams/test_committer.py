@@ -70,7 +70,7 @@ class Bench:
                 work=SimpleNamespace(group="group", committed=lambda *_: None),
                 clock=SystemClock(),
                 metrics=Metrics("stage"),
-                slots=Slots(10),
+                slots=Slots(10, 1_000),
                 outlets=Outlets(everything_is_there, SystemClock()),
             ),
         )

@@ -10,6 +10,7 @@ import pytest
 from schemas.records import Outgoing, Partition, Record
 from streams.lanes import Lanes
 from streams.offsetmap import Committed
+from streams.scheduler import Scheduler
 from streams.slots import Slots
 from streams.tracker import Tracker
 from streams.work import Instead, Job, Outputs
@@ -38,17 +39,18 @@ class Owner:
 class Bench:
     """A shard's lanes; the lane of a record is its key, and it runs until it is let go."""
 
-    def __init__(self) -> None:
-        self.owner, self.slots = Owner(), Slots(100)
+    def __init__(self, running: int = 100) -> None:
+        self.owner, self.slots, self.scheduler = Owner(), Slots(100, 100_000), Scheduler(running, lambda _: 1.0)
         self.gates: dict[int, asyncio.Event] = {}
         self.started: list[int] = []
-        self.lanes = Lanes(self.owner, self.slots, self.prepare)
+        self.lanes = Lanes(self.owner, self.slots, self.scheduler, self.prepare)
         self.tracker = tracker()
 
     def prepare(self, record: Record) -> Job:
+        tenant = (record.key or b"").partition(b"|")[0].decode() if b"|" in (record.key or b"") else ""
         if record.value == b"at once":
-            return Job(record.key, lambda: self.note(record.offset))
-        return Job(record.key, lambda: self.run(record.offset))
+            return Job(record.key, lambda: self.note(record.offset), tenant=tenant)
+        return Job(record.key, lambda: self.run(record.offset), tenant=tenant)
 
     def note(self, offset: int) -> Outputs:
         self.started.append(offset)
@@ -101,7 +103,7 @@ async def test_jobs_of_a_lane_run_one_after_another_and_lanes_side_by_side() -> 
     await settled()
 
     assert bench.owner.finished == [2, 0, 1]
-    assert bench.slots.taken == 0
+    assert bench.slots.taken == bench.slots.bytes == bench.scheduler.running == 0
 
 
 async def test_a_job_that_finishes_at_once_holds_no_slot() -> None:
@@ -110,7 +112,7 @@ async def test_a_job_that_finishes_at_once_holds_no_slot() -> None:
     bench.add(0, b"a", b"at once")
 
     assert bench.owner.finished == [0]
-    assert bench.slots.taken == 0
+    assert bench.slots.taken == bench.slots.bytes == bench.scheduler.running == 0
 
 
 async def test_a_job_that_finishes_at_once_still_waits_for_its_lane() -> None:
@@ -154,7 +156,7 @@ async def test_an_obsolete_job_is_cancelled_and_its_lane_goes_on() -> None:
     await settled()
 
     assert bench.owner.finished == [1]
-    assert bench.slots.taken == 0
+    assert bench.slots.taken == bench.slots.bytes == bench.scheduler.running == 0
 
 
 async def test_an_obsolete_job_that_has_not_begun_leaves_nothing_behind() -> None:
@@ -169,7 +171,7 @@ async def test_an_obsolete_job_that_has_not_begun_leaves_nothing_behind() -> Non
 
     assert bench.started == [1]
     assert bench.owner.finished == [1]
-    assert bench.slots.taken == 0
+    assert bench.slots.taken == bench.slots.bytes == bench.scheduler.running == 0
 
 
 async def test_an_obsolete_job_that_waits_is_forgotten() -> None:
@@ -216,7 +218,7 @@ async def test_a_dropped_shard_frees_all_its_slots(*, begun: bool) -> None:
     bench.lanes.cancel()
     await settled()
 
-    assert bench.slots.taken == 0
+    assert bench.slots.taken == bench.slots.bytes == bench.scheduler.running == 0
     assert bench.lanes.held() == {}
     assert bench.owner.finished == []
     assert bench.lanes.running == 0
@@ -229,9 +231,92 @@ async def test_a_job_that_raises_ends_the_worker() -> None:
     async def fails() -> Outputs:
         raise ValueError("a defect")
 
-    bench.lanes = Lanes(bench.owner, bench.slots, lambda record: Job(record.key, fails))
+    bench.lanes = Lanes(bench.owner, bench.slots, bench.scheduler, lambda record: Job(record.key, fails))
     bench.add(0, b"a")
     await settled()
 
     assert [str(error) for error in bench.owner.broken] == ["a defect"]
-    assert bench.slots.taken == 0
+    assert bench.slots.taken == bench.slots.bytes == bench.scheduler.running == 0
+
+
+async def test_what_is_admitted_waits_for_a_run_slot_and_its_tenants_turn() -> None:
+    """Held, and not running; the tenant that came last does not wait until all others have run."""
+    bench = Bench(running=9)
+    for offset in range(20):
+        bench.add(offset, b"flood|%d" % offset)
+    bench.add(20, b"late|0")
+    await settled()
+    assert bench.started == [*range(8), 20]
+    assert bench.slots.taken == 21
+
+    bench.let_go(*range(21))
+    await eventually(lambda: len(bench.owner.finished) == 21)
+    assert bench.scheduler.running == bench.slots.taken == 0
+
+
+async def test_a_job_that_would_finish_at_once_waits_for_its_turn_too() -> None:
+    """Nobody knows before it runs."""
+    bench = Bench(running=1)
+    bench.add(0, b"a")
+    bench.add(1, b"b", b"at once")
+    await settled()
+    assert bench.owner.finished == []
+
+    bench.let_go(0)
+    await settled()
+    assert bench.owner.finished == [0, 1]
+    assert bench.scheduler.running == bench.slots.taken == 0
+
+
+async def test_a_lane_gives_its_slot_to_the_others_between_two_jobs() -> None:
+    """Else the tenants of short lanes wait for the whole of a long one."""
+    bench = Bench(running=1)
+    for offset, key in enumerate([b"a|", b"a|", b"a|", b"b|"]):
+        bench.add(offset, key)
+    await settled()
+    bench.let_go(0, 1, 2, 3)
+    await settled()
+
+    assert bench.started == [0, 3, 1, 2]
+
+
+@pytest.mark.parametrize("settles", [True, False])
+async def test_what_waits_for_its_turn_and_is_obsolete_leaves_nothing_behind(*, settles: bool) -> None:
+    """A re-open found it visible, before or after its task had begun to wait."""
+    bench = Bench(running=1)
+    bench.add(0, b"a")
+    bench.add(1, b"b")
+    bench.add(2, b"b")
+    if settles:
+        await settled()
+    bench.lanes.discard(lambda entry: entry.offset == 1)
+    bench.let_go(0, 2)
+    await settled()
+
+    assert bench.started == [0, 2]
+    assert bench.owner.finished == [0, 2]
+    assert bench.scheduler.running == bench.slots.taken == bench.slots.bytes == 0
+
+
+async def test_a_shard_that_is_held_back_keeps_no_slot_from_the_others() -> None:
+    """One shard that cannot commit would stop all others, run by run."""
+    bench, other = Bench(running=2), Owner()
+    lanes = Lanes(other, bench.slots, bench.scheduler, bench.prepare)
+    bench.add(0, b"a")
+    bench.add(1, b"b")
+    await settled()
+    for offset, key in enumerate([b"c", b"d"], 2):
+        bench.add(offset, key)
+    lanes.add(bench.tracker, Record("in", 0, 9, 0, b"e", b"", ()))
+    await settled()
+    assert bench.started == [0, 1]
+
+    bench.owner.held = True
+    bench.let_go(0, 1, 9)
+    await eventually(lambda: other.finished == [9])
+    assert bench.started == [0, 1, 9]
+    assert bench.scheduler.running == 0
+
+    bench.owner.held = False
+    bench.let_go(2, 3)
+    await eventually(lambda: bench.owner.finished == [0, 1, 2, 3])

@@ -1,0 +1,78 @@
+"""Who starts when not everybody can: run slots of one worker, shared by its tenants."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeAlias
+
+from streams.fairness import RoundRobin
+
+SHARE = 8.0
+"""Run slots that a tenant of weight 1 may hold for each one that is free.
+
+One tenant alone fills eight ninths of a worker, two fill eight seventeenths each: somebody who comes later finds slots
+free, and waits for nobody's run to end. Source: A. K. Choudhury, E. L. Hahne, "Dynamic Queue Length Thresholds for
+Shared-Memory Packet Switches" (1998), which bounds buffers in this way.
+"""
+
+Turn: TypeAlias = "asyncio.Future[None]"
+
+
+class Scheduler:
+    """Gives run slots: at once while there are enough, else by turns. A tenant without a name has no share to keep to.
+
+    A slot is taken by ``begin``, or by ``turn`` for who waits, and given back by ``end``.
+    """
+
+    def __init__(self, limit: int, weight: Callable[[str], float]) -> None:
+        self._limit, self._weight = limit, weight
+        self._of: dict[str, int] = {}
+        self._waiting: RoundRobin[Turn] = RoundRobin(weight)
+        self.running = 0
+        """Slots that are taken."""
+
+    def starts(self, tenant: str) -> bool:
+        """Whether a job of *tenant* may begin now. Nobody is overtaken: whoever waits, may not."""
+        free = self._limit - self.running
+        if free <= 0:
+            return False
+        held = self._of.get(tenant, 0)
+        return not held or not tenant or held < SHARE * self._weight(tenant) * free
+
+    def begin(self, tenant: str) -> None:
+        """A job of *tenant* has begun."""
+        self.running += 1
+        self._of[tenant] = self._of.get(tenant, 0) + 1
+
+    def end(self, tenant: str) -> None:
+        """A job of *tenant* is over: whoever's turn it is begins."""
+        self.running -= 1
+        self._of[tenant] -= 1
+        if not self._of[tenant]:
+            del self._of[tenant]
+        if self._waiting:
+            self._call()
+
+    def _call(self) -> None:
+        while self.running < self._limit and (found := self._waiting.next(self.starts)) is not None:
+            tenant, turn = found
+            if not turn.done():  # it has been cancelled, and has not noticed yet
+                self.begin(tenant)
+                turn.set_result(None)
+
+    async def turn(self, tenant: str, cost: float) -> None:
+        """Wait until a job of *tenant*, of this estimated *cost*, may begin. When this returns it has begun."""
+        if self.starts(tenant):
+            self.begin(tenant)
+            return
+        turn: Turn = asyncio.get_running_loop().create_future()
+        self._waiting.add(tenant, turn, cost)
+        self._call()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            self._waiting.remove(tenant, turn)
+            if not turn.cancelled():  # called and cancelled at once
+                self.end(tenant)
+            raise

@@ -1,0 +1,125 @@
+"""Run slots shared by tenants: nobody takes them all, and a free one is given to whoever's turn it is."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from streams.scheduler import Scheduler
+
+pytestmark = pytest.mark.anyio
+
+
+class Bench:
+    """Jobs that run until they are ended."""
+
+    def __init__(self, limit: int, **weights: float) -> None:
+        self.scheduler = Scheduler(limit, lambda tenant: weights.get(tenant, 1.0))
+        self.began: list[str] = []
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def ask(self, tenant: str, count: int = 1, cost: float = 1.0) -> list[asyncio.Task[None]]:
+        loop = asyncio.get_running_loop()
+        asked = [loop.create_task(self._begin(tenant, cost)) for _ in range(count)]
+        self.tasks += asked
+        await settled()
+        return asked
+
+    async def _begin(self, tenant: str, cost: float) -> None:
+        await self.scheduler.turn(tenant, cost)
+        self.began.append(tenant)
+
+    async def end(self, *tenants: str) -> None:
+        for tenant in tenants:
+            self.scheduler.end(tenant)
+        await settled()
+
+    async def stop(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.wait(self.tasks)
+
+
+async def settled() -> None:
+    """Every task that can go on has done so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_one_tenant_alone_fills_nearly_all_and_another_finds_slots_free() -> None:
+    """It waits for nobody's run to end, however long those are."""
+    bench = Bench(90)
+    await bench.ask("flood", 1_000)
+    assert bench.began.count("flood") == 80
+    await bench.ask("late", 3)
+    assert bench.began.count("late") == 3
+    assert bench.scheduler.running == 83
+
+    await bench.stop()
+
+
+async def test_a_full_worker_gives_each_slot_to_whose_turn_it_is() -> None:
+    """Not to who has waited longest."""
+    bench = Bench(4)
+    await bench.ask("", 4)
+    await bench.ask("flood", 50)
+    await bench.ask("late", 2)
+    await bench.end("", "", "", "")
+
+    assert sorted(bench.began[4:]) == ["flood", "flood", "late", "late"]
+    await bench.stop()
+
+
+async def test_a_heavier_tenant_may_hold_more() -> None:
+    """As its tier says."""
+    bench = Bench(100, gold=4.0, trial=0.05)
+    await bench.ask("gold", 200)
+    assert bench.began.count("gold") == 97
+    await bench.ask("trial", 200)
+
+    assert bench.began.count("trial") == 1
+    await bench.stop()
+
+
+async def test_without_tenants_all_slots_are_used_in_the_order_of_asking() -> None:
+    """A stage that knows no tenants has nobody to keep slots for."""
+    bench = Bench(5)
+    tasks = await bench.ask("", 7)
+    assert [task.done() for task in tasks] == [True] * 5 + [False] * 2
+
+    await bench.end("")
+    assert tasks[5].done()
+    assert not tasks[6].done()
+    await bench.stop()
+
+
+async def test_whoever_goes_away_leaves_the_slot_to_the_next() -> None:
+    """Cancelled while it waits, and cancelled in the moment in which it is called."""
+    bench = Bench(1)
+    await bench.ask("one")
+    waiting = await bench.ask("two", 3)
+    waiting[0].cancel()
+    await settled()
+    bench.scheduler.end("one")
+    waiting[1].cancel()  # it has been called, and does not know yet
+    await settled()
+
+    assert waiting[2].done()
+    assert not waiting[2].cancelled()
+    assert bench.began == ["one", "two"]
+    assert bench.scheduler.running == 1
+
+
+async def test_who_is_cancelled_before_it_knows_is_not_called() -> None:
+    """A cancelled future cannot be called, and the slot goes on."""
+    bench = Bench(1)
+    await bench.ask("one")
+    waiting = await bench.ask("two", 2)
+    waiting[0].cancel()
+    bench.scheduler.end("one")
+    await settled()
+
+    assert waiting[0].cancelled()
+    assert waiting[1].done()
+    assert bench.scheduler.running == 1
