@@ -46,6 +46,9 @@ class Answers:
     reader: Reader
     admin: Admin
     clock: Clock
+    group: str = ENTRY_GROUP
+    """That reads requests."""
+
     expected: set[str] = field(default_factory=set[str])
     """Ids whose result is to be kept; say so before sending."""
 
@@ -99,7 +102,7 @@ class Answers:
         asked = [sent for request_id, sent in self.open.items() if request_id in self.past]
         if not asked:
             return []
-        passed = await self.admin.committed(ENTRY_GROUP, {sent.partition for sent in asked})
+        passed = await self.admin.committed(self.group, {sent.partition for sent in asked})
         ends = await self.reader.high_watermarks()  # a refusal and the offset become visible together
         while not self.reader.past(ends):
             await self._listen(BRIEF_S)

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from ops import registrar
 from ops.answers import BRIEF_S, Answers, Sent, results_in
 from ops.connection import connection_of
 from ops.errors import NotInteractiveError, UnknownTenantError
@@ -20,6 +21,7 @@ from schemas.records import Outgoing, Partition
 from schemas.requests import Request
 from schemas.results import Result
 from schemas.topics import RESULTS
+from streams.journey import entry_group
 from streams.tracing import follow
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
@@ -87,6 +89,7 @@ async def _answers(connection: Connection, tenant: str, *, recall: bool) -> Asyn
     async with await _reader(connection, tenant, start) as reader, await Admin.open(connection, name=NAME) as admin:
         answers = Answers(tenant, reader, admin, SystemClock())
         if recall:
+            answers.group = entry_group((await registrar.load(connection)).layout)
             await answers.recall()
         yield answers
 

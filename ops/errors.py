@@ -10,7 +10,10 @@
     │   ├── InvalidError                a value that does not fit
     │   └── ConfigurationError          the settings do not fit each other, or the cluster
     ├── LayoutDiffersError              the registry has another layout than the one wanted
+    ├── LayoutMovingError               the layout is on its way to another
     ├── NoLayoutError                   the cluster has not been set up
+    ├── GroupBusyError                  workers of the layout that is to be left still run
+    ├── UndoneError                     what the new journey does not read has not been done to its end
     ├── OffsetMissingError              a group has lost its place in a topic
     ├── ChangedMeanwhileError           somebody else wrote the registry at the same time, again and again
     ├── UnknownTenantError              no tenant of this name is registered
@@ -25,8 +28,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
+
+from schemas.tenants import Layout
 
 
 class OperationError(Exception):
@@ -78,6 +84,41 @@ class ConfigurationError(UsageError):
 
 class LayoutDiffersError(OperationError):
     """The registry has another layout than the one wanted."""
+
+
+class LayoutMovingError(OperationError):
+    """The layout is on its way to another, or has got there; None: its record is gone."""
+
+    def __init__(self, layout: Layout | None) -> None:
+        if layout is None:
+            super().__init__("the cluster's layout is gone: run `headrace topics apply`, then start this stage again")
+        elif layout.next is None:
+            super().__init__(f"the cluster has moved to layout {layout.version}: start this stage again")
+        else:
+            super().__init__(
+                f"the layout is being moved to {layout.next.shards} shards and the journey {layout.next.journey}:"
+                " this stage starts again once `headrace topics relayout` has finished"
+            )
+
+
+class GroupBusyError(OperationError):
+    """Workers of the layout that is to be left still run."""
+
+    def __init__(self, group: str, members: Sequence[str], seconds: float) -> None:
+        super().__init__(
+            f"group {group} still has {len(members)} workers after {seconds:g} s ({', '.join(members)}):"
+            " stop them, then run `headrace topics relayout` again"
+        )
+
+
+class UndoneError(OperationError):
+    """What the new journey does not read has not been done to its end."""
+
+    def __init__(self, topic: str, records: int, seconds: float) -> None:
+        super().__init__(
+            f"{topic} has {records} records that nobody would read any more, still after {seconds:g} s: see that the"
+            " stage that reads it runs, then run `headrace topics relayout` again"
+        )
 
 
 class NoLayoutError(OperationError):

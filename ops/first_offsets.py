@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 from ops.errors import OffsetMissingError
 from ops.topology import Change
 from schemas.records import Partition
+from schemas.tenants import Layout
 from schemas.topics import Topic
-from streams.journey import INNER_GROUPS
+from streams.journey import INNER_GROUPS, versioned
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
 from streams.transport.reader import Reader
@@ -49,10 +50,10 @@ class FirstOffsets:
 
 
 async def first_offsets(
-    connection: Connection, admin: Admin, shards: int, absent: frozenset[str], groups: Groups = INNER_GROUPS
+    connection: Connection, admin: Admin, layout: Layout, absent: frozenset[str], groups: Groups = INNER_GROUPS
 ) -> FirstOffsets:
-    """Which offsets are missing, with *shards* partitions a topic; the topics in *absent* do not exist yet."""
-    missing = {group: partitions async for group, partitions in _missing(admin, shards, groups) if partitions}
+    """Which offsets are missing under *layout*; the topics in *absent* do not exist yet."""
+    missing = {group: partitions async for group, partitions in _missing(admin, layout, groups) if partitions}
     asked = [each for partitions in missing.values() for each in partitions if each.topic not in absent]
     async with await Reader.open(connection, (), name=TRANSACTIONAL_ID) as reader:
         ends = await reader.high_watermarks(asked) if asked else {}
@@ -61,9 +62,10 @@ async def first_offsets(
     return FirstOffsets(_some(fresh), _some(lost))
 
 
-async def _missing(admin: Admin, shards: int, groups: Groups) -> AsyncIterator[tuple[str, list[Partition]]]:
-    for group, topics in groups.items():
-        partitions = [Partition(topic.name, number) for topic in topics for number in range(shards)]
+async def _missing(admin: Admin, layout: Layout, groups: Groups) -> AsyncIterator[tuple[str, list[Partition]]]:
+    for name, topics in groups.items():
+        group = versioned(name, layout.version)
+        partitions = [Partition(topic.name, number) for topic in topics for number in range(layout.shards)]
         committed = await admin.committed(group, partitions)
         yield group, [each for each in partitions if each not in committed]
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from ops.connection import connection_of
-from ops.errors import LayoutDiffersError, OperationError
+from ops.errors import LayoutDiffersError, LayoutMovingError, NoLayoutError, OperationError
 from ops.settings import Settings
 from ops.wiring import seals_of
 from schemas.clock import Clock, SystemClock
@@ -16,6 +16,7 @@ from schemas.tenants import Layout
 from schemas.topics import SHARDS, TENANTS
 from streams.journey import DEPLOYED
 from streams.registry import Registry
+from streams.tenure import Tenure, admits
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
 from streams.transport.reader import Reader
@@ -34,6 +35,9 @@ class Ground:
     """Of what the registry follows; open as long as the stage."""
 
     layout: Layout
+    tenure: Tenure
+    """How long that is the layout to serve under."""
+
     seals: Seals
     clock: Clock
 
@@ -43,23 +47,29 @@ async def found(settings: Settings, stage: str, stack: AsyncExitStack) -> Ground
     connection, registry = connection_of(settings), Registry()
     reader = await Reader.open(connection, TENANTS.name, name="headrace-registry", deadline_s=LAYOUT_PATIENCE_S)
     stack.push_async_callback(reader.close)
-    layout = await _layout(registry, reader)
+    layout = await _layout(registry, reader, stage)
     _stage_fits(stage, layout)
     async with await Admin.open(connection) as admin:
         await _shards_fit(admin, layout)
         seals = seals_of(settings, registry, await admin.cluster_id())
-    return Ground(connection, registry, reader, layout, seals, SystemClock())
+    tenure = Tenure(stage, layout, registry, reader)
+    return Ground(connection, registry, reader, layout, tenure, seals, SystemClock())
 
 
-async def _layout(registry: Registry, reader: Reader) -> Layout:
+async def _layout(registry: Registry, reader: Reader, stage: str) -> Layout:
+    """The layout, once it is open for *stage*."""
     try:
         async with asyncio.timeout(LAYOUT_PATIENCE_S):
             await registry.load(reader)
-            while registry.layout is None:
+            while registry.layout is None or not admits(registry.layout, stage):
                 await registry.take(reader)
     except TimeoutError:
-        raise OperationError("the cluster has no layout: run `headrace topics apply`") from None
+        raise _not_open(registry.layout) from None
     return registry.layout
+
+
+def _not_open(layout: Layout | None) -> OperationError:
+    return NoLayoutError() if layout is None else LayoutMovingError(layout)
 
 
 async def _shards_fit(admin: Admin, layout: Layout) -> None:

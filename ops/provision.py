@@ -13,7 +13,7 @@ from ops.first_offsets import first_offsets
 from ops.registrar import Entry
 from ops.settings import Settings
 from ops.topology import Change, Topology, copies_of, differences
-from schemas.tenants import Layout, SealSecret
+from schemas.tenants import Layout, Move, SealSecret
 from schemas.topics import TENANTS
 from streams.journey import ENTRY_GROUP, JourneyName
 from streams.registry import Registry
@@ -32,7 +32,9 @@ class Wish:
     journey: JourneyName | None = None
 
     def layout(self, existing: Layout | None) -> Layout:
-        """The layout to have. Raises LayoutDiffersError if there is another one."""
+        """The layout to have. Raises LayoutDiffersError if there is another one, or one on its way to another."""
+        if existing is not None and existing.next is not None:
+            raise LayoutDiffersError(_underway(existing.next))
         changes = {name: value for name in ("shards", "journey") if (value := getattr(self, name)) is not None}
         wanted = Layout.model_validate((existing or Layout()).model_dump() | changes)
         if existing is not None and existing != wanted:
@@ -43,7 +45,15 @@ class Wish:
 def _differs(existing: Layout, wanted: Layout) -> str:
     return (
         f"the cluster has {existing.shards} shards and the journey {existing.journey}, not {wanted.shards} and"
-        f" {wanted.journey}: leave --shards and --journey out to keep them; this version does not move a layout"
+        f" {wanted.journey}: leave --shards and --journey out to keep them, or move the cluster by"
+        f" `headrace topics relayout --shards {wanted.shards} --journey {wanted.journey}`"
+    )
+
+
+def _underway(move: Move) -> str:
+    return (
+        f"the layout is being moved to {move.shards} shards and the journey {move.journey}:"
+        " finish that first, by `headrace topics relayout`"
     )
 
 
@@ -63,9 +73,8 @@ class Provision:
             entries = list(self._founding(registry))
             topics = differences(wanted := self._specs(registry), await _found(admin, wanted))
             absent = frozenset(change.what for change in topics if change.action == "create")
-            shards = self.wish.layout(registry.layout).shards
-            offsets = await first_offsets(self.connection, admin, shards, absent)
-        return [*topics, *map(_written, entries), *offsets.changes()]
+            offsets = await first_offsets(self.connection, admin, self.wish.layout(registry.layout), absent)
+        return [*topics, *map(written, entries), *offsets.changes()]
 
     async def apply(self) -> list[Change]:
         """Make what is missing. Returns what was done, and what differs and was left alone.
@@ -83,10 +92,9 @@ class Provision:
 
             registry = await registrar.change(self.connection, decide)
             made += await self._make(admin, self._specs(registry))
-            shards = self.wish.layout(registry.layout).shards
-            offsets = await first_offsets(self.connection, admin, shards, frozenset())
+            offsets = await first_offsets(self.connection, admin, self.wish.layout(registry.layout), frozenset())
             await offsets.commit(self.connection)
-        return [*dict.fromkeys(made), *map(_written, entries), *offsets.changes()]
+        return [*dict.fromkeys(made), *map(written, entries), *offsets.changes()]
 
     async def _make(self, admin: Admin, wanted: list[NewTopicSpec]) -> list[Change]:
         """Create what is missing of *wanted*; say what was, and what differs."""
@@ -120,6 +128,7 @@ async def _found(admin: Admin, wanted: list[NewTopicSpec]) -> dict[str, TopicDes
     return await admin.describe([spec.name for spec in wanted])
 
 
-def _written(entry: Entry) -> Change:
+def written(entry: Entry) -> Change:
+    """The record of the registry that this is, for the operator."""
     detail = f"shards={entry.shards} journey={entry.journey}" if isinstance(entry, Layout) else "made up"
     return Change("write", f"the registry's {entry.kind}", detail)

@@ -6,15 +6,16 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import structlog
 
 from consumers.agent.registry import Registry as Agents
 from consumers.resilience.cancel import Cancels
-from ops.errors import OperationError, UsageError
+from ops.errors import LayoutMovingError, OperationError, UsageError
 from ops.ground import Ground, found
 from ops.settings import Settings
 from ops.telemetry import tracing_of
@@ -23,7 +24,7 @@ from ops.wiring import agents_of, models_of, steps_of
 from schemas.topics import RUN_CONTROL
 from streams.controls import RunControls
 from streams.doors import Doors
-from streams.journey import ENTRY_GROUP, JOURNEYS, RETRIES
+from streams.journey import ENTRY_GROUP, JOURNEYS, RETRIES, versioned
 from streams.measures import OTHER, Metrics
 from streams.outbox import Outbox
 from streams.parameters import Parameters
@@ -32,6 +33,7 @@ from streams.spans import Tracing
 from streams.stages.entry import EntryStage
 from streams.stages.hop import HopStage
 from streams.stages.retrying import RetryMover, RetryTiers
+from streams.tenure import Tenure
 from streams.transport.errors import TransportError
 from streams.transport.reader import Reader
 from streams.work import Work
@@ -65,7 +67,7 @@ async def run_stage(settings: Settings, stage: str, told: Told = NOBODY) -> None
     async with AsyncExitStack() as stack:
         ground = await found(settings, stage, stack)
         beside = await _beside(settings, stage, ground, stack)
-        work = await _work(settings, stage, ground, beside, stack)
+        work = _under(ground, await _work(settings, stage, ground, beside, stack))
         worker = Worker(_parameters(settings, stage, ground), work, ground.clock, beside.metrics)
         await _show(settings, worker, told, stack)
         tune()
@@ -78,13 +80,15 @@ async def run_stage(settings: Settings, stage: str, told: Told = NOBODY) -> None
                     tasks.create_task(_keep_partitions(worker, ground.registry)),
                     tasks.create_task(_tell_ready(worker, told.ready)),
                 ]
-                await _serve(worker, stop, settings.grace)
+                await _serve(worker, stop, ground.tenure, settings.grace)
                 for task in followers:
                     task.cancel()
         except* TransportError as errors:
             raise OperationError(f"stage {stage}: {errors.exceptions[0]}") from errors
     if worker.fatal is not None:
         raise OperationError(f"stage {stage} cannot go on: {worker.fatal}")
+    if ground.tenure.over and not stop.is_set():
+        raise LayoutMovingError(ground.registry.layout)
 
 
 async def _show(settings: Settings, worker: Worker, told: Told, stack: AsyncExitStack) -> None:
@@ -95,17 +99,17 @@ async def _show(settings: Settings, worker: Worker, told: Told, stack: AsyncExit
     told.http(await stack.enter_async_context(served(worker, settings.http_host, settings.http_port)))
 
 
-async def _serve(worker: Worker, stop: asyncio.Event, grace: float) -> None:
+async def _serve(worker: Worker, stop: asyncio.Event, tenure: Tenure, grace: float) -> None:
     try:
         await worker.start()
-        await _first(stop, worker.failed)
+        await _first(stop.wait(), worker.failed.wait(), tenure.ended())
     finally:
         await worker.stop(grace)
 
 
-async def _first(*events: asyncio.Event) -> None:
+async def _first(*ends: Coroutine[Any, Any, object]) -> None:
     async with asyncio.TaskGroup() as group:
-        waiting = [group.create_task(event.wait()) for event in events]
+        waiting = [group.create_task(end) for end in ends]
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
@@ -149,7 +153,9 @@ async def _beside(settings: Settings, stage: str, ground: Ground, stack: AsyncEx
         cancels=cancels,
         controls=await _controls(ground, cancels, stack) if stage == "agent" else None,
         metrics=_metrics(settings, stage, ground.registry),
-        tracing=await stack.enter_async_context(tracing_of(settings, stage, _name(), ground.clock)),
+        tracing=await stack.enter_async_context(
+            tracing_of(settings, stage, _name(), ground.clock, ground.layout.version)
+        ),
     )
 
 
@@ -196,6 +202,12 @@ def _weights(settings: Settings, registry: Registry) -> Callable[[str], float]:
         return weights.get(known.tier, 1.0) if known else 1.0
 
     return weight
+
+
+def _under(ground: Ground, work: Work) -> Work:
+    """The stage's work in the group of its layout, and only while that is open."""
+    group = versioned(work.group, ground.layout.version)
+    return replace(work, group=group, remember=ground.tenure.guarding(work.remember))
 
 
 def _parameters(settings: Settings, stage: str, ground: Ground) -> Parameters:

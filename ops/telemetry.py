@@ -23,14 +23,16 @@ EVERY_MS = 1_000
 
 
 @asynccontextmanager
-async def tracing_of(settings: Settings, stage: str, worker: str, clock: Clock) -> AsyncGenerator[Tracing]:
+async def tracing_of(
+    settings: Settings, stage: str, worker: str, clock: Clock, version: int = 1
+) -> AsyncGenerator[Tracing]:
     """The stage's spans for as long as the block; at its end what is left is delivered, or lost."""
     if settings.otlp_endpoint is None:
         yield Tracing(clock=clock)
         return
     provider = _provider(settings.otlp_endpoint, stage, worker)
     try:
-        yield Tracing(provider.get_tracer("headrace"), group_of(stage), settings.trace_ratio, clock)
+        yield Tracing(provider.get_tracer("headrace"), group_of(stage, version), settings.trace_ratio, clock)
     finally:
         await asyncio.to_thread(provider.shutdown)
 

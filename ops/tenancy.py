@@ -13,7 +13,7 @@ from ops.settings import Settings
 from ops.topology import Topology, copies_of
 from schemas.records import Partition
 from schemas.tenants import Tenant
-from streams.journey import ENTRY_GROUP
+from streams.journey import entry_group
 from streams.registry import Registry
 from streams.stages.entry import doorsteps
 from streams.transport.admin import Admin
@@ -74,9 +74,10 @@ class Tenancy:
     async def served(self, *tenants: Tenant, within: float = SERVED_S) -> None:
         """Wait until the door of each tenant has opened. Raises NotServedError after *within* seconds."""
         waiting = {tenant.id: doorsteps(tenant) for tenant in tenants}
+        group = entry_group((await registrar.load(self.connection)).layout)
         try:
             async with asyncio.timeout(within), await Admin.open(self.connection, name=NAME) as admin:
-                while waiting := await _unserved(admin, waiting):  # noqa: ASYNC110 - Kafka tells nobody of an offset
+                while waiting := await _unserved(admin, group, waiting):  # noqa: ASYNC110 - Kafka tells nobody of an offset
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:
             raise NotServedError(next(iter(waiting)), within) from None
@@ -93,8 +94,10 @@ def _whatever_is_there(registry: Registry, tenant: Tenant) -> bool:
     return registry.tenants.get(tenant.id) != tenant
 
 
-async def _unserved(admin: Admin, waiting: dict[str, frozenset[Partition]]) -> dict[str, frozenset[Partition]]:
+async def _unserved(
+    admin: Admin, group: str, waiting: dict[str, frozenset[Partition]]
+) -> dict[str, frozenset[Partition]]:
     """The tenants of whom some partition has no offset: the door commits it when it opens, and nobody else does."""
     asked = [partition for partitions in waiting.values() for partition in partitions]
-    committed = await admin.committed(ENTRY_GROUP, asked)
+    committed = await admin.committed(group, asked)
     return {name: partitions for name, partitions in waiting.items() if partitions - committed.keys()}

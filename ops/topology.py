@@ -14,7 +14,7 @@ from streams.transport.admin import NewTopicSpec, TopicDescription
 COPIES = 3
 """Of every partition, outside one machine."""
 
-Action: TypeAlias = Literal["create", "differs", "write", "commit"]
+Action: TypeAlias = Literal["create", "differs", "write", "commit", "grow", "move"]
 
 
 @dataclass(frozen=True, slots=True)

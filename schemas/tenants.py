@@ -63,14 +63,35 @@ class Tenant(Payload):
     """Of its request topic; fixed once it exists."""
 
 
+Shards: TypeAlias = Annotated[int, Field(gt=0, le=1_024)]
+JourneyName: TypeAlias = Literal["split", "compact"]
+
+
+class Move(Payload):
+    """The layout that is to follow. Until it is open, the stages in ``closing`` run nowhere."""
+
+    shards: Shards
+    journey: JourneyName
+    closing: Literal["entry", "all"] = "all"
+    """``entry``: only the door is closed, so that the others finish what it has let in."""
+
+
 class Layout(Payload):
     """How data is divided among shards. Workers of different layouts never serve one stage together."""
 
     kind: Literal["layout"] = "layout"
     version: Annotated[int, Field(gt=0)] = 1
-    shards: Annotated[int, Field(gt=0, le=1_024)] = 24
+    shards: Shards = 24
     hash: Literal["crc32"] = "crc32"
-    journey: Literal["split", "compact"] = "split"
+    journey: JourneyName = "split"
+    next: Move | None = None
+
+    def following(self) -> Layout:
+        """The layout that is open once the move has been made. ValueError if there is none to make."""
+        if self.next is None:
+            message = "the layout is not being moved"
+            raise ValueError(message)
+        return Layout(version=self.version + 1, shards=self.next.shards, hash=self.hash, journey=self.next.journey)
 
 
 class SealSecret(Payload):

@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 from pydantic import BaseModel
 
 from consumers.context import Context
-from schemas import topics
+from schemas import tenants, topics
 from schemas.hops import Authorized, Screened
 from schemas.requests import Request
 from schemas.results import Result
@@ -21,7 +21,7 @@ A = TypeVar("A", bound=BaseModel)
 B = TypeVar("B", bound=BaseModel)
 
 Step: TypeAlias = Callable[[In, Context], Awaitable[Out]]
-JourneyName: TypeAlias = Literal["split", "compact"]
+JourneyName: TypeAlias = tenants.JourneyName
 StageName: TypeAlias = Literal["auth", "guard", "admission", "agent"]
 
 ENTRY_GROUP = "headrace.auth"
@@ -34,9 +34,19 @@ RETRIES = "retries"
 RETRIES_GROUP = "headrace.retries"
 
 
-def group_of(stage: str) -> str:
-    """A stage's consumer group."""
-    return ENTRY_GROUP if stage in ENTRIES else f"headrace.{stage}"
+def group_of(stage: str, version: int = 1) -> str:
+    """A stage's consumer group under a layout of this version."""
+    return versioned(ENTRY_GROUP if stage in ENTRIES else f"headrace.{stage}", version)
+
+
+def versioned(group: str, version: int) -> str:
+    """The group of a layout: its plain name under the first one, with the version behind it under every later one."""
+    return group if version == 1 else f"{group}.{version}"
+
+
+def entry_group(layout: tenants.Layout | None) -> str:
+    """The group that reads requests, of a cluster with this layout."""
+    return versioned(ENTRY_GROUP, 1 if layout is None else layout.version)
 
 
 @dataclass(frozen=True, slots=True)

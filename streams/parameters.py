@@ -8,6 +8,11 @@ from schemas import topics
 from streams.transport.connection import Connection
 
 
+def transactional_id(group: str, layout: int, shard: int) -> str:
+    """Of the producer of one shard: a function of these three only, so that who opens the shard fences who had it."""
+    return f"{group}|{layout}|{shard}"
+
+
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """How one worker runs. Names end in their unit."""

@@ -21,6 +21,9 @@ PATIENCE_S = 10.0
 AT_THE_END_S = 0.05
 """The log ends in a transaction's marker, which no poll returns: that is seen when a poll has waited in vain."""
 
+FOLLOW_S = 0.2
+"""Of one look while nothing comes. A shard that opens waits for it, if the registry has just been written."""
+
 PARTITION = Partition(TENANTS.name, 0)
 
 
@@ -105,7 +108,7 @@ class Registry:
     async def follow(self, reader: Reader) -> None:
         """Go on reading, until cancelled."""
         while True:
-            await self.take(reader)
+            await self.take(reader, FOLLOW_S)
 
     async def take(self, reader: Reader, within_s: float = 1.0) -> None:
         """Take up what comes next; returns after *within_s* if nothing does."""

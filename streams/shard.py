@@ -13,6 +13,7 @@ from streams.committer import Committer
 from streams.lanes import Entry, Lanes
 from streams.metrics import DROPPED_RUNS, MISSING_OFFSETS, MISSING_TOPICS, OPENS, REOPENS, reason_of
 from streams.offsetmap import Committed
+from streams.parameters import transactional_id
 from streams.runtime import Runtime
 from streams.tracker import Tracker
 from streams.transport.errors import TransportError, UnknownTopicError
@@ -108,7 +109,7 @@ class Shard:
         runtime, parameters = self.runtime, self.runtime.parameters
         self._publisher = Publisher(
             parameters.connection,
-            f"{runtime.work.group}|{parameters.layout}|{self.number}",
+            transactional_id(runtime.work.group, parameters.layout, self.number),
             runtime.clock,
             name=parameters.name,
             timeout_ms=parameters.transaction_timeout_ms,

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from streams.journey import JourneyName
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What a cluster needs before a stage can start.")
-Shards = Annotated[int | None, typer.Option(help="Of a new cluster (24 if not said); fixed from then on.")]
+Shards = Annotated[int | None, typer.Option(help="Of a new cluster (24 if not said); then see relayout.")]
 Journey = Annotated[
-    Literal["split", "compact"] | None, typer.Option(help="Of a new cluster; split if not said, fixed from then on.")
+    Literal["split", "compact"] | None, typer.Option(help="Of a new cluster; split if not said. Then see relayout.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
@@ -35,6 +35,29 @@ def apply(shards: Shards = None, journey: Journey = None, as_json: AsJson = Fals
     import asyncio
 
     _print(asyncio.run(_provision(shards, journey).apply()), as_json=as_json)
+
+
+@app.command("relayout")
+def relayout(
+    shards: Annotated[int | None, typer.Option(min=1, max=1_024, help="As many as now, or more.")] = None,
+    journey: Annotated[Literal["split", "compact"] | None, typer.Option(help="As now, if not said.")] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds that workers may take to finish what runs.")] = 120,
+    as_json: AsJson = False,
+) -> None:
+    """Move the cluster to another number of shards, or another journey.
+
+    Workers finish what runs and end; those that are started meanwhile wait. Run it again if it was interrupted.
+    """
+    import asyncio
+
+    from ops.cli import output
+    from ops.cli.session import begun
+    from ops.connection import connection_of
+    from ops.provision import Wish
+    from ops.relayout import Relayout
+
+    move = Relayout(connection_of(begun()), Wish(shards, journey), output.note, wait)
+    _print(asyncio.run(move.apply()), as_json=as_json)
 
 
 def _provision(shards: int | None, journey: JourneyName | None) -> Provision:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Final, Self, TypeVar
 
 from schemas.records import Partition
-from streams.transport import internals
+from streams.transport import internals, watermarks
 from streams.transport.connection import Connection
 from streams.transport.errors import BrokerError, KafkaUnreachableError, UnknownTopicError, may_pass, translated
 from streams.transport.library import (
@@ -18,6 +18,7 @@ from streams.transport.library import (
     ConfigResource,
     ConfigResourceType,
     KafkaError,
+    NewPartitions,
     Theirs,
     errors,
 )
@@ -97,14 +98,14 @@ class Admin:
         with translated():
             answer = await self._within(self._admin.create_topics(theirs))
         created = {name: _created(name, code, *message) for name, code, *message in answer.topic_errors}
-        await self._wait_for([topic.name for topic in wanted])
+        await self._wait_for(dict.fromkeys(created, 1))
         return created
 
-    async def _wait_for(self, names: Collection[str]) -> None:
-        """A created topic has no leaders at first, and not every broker has heard of it."""
+    async def _wait_for(self, counts: Mapping[str, int]) -> None:
+        """What was just created has no leaders at first, and not every broker has heard of it."""
         try:
             async with asyncio.timeout(self._deadline_s):
-                while not all(_usable(topic) for topic in await self._described(names)):  # noqa: ASYNC110 - nobody tells us
+                while not all(_usable(topic, counts[topic["topic"]]) for topic in await self._described(counts)):  # noqa: ASYNC110 - nobody tells us
                     await asyncio.sleep(_LOOK_S)
         except TimeoutError:
             raise KafkaUnreachableError(self._connection.bootstrap, "created topics have no leaders") from None
@@ -142,6 +143,20 @@ class Admin:
                 _check(name, code, message)
                 found[name] = {key: value for key, value, _, source, *_ in entries if source == _SET_ON_TOPIC}
         return found
+
+    async def partition_counts(self, names: Collection[str]) -> dict[str, int]:
+        """How many partitions each of *names* has; 0 if it does not exist."""
+        return await watermarks.partition_counts(self._client, names, self._deadline_s)
+
+    async def add_partitions(self, counts: Mapping[str, int]) -> None:
+        """Let each topic have this many partitions, and wait until they can be used. BrokerError if one cannot."""
+        if not counts:
+            return
+        with translated():
+            await self._within(
+                self._admin.create_partitions({name: NewPartitions(count) for name, count in counts.items()})
+            )
+        await self._wait_for(counts)
 
     async def delete_topics(self, names: Collection[str]) -> None:
         """Delete topics; those that do not exist are fine. BrokerError if one cannot be deleted."""
@@ -206,9 +221,9 @@ def _theirs(topic: NewTopicSpec) -> Theirs:
     )
 
 
-def _usable(topic: Theirs) -> bool:
+def _usable(topic: Theirs, least: int = 1) -> bool:
     partitions = topic["partitions"]
-    return topic["error_code"] == 0 and bool(partitions) and all(each["leader"] >= 0 for each in partitions)
+    return topic["error_code"] == 0 and len(partitions) >= least and all(each["leader"] >= 0 for each in partitions)
 
 
 def _description(topic: Theirs, configs: Mapping[str, str]) -> TopicDescription:

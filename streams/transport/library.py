@@ -12,6 +12,7 @@ import aiokafka.client
 import aiokafka.coordinator.assignors.sticky.sticky_assignor as sticky
 import aiokafka.coordinator.protocol
 import aiokafka.errors
+import aiokafka.protocol.admin
 import aiokafka.protocol.commit
 import aiokafka.protocol.fetch
 import aiokafka.protocol.group
@@ -29,11 +30,13 @@ AdminClient: Any = aiokafka.admin.AIOKafkaAdminClient
 TopicPartition: Any = aiokafka.TopicPartition
 ConfigResource: Any = aiokafka.admin.config_resource.ConfigResource
 ConfigResourceType: Any = aiokafka.admin.config_resource.ConfigResourceType
+NewPartitions: Any = aiokafka.admin.NewPartitions
 RebalanceListener: Any = aiokafka.abc.ConsumerRebalanceListener
 StickyAssignor: Any = sticky.StickyPartitionAssignor
 MemberAssignment: Any = aiokafka.coordinator.protocol.ConsumerProtocolMemberAssignment
 ConnectionGroup: Any = aiokafka.client.ConnectionGroup
 CoordinationType: Any = aiokafka.client.CoordinationType
+DescribeGroupsRequest: Any = aiokafka.protocol.admin.DescribeGroupsRequest
 FetchRequest: Any = aiokafka.protocol.fetch.FetchRequest
 OffsetFetchRequest: Any = aiokafka.protocol.commit.OffsetFetchRequest
 LeaveGroupRequest: Any = aiokafka.protocol.group.LeaveGroupRequest

@@ -167,13 +167,17 @@ class TransactionalWriter:
         outputs: Collection[Outgoing],
         offsets: Mapping[Partition, int] | None = None,
         group: str | None = None,
+        maps: Mapping[Partition, str] | None = None,
     ) -> None:
         """Write *outputs* and commit *offsets* for *group*: all of it, or nothing. Whoever reads them then, sees them.
+
+        *maps* are the offsets' metadata, of those that have any.
 
         FencedError: nothing was written, and this writer is finished. UnknownTopicError: nothing was written. After
         OutcomeUnknownError look before writing again: all or nothing may be there.
         """
-        committed = {partition: (offset, "") for partition, offset in (offsets or {}).items()}
+        texts = maps or {}
+        committed = {place: (offset, texts.get(place, "")) for place, offset in (offsets or {}).items()}
         async with self._one:
             if self._fenced is not None:  # to open again would fence the other, and so on in turn
                 raise self._fenced

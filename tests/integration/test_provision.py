@@ -112,7 +112,7 @@ async def test_a_lost_offset_is_reported_and_not_made_up(provision: Provision, c
         async with await Writer.open(connection) as writer:
             await writer.send(Outgoing(RETRIES_10S.name, b"k", b"v", partition=2))
         lost = await first_offsets(
-            connection, admin, shards=3, absent=frozenset(), groups={"a-new-group": (RETRIES_10S,)}
+            connection, admin, Layout(shards=3), absent=frozenset(), groups={"a-new-group": (RETRIES_10S,)}
         )
 
     assert lost.lost == {"a-new-group": (Partition(RETRIES_10S.name, 2),)}

@@ -1,0 +1,69 @@
+"""The wait until nobody works under a layout any more, and nothing is left that its stages alone would do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable
+from dataclasses import dataclass
+
+from ops.errors import GroupBusyError, UndoneError
+from ops.legacy import Legacy
+from schemas.clock import Clock
+from streams.journey import DEPLOYED, ENTRIES, group_of
+from streams.transport.groups import Groups, Member
+
+WAIT_S = 120.0
+"""Above a worker's grace, and above the session of one that was killed."""
+LOOK_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Desertion:
+    """Of one layout, for each of the two waits *wait_s* seconds."""
+
+    groups: Groups
+    legacy: Legacy
+    wait_s: float
+    tell: Callable[[str], None]
+    clock: Clock
+
+    async def of_the_door(self) -> None:
+        """Nobody lets anything in, and what the next journey does not read is done. GroupBusyError, UndoneError."""
+        await self._empty(ENTRIES)
+        async for last in self._looks():
+            undone = await self.legacy.undone()
+            if not undone:
+                return
+            topic, records = next(iter(undone.items()))
+            if last:
+                raise UndoneError(topic, records, self.wait_s)
+            self.tell(f"waiting until {records} records of {topic} are done")
+
+    async def of_all(self) -> None:
+        """Nobody is in any group. GroupBusyError."""
+        await self._empty(DEPLOYED[self.legacy.layout.journey])
+
+    async def _empty(self, stages: Iterable[str]) -> None:
+        version, told = self.legacy.layout.version, ""
+        groups = list(dict.fromkeys(group_of(stage, version) for stage in stages))
+        async for last in self._looks():
+            busy = [(group, members) for group in groups if (members := await self.groups.members(group))]
+            if not busy:
+                return
+            if last:
+                raise GroupBusyError(busy[0][0], _names(busy[0][1]), self.wait_s)
+            text = "waiting for workers to finish what runs: " + ", ".join(group for group, _ in busy)
+            if text != told:
+                self.tell(told := text)
+
+    async def _looks(self) -> AsyncGenerator[bool]:
+        """When to look; True the last time."""
+        end = self.clock.monotonic() + self.wait_s
+        while (left := end - self.clock.monotonic()) > 0:
+            yield False
+            await asyncio.sleep(min(LOOK_S, left))
+        yield True
+
+
+def _names(members: Iterable[Member]) -> list[str]:
+    return [f"{member.client} at {member.host.lstrip('/')}" for member in members]

@@ -1,0 +1,65 @@
+"""What the doors remember, moved to the shards that tenants have under another number of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ops.topology import Change
+from schemas.records import Outgoing, Partition, Record
+from schemas.topics import INBOX, shard_of
+from streams.transport.connection import Connection
+from streams.transport.reader import Reader
+from streams.transport.writer import TransactionalWriter
+
+NAME = "headrace-memories"
+ENTRIES = 1_000
+"""Of one transaction."""
+PATIENCE_S = 600.0
+"""For one partition to be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memories:
+    """The inbox, from *shards* to *following* of them."""
+
+    connection: Connection
+    shards: int
+    following: int
+
+    async def move(self, writer: TransactionalWriter, tell: Callable[[str], None]) -> list[Change]:
+        """Write the latest word on each request again, to its tenant's new shard, and take it back from the old one.
+
+        Both in one transaction: made again, only what has not been moved is. All partitions are looked through, for one
+        that was begun may have had another number in mind.
+        """
+        if self.shards == self.following:
+            return []
+        moved = 0
+        for number in range(self.following):
+            entries = [entry for entry in await self._latest(number) if self._shard(entry) != number]
+            for first in range(0, len(entries), ENTRIES):
+                some = entries[first : first + ENTRIES]
+                await writer.transact([record for entry in some for record in self._moved(entry)])
+            moved += len(entries)
+            if entries:
+                tell(f"{moved} entries moved, of what the doors remember")
+        return [Change("move", INBOX.name, f"{moved} entries to other partitions")]
+
+    async def _latest(self, number: int) -> list[Record]:
+        """The last record of each key, in the order of the log, without what is taken back."""
+        latest: dict[bytes, Record] = {}
+        async with await Reader.open(self.connection, [Partition(INBOX.name, number)], name=NAME) as reader:
+            async for record in reader.until(await reader.high_watermarks(), PATIENCE_S):
+                if record.key is not None:
+                    latest.pop(record.key, None)
+                    latest[record.key] = record
+        return [record for record in latest.values() if record.value is not None]
+
+    def _shard(self, entry: Record) -> int:
+        tenant = (entry.key or b"").split(b"|", 1)[0].decode(errors="replace")
+        return shard_of(tenant, self.following)
+
+    def _moved(self, entry: Record) -> Iterator[Outgoing]:
+        yield Outgoing(INBOX.name, entry.key, entry.value, tuple(entry.headers), partition=self._shard(entry))
+        yield Outgoing(INBOX.name, entry.key, None, (), partition=entry.partition)

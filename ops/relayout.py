@@ -1,0 +1,167 @@
+"""From one layout to the next: announced, deserted, handed down, and only then opened.
+
+Each step may be killed and made again. ``platform.tenants`` says how far the move has come: the layout has a ``next``
+from the announcement on, and is the next one in the end. Workers that see it announced finish what runs and end; new
+ones wait until it is open (``streams/tenure.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ops import registrar
+from ops.desertion import WAIT_S, Desertion
+from ops.errors import ChangedMeanwhileError, LayoutDiffersError, NoLayoutError
+from ops.legacy import Legacy, left_behind
+from ops.provision import Wish, written
+from ops.registrar import Entry
+from ops.topology import Change
+from producers.registry import registry_record
+from schemas.clock import Clock, SystemClock
+from schemas.records import Outgoing
+from schemas.tenants import Layout, Move
+from schemas.topics import PLATFORM
+from streams.registry import Registry
+from streams.tracing import follow
+from streams.transport.admin import Admin
+from streams.transport.connection import Connection
+from streams.transport.errors import BrokerError, FencedError, OutcomeUnknownError, TransportError
+from streams.transport.groups import Groups
+from streams.transport.writer import TransactionalWriter
+
+NAME = "headrace-relayout"
+TRIES = 8
+SHARDED = tuple(topic.name for topic in PLATFORM if topic.partitions == "shards")
+"""Topics whose partitions are the shards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relayout:
+    """The move of one cluster to the layout that is wished for."""
+
+    connection: Connection
+    wish: Wish
+    tell: Callable[[str], None]
+    """Takes a line for the person at the terminal."""
+
+    wait_s: float = WAIT_S
+    """For workers to end, and for what is left behind to be done."""
+
+    clock: Clock = field(default_factory=SystemClock)
+
+    async def apply(self) -> list[Change]:
+        """Make the move, or go on with one that was begun. Returns what was done: nothing, if the layout is as wished.
+
+        Raises NoLayoutError, LayoutDiffersError, GroupBusyError, UndoneError, ChangedMeanwhileError; whichever it is,
+        run it again once that is seen to.
+        """
+        async with (
+            await Admin.open(self.connection, name=NAME) as admin,
+            await Groups.open(self.connection, name=NAME) as groups,
+        ):
+            layout = await self._announce(admin)
+            if layout.next is None:
+                return []
+            desertion = Desertion(groups, Legacy(self.connection, groups, layout), self.wait_s, self.tell, self.clock)
+            if layout.next.closing == "entry":
+                await desertion.of_the_door()
+                layout = await self._close_all(layout)
+            await desertion.of_all()
+            return await self._finish(admin, groups, layout)
+
+    # --- announced ----------------------------------------------------------------------------------------------------
+
+    async def _announce(self, admin: Admin) -> Layout:
+        """The layout as the registry has it now: on its way, unless it is as wished for."""
+        partitions = max((await admin.partition_counts(SHARDED)).values())
+
+        def decide(registry: Registry) -> list[Entry]:
+            wanted = self._announced(registry.layout, partitions)
+            return [] if wanted == registry.layout else [wanted]
+
+        registry = await registrar.change(self.connection, decide)
+        return self._announced(registry.layout, partitions)
+
+    def _announced(self, layout: Layout | None, partitions: int) -> Layout:
+        if layout is None:
+            raise NoLayoutError
+        move = self._move(layout)
+        if layout.next is None and (move.shards, move.journey) == (layout.shards, layout.journey):
+            return layout
+        if move.shards < partitions:
+            raise LayoutDiffersError(
+                f"the platform's topics have {partitions} partitions, and Kafka takes none away:"
+                f" --shards must be {partitions} or more"
+            )
+        return layout.model_copy(update={"next": move})
+
+    def _move(self, layout: Layout) -> Move:
+        """What is not said stays as it is, or as the move that is under way will have it."""
+        shape = layout.next or layout
+        journey = self.wish.journey or shape.journey
+        closing: Literal["entry", "all"] = "entry" if left_behind(layout.journey, journey) else "all"
+        return Move(shards=self.wish.shards or shape.shards, journey=journey, closing=closing)
+
+    async def _close_all(self, layout: Layout) -> Layout:
+        """Announce that all stages close: the door has, and nothing is left behind."""
+        closed = layout.model_copy(update={"next": layout.next and layout.next.model_copy(update={"closing": "all"})})
+
+        def decide(registry: Registry) -> list[Entry]:
+            if registry.layout != layout:
+                raise ChangedMeanwhileError
+            return [closed]
+
+        await registrar.change(self.connection, decide)
+        return closed
+
+    # --- handed down, and opened --------------------------------------------------------------------------------------
+
+    async def _finish(self, admin: Admin, groups: Groups, layout: Layout) -> list[Change]:
+        """Whoever writes the registry meanwhile fences us: then it is looked at, and all of this done again."""
+        failure: TransportError | None = None
+        for _ in range(TRIES):
+            try:
+                return await self._open_next(admin, groups, layout)
+            except (FencedError, OutcomeUnknownError, BrokerError) as error:
+                failure = error
+        raise ChangedMeanwhileError from failure
+
+    async def _open_next(self, admin: Admin, groups: Groups, layout: Layout) -> list[Change]:
+        """All of it is written under the registry's transactional id: nobody else can write a layout meanwhile."""
+        following = layout.following()
+        opened = written(following)
+        async with await TransactionalWriter.open(self.connection, registrar.TRANSACTIONAL_ID, name=NAME) as writer:
+            if await self._found(layout, following) == following:  # by another, or by a try of ours without an answer
+                return [opened]
+            legacy = Legacy(self.connection, groups, layout)
+            await legacy.fence()
+            changes = [*await _grow(admin, following), *await legacy.hand_down_memory(writer, self.tell)]
+            async for change in legacy.hand_down_offsets(admin, writer):
+                changes.append(change)
+                await self._found(layout)
+            await writer.transact([_record(following, self.clock)])
+        return [*changes, opened]
+
+    async def _found(self, *expected: Layout) -> Layout:
+        """The layout in the registry; ChangedMeanwhileError if it is none of these.
+
+        To be asked each time that the writer has fenced: whoever wrote before that has been seen then.
+        """
+        found = (await registrar.load(self.connection)).layout
+        if found is None or found not in expected:
+            raise ChangedMeanwhileError
+        return found
+
+
+async def _grow(admin: Admin, layout: Layout) -> list[Change]:
+    """More partitions for the topics that have as many as there are shards."""
+    counts = await admin.partition_counts(SHARDED)
+    short = [name for name in SHARDED if counts.get(name, 0) < layout.shards]
+    await admin.add_partitions(dict.fromkeys(short, layout.shards))
+    return [Change("grow", name, f"partitions: {counts[name]}, now {layout.shards}") for name in short]
+
+
+def _record(layout: Layout, clock: Clock) -> Outgoing:
+    return registry_record(layout, trace=follow(()).headers, now_ms=clock.now_ms())
