@@ -30,9 +30,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from schemas.tenants import Layout
+if TYPE_CHECKING:
+    from schemas.tenants import Layout
 
 
 class OperationError(Exception):
@@ -106,7 +107,7 @@ class GroupBusyError(OperationError):
 
     def __init__(self, group: str, members: Sequence[str], seconds: float) -> None:
         super().__init__(
-            f"group {group} still has {len(members)} workers after {seconds:g} s ({', '.join(members)}):"
+            f"workers are still in the group {group} after {seconds:g} s: {', '.join(members)};"
             " stop them, then run `headrace topics relayout` again"
         )
 

@@ -42,12 +42,15 @@ class Ground:
     clock: Clock
 
 
-async def found(settings: Settings, stage: str, stack: AsyncExitStack) -> Ground:
-    """The ground of *stage*. LayoutDiffersError if the cluster is laid out for another; OperationError if for none."""
+async def found(settings: Settings, stage: str, stack: AsyncExitStack, patience_s: float = LAYOUT_PATIENCE_S) -> Ground:
+    """The ground of *stage*. LayoutDiffersError if the cluster is laid out for another.
+
+    NoLayoutError if it is laid out for none, or LayoutMovingError, if it is still so after *patience_s*.
+    """
     connection, registry = connection_of(settings), Registry()
     reader = await Reader.open(connection, TENANTS.name, name="headrace-registry", deadline_s=LAYOUT_PATIENCE_S)
     stack.push_async_callback(reader.close)
-    layout = await _layout(registry, reader, stage)
+    layout = await _layout(registry, reader, stage, patience_s)
     _stage_fits(stage, layout)
     async with await Admin.open(connection) as admin:
         await _shards_fit(admin, layout)
@@ -56,10 +59,10 @@ async def found(settings: Settings, stage: str, stack: AsyncExitStack) -> Ground
     return Ground(connection, registry, reader, layout, tenure, seals, SystemClock())
 
 
-async def _layout(registry: Registry, reader: Reader, stage: str) -> Layout:
+async def _layout(registry: Registry, reader: Reader, stage: str, patience_s: float) -> Layout:
     """The layout, once it is open for *stage*."""
     try:
-        async with asyncio.timeout(LAYOUT_PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             await registry.load(reader)
             while registry.layout is None or not admits(registry.layout, stage):
                 await registry.take(reader)

@@ -18,6 +18,7 @@ Start: TypeAlias = Literal["earliest", "latest"] | Mapping[Partition, int]
 
 _CLOSE_S = 2.0
 _POLL_S = 0.5
+_NEAR_S = 0.05  # near an end: a log ends in a marker, which no poll returns, and which is passed when one has waited
 _FETCH_BYTES = 4 * 1024 * 1024  # of a partition: a door is read in a few long strides, not in eighty short ones
 
 
@@ -182,7 +183,7 @@ class Reader:
         while not self.past(marks):
             if now() > end:
                 raise KafkaUnreachableError(self._connection.bootstrap, "records below a mark are not committed")
-            for record in await self.poll():
+            for record in await self.poll(_NEAR_S):
                 yield record
 
     # --- asking -------------------------------------------------------------------------------------------------------

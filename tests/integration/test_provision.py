@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
 from ops import registrar
-from ops.embedded.kafka import Kafka, embedded_kafka
 from ops.errors import LayoutDiffersError, NotServedError, OffsetMissingError, TenantExistsError, UnknownTenantError
 from ops.first_offsets import first_offsets
 from ops.provision import Provision, Wish
@@ -33,22 +30,10 @@ pytestmark = pytest.mark.anyio
 WISH = Wish(shards=3, journey="compact")
 
 
-@pytest.fixture(scope="module")
-async def broker(
-    anyio_backend: str, embedded_cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Kafka]:
-    """A broker of our own: a layout belongs to a cluster, and other tests have theirs."""
-    async with embedded_kafka(tmp_path_factory.mktemp("kafka"), embedded_cache) as running:
-        yield running
-
-
 @pytest.fixture
-async def connection(broker: Kafka) -> AsyncGenerator[Connection]:
-    """A cluster on which nobody has been yet: topics go after each test, and with them what groups know of them."""
-    connection = Connection(broker.bootstrap)
-    yield connection
-    async with await Admin.open(connection) as admin:
-        await admin.delete_topics([name for name in await admin.list_topics() if not name.startswith("__")])
+def connection(bare_cluster: Connection) -> Connection:
+    """Nobody has been there yet."""
+    return bare_cluster
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from schemas.envelopes import open_envelope
 from schemas.hops import Screened
 from schemas.requests import Request
 from schemas.results import Result
+from schemas.tenants import Layout
 from streams.journey import (
     DEPLOYED,
     ENTRY_GROUP,
@@ -23,8 +24,11 @@ from streams.journey import (
     Journey,
     JourneyName,
     compact,
+    entry_group,
     fused,
+    group_of,
     split,
+    versioned,
 )
 from streams.stages.entry import SIZES
 from tests.unit.streams.bench import ACME, StillClock, registry, request_record, steps
@@ -40,6 +44,7 @@ from schemas import topics
 from schemas.hops import Authorized, Screened
 from schemas.requests import Request
 from schemas.results import Result
+from schemas.tenants import Layout
 from schemas.topics import Topic
 from streams.journey import Journey, Stage, Steps, fused
 
@@ -145,3 +150,14 @@ def test_what_is_deployed_is_the_journey_and_the_mover(name: JourneyName) -> Non
     journey = JOURNEYS[name](steps(registry()))
 
     assert DEPLOYED[name] == (*(stage.name for stage in journey.stages), RETRIES)
+
+
+def test_a_later_layout_has_groups_of_its_own() -> None:
+    """What the layout before committed under the plain name stays there, and is copied once."""
+    assert [group_of("admission", version) for version in (1, 2)] == [ENTRY_GROUP, f"{ENTRY_GROUP}.2"]
+    assert versioned("headrace.agent", 3) == group_of("agent", 3) == "headrace.agent.3"
+    assert [entry_group(layout) for layout in (None, Layout(), Layout(version=2))] == [
+        ENTRY_GROUP,
+        ENTRY_GROUP,
+        f"{ENTRY_GROUP}.2",
+    ]
