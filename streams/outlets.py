@@ -101,6 +101,10 @@ class Outlets:
         least = error.size if known is None else min(known[0], error.size)
         self._refused[error.topic] = least, self._clock.monotonic() + REFUSED_S
 
+    def refused_size(self, topic: str) -> int:
+        """Bytes of the smallest record that *topic* has lately refused for its size; 0 if it has not."""
+        return self._refused[topic][0] if topic in self._refused else 0
+
     def forget(self) -> None:
         """A shard opens again, perhaps for a topic that is gone: ask about all of them again."""
         for topic in self._counts:

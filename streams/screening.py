@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import structlog
 
+from producers.letters import shortened
 from schemas.errors import HeadraceError, UnwritableError
 from schemas.records import Outgoing
 from schemas.topics import DEAD_LETTERS, PLATFORM
@@ -72,13 +73,14 @@ class Screening:
 
         The platform's own topics are waited for: their trouble is ours, and it passes. Everybody else's is not.
         """
+        entry = entry._replace(outputs=[*map(self._fitting, entry.outputs)])
         bad = self._bad(entry.outputs)
         if not bad:
             return entry
         if entry.instead is None or any(map(self._waits, bad)):
             self._tell(bad[0])
             return None
-        outputs = entry.instead(entry.outputs, _unwritable(bad[0]))
+        outputs = [*map(self._fitting, entry.instead(entry.outputs, _unwritable(bad[0])))]
         await self._runtime.outlets.learn({output.topic for output in outputs})
         lost = self._bad(outputs)
         if any(output.topic in _PLATFORM for output in lost) or any(map(self._waits, lost)):
@@ -87,6 +89,12 @@ class Screening:
         self._runtime.metrics.count(UNWRITABLE)
         log.warning("output_unwritable", group=self._runtime.work.group, topic=bad[0].topic, untold=len(lost))
         return Finished(entry.offset, [output for output in outputs if output not in lost], entry.instead)
+
+    def _fitting(self, output: Outgoing) -> Outgoing:
+        """A letter that its topic is too small for, cut to half of what was refused; anything else as it is."""
+        if output.topic != DEAD_LETTERS.name or self._runtime.outlets.fault(output) != "too_large":
+            return output
+        return shortened(output, self._runtime.outlets.refused_size(output.topic) // 2)
 
     def _bad(self, outputs: list[Outgoing]) -> list[Outgoing]:
         return [output for output in outputs if self._runtime.outlets.fault(output) is not None]

@@ -6,9 +6,9 @@ import base64
 import os
 import secrets
 import shutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -41,6 +41,8 @@ class Kafka(Server):
     java: Java
     lock: int
     record_aot: bool
+    more: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Settings over the fixed ones, by Kafka's own names."""
 
     @property
     def bootstrap(self) -> str:
@@ -49,7 +51,7 @@ class Kafka(Server):
 
     def process(self, port: int) -> AbstractAsyncContextManager[Child]:
         """The JVM, which records its ahead-of-time cache if it shall and has none."""
-        settings = properties.written(self.folder, port, ports.free(port))
+        settings = properties.written(self.folder, port, ports.free(port), more=self.more)
         record = self.record_aot and not self.java.aot.exists()
         own = [*flags(self.folder), *([f"-XX:AOTCacheOutput={self._recording}"] if record else [])]
         return started(
@@ -86,17 +88,19 @@ async def embedded_kafka(
     neighbour: Path | None = None,
     record_aot: bool = False,
     progress: Progress | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Kafka]:
     """Run a broker that keeps its records in ``folder``, for as long as the block.
 
     ``cache`` holds what instances share: jars (see ``Jars`` for ``repository`` and ``neighbour``) and Java's
     ahead-of-time cache, which ``record_aot`` writes once, at the cost of 7 to 16 s at the end of the block.
+    ``more`` are settings over the fixed ones, by Kafka's own names.
     Raises EmbeddedError, of the class that says why.
     """
     jars = Jars(cache / "jars", repository, neighbour)
     found = java.found(await jars.ready(progress), cache / "aot")
     async with owned(folder) as mine:
-        kafka = Kafka(mine.path, port, await _formatted(mine, found), found, mine.lock, record_aot)
+        kafka = Kafka(mine.path, port, await _formatted(mine, found), found, mine.lock, record_aot, more or {})
         await kafka.start()
         try:
             yield kafka

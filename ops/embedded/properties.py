@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from ops.embedded.ports import LOOPBACK
 
@@ -40,12 +41,17 @@ FIXED = {
 }
 
 
-def written(folder: Path, port: int, controller: int, data: str = DATA) -> Path:
+def written(
+    folder: Path, port: int, controller: int, data: str = DATA, more: Mapping[str, str] = MappingProxyType({})
+) -> Path:
     """Write the file for a broker that works in ``folder``, keeps its records in ``data`` there, and binds loopback.
 
+    *more* stands over what is fixed.
     ``data`` stays relative: Kafka splits an absolute path at its commas, and reads it as Latin-1.
     """
-    settings = FIXED | {
+    settings = {
+        **FIXED,
+        **more,
         "listeners": f"CLIENT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller}",
         "advertised.listeners": f"CLIENT://{LOOPBACK}:{port}",
         "controller.quorum.bootstrap.servers": f"{LOOPBACK}:{controller}",

@@ -96,7 +96,7 @@ FOUND: dict[str, Json] = {
 """What a dead letter is found by."""
 
 MISSING: dict[str, Json] = {
-    CUT: _text("Only where the record was larger than any topic takes: what is missing, in bytes.")
+    CUT: _text("Only where the record was larger than the topic of letters takes: what is missing, in bytes.")
 }
 
 WRITTEN = ("ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_subject", CONTENT_TYPE, TRACEPARENT)

@@ -2,119 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
 from ops.embedded.kafka import Kafka
-from schemas.errors import HeadraceError
 from schemas.records import Outgoing, Partition, Record
 from streams.metrics import HELD_BACK
 from streams.transport.admin import NewTopicSpec
 from streams.transport.reader import Reader
 from streams.transport.writer import Writer
-from streams.work import Job, Outputs, Work
-from tests.integration.ground import Ground, eventually, ground
+from streams.work import Outputs
+from tests.integration.ground import ground
+from tests.integration.neighbours import GENEROUS_S, Neighbours, named, on_time, suffer
 
 pytestmark = pytest.mark.anyio
-
-INNOCENT = b"innocent"
-GENEROUS_S = 2.0
-"""What an innocent may wait on a busy machine; an otherwise idle one answers in a fifth of that."""
-
-
-@dataclass
-class Neighbours:
-    """A poisonous record and innocent ones share a shard; each innocent is timed from outside."""
-
-    place: Ground
-    answer: Callable[[Record], Outputs]
-    waits: list[float] = field(default_factory=list[float])
-    visits: int = 0
-    seen: list[Record] = field(default_factory=list[Record])
-
-    def work(self) -> Work:
-        """Innocents are echoed, the others get what the test says; instead of the unwritable there is a letter."""
-
-        def run(record: Record) -> Outputs:
-            self.place.runs[record.value or b""] += 1
-            if record.key == INNOCENT:
-                return [Outgoing(self.place.output, record.key, record.value)]
-            return self.answer(record)
-
-        def job(_: int, record: Record) -> Job:
-            def instead(outputs: Outputs, error: HeadraceError) -> Outputs:
-                return [
-                    Outgoing(self.place.output, b"failed", record.value),
-                    Outgoing(f"gone-{self.place.tag}", b"nobody", error.code.encode()),
-                ]
-
-            return Job(record.position, lambda: run(record), instead)
-
-        return replace(self.place.work(_never), prepare=job)
-
-    async def visit(self, writer: Writer, reader: Reader, seconds: float) -> None:
-        """Innocents come one after another for a while, and each waits for its answer."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.visits += 1
-            value, began = b"%d" % self.visits, time.monotonic()
-            await writer.send(Outgoing(self.place.source, INNOCENT, value, partition=0))
-            async with asyncio.timeout(20):
-                while not any(r.key == INNOCENT and r.value == value for r in self.seen):
-                    self.seen += await reader.poll(0.02)
-            self.waits.append(time.monotonic() - began)
-            await asyncio.sleep(0.02)
-
-    def answers(self, key: bytes) -> list[bytes | None]:
-        """What has become visible under *key*."""
-        return [record.value for record in self.seen if record.key == key]
-
-
-async def _never(_: Record) -> None:
-    raise AssertionError
-
-
-async def suffer(
-    place: Ground,
-    answer: Callable[[Record], Outputs],
-    poisons: int = 6,
-    seconds: float = 3.0,
-) -> Neighbours:
-    """Poisons among innocents of the same partition, until all are committed."""
-    neighbours = Neighbours(place, answer)
-    await place.provision()
-    async with (
-        place.worker(neighbours.work()) as worker,
-        await Writer.open(place.connection) as writer,
-        await Reader.open(place.connection, place.output) as reader,
-    ):
-        await eventually(lambda: worker.ready)
-        await neighbours.visit(writer, reader, 0.3)
-        neighbours.waits.clear()
-        for number in range(poisons):
-            await writer.send(Outgoing(place.source, b"poison", b"poison-%d" % number, partition=0))
-        await neighbours.visit(writer, reader, seconds)
-        await place.committed_to_the_end()
-        neighbours.seen += await reader.poll(0.3)
-        assert worker.fatal is None
-    assert set(place.runs.values()) == {1}
-    return neighbours
-
-
-def on_time(neighbours: Neighbours) -> None:
-    """All but one in a hundred innocents were answered on time."""
-    waits = sorted(neighbours.waits)
-    assert len(waits) > 10
-    assert waits[int(len(waits) * 0.99) - 1] < GENEROUS_S
-
-
-def named(count: int) -> list[bytes]:
-    """The values of that many poisons."""
-    return [b"poison-%d" % number for number in range(count)]
 
 
 async def test_f26_an_output_for_a_topic_that_does_not_exist_harms_only_its_own_record(kafka: Kafka) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from producers.letters import CUT, letter_record
+from producers.letters import CUT, letter_record, shortened
 from schemas.letters import Reason
 from schemas.records import HeaderList, Outgoing, Record
 from schemas.topics import LETTER_LIMIT
@@ -86,3 +86,37 @@ def test_what_a_letter_cannot_hold_is_cut_and_says_so() -> None:
     assert weight(wide) < 10_000
     assert wide.value == b"v"
     assert texts(wide)[CUT].startswith("headers 100")
+
+
+def test_a_letter_is_cut_to_what_its_topic_takes_and_keeps_its_reason() -> None:
+    """Its value first, and the record's own headers only if that is not enough."""
+    whole = letter(b"v" * 9_000, headers=(("ce_id", b"r-1"), ("x", b"x" * 1_000)))
+
+    half, small = shortened(whole, 6_000), shortened(whole, 1_200)
+
+    assert (weight(half) <= 6_000, weight(small) <= 1_200) == (True, True)
+    assert weight(half) > 5_900
+    assert texts(half)["x"] == "x" * 1_000
+    assert texts(half)[CUT] == f"value {9_000 - len(half.value or b'')}"
+    assert set(texts(whole)) - set(texts(small)) == {"x"}
+    assert texts(small)[CUT] == f"headers 1001, value {9_000 - len(small.value or b'')}"
+    assert small.value
+
+
+def test_a_letter_that_is_cut_again_says_all_that_is_missing() -> None:
+    """The broker says no, and not what it would take: a letter may be cut more than once."""
+    once = shortened(letter(b"v" * 9_000, headers=(("x", b"x" * 1_000),)), 6_000)
+    again = shortened(shortened(once, 3_000), 1_100)
+
+    assert texts(again)[CUT] == f"value {9_000 - len(again.value or b'')}, headers 1001"
+    assert [name for name, _ in again.headers].count(CUT) == 1
+
+
+def test_a_letter_is_never_cut_into_a_tombstone() -> None:
+    """The topic is compacted: without a value the letter would be taken back; without room it stays too large."""
+    nothing = shortened(letter(b"v" * 100), 10)
+
+    assert nothing.value == b""
+    assert texts(nothing)["headrace-error-code"] == "malformed"
+    assert shortened(nothing, 10) == nothing
+    assert shortened(letter(None), 10).value is None
