@@ -14,12 +14,12 @@ from streams.outcomes import counted, outcome_of
 from streams.runtime import Runtime
 from streams.screening import RECALL_S, Screening
 from streams.tracker import Step, Tracker
-from streams.transport.errors import UnknownTopicError
+from streams.transport.errors import TopicStarvedError, UnknownTopicError
 from streams.transport.publisher import Publisher
 from streams.work import Outputs
 
 SLOW_S = 0.5
-"""A transaction that takes longer may wait for a topic that is gone: aiokafka would, without end."""
+"""A transaction that takes longer may wait for a topic that is gone or takes nothing: aiokafka would, without end."""
 
 METADATA_LIMIT = 512 * 1024
 """Characters of maps in one transaction; what is over waits for the next."""
@@ -222,15 +222,17 @@ class Committer:
 
     async def _transact(self, publisher: Publisher, transaction: Transaction) -> None:
         async with asyncio.TaskGroup() as group:
-            watch = group.create_task(self._watch({output.topic for output in transaction.outputs}))
+            watch = group.create_task(self._watch(transaction.outputs))
             await publisher.transact(transaction.outputs, transaction.offsets, self._runtime.work.group)
             watch.cancel()
 
-    async def _watch(self, topics: set[str]) -> None:
-        """UnknownTopicError if the transaction is slow and one of its *topics* has been deleted meanwhile."""
-        await asyncio.sleep(SLOW_S)
-        if missing := await self._runtime.outlets.missing(topics):
-            raise UnknownTopicError(", ".join(sorted(missing)))
+    async def _watch(self, outputs: list[Outgoing]) -> None:
+        """UnknownTopicError or TopicStarvedError once a slow transaction waits for a topic that takes nothing."""
+        while True:
+            await asyncio.sleep(SLOW_S)
+            if trouble := await self._runtime.outlets.trouble(outputs):
+                starved = self._runtime.outlets.fault(trouble) == "starved"
+                raise (TopicStarvedError if starved else UnknownTopicError)(trouble.topic)
 
     def _settle(self, transaction: Transaction) -> None:
         now, metrics = self._runtime.clock.monotonic(), self._runtime.metrics

@@ -8,10 +8,12 @@ from typing import Final, Literal, TypeAlias
 from schemas.clock import Clock
 from schemas.records import Outgoing
 from streams.transport.errors import RecordRefusedError, TransportError
+from streams.transport.publisher import place_of
+from streams.transport.standings import Standing
 
-Fault: TypeAlias = Literal["unsure", "closed", "too_large"]
+Fault: TypeAlias = Literal["unsure", "closed", "too_large", "starved"]
 """Why an output cannot be written: not known for certain yet; its topic is missing or forbidden; its topic takes only
-smaller ones."""
+smaller ones; its partition has no leader or too few copies in step, so that it takes nothing for now."""
 
 SURE_S = 1.0
 """A topic is missing only if it is still missing after this long: brokers hear of a new topic one after another."""
@@ -19,27 +21,32 @@ SURE_S = 1.0
 REFUSED_S = 10.0
 """How long a refusal is believed before it is put to the test again."""
 
-_ANY_PARTITION: Final = 2**31
+APART_S = 30.0
+"""How long the records of a topic that has refused a batch go alone."""
+
+_ANYTHING: Final = Standing(2**31)
 
 
 class Outlets:
-    """What is known of the topics that a worker writes to. *ask* tells how many partitions topics have, 0 if none."""
+    """What is known of the topics that a worker writes to. *ask* tells how they stand."""
 
-    def __init__(self, ask: Callable[[Collection[str]], Awaitable[Mapping[str, int]]], clock: Clock) -> None:
+    def __init__(self, ask: Callable[[Collection[str]], Awaitable[Mapping[str, Standing]]], clock: Clock) -> None:
         self._ask, self._clock = ask, clock
         self._counts: dict[str, int] = {}
+        self._starved: dict[str, frozenset[int]] = {}
         self._absent: dict[str, float] = {}
         self._asked: dict[str, float] = {}
         self._refused: dict[str, tuple[int, float]] = {}
-        self.apart: set[str] = set()
-        """Topics that have refused a batch of several records: each gets one of its own, to find out which it was."""
+        self._apart: dict[str, float] = {}
 
     def clear(self, outputs: list[Outgoing]) -> bool:
         """Whether all of *outputs* can be written, as far as is known without asking."""
-        counts, refused = self._counts, self._refused
+        counts, refused, starved = self._counts, self._refused, self._starved
         for output in outputs:
             count = counts.get(output.topic, 0)
             if count <= (output.partition or 0) or (refused and self._is_refused(output)):
+                return False
+            if starved and self._is_starved(output, count):
                 return False
         return True
 
@@ -49,28 +56,30 @@ class Outlets:
             return "too_large" if self._refused[output.topic][0] else "closed"
         count = self._counts.get(output.topic, 0)
         if count > (output.partition or 0):
-            return None
+            return "starved" if self._is_starved(output, count) else None
         since = self._absent.get(output.topic)
         if count == 0 and (since is None or self._clock.monotonic() - since < SURE_S):
             return "unsure"
         return "closed"
 
     async def learn(self, topics: Collection[str]) -> None:
-        """Ask about those of *topics* that are not known, or were missing a second ago.
+        """Ask about those of *topics* that are not known, or were missing or starved a second ago.
 
         What nobody answers counts as there: whoever writes to it finds out.
         """
         now = self._clock.monotonic()
-        due = [
-            topic for topic in topics if topic not in self._counts and now - self._asked.get(topic, -SURE_S) >= SURE_S
-        ]
-        if due:
+        uncertain = [topic for topic in topics if topic not in self._counts or topic in self._starved]
+        if due := [topic for topic in uncertain if now - self._asked.get(topic, -SURE_S) >= SURE_S]:
             await self._look(due)
 
-    async def missing(self, topics: Collection[str]) -> set[str]:
-        """Those of *topics* that do not exist now, whatever was known of them."""
-        await self._look(topics)
-        return {topic for topic in topics if topic not in self._counts}
+    async def trouble(self, outputs: Collection[Outgoing]) -> Outgoing | None:
+        """The first of *outputs* that cannot be written now, whatever was known of its topic."""
+        await self._look({output.topic for output in outputs})
+        return next((output for output in outputs if self.fault(output) is not None), None)
+
+    def stands_apart(self, topic: str) -> bool:
+        """Whether each record to *topic* gets a batch of its own: it refused one of several, and not which it was."""
+        return self._apart.get(topic, 0.0) > self._clock.monotonic()
 
     async def _look(self, topics: Collection[str]) -> None:
         try:
@@ -80,12 +89,15 @@ class Outlets:
         now = self._clock.monotonic()
         for topic in topics:
             self._asked[topic] = now
-            self._note(topic, found.get(topic, _ANY_PARTITION), now)
+            self._note(topic, found.get(topic, _ANYTHING), now)
 
-    def _note(self, topic: str, count: int, now: float) -> None:
-        if count:
-            self._counts[topic] = count
+    def _note(self, topic: str, standing: Standing, now: float) -> None:
+        self._starved.pop(topic, None)
+        if standing.partitions:
+            self._counts[topic] = standing.partitions
             self._absent.pop(topic, None)
+            if standing.starved:
+                self._starved[topic] = standing.starved
         else:
             self._counts.pop(topic, None)
             self._absent.setdefault(topic, now)
@@ -95,7 +107,7 @@ class Outlets:
         if not isinstance(error, RecordRefusedError) or error.topic is None:
             return
         if error.records > 1:
-            self.apart.add(error.topic)
+            self._apart[error.topic] = self._clock.monotonic() + APART_S
             return
         known = self._refused.get(error.topic)
         least = error.size if known is None else min(known[0], error.size)
@@ -110,6 +122,10 @@ class Outlets:
         for topic in self._counts:
             self._asked.pop(topic, None)
         self._counts.clear()
+
+    def _is_starved(self, output: Outgoing, count: int) -> bool:
+        starved = self._starved.get(output.topic)
+        return starved is not None and place_of(output, count).number in starved
 
     def _is_refused(self, output: Outgoing) -> bool:
         refusal = self._refused.get(output.topic)

@@ -53,7 +53,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.tasks = Tasks(self.fail)
-        self.outlets = Outlets(self.fetcher.partition_counts, self.clock)
+        self.outlets = Outlets(self.fetcher.standings, self.clock)
 
     @property
     def halted(self) -> bool:

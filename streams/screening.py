@@ -12,7 +12,7 @@ from schemas.records import Outgoing
 from schemas.topics import DEAD_LETTERS, PLATFORM
 from streams.metrics import HELD_BACK, UNWRITABLE
 from streams.runtime import Runtime
-from streams.tracker import Finished, Tracker
+from streams.tracker import ASIDE, SPAN, Finished, Tracker
 
 RECALL_S = 0.5
 """What waits apart is looked at again this often."""
@@ -63,27 +63,28 @@ class Screening:
         for entry in pending:
             if clear(entry.outputs):
                 tracker.pending.append(entry)
-            elif (other := await self._other(entry)) is not None:
+            elif (other := await self._other(entry, patient=_is_patient(tracker, entry))) is not None:
                 tracker.pending.append(other)
             else:
                 tracker.aside.append(entry)
 
-    async def _other(self, entry: Finished) -> Finished | None:
+    async def _other(self, entry: Finished, *, patient: bool) -> Finished | None:
         """The outcome instead of one that cannot be written; None if it has to wait.
 
-        The platform's own topics are waited for: their trouble is ours, and it passes. Everybody else's is not.
+        The platform's own topics are waited for: their trouble is ours, and it passes. So does that of a topic with too
+        few copies, for which whoever is *patient* waits. Everybody else's is not waited for.
         """
         entry = entry._replace(outputs=[*map(self._fitting, entry.outputs)])
         bad = self._bad(entry.outputs)
         if not bad:
             return entry
-        if entry.instead is None or any(map(self._waits, bad)):
+        if entry.instead is None or any(self._waits(output, patient=patient) for output in bad):
             self._tell(bad[0])
             return None
         outputs = [*map(self._fitting, entry.instead(entry.outputs, _unwritable(bad[0])))]
         await self._runtime.outlets.learn({output.topic for output in outputs})
         lost = self._bad(outputs)
-        if any(output.topic in _PLATFORM for output in lost) or any(map(self._waits, lost)):
+        if any(output.topic in _PLATFORM or self._waits(output, patient=patient) for output in lost):
             self._tell(lost[0])
             return None
         self._runtime.metrics.count(UNWRITABLE)
@@ -99,10 +100,10 @@ class Screening:
     def _bad(self, outputs: list[Outgoing]) -> list[Outgoing]:
         return [output for output in outputs if self._runtime.outlets.fault(output) is not None]
 
-    def _waits(self, output: Outgoing) -> bool:
+    def _waits(self, output: Outgoing, *, patient: bool) -> bool:
         fault = self._runtime.outlets.fault(output)
-        ours = output.topic in _PLATFORM and (fault == "closed" or output.topic == DEAD_LETTERS.name)
-        return fault == "unsure" or ours
+        ours = output.topic in _PLATFORM and (fault != "too_large" or output.topic == DEAD_LETTERS.name)
+        return fault == "unsure" or (fault == "starved" and patient) or ours
 
     def _tell(self, output: Outgoing) -> None:
         """One line a topic, now and then; not while it may only be new."""
@@ -112,6 +113,11 @@ class Screening:
         self._told[output.topic] = now
         self._runtime.metrics.count(HELD_BACK)
         log.error("output_held_back", group=self._runtime.work.group, topic=output.topic, fault=fault)
+
+
+def _is_patient(tracker: Tracker, entry: Finished) -> bool:
+    """Whether what waits apart holds up nobody yet: neither by their number nor by how far the others have come."""
+    return len(tracker.aside) < ASIDE // 2 and tracker.next - entry.offset < SPAN // 2
 
 
 def _unwritable(output: Outgoing) -> HeadraceError:

@@ -10,6 +10,7 @@ import structlog
 
 from schemas.records import Partition
 from streams.committer import Committer
+from streams.fencing import fenced
 from streams.lanes import Entry, Lanes
 from streams.metrics import DROPPED_RUNS, MISSING_OFFSETS, MISSING_TOPICS, OPENS, REOPENS, reason_of
 from streams.offsetmap import Committed
@@ -106,17 +107,10 @@ class Shard:
 
     async def _open(self) -> None:
         """Fence, then read (I5): what the former owner, or our own doubtful transaction, committed is final then."""
-        runtime, parameters = self.runtime, self.runtime.parameters
-        self._publisher = Publisher(
-            parameters.connection,
-            transactional_id(runtime.work.group, parameters.layout, self.number),
-            runtime.clock,
-            name=parameters.name,
-            timeout_ms=parameters.transaction_timeout_ms,
-            request_timeout_ms=parameters.request_timeout_ms,
-            apart=runtime.outlets.apart,
+        runtime = self.runtime
+        self._publisher = await fenced(
+            partial(_publisher, runtime), transactional_id(runtime.work.group, runtime.parameters.layout, self.number)
         )
-        await self._publisher.fence()
         self._remembers = True
         await runtime.work.remember(self.number)
         await self._load()
@@ -281,6 +275,19 @@ class Shard:
             self.task.cancel()
         if self._publisher is not None:
             self.runtime.tasks.spawn(self._publisher.kill())
+
+
+def _publisher(runtime: Runtime, transactional_id: str) -> Publisher:
+    parameters = runtime.parameters
+    return Publisher(
+        parameters.connection,
+        transactional_id,
+        runtime.clock,
+        name=parameters.name,
+        timeout_ms=parameters.transaction_timeout_ms,
+        request_timeout_ms=parameters.request_timeout_ms,
+        apart=runtime.outlets.stands_apart,
+    )
 
 
 def _is_visible(committed: Mapping[Partition, Committed], entry: Entry) -> bool:

@@ -6,6 +6,7 @@
     ├── KafkaUnreachableError    no broker answered before the deadline
     ├── AccessDeniedError        wrong credentials, or an ACL says no
     ├── UnknownTopicError        the topic or partition does not exist
+    ├── TopicStarvedError        the topic has no leader or too few copies in step: it takes nothing for now
     ├── RecordRefusedError       the broker will never take this record
     ├── OffsetLostError          the position lies outside the log: deleted by retention, or the topic was made anew
     ├── FencedError              somebody else has opened the same transactional id since
@@ -41,6 +42,14 @@ class UnknownTopicError(TransportError):
 
     def __init__(self, topic: str) -> None:
         super().__init__(f"topic {topic} does not exist")
+        self.topic = topic
+
+
+class TopicStarvedError(TransportError):
+    """A partition of the topic has no leader, or too few copies in step: it takes nothing for now."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"topic {topic} has no leader or too few copies in step")
         self.topic = topic
 
 
@@ -102,6 +111,11 @@ def own(error: Exception) -> TransportError:
         if isinstance(error, theirs):
             return ours(repr(error))
     return BrokerError(repr(error))
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same request may be answered in a moment: a coordinator moves, loads, or is away."""
+    return bool(getattr(error, "retriable", False)) or isinstance(error, errors.NodeNotReadyError)
 
 
 @contextmanager

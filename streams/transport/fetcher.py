@@ -13,6 +13,7 @@ from streams.transport import internals, watermarks
 from streams.transport.connection import Connection
 from streams.transport.errors import OffsetLostError, own
 from streams.transport.library import Consumer, Theirs, TopicPartition
+from streams.transport.standings import Standing, standings
 
 _CLOSE_S = 2.0
 _PARTITIONS_A_TURN = 64
@@ -102,9 +103,9 @@ class Fetcher:
         client = internals.client_of(self._consumer)
         return await watermarks.stable_ends(client, partitions, deadline_s)
 
-    async def partition_counts(self, topics: Collection[str]) -> dict[str, int]:
-        """How many partitions each of *topics* has now, 0 if it does not exist; without what nobody could say."""
-        return await watermarks.partition_counts(internals.client_of(self._consumer), topics, _ASK_S)
+    async def standings(self, topics: Collection[str]) -> dict[str, Standing]:
+        """How each of *topics* stands now, without what nobody could say."""
+        return await standings(internals.client_of(self._consumer), topics, _ASK_S)
 
     async def take(self, room: Mapping[Partition, int], free: int, size: int) -> dict[Partition, list[Record]]:
         """At most *free* records, at most ``room[p]`` and an equal share of each; no partition more once they have

@@ -13,12 +13,14 @@ import aiokafka.coordinator.assignors.sticky.sticky_assignor as sticky
 import aiokafka.coordinator.protocol
 import aiokafka.errors
 import aiokafka.protocol.admin
+import aiokafka.protocol.api
 import aiokafka.protocol.commit
 import aiokafka.protocol.fetch
 import aiokafka.protocol.group
 import aiokafka.protocol.metadata
 import aiokafka.protocol.offset
 import aiokafka.protocol.transaction
+import aiokafka.protocol.types
 
 Theirs: TypeAlias = Any
 """A value that aiokafka made."""
@@ -44,6 +46,11 @@ ListOffsetsRequest: Any = aiokafka.protocol.offset.OffsetRequest
 MetadataRequest: Any = aiokafka.protocol.metadata.MetadataRequest
 EndTxnRequest: Any = aiokafka.protocol.transaction.EndTxnRequest
 TxnOffsetCommitRequest: Any = aiokafka.protocol.transaction.TxnOffsetCommitRequest
+InitProducerIdRequest: Any = aiokafka.protocol.transaction.InitProducerIdRequest
+DescribeConfigsRequest: Any = aiokafka.protocol.admin.DescribeConfigsRequest
+RequestStruct: Any = aiokafka.protocol.api.RequestStruct
+Response: Any = aiokafka.protocol.api.Response
+types: Any = aiokafka.protocol.types
 errors: Any = aiokafka.errors
 KafkaError: type[Exception] = aiokafka.errors.KafkaError
 """The root of all that aiokafka raises."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from schemas.clock import Clock
 from schemas.records import Outgoing, Partition
 from schemas.topics import partition_of
-from streams.transport import internals
+from streams.transport import internals, unsettled
 from streams.transport.connection import Connection
 from streams.transport.errors import RecordRefusedError, TransportError, UnknownTopicError, own, translated
 from streams.transport.library import KafkaError, Producer, Theirs, TopicPartition, errors
@@ -53,12 +53,12 @@ class Publisher:
         name: str,
         timeout_ms: int,
         request_timeout_ms: int,
-        apart: Collection[str] = (),
+        apart: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._apart = apart
         self.suspect = False
         """A request that ends a transaction was repeated: use no longer, its late copy may end the next one."""
-        self._clock = clock
+        self._clock, self._timeout_ms = clock, timeout_ms
         self._producer: Theirs = Producer(
             **connection.options(),
             client_id=name,
@@ -77,6 +77,17 @@ class Publisher:
             await self._producer.start()
         internals.watch_repeats(self._producer, self._suspect)
 
+    async def fence_other(self, transactional_id: str) -> bool:
+        """End the epoch of whoever has another id. False if a transaction of it is still ending: ask again."""
+        with translated():
+            return await unsettled.fence(self._producer.client, transactional_id, self._timeout_ms)
+
+    async def harmless(self, transactional_id: str) -> bool:
+        """Whether what is open under this id can change nothing any more, though a broker cannot write down its end."""
+        with translated():
+            transaction = await unsettled.transaction_of(self._producer.client, transactional_id)
+        return transaction is not None and transaction.harmless
+
     def _suspect(self) -> None:
         self.suspect = True
 
@@ -86,7 +97,7 @@ class Publisher:
         """Write *outputs* and commit *offsets* (with metadata) for *group*: all of it, or nothing.
 
         UnknownTopicError is raised before anything has been written; after any other error the outcome is unknown.
-        RecordRefusedError says which topic refused what. The records of topics in ``apart`` have a batch each.
+        RecordRefusedError says which topic refused what. The records of topics that stand ``apart`` have a batch each.
         """
         batches = await self._encoded(outputs)
         with translated():
@@ -120,7 +131,7 @@ class Publisher:
             count = counts.get(output.topic) or counts.setdefault(output.topic, await self._count(output.topic))
             place = place_of(output, count)
             batch = current.get(place)
-            if batch is None or place.topic in self._apart or not batch.add(output, now):
+            if batch is None or self._apart(place.topic) or not batch.add(output, now):
                 batch = current[place] = Batch(place, self._producer.create_batch())
                 batch.add(output, now)
                 batches.append(batch)
@@ -151,11 +162,15 @@ def place_of(output: Outgoing, count: int) -> Partition:
 
 
 def _refusal(error: BaseException, batch: Batch) -> BaseException:
-    """What a failed batch says: whose fault it was, if it was the batch's."""
+    """What a failed batch says: whose fault it was, if it was the batch's.
+
+    aiokafka does not know every code with which a broker refuses a record, INVALID_RECORD among them: unknown ones are
+    the batch's fault too.
+    """
     if isinstance(error, errors.TopicAuthorizationFailedError):
         return RecordRefusedError(repr(error), topic=_forbidden(error) or batch.place.topic)
     ours: TransportError | BaseException = own(error) if isinstance(error, Exception) else error
-    if not isinstance(ours, RecordRefusedError):
+    if not isinstance(ours, RecordRefusedError) and not isinstance(error, errors.UnknownError):
         return error
     size = batch.size if batch.records == 1 else 0
     return RecordRefusedError(str(ours), topic=batch.place.topic, records=batch.records, size=size)

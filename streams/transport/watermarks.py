@@ -8,17 +8,11 @@ from collections.abc import Collection
 
 from schemas.records import Partition
 from streams.transport.errors import KafkaUnreachableError, UnknownTopicError, own, translated
-from streams.transport.library import KafkaError, ListOffsetsRequest, MetadataRequest, Theirs, TopicPartition, errors
+from streams.transport.library import KafkaError, ListOffsetsRequest, Theirs, TopicPartition, errors
 
 _LATEST, _EARLIEST = -1, -2
 _READ_UNCOMMITTED, _READ_COMMITTED = 0, 1  # with the second, "latest" is the last stable offset
 _RETRY_S = 0.1
-_SAID = (
-    errors.NoError,
-    errors.UnknownTopicOrPartitionError,
-    errors.InvalidTopicError,
-    errors.TopicAuthorizationFailedError,
-)
 
 
 async def high_watermarks(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
@@ -51,23 +45,6 @@ async def partitions_of(client: Theirs, topic: str, deadline_s: float) -> list[i
         raise UnknownTopicError(topic) from None
     numbers: list[int] = sorted(found)
     return numbers
-
-
-async def partition_counts(client: Theirs, topics: Collection[str], deadline_s: float) -> dict[str, int]:
-    """How many partitions each of *topics* has now; 0 if it does not exist or may not be seen. Creates none.
-
-    Without those of which the broker could not say. KafkaUnreachableError after the deadline.
-    """
-    try:
-        async with asyncio.timeout(deadline_s):
-            with translated():
-                answer = await client.send(
-                    client.get_random_node(), MetadataRequest(list(topics), allow_auto_topic_creation=False)
-                )
-    except TimeoutError:
-        raise KafkaUnreachableError("a broker", f"no answer in {deadline_s:g} s") from None
-    rows = [(errors.for_code(row[0]), row[1], row[-1]) for row in answer.topics]
-    return {topic: len(partitions) for kind, topic, partitions in rows if kind in _SAID}
 
 
 async def _ask(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import aiokafka.admin.config_resource as theirs
@@ -35,6 +36,20 @@ async def permit_writing(admin: Admin, topic: str) -> None:
     rule = protocol.DeleteAclsRequest(_TOPIC, topic, _LITERAL, *_EVERYBODY)
     answer = await _client(admin).send(_client(admin).get_random_node(), rule)
     assert [code for code, *_ in answer.filter_responses] == [0], answer
+
+
+async def replicas_of(admin: Admin, topic: str) -> dict[int, tuple[int, list[int]]]:
+    """The leader and the followers of each partition, by node id."""
+    inside: Any = admin
+    while True:  # each broker hears of a new topic in its own time
+        (described,) = await inside._described([topic])
+        if described["partitions"]:
+            break
+        await asyncio.sleep(0.1)
+    return {
+        each["partition"]: (each["leader"], [node for node in each["replicas"] if node != each["leader"]])
+        for each in described["partitions"]
+    }
 
 
 def _client(admin: Admin) -> Any:  # noqa: ANN401 - aiokafka's

@@ -23,6 +23,7 @@ from streams.slots import Slots
 from streams.tracker import Tracker
 from streams.transport.connection import Connection
 from streams.transport.errors import FencedError
+from streams.transport.standings import Standing
 
 pytestmark = pytest.mark.anyio
 
@@ -47,9 +48,9 @@ class Publisher:
         self.transactions.append((list(outputs), dict(offsets)))
 
 
-async def everything_is_there(topics: Collection[str]) -> dict[str, int]:
+async def everything_is_there(topics: Collection[str]) -> dict[str, Standing]:
     """The broker's answer."""
-    return dict.fromkeys(topics, 3)
+    return dict.fromkeys(topics, Standing(3))
 
 
 class Bench:

@@ -7,8 +7,9 @@ from collections.abc import Collection
 import pytest
 
 from schemas.records import Outgoing
-from streams.outlets import REFUSED_S, SURE_S, Outlets
+from streams.outlets import APART_S, REFUSED_S, SURE_S, Outlets
 from streams.transport.errors import KafkaUnreachableError, RecordRefusedError
+from streams.transport.standings import Standing
 from tests.unit.streams.bench import StillClock
 
 pytestmark = pytest.mark.anyio
@@ -21,13 +22,14 @@ class Broker:
 
     def __init__(self) -> None:
         self.clock, self.asked, self.silent = StillClock(), list[str](), False
+        self.starved = frozenset[int]()
         self.outlets = Outlets(self.ask, self.clock)
 
-    async def ask(self, topics: Collection[str]) -> dict[str, int]:
+    async def ask(self, topics: Collection[str]) -> dict[str, Standing]:
         self.asked += topics
         if self.silent:
             raise KafkaUnreachableError("nowhere")
-        return {topic: 2 if topic == "here" else 0 for topic in topics}
+        return {topic: Standing(2, self.starved) if topic == "here" else Standing(0) for topic in topics}
 
     def later(self, seconds: float) -> None:
         self.clock.at_ms += int(seconds * 1_000) + 1
@@ -74,7 +76,7 @@ async def test_a_refusal_is_believed_for_a_while_and_for_records_of_its_size() -
     outlets = broker.outlets
     await outlets.learn(["here"])
     outlets.refuse(RecordRefusedError("too large", topic="here", records=3))
-    assert (outlets.apart, outlets.fault(HERE)) == ({"here"}, None)
+    assert (outlets.stands_apart("here"), outlets.fault(HERE)) == (True, None)
 
     outlets.refuse(RecordRefusedError("too large", topic="here", size=HERE.size))
 
@@ -95,3 +97,53 @@ async def test_a_shard_that_opens_again_asks_again() -> None:
     await broker.outlets.learn(["here"])
 
     assert broker.asked == ["here", "here"]
+
+
+async def test_only_the_partition_that_takes_nothing_is_starved_and_it_is_asked_about_again() -> None:
+    """A broker that is away leads some partitions of a topic; the others are written to."""
+    broker = Broker()
+    outlets, broker.starved = broker.outlets, frozenset({1})
+    await outlets.learn(["here"])
+
+    assert outlets.fault(HERE._replace(partition=0)) is None
+    assert outlets.clear([HERE._replace(partition=0)])
+    assert outlets.fault(HERE._replace(partition=1)) == "starved"
+    assert not outlets.clear([HERE._replace(partition=1)])
+
+    broker.starved = frozenset()
+    await outlets.learn(["here"])
+    assert outlets.fault(HERE._replace(partition=1)) == "starved"
+    broker.later(SURE_S)
+    await outlets.learn(["here"])
+    assert outlets.clear([HERE._replace(partition=1)])
+
+
+async def test_a_record_without_a_partition_is_starved_if_its_key_leads_there() -> None:
+    """As the publisher will place it."""
+    broker = Broker()
+    broker.starved = frozenset({0, 1})
+    await broker.outlets.learn(["here"])
+
+    assert broker.outlets.fault(HERE) == "starved"
+
+
+async def test_records_go_alone_only_for_a_while_after_a_batch_was_refused() -> None:
+    """One at a time is slow; the culprit is known by then."""
+    broker = Broker()
+    broker.outlets.refuse(RecordRefusedError("too large", topic="here", records=3))
+
+    assert broker.outlets.stands_apart("here")
+    assert not broker.outlets.stands_apart("gone")
+    broker.later(APART_S)
+    assert not broker.outlets.stands_apart("here")
+
+
+async def test_what_a_transaction_waits_for_is_found_by_asking_whatever_was_known() -> None:
+    """The topic was there, and wanted nothing, when the transaction began."""
+    broker = Broker()
+    await broker.outlets.learn(["here"])
+    assert await broker.outlets.trouble([HERE]) is None
+
+    broker.starved = frozenset({0, 1})
+
+    assert await broker.outlets.trouble([HERE]) == HERE
