@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check static unit faults chaos lock docs schemas metrics install dev clean
+.PHONY: help demo test check static unit faults chaos bench lock docs schemas metrics install dev clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,6 +26,7 @@ help:
 	@echo 'make unit     the unit tests'
 	@echo 'make faults   the fault tests that take minutes each'
 	@echo 'make chaos    hurt a platform on purpose and count what was lost (SEEDS="1 2", CHAOS="--brokers 3")'
+	@echo 'make bench    what the engine costs, beside a reference of the same run (BENCH="chain latency", ROUNDS=3)'
 	@echo 'make docs     write the generated pages again'
 	@echo 'make lock     resolve the dependencies again (UPGRADE=--upgrade: to newer versions)'
 	@echo 'make clean    remove what was made, .venv too'
@@ -58,6 +59,12 @@ CHAOS ?= --requests 800 --minutes 1.5
 
 chaos: install
 	@for seed in $(SEEDS); do $(BIN)/headrace chaos --seed $$seed $(CHAOS) --json || exit; done
+
+BENCH ?= chain latency inflight tenants
+ROUNDS ?= 3
+
+bench: install
+	@for each in $(BENCH); do $(BIN)/headrace bench $$each --rounds $(ROUNDS) || exit; done
 
 docs: schemas metrics
 

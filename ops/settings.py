@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     drain: float = Field(default=10, ge=0)
     """Seconds that a shard moved by plan may finish its runs."""
 
+    max_running: int = Field(default=500, ge=1, le=100_000)
+    """Runs of one worker of an agent stage (or another behind the door) at the same time."""
+
     grace: float = Field(default=30, gt=0)
     """Seconds that a worker may take to stop."""
 

@@ -55,20 +55,26 @@ class Told:
     http: Callable[[str], None] = lambda _: None
     """Called with the address of its health and metrics, if it has one."""
 
+    worker: Callable[[Worker], None] = lambda _: None
+    """Called with the worker before it starts."""
+
 
 NOBODY = Told()
 
 
-async def run_stage(settings: Settings, stage: str, told: Told = NOBODY) -> None:
-    """Run *stage* until SIGTERM or SIGINT, then drain. Raises OperationError if it cannot run, or cannot go on."""
+async def run_stage(settings: Settings, stage: str, told: Told = NOBODY, stop: asyncio.Event | None = None) -> None:
+    """Run *stage* until *stop* (SIGTERM or SIGINT if None), then drain. Raises OperationError if it cannot run, or
+    cannot go on.
+    """
     if stage not in STAGES:
         raise UsageError(f"no stage is called {stage}: there are {', '.join(STAGES)}")
-    stop = _stop_signal()
+    stop = stop or _stop_signal()
     async with AsyncExitStack() as stack:
         ground = await found(settings, stage, stack)
         beside = await _beside(settings, stage, ground, stack)
         work = _under(ground, await _work(settings, stage, ground, beside, stack))
         worker = Worker(_parameters(settings, stage, ground), work, ground.clock, beside.metrics)
+        told.worker(worker)
         await _show(settings, worker, told, stack)
         tune()
         try:
@@ -190,7 +196,7 @@ async def _work(settings: Settings, stage: str, ground: Ground, beside: Beside, 
     if found.group == ENTRY_GROUP:
         return EntryStage(found, outbox, ground.registry, beside.doors).work()
     weight = _weights(settings, ground.registry)
-    return HopStage(found, outbox, ground.registry, RetryTiers(outbox), weight=weight).work()
+    return HopStage(found, outbox, ground.registry, RetryTiers(outbox), settings.max_running, weight=weight).work()
 
 
 def _weights(settings: Settings, registry: Registry) -> Callable[[str], float]:

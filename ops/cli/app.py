@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from ops.cli import cancel, chaos, demo, dev, output, results, run, schemas, submit, tenants, topics
+from ops.cli import bench, cancel, chaos, demo, dev, output, results, run, schemas, submit, tenants, topics
 from ops.failures import FAILED, INTERRUPTED, report
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("run")(run.run)
 app.command("submit")(submit.submit)
 app.command("cancel")(cancel.cancel)
 app.command("results")(results.results)
+app.add_typer(bench.app, name="bench")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")

@@ -1,0 +1,35 @@
+"""A server in a process of its own, so that its CPU time is not ours."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from ops.errors import StackError
+
+START_S = 60.0
+STOP_S = 5.0
+
+
+@asynccontextmanager
+async def announced(module: str) -> AsyncGenerator[str]:
+    """The first line that *module* prints; its process ends with the block. StackError if it prints none."""
+    child = await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", module, stdout=PIPE)
+    try:
+        yield await _first_line(child, module)
+    finally:
+        if child.returncode is None:
+            child.terminate()
+        async with asyncio.timeout(STOP_S):
+            await child.wait()
+
+
+async def _first_line(child: asyncio.subprocess.Process, module: str) -> str:
+    async with asyncio.timeout(START_S):
+        line = b"" if child.stdout is None else await child.stdout.readline()
+    if not line:
+        raise StackError(f"{module} did not start")
+    return line.decode().strip()

@@ -1,0 +1,101 @@
+"""How long a door takes to open, against a bare read of the same log with nothing made of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from consumers.auth.rates import MINUTE_MS
+from ops.background import background
+from ops.bench.figures import Comparison, Rounds, Tell
+from ops.bench.ground import brokers, filled
+from ops.connection import connection_of
+from ops.settings import Settings
+from producers.inbox import inbox_record
+from schemas.clock import SystemClock
+from schemas.inbox import Identity, Ticket, request_key
+from schemas.records import Outgoing, Partition
+from schemas.topics import INBOX
+from streams.doors import Doors
+from streams.tracing import follow
+from streams.transport.admin import Admin, NewTopicSpec
+from streams.transport.connection import Connection
+from streams.transport.reader import Reader
+
+PLACE = Partition(INBOX.name, 0)
+SESSIONS = 5_000
+GOAL_ENTRIES_A_SECOND = 100_000
+OPENING, BARE = "opening a door", "bare read"
+
+
+async def run(entries: int, rounds: int, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
+    """Openings and bare reads in turn, of a log of *entries* on a cluster of its own."""
+    async with brokers(settings, folder) as found:
+        log = Log(connection_of(found), entries)
+        await log.write()
+        return await compared(log, Rounds(rounds, tell, "s"))
+
+
+async def compared(log: Log, rounds: Rounds) -> list[Comparison]:
+    """Openings and bare reads of a log that is there."""
+    goal = f"a second for {GOAL_ENTRIES_A_SECOND} entries"
+    await rounds.measure({BARE: log.bare_s, OPENING: log.opening_s})
+    for _ in range(rounds.count):
+        rounds.add(goal, log.entries / GOAL_ENTRIES_A_SECOND)
+    return [rounds.compare(OPENING, BARE), rounds.compare(OPENING, goal, 1.0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One partition of the inbox."""
+
+    connection: Connection
+    entries: int
+
+    async def write(self) -> None:
+        """Fill it, in transactions as workers write them."""
+        async with await Admin.open(self.connection) as admin:
+            await admin.create_topics([NewTopicSpec(INBOX.name, 1, 1)])
+        requests = (entry for number in range(self.entries // 2) for entry in _request(number))
+        await filled(self.connection, requests, "doors")
+
+    async def bare_s(self) -> float:
+        """Seconds to read it."""
+        async with await Reader.open(self.connection, (), name="headrace-bench") as reader:
+            began = time.perf_counter()
+            await reader.add([PLACE])
+            async for _ in reader.until(await reader.high_watermarks()):
+                pass
+            return time.perf_counter() - began
+
+    async def opening_s(self) -> float:
+        """Seconds until the door is open."""
+        async with await Reader.open(self.connection, (), name="headrace-bench") as reader:
+            doors = Doors(reader, 1, SystemClock())
+            async with background(doors.follow()):
+                began = time.perf_counter()
+                await doors.remember(PLACE.number)
+                return time.perf_counter() - began
+
+
+def _request(number: int) -> Iterator[Outgoing]:
+    """What a request leaves in the inbox: that it went in, and that it is over."""
+    identity = Identity(tenant="acme", issuer="topic", subject="acme", source="/shop", id=f"order-{number}")
+    now_ms = SystemClock().now_ms()
+    ticket = Ticket(
+        key=request_key(identity),
+        body=identity.digest,
+        lane=f"session|acme|{number % SESSIONS}",
+        request_id=identity.id,
+        deadline_ms=now_ms + 300_000,
+        agent="support",
+        subject="acme",
+        charged_ms=now_ms - (0 if number % 20 == 0 else MINUTE_MS),  # a twentieth of it is of the last minute
+    )
+    trace = follow(()).headers
+    write = partial(inbox_record, ticket=ticket, shards=1, trace=trace, now_ms=now_ms)
+    yield write("open")
+    yield write("closed")

@@ -1,0 +1,85 @@
+"""One hop of ours: a worker that writes each record of one topic into another, in transactions."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from ops.bench.ground import Ground, until
+from ops.bench.window import Window
+from schemas.clock import SystemClock
+from schemas.records import Outgoing, Partition, Record
+from streams.measures import Metrics
+from streams.metrics import RECORDS
+from streams.parameters import Parameters
+from streams.work import Job, Outputs, Work
+from streams.worker import Worker
+
+RUNNING = 2_000
+"""Records admitted and not finished."""
+
+Handler: TypeAlias = Callable[[str, Record], Outputs | Awaitable[Outputs]]
+"""Takes the topic to write to, and a record."""
+
+
+def plain(target: str, record: Record) -> Outputs:
+    """A handler that is a plain function."""
+    return [Outgoing(target, record.key, record.value, record.headers)]
+
+
+async def coroutine(target: str, record: Record) -> Outputs:
+    """The same as ``async def``, as agents are."""
+    return [Outgoing(target, record.key, record.value, record.headers)]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """A topic of *partitions* that so many shards pass on."""
+
+    place: Ground
+    source: str
+    partitions: int
+    shards: int
+
+    @asynccontextmanager
+    async def worker(
+        self, target: str, handler: Handler, window: Window, running: int = RUNNING
+    ) -> AsyncGenerator[Worker]:
+        """A worker of a group of its own, from the beginning of the source; stopped at the end."""
+        group = self.place.name(f"group-{uuid.uuid4().hex[:6]}")
+        inputs = [Partition(self.source, number) for number in range(self.partitions)]
+        await self.place.begin(group, inputs)
+        shard_topic = await self.place.fresh("shards", self.shards)
+
+        def prepare(_: int, record: Record) -> Job:
+            window.begin()
+            return Job(record.key, lambda: handler(target, record))
+
+        work = Work(
+            group=group,
+            route=lambda shard: {each for each in inputs if each.number % self.shards == shard},
+            prepare=prepare,
+            max_running=running,
+        )
+        parameters = Parameters(self.place.connection, name=group, shard_topic=shard_topic)
+        worker = Worker(parameters, work, SystemClock())
+        await worker.start()
+        try:
+            yield worker
+        finally:
+            await worker.stop(grace=5.0)
+
+    async def cost_us(self, target: str, handler: Handler, count: int) -> float:
+        """CPU microseconds a record, for *count* records that are there already."""
+        window = Window()
+        async with self.worker(target, handler, window) as worker:
+            await until(lambda: committed(worker.metrics) >= count)
+            return window.cost_us(count)
+
+
+def committed(metrics: Metrics) -> float:
+    """Records whose outcome is visible."""
+    return metrics.total(RECORDS)

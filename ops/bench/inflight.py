@@ -1,0 +1,102 @@
+"""``headrace bench inflight``: how long many model calls of a second take when all are made at once."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from ops.bench import samples
+from ops.bench.figures import Comparison, Rounds, Tell
+from ops.bench.ground import alone, brokers, filled, until
+from ops.bench.journey import Platform, Stage, provisioned, running
+from ops.bench.model import LATENCY_S, SlowModel, slow_model
+from ops.connection import connection_of
+from ops.settings import Settings
+
+GOALS = {64: 1.05}
+"""Of the wall clock against the second that each call takes."""
+
+LOOK_S = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    sizes: tuple[int, ...] = (64, 1_000, 5_000)
+    """Runs at once."""
+
+    rounds: int = 1
+
+
+async def run(plan: Plan, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
+    """Agent runs that make one model call each, in the agent stage of a compact journey."""
+    async with brokers(alone(settings), folder / "inflight") as found:
+        return await on(found, plan, tell)
+
+
+async def on(found: Settings, plan: Plan, tell: Tell) -> list[Comparison]:
+    """The same on a cluster that is there."""
+    async with slow_model() as model:
+        platform = await provisioned(found, "compact")
+        changes = {"model_base_url": model.base_url, "model_api_key": SecretStr("none"), "max_running": max(plan.sizes)}
+        product = Product(platform, found.model_copy(update=changes), model, tell)
+        return [each for size in plan.sizes for each in await _compared(plan, product, model, size, tell)]
+
+
+async def _compared(plan: Plan, product: Product, model: SlowModel, size: int, tell: Tell) -> list[Comparison]:
+    ours, bare, ideal = f"{size} runs at once", f"{size} bare calls at once", "ideal"
+    rounds = Rounds(plan.rounds, tell, "s")
+    await rounds.measure({bare: partial(model.bare_s, size), ours: partial(product.wall_s, size)})
+    for _ in range(plan.rounds):
+        rounds.add(ideal, LATENCY_S)
+    return [rounds.compare(ours, ideal, GOALS.get(size)), rounds.compare(ours, bare)]
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """The agent stage, and what has to be before it."""
+
+    platform: Platform
+    settings: Settings
+    model: SlowModel
+    tell: Tell
+
+    async def wall_s(self, size: int) -> float:
+        """Seconds from the first run's start until the last answer is visible. Says how the memory grew meanwhile."""
+        await self._screened(size)
+        await self.model.expect(size)
+        stage = Stage("agent")
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(stage.run(self.settings))
+            await until(lambda: stage.running > 0, look_s=LOOK_S)
+            began, before = time.perf_counter(), resident_mb()
+            await until(lambda: stage.done >= size, look_s=LOOK_S)
+            took = time.perf_counter() - began
+            stage.stop.set()
+        grown = resident_mb() - before
+        self.tell(
+            {"what": f"{size} runs at once", "mb": round(grown, 1), "mb_per_1000": round(grown * 1_000 / size, 1)}
+        )
+        return took
+
+    async def _screened(self, size: int) -> None:
+        """Let so many requests wait before the agent stage."""
+        requests = samples.requests(self.platform.tenants, "assistant")
+        await filled(connection_of(self.settings), islice(requests, size), "inflight")
+        async with running(self.settings, ("admission",)) as (admission,):
+            await until(lambda: admission.done >= size)
+
+
+def resident_mb() -> float:
+    """The most memory that this process has had, in megabytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1_000_000 if sys.platform == "darwin" else 1_000)

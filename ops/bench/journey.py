@@ -1,0 +1,124 @@
+"""The platform's own stages in this process, so that its CPU time is theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+
+from ops.bench import samples
+from ops.bench.ground import filled, until
+from ops.bench.hop import committed
+from ops.bench.window import Window
+from ops.connection import connection_of
+from ops.provision import Provision, Wish
+from ops.settings import Settings
+from ops.stages import Told, run_stage
+from ops.tenancy import Tenancy
+from schemas.tenants import Limits, Tenant
+from streams.journey import DEPLOYED, RETRIES, JourneyName
+from streams.worker import Worker
+
+SHARDS = 8
+TENANTS = 8
+CONCURRENCY = 10_000
+"""Requests of one tenant beyond the door: no limit is measured here."""
+
+STOP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A cluster that has been set up for a journey."""
+
+    journey: JourneyName
+    tenants: list[str]
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Those that a request passes."""
+        return tuple(stage for stage in DEPLOYED[self.journey] if stage != RETRIES)
+
+
+async def provisioned(settings: Settings, journey: JourneyName, tenants: int = TENANTS) -> Platform:
+    """Set up the cluster, with so many tenants. Raises LayoutDiffersError if it serves another journey already."""
+    connection = connection_of(settings)
+    await Provision(connection, settings, Wish(SHARDS, journey)).apply()
+    limits = Limits(concurrency=CONCURRENCY, default_deadline=3_600)
+    known = [Tenant(id=f"bench-{number}", agents=("echo", "assistant"), limits=limits) for number in range(tenants)]
+    await Tenancy(connection, settings).put(*known)
+    return Platform(journey, [tenant.id for tenant in known])
+
+
+@dataclass(slots=True)
+class Stage:
+    """A stage that runs here."""
+
+    name: str
+    worker: Worker | None = None
+    ready_s: float | None = None
+    """How long it took to be ready."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def done(self) -> float:
+        """Records whose outcome is visible."""
+        return 0 if self.worker is None else committed(self.worker.metrics)
+
+    @property
+    def running(self) -> int:
+        """Records admitted and not finished."""
+        return 0 if self.worker is None else self.worker.running
+
+    async def run(self, settings: Settings) -> None:
+        """Until it is told to stop."""
+        began = time.perf_counter()
+
+        def took(worker: Worker) -> None:
+            self.worker = worker
+
+        def ready() -> None:
+            self.ready_s = self.ready_s or time.perf_counter() - began
+
+        await run_stage(settings, self.name, Told(ready=ready, worker=took), self.stop)
+
+
+@asynccontextmanager
+async def running(settings: Settings, names: tuple[str, ...]) -> AsyncGenerator[list[Stage]]:
+    """Stages that are ready; told to stop at the end, and waited for."""
+    stages = [Stage(name) for name in names]
+    async with asyncio.TaskGroup() as tasks:
+        for stage in stages:
+            tasks.create_task(stage.run(settings))
+        try:
+            await until(lambda: all(stage.ready_s is not None for stage in stages))
+            yield stages
+        finally:
+            for stage in stages:
+                stage.stop.set()
+
+
+async def cost_us(platform: Platform, settings: Settings, count: int) -> float:
+    """CPU microseconds a request, from its tenant's topic to its result, in all stages together."""
+    await filled(connection_of(settings), islice(samples.requests(platform.tenants), count), "journey")
+    window = Window()
+    async with asyncio.TaskGroup() as tasks:
+        stages = [Stage(name) for name in platform.stages]
+        for stage in stages:
+            tasks.create_task(stage.run(settings))
+        await until(lambda: _has_begun(stages[0], window) and stages[-1].done >= count)
+        cost = window.cost_us(count)
+        for stage in stages:
+            stage.stop.set()
+    return cost
+
+
+def _has_begun(first: Stage, window: Window) -> bool:
+    """Whether the first stage has taken anything; the window begins then. A few requests may be over before a look."""
+    if first.running or first.done:
+        window.begin()
+    return window.has_begun

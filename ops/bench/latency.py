@@ -1,0 +1,162 @@
+"""``headrace bench latency``: from a client's write until a reader of committed records has the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import cycle, islice, pairwise
+from pathlib import Path
+
+from ops.background import background
+from ops.bench import hop, raw, samples
+from ops.bench.figures import Comparison, Rounds, Tell, quantile
+from ops.bench.ground import Ground, alone, brokers, ground, until
+from ops.bench.journey import provisioned, running
+from ops.bench.window import Window
+from ops.settings import Settings
+from schemas.headers import CORRELATION_ID, Headers
+from schemas.records import Outgoing, Partition
+from schemas.topics import RESULTS
+from streams.journey import JourneyName
+from streams.transport.library import Theirs
+from streams.transport.reader import Reader
+
+SHARDS = 8
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+HOP, RAW, RAW_HOPS = "one hop", "raw loop", "raw loop, three hops"
+GOAL = 2.0
+"""Of the medians of one hop."""
+
+JOINED_S = 1.0
+"""For raw consumers to join their groups; a record that comes earlier is late, and one of those that do not count."""
+
+WARM = 20
+"""Records of each way that come before those that count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    seconds: float = 4
+    """Of sending, each round."""
+
+    rate: float = 100
+    """Records a second, of each way."""
+
+    rounds: int = 3
+    journeys: tuple[JourneyName, ...] = ("compact",)
+    handler: hop.Handler = hop.coroutine
+
+    @property
+    def count(self) -> int:
+        """Records of one way in a round."""
+        return max(1, int(self.seconds * self.rate))
+
+
+async def run(plan: Plan, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
+    """The hop on the brokers that are given; each journey on a cluster of its own."""
+    async with brokers(settings, folder / "hop") as found, ground(found) as place:
+        comparisons = await _hop(plan, place, tell)
+    for journey in plan.journeys:
+        async with brokers(alone(settings), folder / journey) as found, ground(found) as place:
+            comparisons += await _journey(plan, journey, found, place, tell)
+    return comparisons
+
+
+async def _hop(plan: Plan, place: Ground, tell: Tell) -> list[Comparison]:
+    source, target = await place.topic("source", SHARDS), await place.topic("target", SHARDS)
+    ours = hop.Hop(place, source, SHARDS, SHARDS)
+    async with ours.worker(target, plan.handler, Window()) as worker, _raw_chain(place, 1) as (first, last):
+        await until(lambda: worker.ready)
+        ways = {HOP: samples.asked(source), RAW: samples.asked(first)}
+        return await _measured(plan, place, ways, _partitions(target, last), tell, GOAL)
+
+
+async def _journey(plan: Plan, journey: JourneyName, settings: Settings, place: Ground, tell: Tell) -> list[Comparison]:
+    platform = await provisioned(settings, journey)
+    async with running(settings, platform.stages), _raw_chain(place, 3) as (first, last):
+        ways = {journey: samples.requests(platform.tenants), RAW_HOPS: samples.asked(first)}
+        ends = [Partition(RESULTS.of(tenant), 0) for tenant in platform.tenants]
+        return await _measured(plan, place, ways, [*ends, *_partitions(last)], tell)
+
+
+def _partitions(*topics: str) -> list[Partition]:
+    return [Partition(topic, number) for topic in topics for number in range(SHARDS)]
+
+
+@asynccontextmanager
+async def _raw_chain(place: Ground, hops: int) -> AsyncGenerator[tuple[str, str]]:
+    """Raw hops that run as long as the block: the first topic and the last one."""
+    topics = [await place.fresh("raw", SHARDS) for _ in range(hops + 1)]
+    async with raw.producer(place.connection, linger_ms=0) as shared, asyncio.TaskGroup() as tasks:
+        chain = [raw.Hop(place.connection, *ends) for ends in pairwise(topics)]
+        running = [tasks.create_task(each.run(shared)) for each in chain]
+        await asyncio.sleep(JOINED_S)
+        try:
+            yield topics[0], topics[-1]
+        finally:
+            for task in running:
+                task.cancel()
+
+
+async def _measured(
+    plan: Plan,
+    place: Ground,
+    ways: Mapping[str, Iterator[Outgoing]],
+    ends: Sequence[Partition],
+    tell: Tell,
+    goal: float | None = None,
+) -> list[Comparison]:
+    """Both ways in turn, record by record, for so many rounds."""
+    product, reference = ways
+    rounds = Rounds(plan.rounds, tell, "ms")
+    for number in range(plan.rounds):
+        took = await Watch(ways).measure(place, ends, plan)
+        for name, times in took.items():
+            shares = {share: quantile(times, part) for share, part in QUANTILES.items()}
+            tell({"round": number + 1, "what": name, **{share: round(value, 2) for share, value in shares.items()}})
+            for share, value in shares.items():
+                rounds.add(f"{name}, {share}", value)
+    return [
+        rounds.compare(f"{product}, {share}", f"{reference}, {share}", goal if share == "p50" else None)
+        for share in QUANTILES
+    ]
+
+
+@dataclass(slots=True)
+class Watch:
+    """Writes along several ways by turns, and takes the times."""
+
+    ways: Mapping[str, Iterator[Outgoing]]
+    _sent: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
+    _took: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+
+    async def measure(self, place: Ground, ends: Sequence[Partition], plan: Plan) -> dict[str, list[float]]:
+        """Milliseconds that each record took until it could be read, by way."""
+        self._took = {name: [] for name in self.ways}
+        async with (
+            await Reader.open(place.connection, ends, "latest", name="headrace-bench") as reader,
+            raw.producer(place.connection, linger_ms=0) as client,
+            background(self._read(reader)),
+        ):
+            await self._write(client, plan)
+            await until(lambda: not self._sent)
+        return {name: times[WARM:] if len(times) > 2 * WARM else times for name, times in self._took.items()}
+
+    async def _write(self, client: Theirs, plan: Plan) -> None:
+        began, pause = time.perf_counter(), 1 / plan.rate / len(self.ways)
+        for number, name in enumerate(islice(cycle(self.ways), plan.count * len(self.ways))):
+            await asyncio.sleep(max(0.0, began + number * pause - time.perf_counter()))
+            record = next(self.ways[name])
+            self._sent[Headers(record.headers).text(CORRELATION_ID) or ""] = name, time.perf_counter()
+            await client.send(record.topic, record.value, key=record.key, headers=list(record.headers))
+
+    async def _read(self, reader: Reader) -> None:
+        async for record in reader:
+            now, mark = time.perf_counter(), Headers(record.headers).text(CORRELATION_ID) or ""
+            if (sent := self._sent.pop(mark, None)) is not None:
+                self._took[sent[0]].append((now - sent[1]) * 1_000)

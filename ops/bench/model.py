@@ -1,0 +1,54 @@
+"""A model that answers each call after a second, in a process of its own, and the cheapest client that can ask it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+
+from ops.bench.child import announced
+from ops.bench.samples import WORDS
+
+LATENCY_S = 1.0
+BODY = {"model": "scripted", "messages": [{"role": "user", "content": WORDS}]}
+
+
+@dataclass(frozen=True, slots=True)
+class SlowModel:
+    """Where it is."""
+
+    base_url: str
+
+    async def expect(self, calls: int) -> None:
+        """Have the next *calls* answered slowly."""
+        answer = {"text": "answer " * 20, "delay": LATENCY_S, "times": calls}
+        address = self.base_url.removesuffix("/v1")
+        async with aiohttp.ClientSession() as http, http.post(f"{address}/script", json=answer) as said:
+            said.raise_for_status()
+
+    async def bare_s(self, calls: int) -> float:
+        """Seconds that so many calls at once take, by aiohttp alone."""
+        await self.expect(calls)
+        connector = aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(connector=connector) as http:
+            began = time.perf_counter()
+            async with asyncio.TaskGroup() as group:
+                for _ in range(calls):
+                    group.create_task(self._ask(http))
+            return time.perf_counter() - began
+
+    async def _ask(self, http: aiohttp.ClientSession) -> None:
+        async with http.post(f"{self.base_url}/chat/completions", json=BODY) as answer:
+            await answer.json()
+
+
+@asynccontextmanager
+async def slow_model() -> AsyncGenerator[SlowModel]:
+    """The model, for as long as the block."""
+    async with announced("ops.embedded.scripted") as said:
+        yield SlowModel(json.loads(said)["base_url"])

@@ -1,0 +1,113 @@
+"""The references: aiokafka by hand, at least once, with nothing of ours in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from ops.bench.ground import until
+from ops.bench.window import Window
+from schemas.topics import partition_of
+from streams.transport.connection import Connection
+from streams.transport.library import Consumer, Producer, Theirs
+
+WAIT_MS = 100
+RECORDS = 1_000
+"""Of one poll."""
+
+BATCH_BYTES = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One hop of a raw chain: read, write, await, commit. Runs until it is cancelled."""
+
+    connection: Connection
+    source: str
+    target: str
+    window: Window = field(default_factory=Window)
+
+    async def run(self, producer: Theirs, partitions: int | None = None) -> None:
+        """Pass on what comes, by a ``send`` a record; with *partitions*, by batches that are encoded here."""
+        async with consumer(self.connection, self.source, f"raw-{self.target}") as source:
+            while True:
+                found = await source.getmany(timeout_ms=WAIT_MS, max_records=RECORDS)
+                records = [record for batch in found.values() for record in batch]
+                if records:
+                    self.window.begin()
+                    sent = await (
+                        self._each(producer, records)
+                        if partitions is None
+                        else self._whole(producer, records, partitions)
+                    )
+                    await asyncio.wait(sent)
+                    await source.commit()
+                    self.window.done += len(records)
+
+    async def _each(self, producer: Theirs, records: Sequence[Theirs]) -> list[Theirs]:
+        return [
+            await producer.send(self.target, record.value, key=record.key, headers=list(record.headers))
+            for record in records
+        ]
+
+    async def _whole(self, producer: Theirs, records: Sequence[Theirs], partitions: int) -> list[Theirs]:
+        batches = self._encoded(producer, records, partitions)
+        return [await producer.send_batch(each, self.target, partition=place) for place, each in batches]
+
+    def _encoded(self, producer: Theirs, records: Sequence[Theirs], partitions: int) -> list[tuple[int, Theirs]]:
+        batches: list[tuple[int, Theirs]] = []
+        current: dict[int, Theirs] = {}
+        for record in records:
+            place, headers = partition_of(record.key, partitions), list(record.headers)
+            batch = current.get(place)
+            if batch is None or not _added(batch, record, headers):
+                batch = current[place] = producer.create_batch()
+                batches.append((place, batch))
+                _added(batch, record, headers)
+        return batches
+
+
+def _added(batch: Theirs, record: Theirs, headers: list[tuple[str, bytes]]) -> bool:
+    return batch.append(timestamp=None, key=record.key, value=record.value, headers=headers) is not None
+
+
+@asynccontextmanager
+async def consumer(connection: Connection, topic: str, group: str) -> AsyncGenerator[Theirs]:
+    """A consumer that begins at the beginning and commits when it is told to."""
+    source = Consumer(
+        topic,
+        **connection.options(),
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=WAIT_MS,
+    )
+    await source.start()
+    try:
+        yield source
+    finally:
+        await source.stop()
+
+
+@asynccontextmanager
+async def producer(connection: Connection, linger_ms: int = 5) -> AsyncGenerator[Theirs]:
+    """A producer with large batches, and every in-sync replica asked."""
+    target = Producer(**connection.options(), acks="all", linger_ms=linger_ms, max_batch_size=BATCH_BYTES)
+    await target.start()
+    try:
+        yield target
+    finally:
+        await target.stop()
+
+
+async def cost_us(hops: Sequence[Hop], count: int, partitions: int | None = None) -> float:
+    """CPU microseconds a record through all of *hops*, which share a producer; *count* records are there already."""
+    async with producer(hops[0].connection) as shared, asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(hop.run(shared, partitions)) for hop in hops]
+        await until(lambda: hops[-1].window.done >= count)
+        cost = hops[0].window.cost_us(count)
+        for task in running:
+            task.cancel()
+    return cost

@@ -1,0 +1,141 @@
+"""``headrace bench``: what the engine costs, each figure beside a reference that was measured in the same run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+    from typing import Any, TypeAlias
+
+    from ops.bench.figures import Comparison, Tell
+    from ops.settings import Settings
+    from streams.journey import JourneyName
+
+    Run: TypeAlias = Callable[[Settings, Path, Tell], Awaitable[list[Comparison]]]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="What the engine costs, each figure beside a reference of the same run. Starts the brokers it needs.",
+)
+Rounds = Annotated[int, typer.Option(min=1, max=100, help="Times that product and reference are measured in turn.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line; the last has every ratio.")]
+Journeys = Annotated[Literal["compact", "split", "both", "none"], typer.Option("--journey", help="Measured whole.")]
+
+
+@app.command("chain")
+def chain(
+    records: Annotated[int, typer.Option(min=1, help="Through one hop, each time.")] = 20_000,
+    requests: Annotated[int, typer.Option(min=1, help="Through a whole journey, each time.")] = 2_000,
+    rounds: Rounds = 3,
+    journey: Journeys = "compact",
+    as_json: AsJson = False,
+) -> None:
+    """CPU a record: one transactional hop, and the whole journey, against aiokafka by hand."""
+    from functools import partial
+
+    from ops.bench import chain
+
+    plan = chain.Plan(records, requests, rounds, _journeys(journey))
+    _measure("chain", partial(chain.run, plan), as_json=as_json)
+
+
+@app.command("latency")
+def latency(
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of each round.")] = 4,
+    rate: Annotated[float, typer.Option(min=1, help="Records a second.")] = 100,
+    rounds: Rounds = 3,
+    journey: Journeys = "compact",
+    as_json: AsJson = False,
+) -> None:
+    """From a client's write to a reader of committed records: one hop of 8 shards, and the whole journey."""
+    from functools import partial
+
+    from ops.bench import latency
+
+    plan = latency.Plan(seconds, rate, rounds, _journeys(journey))
+    _measure("latency", partial(latency.run, plan), as_json=as_json)
+
+
+@app.command("inflight")
+def inflight(
+    runs: Annotated[list[int], typer.Option(min=1, help="At once; may be said several times.")] = [64, 1_000, 5_000],  # noqa: B006 - typer's way to have a default
+    rounds: Rounds = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Many model calls of one second at once: wall clock, and memory."""
+    from functools import partial
+
+    from ops.bench import inflight
+
+    plan = inflight.Plan(tuple(runs), rounds)
+    _measure("inflight", partial(inflight.run, plan), as_json=as_json)
+
+
+@app.command("tenants")
+def tenants(
+    count: Annotated[int, typer.Option("--tenants", min=2, help="Against one.")] = 1_000,
+    requests: Annotated[int, typer.Option(min=1, help="Of all tenants together, each time.")] = 2_000,
+    entries: Annotated[int, typer.Option(min=2, help="Of the inbox whose door is opened.")] = 100_000,
+    rounds: Rounds = 3,
+    as_json: AsJson = False,
+) -> None:
+    """A thousand tenants against one: CPU a request, time to start, time to open a door."""
+    from functools import partial
+
+    from ops.bench import tenants
+
+    plan = tenants.Plan(count, requests, entries, rounds)
+    _measure("tenants", partial(tenants.run, plan), as_json=as_json)
+
+
+def _journeys(chosen: str) -> tuple[JourneyName, ...]:
+    named: dict[str, tuple[JourneyName, ...]] = {
+        "compact": ("compact",),
+        "split": ("split",),
+        "both": ("compact", "split"),
+        "none": (),
+    }
+    return named[chosen]
+
+
+def _measure(bench: str, run: Run, *, as_json: bool) -> None:
+    """Run it, say each figure as it comes, and all ratios at the end."""
+    from ops import logs
+    from ops.bench.figures import summary
+    from ops.bench.machine import measured
+    from ops.cli import output, stack
+    from ops.cli.session import settings_with
+
+    settings = settings_with(None)
+    logs.configure(settings.model_copy(update={"log_level": "error"}), command=True, stage="bench")
+
+    def tell(line: dict[str, Any]) -> None:
+        if as_json:
+            output.line({"bench": bench, **line})
+        else:
+            output.note("  ".join(str(value) for value in line.values()))
+
+    with stack.kept_if_it_fails() as folder:
+        comparisons, machine = measured(run(settings, folder, tell))
+    if as_json:
+        for each in comparisons:
+            output.line({"bench": bench, **each.row()})
+        output.line(summary(bench, comparisons, **machine))
+    else:
+        _show(bench, comparisons, machine)
+
+
+def _show(bench: str, comparisons: Sequence[Comparison], machine: dict[str, Any]) -> None:
+    from ops.cli import output
+
+    rows = [
+        (row["what"], row["value"], row["unit"], row["against"], row["reference"], row.get("goal"), row["ratio"])
+        for row in (each.row() for each in comparisons)
+    ]
+    output.table(f"headrace bench {bench}", ("", "", "", "against", "", "goal", "ratio"), rows)
+    output.note("  ".join(f"{name} {value}" for name, value in machine.items()))
