@@ -25,12 +25,20 @@ async def run_many(stage: str, count: int, settings: Settings) -> None:
     changes: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
     changes.set_result(_changes(settings))
     launch = functools.partial(_inheriting, grace=settings.grace + KILL_AFTER_S)
-    processes = [StageProcess(stage, launch, _log_line, changes) for _ in range(count)]
+    mourn = functools.partial(_died, settings, stage)
+    processes = [StageProcess(stage, launch, _log_line, changes, mourn=mourn) for _ in range(count)]
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, _stop, processes)
     async with asyncio.TaskGroup() as tasks:
         for process in processes:
             tasks.create_task(process.run())
+
+
+async def _died(settings: Settings, stage: str, pid: int) -> None:
+    """Its shards go to the others at once. What that takes is loaded only now: most processes never die."""
+    from ops.obituary import died  # noqa: PLC0415 - see above
+
+    await died(settings, stage, pid)
 
 
 def _changes(settings: Settings) -> Changes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from consumers.agent.registry import Registry as Agents
 from consumers.resilience.cancel import Cancels
 from ops.errors import LayoutMovingError, OperationError, UsageError
 from ops.ground import Ground, found
+from ops.names import client_name, process_name
 from ops.settings import Settings
 from ops.telemetry import tracing_of
 from ops.tuning import tune
@@ -160,14 +160,9 @@ async def _beside(settings: Settings, stage: str, ground: Ground, stack: AsyncEx
         controls=await _controls(ground, cancels, stack) if stage == "agent" else None,
         metrics=_metrics(settings, stage, ground.registry),
         tracing=await stack.enter_async_context(
-            tracing_of(settings, stage, _name(), ground.clock, ground.layout.version)
+            tracing_of(settings, stage, process_name(), ground.clock, ground.layout.version)
         ),
     )
-
-
-def _name() -> str:
-    """The process, as letters and spans name it."""
-    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def _metrics(settings: Settings, stage: str, registry: Registry) -> Metrics:
@@ -185,7 +180,7 @@ async def _controls(ground: Ground, cancels: Cancels, stack: AsyncExitStack) -> 
 
 async def _work(settings: Settings, stage: str, ground: Ground, beside: Beside, stack: AsyncExitStack) -> Work:
     shards, clock = ground.layout.shards, ground.clock
-    outbox = Outbox(stage, _name(), ground.seals, shards, clock, beside.metrics, beside.tracing)
+    outbox = Outbox(stage, process_name(), ground.seals, shards, clock, beside.metrics, beside.tracing)
     if stage == RETRIES:
         return RetryMover(outbox).work()
     models = await stack.enter_async_context(models_of(settings, ground.clock)) if stage == "agent" else {}
@@ -220,7 +215,7 @@ def _parameters(settings: Settings, stage: str, ground: Ground) -> Parameters:
     return Parameters(
         connection=ground.connection,
         layout=ground.layout.version,
-        name=f"headrace-{stage}-{os.getpid()}",
+        name=client_name(stage, os.getpid()),
         transaction_deadline_s=settings.transaction_deadline,
         drain_s=settings.drain,
         grace_s=settings.grace,

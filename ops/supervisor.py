@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from asyncio.subprocess import Process
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -33,6 +33,10 @@ class Launch(Protocol):
         ...
 
 
+async def unmourned(_pid: int) -> None:
+    """Nobody is told of a death."""
+
+
 @dataclass(slots=True)
 class StageProcess:
     """One stage. It is started at once, and gets its settings when they are known."""
@@ -45,6 +49,9 @@ class StageProcess:
     changes: asyncio.Future[Changes]
     last_words: Callable[[], str] = lambda: ""
     """What the process said last."""
+
+    mourn: Callable[[int], Awaitable[None]] = unmourned
+    """Takes the process id of one that has ended otherwise than it was asked to; awaited before another is started."""
 
     clock: Clock = field(default_factory=SystemClock)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,6 +79,8 @@ class StageProcess:
         while not self._over.is_set():
             began = self.clock.monotonic()
             status = await self._once()
+            if status not in (0, HOPELESS):
+                await self.mourn(self.pid)
             if self._over.is_set():
                 return
             if self._anew.is_set():

@@ -11,7 +11,7 @@ from schemas.records import Partition, Record
 from schemas.results import Result
 from schemas.tenants import Tenant
 from schemas.topics import INBOX, REQUESTS, RESULTS, tenant_of
-from streams.journey import ENTRY_GROUP, INNER_GROUPS, JourneyName
+from streams.journey import ENTRY_GROUP, INNER_GROUPS, JourneyName, versioned
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
 from streams.transport.reader import Reader
@@ -28,15 +28,19 @@ class Evidence:
     tenants: Collection[Tenant]
     journey: JourneyName
     shards: int
+    version: int = 1
+    """Of the layout."""
 
     def groups(self) -> dict[str, list[Partition]]:
         """Which partitions each group has to finish."""
         inner = {
-            group: [Partition(topic.name, number) for topic in topics for number in range(self.shards)]
+            versioned(group, self.version): [
+                Partition(topic.name, number) for topic in topics for number in range(self.shards)
+            ]
             for group, topics in INNER_GROUPS.items()
             if self.journey == "split" or group != "headrace.guard"
         }
-        return {ENTRY_GROUP: self._partitions(REQUESTS.of), **inner}
+        return {versioned(ENTRY_GROUP, self.version): self._partitions(REQUESTS.of), **inner}
 
     def results_of(self) -> list[Partition]:
         """Where results go."""

@@ -28,7 +28,9 @@ async def main(settings: dict[str, str], partitions: int, shards: int) -> None:
         route=lambda shard: {Partition(settings["source"], n) for n in range(partitions) if n % shards == shard},
         prepare=lambda _, record: Job(record.key, lambda: run(record)),
     )
-    parameters = Parameters(Connection(settings["bootstrap"]), shard_topic=settings["shard_topic"])
+    session_ms = int(settings.get("session_ms", Parameters.session_ms))
+    connection, topic = Connection(settings["bootstrap"]), settings["shard_topic"]
+    parameters = Parameters(connection, shard_topic=topic, session_ms=session_ms)
     worker = Worker(parameters, work, SystemClock())
     await worker.start()
     await worker.failed.wait()

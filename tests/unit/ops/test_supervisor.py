@@ -76,6 +76,7 @@ class Stage:
     launcher: Launcher
     process: StageProcess
     told: list[str]
+    mourned: list[int]
     running: asyncio.Task[None]
 
 
@@ -83,10 +84,14 @@ class Stage:
 async def stage() -> AsyncGenerator[Stage]:
     """A stage that has been started; it is told to stop at the end of the test."""
     changes: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
-    launcher, told = Launcher(), list[str]()
-    process = StageProcess("agent", launcher, told.append, changes, last_words=lambda: "its last words")
+    launcher, told, mourned = Launcher(), list[str](), list[int]()
+
+    async def mourn(pid: int) -> None:
+        mourned.append(pid)
+
+    process = StageProcess("agent", launcher, told.append, changes, last_words=lambda: "its last words", mourn=mourn)
     async with asyncio.TaskGroup() as tasks:
-        yield Stage(launcher, process, told, tasks.create_task(_hearing(process)))
+        yield Stage(launcher, process, told, mourned, tasks.create_task(_hearing(process)))
         process.stop()
 
 
@@ -206,3 +211,15 @@ async def test_a_stage_that_served_before_is_not_given_up(stage: Stage) -> None:
     first.end(2)
 
     assert await stage.launcher.number(2)
+
+
+async def test_a_death_is_told_before_another_is_started(stage: Stage) -> None:
+    """Its shards go to those who live; one that ends as it was asked to has said its own goodbye."""
+    stage.process.changes.set_result({})
+    (await stage.launcher.number(1)).end(-9)
+    await stage.launcher.number(2)
+    assert stage.mourned == [1]
+
+    stage.process.restart()
+    await stage.launcher.number(3)
+    assert stage.mourned == [1]

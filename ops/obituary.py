@@ -1,0 +1,46 @@
+"""Word of a worker that has died, for the group that would wait a whole session for it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+
+from ops import registrar
+from ops.connection import connection_of
+from ops.names import client_name
+from ops.settings import Settings
+from streams.journey import group_of
+from streams.transport.errors import TransportError
+from streams.transport.groups import Groups
+
+NAME = "headrace-obituary"
+PATIENCE_S = 5.0
+"""Below the session: after that the group knows by itself."""
+
+log = structlog.get_logger()
+
+
+async def died(settings: Settings, stage: str, pid: int) -> None:
+    """Let the group of *stage* know that this host's process *pid* is dead, so that others take over its shards now.
+
+    Only for one that is known to have ended. If Kafka cannot be told, the session ends it: that is logged.
+    """
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await _told(settings, stage, pid)
+    except (TransportError, TimeoutError) as error:
+        log.warning("death_not_told", stage=stage, pid=pid, error=str(error))
+
+
+async def _told(settings: Settings, stage: str, pid: int) -> None:
+    connection, name = connection_of(settings), client_name(stage, pid)
+    layout = (await registrar.load(connection)).layout
+    if layout is None:
+        return
+    group = group_of(stage, layout.version)
+    async with await Groups.open(connection, name=NAME, deadline_s=PATIENCE_S) as groups:
+        for member in await groups.members(group):
+            if member.client == name:
+                await groups.expel(group, member.id)
+                log.info("dead_worker_left", group=group, member=member.id)

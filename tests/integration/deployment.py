@@ -1,0 +1,101 @@
+"""A whole deployment as a test runs it: stages in real processes, requests that come all the while, and an oracle."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ops.chaos.agents import RUNS
+from ops.chaos.evidence import Evidence
+from ops.chaos.ledger import Start, starts_in
+from ops.chaos.load import Load, tenants
+from ops.chaos.oracle import Verdict, judge
+from ops.chaos.workers import Worker, Workers
+from ops.provision import Provision, Wish
+from ops.relayout import Relayout
+from ops.settings import Settings, child_environment
+from ops.tenancy import Tenancy
+from ops.topology import Change
+from schemas.clock import SystemClock
+from streams.journey import JourneyName
+from streams.transport.connection import Connection
+from streams.transport.writer import Writer
+
+SERVED_S = 120.0
+SETTLED_S = 240.0
+LOOK_S = 0.5
+
+
+@dataclass
+class Deployment:
+    """Stages, and the load on them."""
+
+    connection: Connection
+    journey: JourneyName
+    shards: int
+    workers: Workers
+    load: Load
+    version: int = 1
+
+    @property
+    def evidence(self) -> Evidence:
+        """What a fresh reader finds."""
+        return Evidence(self.connection, tenants(), self.journey, self.shards, self.version)
+
+    def of(self, stage: str) -> list[Worker]:
+        """The workers of a stage that count."""
+        return [worker for worker in self.workers.all if worker.stage == stage and worker.awake]
+
+    async def relayout(self, shards: int | None = None, journey: JourneyName | None = None) -> list[Change]:
+        """Move it, and see to it that the stages of the new journey run."""
+        changes = await Relayout(self.connection, Wish(shards, journey), print).apply()
+        self.version += 1
+        self.shards, self.journey = shards or self.shards, journey or self.journey
+        return changes
+
+    async def served(self) -> None:
+        """Every tenant has its door."""
+        settings = Settings(kafka_bootstrap=self.connection.bootstrap)
+        await Tenancy(self.connection, settings).served(*tenants(), within=SERVED_S)
+
+    async def settled(self, count: int) -> Verdict:
+        """What came of *count* requests, once nothing is open or behind, or there has been time enough."""
+        end = self.load.clock.monotonic() + SETTLED_S
+        while (verdict := await self._verdict()).answered < count or verdict.open or verdict.behind:
+            if self.load.clock.monotonic() > end:
+                break
+            await asyncio.sleep(LOOK_S)
+        return verdict
+
+    async def _verdict(self) -> Verdict:
+        evidence = self.evidence
+        return judge(
+            self.load.ledger.sent,
+            await evidence.results(),
+            open_=await evidence.open(),
+            behind=await evidence.behind(),
+        )
+
+    def starts(self) -> list[Start]:
+        """Every run that an agent has begun."""
+        return starts_in(self.workers.folder / RUNS)
+
+
+@asynccontextmanager
+async def deployment(
+    connection: Connection, folder: Path, journey: JourneyName, shards: int, wanted: dict[str, int], **changes: str
+) -> AsyncGenerator[Deployment]:
+    """*wanted* processes of each stage, kept at that number; at the end all of them drain."""
+    settings, clock, chance = Settings(kafka_bootstrap=connection.bootstrap), SystemClock(), random.Random(28)
+    await Provision(connection, settings, Wish(shards, journey)).apply()
+    await Tenancy(connection, settings).put(*tenants())
+    environment = child_environment(HEADRACE_KAFKA_BOOTSTRAP=connection.bootstrap, HEADRACE_LOG="json", **changes)
+    workers = Workers(wanted, folder, environment, clock, chance)
+    async with await Writer.open(connection) as writer, workers.running():
+        running = Deployment(connection, journey, shards, workers, Load(writer, clock, chance))
+        await running.served()
+        yield running
