@@ -14,6 +14,7 @@ from schemas.clock import SystemClock
 from schemas.records import Partition
 from schemas.tenants import Layout
 from schemas.topics import Topic
+from streams.fencing import fenced
 from streams.journey import DEPLOYED, ENTRY_GROUP, INNER_GROUPS, JourneyName, group_of, versioned
 from streams.offsetmap import Committed, decode
 from streams.parameters import transactional_id
@@ -79,19 +80,14 @@ class Legacy:
                     tasks.create_task(self._fence(transactional_id(group, self.layout.version, shard), some))
 
     async def _fence(self, identifier: str, some: asyncio.Semaphore) -> None:
-        async with some:
-            publisher = Publisher(
-                self.connection,
-                identifier,
-                SystemClock(),
-                name=NAME,
-                timeout_ms=TIMEOUT_MS,
-                request_timeout_ms=TIMEOUT_MS,
-            )
-            try:
-                await self.connection.establish(publisher.fence, FENCE_S)
-            finally:
-                await publisher.kill()
+        async with some, asyncio.timeout(FENCE_S):
+            publisher = await fenced(self._publisher, identifier)
+            await publisher.kill()
+
+    def _publisher(self, identifier: str) -> Publisher:
+        return Publisher(
+            self.connection, identifier, SystemClock(), name=NAME, timeout_ms=TIMEOUT_MS, request_timeout_ms=TIMEOUT_MS
+        )
 
     async def hand_down_memory(self, writer: TransactionalWriter, tell: Callable[[str], None]) -> list[Change]:
         """What the doors remember goes to where the next layout looks for it."""

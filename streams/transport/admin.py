@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Final, Self, TypeVar
 
 from schemas.records import Partition
-from streams.transport import internals, watermarks
+from streams.transport import internals
 from streams.transport.connection import Connection
 from streams.transport.errors import BrokerError, KafkaUnreachableError, UnknownTopicError, may_pass, translated
 from streams.transport.library import (
@@ -23,6 +23,7 @@ from streams.transport.library import (
     errors,
 )
 from streams.transport.offsets import fetch_committed
+from streams.transport.standings import standings
 
 _CLOSE_S = 2.0
 _REQUEST_MS = 10_000
@@ -146,7 +147,8 @@ class Admin:
 
     async def partition_counts(self, names: Collection[str]) -> dict[str, int]:
         """How many partitions each of *names* has; 0 if it does not exist."""
-        return await watermarks.partition_counts(self._client, names, self._deadline_s)
+        found = await standings(self._client, names, self._deadline_s)
+        return {name: standing.partitions for name, standing in found.items()}
 
     async def add_partitions(self, counts: Mapping[str, int]) -> None:
         """Let each topic have this many partitions, and wait until they can be used. BrokerError if one cannot."""

@@ -125,8 +125,3 @@ def translated() -> Generator[None]:
         yield
     except KafkaError as error:
         raise own(error) from error
-
-
-def may_pass(error: Exception) -> bool:
-    """Whether asking again may be answered: a node that is not there, a coordinator or a leader that moves."""
-    return bool(getattr(error, "retriable", False)) or isinstance(error, errors.NodeNotReadyError)

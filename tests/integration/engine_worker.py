@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import sys
+from dataclasses import replace
 
 from schemas.clock import SystemClock
 from schemas.records import Outgoing, Partition, Record
@@ -28,9 +29,9 @@ async def main(settings: dict[str, str], partitions: int, shards: int) -> None:
         route=lambda shard: {Partition(settings["source"], n) for n in range(partitions) if n % shards == shard},
         prepare=lambda _, record: Job(record.key, lambda: run(record)),
     )
-    session_ms = int(settings.get("session_ms", Parameters.session_ms))
-    connection, topic = Connection(settings["bootstrap"]), settings["shard_topic"]
-    parameters = Parameters(connection, shard_topic=topic, session_ms=session_ms)
+    parameters = Parameters(Connection(settings["bootstrap"]), shard_topic=settings["shard_topic"])
+    if "session_ms" in settings:
+        parameters = replace(parameters, session_ms=int(settings["session_ms"]))
     worker = Worker(parameters, work, SystemClock())
     await worker.start()
     await worker.failed.wait()

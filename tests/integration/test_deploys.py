@@ -65,7 +65,7 @@ async def test_a_rolling_restart_repeats_no_run(bare_cluster: Connection, tmp_pa
             for worker in list(running.workers.all):
                 await asyncio.sleep(3)
                 running.workers.drain(worker)
-                await eventually(lambda worker=worker: not worker.child.running, 60)
+                await asyncio.wait_for(worker.child.process.wait(), 60)
             rolled = not load.done()
         verdict = await running.settled(400)
 
