@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from schemas.records import Partition, Record
 from streams.metrics import QUEUE_SECONDS
+from streams.quanta import Quantum
 from streams.runtime import Runtime
 from streams.shard import Shard
 from streams.tracker import Tracker
@@ -24,6 +25,7 @@ class Feed(NamedTuple):
 
     shard: Shard
     tracker: Tracker
+    quantum: Quantum
 
 
 class Intake:
@@ -65,17 +67,18 @@ class Intake:
         self._runtime.stale = False
         fetcher = self._runtime.fetcher
         feeds = {
-            partition: Feed(shard, tracker)
+            partition: Feed(shard, tracker, known.quantum if known else Quantum())
             for shard in self._shards.values()
             if shard.ready
             for partition, tracker in shard.trackers.items()
+            for known in (self._feeds.get(partition),)
         }
         if feeds.keys() != self._feeds.keys():
             if feeds:
                 fetcher.assign(feeds.keys())
             for feed in feeds.values():
                 feed.tracker.unsought = True
-        for partition, (_, tracker) in feeds.items():
+        for partition, (_, tracker, _) in feeds.items():
             if tracker.unsought:
                 fetcher.seek(partition, tracker.next)
                 tracker.unsought = False
@@ -89,8 +92,9 @@ class Intake:
         accepting = {shard for shard in self._shards.values() if shard.accepts()}
         room = {
             partition: room
-            for partition, (shard, tracker) in feeds.items()
-            if shard in accepting and (room := min(tracker.room(beside(partition)), slots.room(tracker))) > 0
+            for partition, (shard, tracker, quantum) in feeds.items()
+            if shard in accepting
+            and (room := min(tracker.room(beside(partition)), slots.room(tracker), quantum.records)) > 0
         }
         if not room:
             await asyncio.sleep(_CLOSED_S)
@@ -104,11 +108,10 @@ class Intake:
 
     async def _admit(self, feed: Feed, life: int, records: list[Record]) -> None:
         """Every record that was polled is admitted, or its partition sought back (I8)."""
-        shard, tracker = feed
-        now_ms = self._runtime.clock.now_ms()
+        shard, tracker, quantum = feed
+        clock = self._runtime.clock
+        began, now_ms = clock.monotonic(), clock.now_ms()
         for start in range(0, len(records), _CHUNK):
-            if start:
-                await asyncio.sleep(0)
             if not (shard.ready and tracker.alive and tracker.life == life and not tracker.unsought):
                 tracker.unsought = self._runtime.stale = True
                 return
@@ -116,13 +119,15 @@ class Intake:
                 if record.offset >= tracker.next and tracker.admit(record.offset, record.timestamp):
                     self._queued.observe((now_ms - record.timestamp) / 1_000)
                     shard.lanes.add(tracker, record)
+            await asyncio.sleep(0)
+        quantum.note(len(records), clock.monotonic() - began)
         if tracker.moved():
             shard.committer.moved(tracker)
 
     def _skip_markers(self, partitions: Iterable[Partition]) -> None:
         """Markers and aborted records at the end are never returned: without this the lag never reaches zero."""
         for partition in partitions:
-            shard, tracker = self._feeds[partition]
+            shard, tracker, _ = self._feeds[partition]
             position = self._runtime.fetcher.position(partition)
             if position is not None and position > tracker.next and shard.ready and not tracker.unsought:
                 tracker.next = position

@@ -1,0 +1,114 @@
+"""What a neighbour may do to others: floods, records that nobody can read, cancels, outputs that no topic takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from producers.controls import control_record
+from producers.requests import request_record
+from schemas.clock import Clock
+from schemas.control import Control
+from schemas.records import Outgoing
+from schemas.requests import Request
+from schemas.tenants import Limits, Tenant
+from schemas.topics import REQUESTS
+from streams.transport.writer import Writer
+
+AGENT = "echo"
+NOWHERE = "headrace-nowhere"
+"""A reply topic that nobody has made."""
+
+DEFAULTS = Limits()
+
+STEP_S = 0.02
+
+Make = Callable[[str, int, int], Outgoing]
+"""Of a tenant, a number and the time in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One kind, and what the tenant that makes it may do."""
+
+    name: str
+    make: Make
+    limits: Limits = DEFAULTS
+    interactive: bool = False
+    reply_topics: tuple[str, ...] = ()
+
+    def tenant(self, name: str) -> Tenant:
+        """Whose records these are."""
+        return Tenant(
+            id=name,
+            agents=(AGENT,),
+            limits=self.limits,
+            interactive=self.interactive,
+            reply_topics=self.reply_topics,
+        )
+
+
+def request_of(tenant: str, number: int, now_ms: int) -> Outgoing:
+    """Nothing is wrong with it."""
+    request = Request(agent=AGENT, input="hello")
+    return request_record(tenant, request, request_id=f"neighbour-{number}", now_ms=now_ms)
+
+
+def garbage_of(tenant: str, number: int, _now_ms: int) -> Outgoing:
+    """Nobody can read it, and nobody can be answered."""
+    return Outgoing(REQUESTS.of(tenant), b"%d" % number, b"\x00 this is no request %d" % number)
+
+
+def cancel_of(tenant: str, number: int, now_ms: int) -> Outgoing:
+    """Of a request that never came."""
+    control = Control(kind="cancel", request_id=f"never-{number}")
+    return control_record(tenant, control, control_id=f"cancel-{number}", now_ms=now_ms)
+
+
+def unwritable_of(tenant: str, number: int, now_ms: int) -> Outgoing:
+    """Its answer is to go to a topic that does not exist."""
+    request = Request(agent=AGENT, input="hello")
+    identifier = f"neighbour-{number}"
+    return request_record(tenant, request, request_id=identifier, now_ms=now_ms, reply_to=NOWHERE)
+
+
+def troubles(share_rpm: int) -> tuple[Trouble, ...]:
+    """Every kind. A tenant whose share is *share_rpm* requests a minute floods."""
+    limits = Limits(rpm=share_rpm, max_wait=2)
+    return (
+        Trouble("flood", request_of, limits),
+        Trouble("garbage", garbage_of),
+        Trouble("cancels", cancel_of, interactive=True),
+        Trouble("unwritable", unwritable_of, limits, reply_topics=(NOWHERE,)),
+    )
+
+
+@dataclass(slots=True)
+class Neighbour:
+    """Sends trouble at an even pace."""
+
+    tenant: Tenant
+    trouble: Trouble
+    writer: Writer
+    clock: Clock
+    rate: float
+    """Records a second."""
+
+    sent: int = 0
+
+    async def bother(self, seconds: float, sink: str | None = None) -> None:
+        """Send for that long. With a *sink*, to that topic instead, of which no stage knows: it costs brokers and this
+        machine the same, and the platform nothing.
+        """
+        began, first = self.clock.monotonic(), self.sent
+        async with asyncio.TaskGroup() as tasks:
+            while (now := self.clock.monotonic() - began) < seconds:
+                while self.sent - first < now * self.rate:
+                    tasks.create_task(self._send(sink))
+                    self.sent += 1
+                await asyncio.sleep(STEP_S)
+
+    async def _send(self, sink: str | None) -> None:
+        record = self.trouble.make(self.tenant.id, self.sent, self.clock.now_ms())
+        await self.writer.send(record if sink is None else record._replace(topic=sink))
