@@ -182,7 +182,7 @@ async def _work(settings: Settings, stage: str, ground: Ground, beside: Beside, 
     shards, clock = ground.layout.shards, ground.clock
     outbox = Outbox(stage, process_name(), ground.seals, shards, clock, beside.metrics, beside.tracing)
     if stage == RETRIES:
-        return RetryMover(outbox).work()
+        return RetryMover.of(outbox).work()
     models = await stack.enter_async_context(models_of(settings, ground.clock)) if stage == "agent" else {}
     agents = agents_of(settings) if stage == "agent" else Agents()
     found = JOURNEYS[ground.layout.journey](steps_of(ground.registry, agents, models, beside.cancels)).stage(stage)

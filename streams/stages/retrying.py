@@ -15,6 +15,7 @@ from schemas.headers import ERROR_CODE, OWN_PREFIX, SEAL, Headers
 from schemas.hops import Screened
 from schemas.records import HeaderList, Outgoing, Partition, Record
 from schemas.topics import Topic
+from streams.brokertime import BrokerTime
 from streams.journey import RETRIES_GROUP
 from streams.metrics import RETRIES
 from streams.outbox import Outbox
@@ -78,10 +79,17 @@ class RetryTiers:
 class RetryMover:
     """Brings each record back when the delay of its tier has passed since the broker took it, so never early.
 
-    What is due later than that goes to a tier once more, until it is due.
+    What is due later than that goes to a tier once more, until it is due. Steps of the worker's clock change nothing;
+    at most, what has waited while no mover ran waits once more.
     """
 
     outbox: Outbox
+    time: BrokerTime
+
+    @classmethod
+    def of(cls, outbox: Outbox) -> RetryMover:
+        """A mover by the outbox's clock."""
+        return cls(outbox, BrokerTime(outbox.clock))
 
     def work(self) -> Work:
         """The mover for the loop: partition n of each tier is shard n."""
@@ -97,6 +105,7 @@ class RetryMover:
         )
 
     def _prepare(self, _shard: int, record: Record) -> Job:
+        self.time.saw(record.timestamp)
         return Job(
             record.position,
             self.outbox.tracing.process(record, partial(self._handle, record)),
@@ -118,12 +127,12 @@ class RetryMover:
 
     def _further(self, due_ms: int) -> Topic[Screened] | None:
         """The longest tier that does not end too late; None if even the shortest would."""
-        left = (due_ms - self.outbox.clock.now_ms()) / 1_000
+        left = (due_ms - self.time.now_ms()) / 1_000
         return next((tier for delay, tier in reversed(topics.RETRY_TIERS) if delay <= left), None)
 
     async def _until(self, due_ms: int) -> None:
-        """Wakes at least once a minute, so that a corrected clock is noticed."""
-        while (left := due_ms - self.outbox.clock.now_ms()) > 0:  # noqa: ASYNC110 - time is the event
+        """Wakes at least once a minute: by then the time may be known better."""
+        while (left := due_ms - self.time.now_ms()) > 0:  # noqa: ASYNC110 - time is the event
             await asyncio.sleep(min(left / 1_000, 60))
 
 

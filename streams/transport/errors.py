@@ -113,11 +113,6 @@ def own(error: Exception) -> TransportError:
     return BrokerError(repr(error))
 
 
-def may_pass(error: Exception) -> bool:
-    """Whether the same request may be answered in a moment: a coordinator moves, loads, or is away."""
-    return bool(getattr(error, "retriable", False)) or isinstance(error, errors.NodeNotReadyError)
-
-
 @contextmanager
 def translated() -> Generator[None]:
     """Turns what aiokafka raises inside into errors of this room."""

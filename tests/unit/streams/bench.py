@@ -36,9 +36,11 @@ class StillClock:
 
     def __init__(self, now_ms: int = NOW) -> None:
         self.at_ms = now_ms
+        self.step_ms = 0
+        """By how much somebody has set the wall clock."""
 
     def now_ms(self) -> int:
-        return self.at_ms
+        return self.at_ms + self.step_ms
 
     def monotonic(self) -> float:
         return self.at_ms / 1_000

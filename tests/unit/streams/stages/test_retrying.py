@@ -30,7 +30,7 @@ class World:
     def __init__(self, deadline_s: int = 4 * HOUR_S) -> None:
         self.clock = StillClock()
         self.tiers = RetryTiers(outbox(self.clock, "agent"))
-        self.mover = RetryMover(outbox(self.clock, "retries")).work()
+        self.mover = RetryMover.of(outbox(self.clock, "retries")).work()
         ticket = samples.TICKET.model_copy(update={"deadline_ms": NOW + deadline_s * 1_000})
         authorized = samples.AUTHORIZED.model_copy(update={"ticket": ticket})
         self.hop = samples.SCREENED.model_copy(update={"authorized": authorized})
@@ -135,23 +135,22 @@ async def test_a_record_whose_delay_has_passed_while_nobody_was_there_comes_back
     assert waited_s(world) == 20
 
 
-async def test_a_clock_that_steps_back_makes_nothing_early(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The time is looked at again after each sleep."""
+@pytest.mark.parametrize("step_s", [-300, 300])
+async def test_a_step_of_the_clock_makes_nothing_early_and_nothing_late(
+    world: World, monkeypatch: pytest.MonkeyPatch, step_s: int
+) -> None:
+    """F20: what counts is the broker's stamp, and the time that has passed since."""
     again = world.again(ModelOverloadedError())
     assert again is not None
 
     async def stepping(seconds: float) -> None:
-        await world.sleep(seconds)
-        if not stepped:
-            stepped.append(seconds)
-            world.clock.at_ms -= 300_000
+        await world.sleep(min(seconds, 4.0))
+        world.clock.step_ms = step_s * 1_000
 
-    stepped: list[float] = []
     monkeypatch.setattr(asyncio, "sleep", stepping)
     await world.move(as_read(again))
 
-    assert stepped
-    assert world.clock.at_ms >= NOW + 10_000
+    assert waited_s(world) == 10
 
 
 async def test_what_is_due_later_than_its_tier_goes_through_tiers_until_it_is(world: World) -> None:
