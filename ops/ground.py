@@ -10,7 +10,7 @@ from ops.connection import connection_of
 from ops.errors import LayoutDiffersError, LayoutMovingError, NoLayoutError, OperationError
 from ops.settings import Settings
 from ops.wiring import seals_of
-from schemas.clock import Clock, SystemClock
+from schemas.clock import Clock
 from schemas.seals import Seals
 from schemas.tenants import Layout
 from schemas.topics import SHARDS, TENANTS
@@ -42,7 +42,9 @@ class Ground:
     clock: Clock
 
 
-async def found(settings: Settings, stage: str, stack: AsyncExitStack, patience_s: float = LAYOUT_PATIENCE_S) -> Ground:
+async def found(
+    settings: Settings, stage: str, clock: Clock, stack: AsyncExitStack, patience_s: float = LAYOUT_PATIENCE_S
+) -> Ground:
     """The ground of *stage*. LayoutDiffersError if the cluster is laid out for another.
 
     NoLayoutError if it is laid out for none, or LayoutMovingError, if it is still so after *patience_s*.
@@ -56,7 +58,7 @@ async def found(settings: Settings, stage: str, stack: AsyncExitStack, patience_
         await _shards_fit(admin, layout)
         seals = seals_of(settings, registry, await admin.cluster_id())
     tenure = Tenure(stage, layout, registry, reader)
-    return Ground(connection, registry, reader, layout, tenure, seals, SystemClock())
+    return Ground(connection, registry, reader, layout, tenure, seals, clock)
 
 
 async def _layout(registry: Registry, reader: Reader, stage: str, patience_s: float) -> Layout:

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from ops import house
 from ops.settings import Settings, debugging
+from schemas.clock import Clock, SystemClock
 
 READY = b"ready"
 """The line by which a stage says that it serves what it owns; a line with an address says where its health is."""
@@ -32,10 +33,13 @@ Changes: TypeAlias = Mapping[str, str]
 """Fields of the settings that a parent knows better than the environment."""
 
 
-def run_alone(stage: str, settings: Settings, tell: Callable[[bytes], None] = lambda _: None) -> None:
+def run_alone(
+    stage: str, settings: Settings, tell: Callable[[bytes], None] = lambda _: None, clock: Clock | None = None
+) -> None:
     """Run one stage in this process until it is told to stop. Raises OperationError if it cannot.
 
-    *tell* takes what a parent may want to hear: READY, and the address of the stage's health.
+    *tell* takes what a parent may want to hear: READY, and the address of the stage's health. *clock* takes the place
+    of the machine's.
     """
     house.admit(Path.cwd(), settings.agents)
     from ops import logs  # noqa: PLC0415 - who only starts such a process need not wait for what it loads
@@ -44,7 +48,7 @@ def run_alone(stage: str, settings: Settings, tell: Callable[[bytes], None] = la
     logs.configure(settings, stage=stage)
 
     told = Told(ready=lambda: tell(READY), http=lambda address: tell(address.encode()))
-    _run(run_stage(settings, stage, told))
+    _run(run_stage(settings, stage, told, clock or SystemClock()))
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

@@ -21,6 +21,7 @@ from ops.settings import Settings
 from ops.telemetry import tracing_of
 from ops.tuning import tune
 from ops.wiring import agents_of, models_of, steps_of
+from schemas.clock import Clock
 from schemas.topics import RUN_CONTROL
 from streams.controls import RunControls
 from streams.doors import Doors
@@ -59,10 +60,9 @@ class Told:
     """Called with the worker before it starts."""
 
 
-NOBODY = Told()
-
-
-async def run_stage(settings: Settings, stage: str, told: Told = NOBODY, stop: asyncio.Event | None = None) -> None:
+async def run_stage(
+    settings: Settings, stage: str, told: Told, clock: Clock, stop: asyncio.Event | None = None
+) -> None:
     """Run *stage* until *stop* (SIGTERM or SIGINT if None), then drain. Raises OperationError if it cannot run, or
     cannot go on.
     """
@@ -70,7 +70,7 @@ async def run_stage(settings: Settings, stage: str, told: Told = NOBODY, stop: a
         raise UsageError(f"no stage is called {stage}: there are {', '.join(STAGES)}")
     stop = stop or _stop_signal()
     async with AsyncExitStack() as stack:
-        ground = await found(settings, stage, stack)
+        ground = await found(settings, stage, clock, stack)
         beside = await _beside(settings, stage, ground, stack)
         work = _under(ground, await _work(settings, stage, ground, beside, stack))
         worker = Worker(_parameters(settings, stage, ground), work, ground.clock, beside.metrics)

@@ -18,6 +18,7 @@ from ops.provision import Provision, Wish
 from ops.settings import Settings
 from ops.stages import Told, run_stage
 from ops.tenancy import Tenancy
+from schemas.clock import SystemClock
 from schemas.tenants import Limits, Tenant
 from streams.journey import DEPLOYED, RETRIES, JourneyName
 from streams.worker import Worker
@@ -84,7 +85,7 @@ class Stage:
         def ready() -> None:
             self.ready_s = self.ready_s or time.perf_counter() - began
 
-        await run_stage(settings, self.name, Told(ready=ready, worker=took), self.stop)
+        await run_stage(settings, self.name, Told(ready=ready, worker=took), SystemClock(), self.stop)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 from consumers.agent.agents import agent
 from consumers.agent.builtin import answer_the_same
 from consumers.agent.run import Run
+from schemas.clock import SystemClock
 
 MODULE = "ops.chaos.agents"
 NAME = "probe"
@@ -19,9 +20,9 @@ RUNS = "runs.log"
 
 @agent(NAME, description="Answers its input, and leaves a line of every run that it starts.")
 async def probe(text: str, run: Run) -> str:
-    """The text itself, after ``metadata.sleep`` seconds."""
-    _leave(f"{run.request_id} {run.attempt} {run.clock.now_ms()}\n")
-    return await answer_the_same(text, run)
+    """The text itself, after ``metadata.sleep`` seconds, ``metadata.times`` times over."""
+    _leave(f"{run.request_id} {run.attempt} {SystemClock().now_ms()} {os.getpid()}\n")  # not a clock that was set
+    return await answer_the_same(text, run) * int(run.metadata.get("times", "1"))
 
 
 def _leave(line: str) -> None:

@@ -10,7 +10,7 @@ from schemas.inbox import InboxEntry
 from schemas.records import Partition, Record
 from schemas.results import Result
 from schemas.tenants import Tenant
-from schemas.topics import INBOX, REQUESTS, RESULTS, tenant_of
+from schemas.topics import CONTROL, INBOX, REQUESTS, RESULTS, tenant_of
 from streams.journey import ENTRY_GROUP, INNER_GROUPS, JourneyName, versioned
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
@@ -40,7 +40,13 @@ class Evidence:
             for group, topics in INNER_GROUPS.items()
             if self.journey == "split" or group != "headrace.guard"
         }
-        return {versioned(ENTRY_GROUP, self.version): self._partitions(REQUESTS.of), **inner}
+        controls = [
+            Partition(CONTROL.of(tenant.id), n) for tenant in self._interactive() for n in range(tenant.partitions)
+        ]
+        return {versioned(ENTRY_GROUP, self.version): self._partitions(REQUESTS.of) + controls, **inner}
+
+    def _interactive(self) -> list[Tenant]:
+        return [tenant for tenant in self.tenants if tenant.interactive]
 
     def results_of(self) -> list[Partition]:
         """Where results go."""

@@ -12,10 +12,11 @@ from typing import Any, cast
 import structlog
 
 from ops.chaos.coordinators import Coordinators
+from ops.chaos.machines import Machines, possible
 from ops.chaos.proxy import EndTxn, Proxy
-from ops.chaos.workers import Workers
+from ops.chaos.troubles import Troubles
+from ops.chaos.workers import Worker, Workers
 from ops.embedded.cluster import Cluster, Node
-from schemas.clock import Clock
 
 SESSION_S = 6.0
 """Of the workers' groups."""
@@ -35,6 +36,9 @@ WEIGHTS: Mapping[str, int] = {
     "latency": 1,
     "coordinator": 3,
     "rolling": 1,
+    "disk": 1,
+    "clock": 4,
+    "valkey": 2,
 }
 """How often each comes in five minutes."""
 
@@ -42,7 +46,9 @@ NETWORK = ("late", "cut", "lost", "slow", "freeze", "reset", "latency")
 OF_SEVERAL = ("coordinator", "rolling")
 """What makes sense only where another broker can take over."""
 
-LOOK_S = 0.2
+ENTRY = ("auth", "admission")
+"""Stages that are a door: what they do not let in, nobody can start."""
+
 AWAY_S = (1.0, 6.0)
 """How long a killed broker stays away."""
 
@@ -58,7 +64,9 @@ def kinds(names: Sequence[str], brokers: int) -> list[str]:
     chosen = list(dict.fromkeys(kind for name in names for kind in groups.get(name, (name,))))
     if unknown := [kind for kind in chosen if kind not in WEIGHTS]:
         raise ValueError(f"no such fault: {', '.join(unknown)}")
-    return [kind for kind in chosen if brokers > 1 or kind not in OF_SEVERAL]
+    if "disk" in names and not possible(["disk"]):
+        raise ValueError("disk: the files of a process can be limited on Linux only")
+    return [kind for kind in possible(chosen) if brokers > 1 or kind not in OF_SEVERAL]
 
 
 def deck(chosen: Sequence[str], seconds: float, chance: random.Random) -> list[str]:
@@ -76,11 +84,14 @@ class Faults:
     proxies: Sequence[Proxy]
     workers: Workers
     coordinators: Coordinators
-    clock: Clock
+    machines: Machines
+    troubles: Troubles
     random: random.Random
     dealt: Counter[str] = field(default_factory=Counter[str])
     _broker: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One broker is away at a time: of three, two must be there."""
+
+    _valkey: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def deal(self, cards: Sequence[str], seconds: float) -> None:
         """Deal all *cards* within *seconds*, at uneven intervals; return when what they broke is whole again."""
@@ -106,6 +117,9 @@ class Faults:
             "freeze": self._freeze,
             "reset": self._reset,
             "latency": self._latency,
+            "disk": self._fill_disk,
+            "clock": self._set_clock,
+            "valkey": self._lose_valkey,
         }
         return hands.get(card) or (lambda: self._end_txn(cast("EndTxn", card)))
 
@@ -114,12 +128,19 @@ class Faults:
     async def _kill(self) -> None:
         if worker := self.workers.choose():
             self.dealt["kill"] += 1
+            self._hit(worker)
             await worker.child.kill()
 
     async def _stop(self) -> None:
         if worker := self.workers.choose():
             self.dealt["stop"] += 1
-            self.workers.stop(worker, self.random.uniform(2.0, 2 * SESSION_S))
+            seconds = self.random.uniform(2.0, 2 * SESSION_S)
+            self._hit(worker, seconds)
+            self.workers.stop(worker, seconds)
+
+    def _hit(self, worker: Worker, seconds: float = 0.0) -> None:
+        """Who is a door has all others wait with it."""
+        self.troubles.hit(worker.child.pid, seconds, everybody=worker.stage in ENTRY)
 
     async def _term(self) -> None:
         if worker := self.workers.choose():
@@ -144,39 +165,51 @@ class Faults:
 
     async def _crash(self, node: Node, kind: str) -> None:
         self.dealt[kind] += 1
-        await node.kill()
-        await asyncio.sleep(self.random.uniform(*AWAY_S))
-        await node.start()
+        with self.troubles.during():
+            await node.kill()
+            await asyncio.sleep(self.random.uniform(*AWAY_S))
+            await node.start()
         await asyncio.sleep(BREATH_S)
+
+    async def _fill_disk(self) -> None:
+        async with self._broker:
+            self.dealt["disk"] += 1
+            with self.troubles.during():
+                await self.machines.fill_disk(self.random.choice(self.cluster.nodes))
+            await asyncio.sleep(BREATH_S)
 
     async def _roll(self) -> None:
         self.dealt["rolling"] += 1
         for node in self.cluster.nodes:
             async with self._broker:
-                await node.stop()
-                await node.start()
+                with self.troubles.during():
+                    await node.stop()
+                    await node.start()
                 await asyncio.sleep(BREATH_S)
 
     # --- the network --------------------------------------------------------------------------------------------------
 
     async def _end_txn(self, fate: EndTxn) -> None:
         self.dealt[fate] += 1
-        for proxy in self.proxies:
-            proxy.end_txn = fate
-        await asyncio.sleep(self.random.uniform(2.0, 6.0))
-        for proxy in self.proxies:
-            proxy.end_txn = None
+        with self.troubles.during():
+            for proxy in self.proxies:
+                proxy.end_txn = fate
+            await asyncio.sleep(self.random.uniform(2.0, 6.0))
+            for proxy in self.proxies:
+                proxy.end_txn = None
 
     async def _freeze(self) -> None:
         self.dealt["freeze"] += 1
         proxy = self.random.choice(self.proxies)
-        proxy.freeze()
-        await asyncio.sleep(self.random.uniform(3.0, 15.0))
-        proxy.thaw()
+        with self.troubles.during():
+            proxy.freeze()
+            await asyncio.sleep(self.random.uniform(3.0, 15.0))
+            proxy.thaw()
 
     async def _reset(self) -> None:
         self.dealt["reset"] += 1
-        self.random.choice(self.proxies).reset()
+        with self.troubles.during():
+            self.random.choice(self.proxies).reset()
 
     async def _latency(self) -> None:
         self.dealt["latency"] += 1
@@ -184,3 +217,14 @@ class Faults:
         proxy.latency = self.random.uniform(0.005, 0.05)
         await asyncio.sleep(self.random.uniform(3.0, 10.0))
         proxy.latency = 0.0
+
+    # --- machines -----------------------------------------------------------------------------------------------------
+
+    async def _set_clock(self) -> None:
+        self.dealt["clock"] += 1
+        await self.machines.set_clock()
+
+    async def _lose_valkey(self) -> None:
+        async with self._valkey:
+            self.dealt["valkey"] += 1
+            await self.machines.lose_valkey()

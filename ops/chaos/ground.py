@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from ops.chaos.proxy import Proxy
 from ops.embedded.cluster import Cluster, Place, embedded_cluster
-from ops.embedded.valkey import embedded_valkey
+from ops.embedded.valkey import Valkey, embedded_valkey
 from ops.settings import Settings, cache_folder, child_environment, maven_folder
 from streams.transport.connection import Connection
 
@@ -23,6 +23,7 @@ class Ground:
 
     cluster: Cluster
     proxies: list[Proxy]
+    valkey: Valkey
     settings: Settings
     """With which workers reach it, through the proxies."""
 
@@ -58,4 +59,4 @@ async def grounded(brokers: int, seed: int, settings: Settings, folder: Path) ->
         valkey = await stack.enter_async_context(embedded_valkey(folder / "valkey"))
         changes = {"kafka_bootstrap": cluster.bootstrap, "valkey_url": SecretStr(valkey.url)}
         ours = settings.model_copy(update={**changes, "replication_factor": brokers})
-        yield Ground(cluster, proxies, ours, Connection(cluster.inner))
+        yield Ground(cluster, proxies, valkey, ours, Connection(cluster.inner))

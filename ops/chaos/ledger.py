@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+SUCCEEDS = frozenset({"succeeded"})
+
 
 class Sent(NamedTuple):
     """One request; copies of it are not written down again."""
@@ -16,6 +18,8 @@ class Sent(NamedTuple):
     tenant: str
     session: str | None
     request_id: str
+    may: frozenset[str] = SUCCEEDS
+    """The statuses with which it may be answered."""
 
 
 @dataclass(slots=True)
@@ -26,6 +30,9 @@ class Ledger:
     copies: int = 0
     """Further records of a request that was there already."""
 
+    cancels: int = 0
+    """Requests that were taken back."""
+
 
 class Start(NamedTuple):
     """One run that an agent has started."""
@@ -33,6 +40,8 @@ class Start(NamedTuple):
     request_id: str
     attempt: str
     at_ms: int
+    pid: int
+    """Of the worker's process."""
 
 
 def starts_in(path: Path) -> list[Start]:
@@ -40,7 +49,7 @@ def starts_in(path: Path) -> list[Start]:
     if not path.exists():
         return []
     lines = (line.split() for line in path.read_text().splitlines())
-    return [Start(request_id, attempt, int(at_ms)) for request_id, attempt, at_ms in lines]
+    return [Start(request_id, attempt, int(at_ms), int(pid)) for request_id, attempt, at_ms, pid in lines]
 
 
 def repeated(starts: Iterable[Start]) -> int:

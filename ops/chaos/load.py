@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from ops.chaos import noise
 from ops.chaos.agents import NAME
 from ops.chaos.ledger import Ledger, Sent
+from producers.controls import control_record
 from producers.requests import request_record
 from schemas.clock import Clock
+from schemas.control import Control
 from schemas.records import Outgoing
 from schemas.requests import Request
 from schemas.tenants import Limits, Tenant
@@ -30,6 +33,9 @@ LONG_SHARE = 0.03
 FLAKY_SHARE = 0.01
 """Of the runs: those whose first attempt fails, so that they pass through a retry topic."""
 
+NOISE_SHARE = 0.15
+"""Of the requests: those of the tenant whose requests go wrong."""
+
 COPY_SHARE = 0.08
 LATE_COPY_SHARE = 0.04
 ALONE_SHARE = 0.3
@@ -46,14 +52,15 @@ log = structlog.get_logger()
 
 def tenants() -> tuple[Tenant, ...]:
     """Whose requests they are."""
-    return tuple(
-        Tenant(
-            id=name,
-            agents=(NAME,),
-            partitions=partitions,
-            limits=Limits(concurrency=concurrency, default_deadline=DEADLINE_S, max_deadline=DEADLINE_S),
-        )
-        for name, partitions, concurrency in TENANTS
+    return *(_quiet(*each) for each in TENANTS), noise.TENANT
+
+
+def _quiet(name: str, partitions: int, concurrency: int) -> Tenant:
+    return Tenant(
+        id=name,
+        agents=(NAME,),
+        partitions=partitions,
+        limits=Limits(concurrency=concurrency, default_deadline=DEADLINE_S, max_deadline=DEADLINE_S),
     )
 
 
@@ -65,17 +72,32 @@ class Load:
     clock: Clock
     random: random.Random
     ledger: Ledger = field(default_factory=Ledger)
+    ended_ms: int = 0
+    """When the last request had been sent, in milliseconds since the epoch."""
+
     _records: list[Outgoing] = field(default_factory=list[Outgoing])
 
     async def send(self, count: int, seconds: float) -> None:
         """Send *count* requests within *seconds*, or later if the broker is slow."""
         began = self.clock.monotonic()
-        for number, (sent, record) in enumerate(self._made_up(count)):
-            await asyncio.sleep(max(0.0, began + seconds * number / count - self.clock.monotonic()))
-            self.ledger.sent.append(sent)
-            self._records.append(record)
-            for each in [record, *self._copies(record)]:
-                await self._written(each)
+        async with asyncio.TaskGroup() as cancels:
+            for number, (sent, record, cancel_after_s) in enumerate(self._made_up(count)):
+                await asyncio.sleep(max(0.0, began + seconds * number / count - self.clock.monotonic()))
+                self.ledger.sent.append(sent)
+                self._records.append(record)
+                for each in [record, *self._copies(record)]:
+                    await self._written(each)
+                if cancel_after_s is not None:
+                    cancels.create_task(self._cancel(sent, cancel_after_s))
+        self.ended_ms = self.clock.now_ms()
+
+    async def _cancel(self, sent: Sent, after_s: float) -> None:
+        """As a client does that has changed its mind."""
+        await asyncio.sleep(after_s)
+        self.ledger.cancels += 1
+        control, now_ms = Control(request_id=sent.request_id, kind="cancel"), self.clock.now_ms()
+        control_id = f"cancel-{sent.request_id}"
+        await self._written(control_record(sent.tenant, control, control_id=control_id, now_ms=now_ms))
 
     def _copies(self, record: Outgoing) -> Sequence[Outgoing]:
         """The same again at once, or an older one: the door has to know both."""
@@ -85,15 +107,20 @@ class Load:
         self.ledger.copies += len(copies)
         return copies
 
-    def _made_up(self, count: int) -> Iterator[tuple[Sent, Outgoing]]:
+    def _made_up(self, count: int) -> Iterator[tuple[Sent, Outgoing, float | None]]:
+        """Each request, and when it is to be taken back, if it is."""
         names = [name for name, *_ in TENANTS]
         sessions = max(1, count // (PER_SESSION * len(names)))
         for number in range(count):
+            if self.random.random() < NOISE_SHARE:
+                record, may, cancel_after_s = noise.noise(f"r{number}", self.random, self.clock.now_ms())
+                yield Sent(noise.NOISY, None, f"r{number}", may), record, cancel_after_s
+                continue
             tenant = self.random.choice(names)
             alone = self.random.random() < ALONE_SHARE
             session = None if alone else f"s{self.random.randrange(sessions)}"
             sent = Sent(tenant, session, f"r{number}")
-            yield sent, self._record(sent)
+            yield sent, self._record(sent), None
 
     def _record(self, sent: Sent) -> Outgoing:
         """As a client writes it."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ops.chaos.ledger import Sent
+from ops.chaos.ledger import SUCCEEDS, Sent
 from schemas.records import Partition
 
 
@@ -35,7 +35,7 @@ class Verdict:
     """Results that come after a later one of their session."""
 
     unsuccessful: int
-    """Results that are none of success: the agents of chaos do not fail."""
+    """Results of a status that their request may not have: most may only succeed."""
 
     unknown: int
     """Results of requests that nobody has sent."""
@@ -55,7 +55,7 @@ class Verdict:
 
 def judge(sent: Sequence[Sent], seen: Sequence[Seen], *, open_: int, behind: int) -> Verdict:
     """Compare. Results of one session must be given in the order of their log."""
-    expected = {(each.tenant, each.request_id) for each in sent}
+    expected = {(each.tenant, each.request_id): each.may for each in sent}
     found = Counter((each.tenant, each.request_id) for each in seen)
     known = {key: count for key, count in found.items() if key in expected}
     return Verdict(
@@ -64,7 +64,7 @@ def judge(sent: Sequence[Sent], seen: Sequence[Seen], *, open_: int, behind: int
         lost=len(expected) - len(known),
         answered_twice=sum(known.values()) - len(known),
         out_of_order=_out_of_order(sent, seen),
-        unsuccessful=sum(each.status != "succeeded" for each in seen),
+        unsuccessful=sum(each.status not in expected.get((each.tenant, each.request_id), SUCCEEDS) for each in seen),
         unknown=sum(found.values()) - sum(known.values()),
         open=open_,
         behind=behind,

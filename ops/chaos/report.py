@@ -36,9 +36,22 @@ class Report:
     copies: int
     """Further records of requests that were there already."""
 
+    cancels: int
+    """Requests of the noisy tenant that were taken back."""
+
+    statuses: dict[str, int]
+    """Results, by status: the noisy tenant's may be any that its request allows."""
+
     runs_repeated: int
     longest_stall_s: float
     """In which no worker started a run, from the first to the last that was started."""
+
+    longest_stall_unaffected: float
+    """The longest time, in seconds, in which an agent worker started no run although neither it nor a door was hit and
+    every broker and the way there were whole, nor lately had not been. The load's own pauses are among them."""
+
+    watched_unaffected_s: float
+    """How much time of agent workers that figure was taken from, all of them together."""
 
     worst_gap_s: float
     """From the broker's stamp on a result until a reader along the way saw it, an absent broker counted in."""

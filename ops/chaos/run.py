@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -20,8 +21,10 @@ from ops.chaos.faults import Faults, deck
 from ops.chaos.ground import Ground, grounded
 from ops.chaos.ledger import longest_pause_s, repeated, starts_in
 from ops.chaos.load import Load, tenants
+from ops.chaos.machines import Machines
 from ops.chaos.oracle import Verdict
 from ops.chaos.report import Plan, Report
+from ops.chaos.troubles import Troubles, unaffected
 from ops.chaos.watch import Watch
 from ops.chaos.workers import Workers
 from ops.provision import Provision, Wish
@@ -73,7 +76,9 @@ class _Scene:
     watch: Watch
     load: Load
     faults: Faults
+    troubles: Troubles
     cards: list[str]
+    statuses: Counter[str] = field(default_factory=Counter[str])
 
     async def play(self) -> float:
         """Load and faults, until all has settled. Returns how long it took, in seconds."""
@@ -107,18 +112,24 @@ class _Scene:
     async def verdict(self) -> Verdict:
         """What the oracle says, once nobody writes any more."""
         seen = await self.evidence.results()
+        self.statuses.update(each.status for each in seen)
         open_, behind = await self.evidence.open(), await self.evidence.behind()
         return oracle.judge(self.load.ledger.sent, seen, open_=open_, behind=behind)
 
     def report(self, verdict: Verdict, took: float) -> Report:
         """The table."""
         starts = starts_in(self.folder / RUNS)
+        stall = unaffected(starts, self.troubles.all, self.load.ended_ms)
         return Report(
             plan=self.plan,
             verdict=verdict,
             copies=self.load.ledger.copies,
+            cancels=self.load.ledger.cancels,
+            statuses=dict(self.statuses),
             runs_repeated=repeated(starts),
             longest_stall_s=round(longest_pause_s(start.at_ms for start in starts), 1),
+            longest_stall_unaffected=round(stall.longest_s, 1),
+            watched_unaffected_s=round(stall.watched_s, 1),
             worst_gap_s=round(self.watch.worst_gap_ms / 1_000, 1),
             took_s=round(took, 1),
             dealt=dict(self.faults.dealt),
@@ -142,6 +153,7 @@ async def _scene(plan: Plan, ground: Ground, folder: Path, clock: Clock) -> Asyn
         writer = await stack.enter_async_context(await Writer.open(ground.direct, name=NAME))
         admin = await stack.enter_async_context(await Admin.open(ground.direct, name=NAME))
         coordinators = Coordinators(admin, sorted(evidence.groups()), SHARDS)
+        machines, troubles = Machines(ground.valkey, workers, chance("machines")), Troubles(clock)
         yield _Scene(
             plan=plan,
             ground=ground,
@@ -151,6 +163,7 @@ async def _scene(plan: Plan, ground: Ground, folder: Path, clock: Clock) -> Asyn
             workers=workers,
             watch=Watch(reader, evidence.results_of(), clock),
             load=Load(writer, clock, chance("load")),
-            faults=Faults(ground.cluster, ground.proxies, workers, coordinators, clock, chance("faults")),
+            faults=Faults(ground.cluster, ground.proxies, workers, coordinators, machines, troubles, chance("faults")),
+            troubles=troubles,
             cards=deck(plan.faults, plan.seconds, chance("deck")),
         )

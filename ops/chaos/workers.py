@@ -15,11 +15,11 @@ from pathlib import Path
 import structlog
 
 from ops.background import background
-from ops.chaos.agents import MODULE
+from ops.chaos.clock import setting_of
 from ops.embedded.children import Child, started
 from schemas.clock import Clock
 
-COMMAND = (sys.executable, "-P", "-m", "ops.cli.app", "run")
+COMMAND = (sys.executable, "-P", "-m", "ops.chaos.stage")
 GRACE_S = 40.0
 """Above the workers' own grace."""
 TEND_S = 0.2
@@ -96,6 +96,10 @@ class Workers:
         others = [number for number in CROWD if number != self.wanted[stage]]
         self.wanted[stage] = self.random.choice(others)
 
+    def set_clock(self, worker: Worker, seconds: float) -> None:
+        """The wall clock of *worker* is wrong by so much from now on; 0 sets it right."""
+        setting_of(self.folder, worker.child.pid).write_text(str(int(seconds * 1_000)))
+
     @property
     def calm(self) -> bool:
         """Whether none is stopped."""
@@ -141,7 +145,7 @@ class Workers:
     async def _start(self, stage: str) -> None:
         self.started += 1
         log = self.folder / f"{stage}-{self.started}.log"
-        command = [*COMMAND, stage, "--agents", MODULE]
+        command = [*COMMAND, stage]
         async with AsyncExitStack() as stack:
             child = await stack.enter_async_context(
                 started(f"{stage} {self.started}", command, log, grace=0.0, folder=self.folder, env=self.environment)

@@ -20,7 +20,7 @@ def chaos(
         str,
         typer.Option(
             help="Comma-separated: kill, stop, term, scale, broker, coordinator, rolling, late, cut, lost, slow,"
-            " freeze, reset, latency; network: the last seven."
+            " freeze, reset, latency (network: these seven), disk, clock, valkey."
         ),
     ] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as one JSON object.")] = False,
@@ -59,6 +59,6 @@ def _show(report: Report) -> None:
     from ops.cli import output
 
     row = report.row()
-    shown = {"faults": report.dealt, "exits": report.exits, "dealt": None}
+    shown = {"faults": report.dealt, "dealt": None}
     rows = [(name.replace("_", " "), shown.get(name, value)) for name, value in row.items() if name != "dealt"]
     output.table("Loss table", ("", ""), rows)

@@ -61,6 +61,13 @@ class Child:
         if await self.process.wait():
             raise self.ended()
 
+    async def stop_waiting(self, within: float) -> None:
+        """Wait until it ends by itself; SIGKILL after *within* seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self.process.wait()
+        await self.kill()
+
     async def stop(self, grace: float) -> None:
         """SIGTERM, then SIGKILL after ``grace`` seconds, or at once if we are cancelled meanwhile."""
         try:

@@ -69,6 +69,11 @@ class Server(ABC):
         await self._started().kill()
         await self.stop()
 
+    async def ended(self, within: float) -> None:
+        """Wait until it has ended by itself; SIGKILL after *within* seconds."""
+        await self._started().stop_waiting(within)
+        await self.stop()
+
     def _started(self) -> Child:
         if self._child is None:
             message = f"{self.what} is not started"

@@ -120,3 +120,8 @@ def translated() -> Generator[None]:
         yield
     except KafkaError as error:
         raise own(error) from error
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same request may be answered in a moment: a node is away, a coordinator moves or loads."""
+    return bool(getattr(error, "retriable", False)) or isinstance(error, errors.NodeNotReadyError)

@@ -63,7 +63,7 @@ class House:
     async def ground(self, stage: str, patience_s: float) -> Ground:
         """What a worker that starts now would stand on."""
         async with AsyncExitStack() as stack:
-            return await found(self.settings, stage, stack, patience_s)
+            return await found(self.settings, stage, SystemClock(), stack, patience_s)
 
     def move(self, shards: int | None = NEW, journey: JourneyName | None = None, wait_s: float = 5.0) -> Relayout:
         return Relayout(self.connection, Wish(shards, journey), self.said.append, wait_s)
@@ -254,7 +254,7 @@ async def test_a_shard_of_a_layout_that_was_left_can_commit_nothing(house: House
 async def test_a_worker_that_fences_after_the_move_sees_that_it_is_over(house: House) -> None:
     """It may have read the old layout just before: what it knows is looked at again once it has fenced."""
     async with AsyncExitStack() as stack:
-        ground = await found(house.settings, "agent", stack)
+        ground = await found(house.settings, "agent", SystemClock(), stack)
         remembered = list[int]()
 
         async def remember(shard: int) -> None:
