@@ -21,6 +21,9 @@ from streams.work import Outputs
 SLOW_S = 0.5
 """A transaction that takes longer may wait for a topic that is gone or takes nothing: aiokafka would, without end."""
 
+FEW = 8
+"""Completions that need not wait for more: a transaction for more than these is worth the interval."""
+
 METADATA_LIMIT = 512 * 1024
 """Characters of maps in one transaction; what is over waits for the next."""
 
@@ -144,19 +147,24 @@ class Committer:
         self._waiting_since = None
 
     async def _due(self) -> None:
-        """Leading edge: an idle shard commits at once, a busy one every interval, a full one earlier."""
+        """Leading edge: an idle shard commits at once, a busy one every interval, a full one earlier. Where records are
+        sparse there is nothing to gather, and the interval would only add to their way.
+        """
         clock, parameters = self._runtime.clock, self._runtime.parameters
         with suppress(TimeoutError):
             async with asyncio.timeout(self._longest_rest_s()):
                 await self.wake.wait()
         pause = self._last + parameters.commit_interval_s - clock.monotonic()
-        if pause > 0 and self.waiting < parameters.batch:
+        if pause > 0 and self.waiting < parameters.batch and not self._may_be_early():
             self._full.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._full.wait()
         self.wake.clear()
         self._last = clock.monotonic()
+
+    def _may_be_early(self) -> bool:
+        return 0 < self.waiting <= FEW and self._runtime.early.take()
 
     def _longest_rest_s(self) -> float:
         """What has been set aside is looked at now and then, even if nothing else happens."""

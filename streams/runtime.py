@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from schemas.clock import Clock
+from streams.allowance import Allowance
 from streams.measures import Metrics
 from streams.outlets import Outlets
 from streams.parameters import Parameters
@@ -18,6 +19,9 @@ from streams.transport.fetcher import Fetcher
 from streams.transport.membership import Membership
 from streams.transport.offsets import Offsets
 from streams.work import Work
+
+EARLY_AT_ONCE = 8.0
+"""Early transactions that may follow each other without pause."""
 
 log = structlog.get_logger()
 
@@ -37,6 +41,9 @@ class Runtime:
     metrics: Metrics
     tasks: Tasks = field(init=False)
     outlets: Outlets = field(init=False)
+    early: Allowance = field(init=False)
+    """Of transactions that do not wait for their interval."""
+
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     fatal: str | None = None
     stopping: bool = False
@@ -54,6 +61,7 @@ class Runtime:
     def __post_init__(self) -> None:
         self.tasks = Tasks(self.fail)
         self.outlets = Outlets(self.fetcher.standings, self.clock)
+        self.early = Allowance(self.clock, self.parameters.early_commits, EARLY_AT_ONCE)
 
     @property
     def halted(self) -> bool:

@@ -18,6 +18,7 @@ from schemas.clock import Clock, SystemClock
 from schemas.headers import CORRELATION_ID, Headers
 from schemas.records import Outgoing, Partition, Record
 from schemas.topics import DEAD_LETTERS, tenant_of
+from streams.allowance import Allowance
 from streams.outcomes import fault_of, outcome
 from streams.tracing import Trace, below, chosen, follow, parent_of, trace_at
 from streams.work import Outputs
@@ -31,24 +32,8 @@ LINKS = 128
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
-@dataclass(slots=True)
-class Allowance:
-    """How many spans of traces that are not sampled may be recorded: *rate* a second, and as many at once."""
-
-    clock: Clock
-    rate: float = 10.0
-    _left: float = 10.0
-    _at: float = 0.0
-
-    def take(self) -> bool:
-        """Whether one more may be."""
-        now = self.clock.monotonic()
-        self._left = min(self.rate, self._left + (now - self._at) * self.rate)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+FAULTS_A_SECOND = 10.0
+"""Spans of what goes wrong in traces that are not sampled."""
 
 
 @dataclass(slots=True)
@@ -64,7 +49,7 @@ class Tracing:
     faults: Allowance = field(init=False)
 
     def __post_init__(self) -> None:
-        self.faults = Allowance(self.clock)
+        self.faults = Allowance(self.clock, FAULTS_A_SECOND, FAULTS_A_SECOND)
 
     # --- one record ---------------------------------------------------------------------------------------------------
 

@@ -13,12 +13,14 @@ import pytest
 from schemas.clock import SystemClock
 from schemas.records import Outgoing, Partition
 from streams import committer as committing
-from streams.committer import Committer
+from streams.allowance import Allowance
+from streams.committer import FEW, Committer
 from streams.measures import Metrics
 from streams.metrics import TRANSACTIONS
 from streams.offsetmap import AHEAD, Committed, encode
 from streams.outlets import Outlets
 from streams.parameters import Parameters
+from streams.runtime import EARLY_AT_ONCE
 from streams.slots import Slots
 from streams.tracker import Tracker
 from streams.transport.connection import Connection
@@ -73,6 +75,7 @@ class Bench:
                 metrics=Metrics("stage"),
                 slots=Slots(10, 1_000),
                 outlets=Outlets(everything_is_there, SystemClock()),
+                early=Allowance(SystemClock(), parameters.early_commits, EARLY_AT_ONCE),
             ),
         )
         self.shard, self.committer = shard, Committer(shard)
@@ -121,6 +124,9 @@ async def test_outputs_offsets_and_maps_of_all_partitions_share_a_transaction() 
 async def test_an_idle_shard_commits_at_once_and_a_busy_one_every_interval() -> None:
     """Latency where there is no load, few transactions where there is."""
     bench = Bench(replace(PARAMETERS, commit_interval_s=0.2))
+    while bench.shard.runtime.early.take():  # nothing is left of it, nor comes again in this time
+        pass
+    bench.shard.runtime.early.rate = 0.0
     tracker = bench.tracker(0, *range(50))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(bench.run(0.3))
@@ -133,6 +139,32 @@ async def test_an_idle_shard_commits_at_once_and_a_busy_one_every_interval() -> 
 
     assert len(bench.publisher.transactions) == 2
     assert tracker.committed == 50
+
+
+async def test_few_records_do_not_wait_for_the_interval_while_that_is_allowed() -> None:
+    """What is sparse is visible at once; the allowance bounds what it costs."""
+    bench = Bench(replace(PARAMETERS, commit_interval_s=60.0, early_commits=0.001))
+    tracker = bench.tracker(0, *range(20))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.run(0.2))
+        for offset in range(20):
+            bench.finish(tracker, offset)
+            await asyncio.sleep(0.005)
+
+    assert len(bench.publisher.transactions) == 1 + EARLY_AT_ONCE
+
+
+async def test_many_records_wait_for_the_interval_although_more_is_allowed() -> None:
+    """There are enough to make a transaction worth its cost."""
+    bench = Bench(replace(PARAMETERS, commit_interval_s=60.0))
+    tracker = bench.tracker(0, *range(20))
+    bench.finish(tracker, 0)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.run(0.1))
+        await asyncio.sleep(0.02)
+        bench.finish(tracker, *range(1, 2 + FEW))
+
+    assert len(bench.publisher.transactions) == 1
 
 
 async def test_a_full_shard_does_not_wait_for_its_interval() -> None:
