@@ -9,6 +9,7 @@ import aiokafka.abc
 import aiokafka.admin
 import aiokafka.admin.config_resource
 import aiokafka.client
+import aiokafka.codec
 import aiokafka.coordinator.assignors.sticky.sticky_assignor as sticky
 import aiokafka.coordinator.protocol
 import aiokafka.errors
@@ -21,6 +22,8 @@ import aiokafka.protocol.metadata
 import aiokafka.protocol.offset
 import aiokafka.protocol.transaction
 import aiokafka.protocol.types
+import aiokafka.record.memory_records
+import aiokafka.record.util
 
 Theirs: TypeAlias = Any
 """A value that aiokafka made."""
@@ -51,6 +54,11 @@ DescribeConfigsRequest: Any = aiokafka.protocol.admin.DescribeConfigsRequest
 RequestStruct: Any = aiokafka.protocol.api.RequestStruct
 Response: Any = aiokafka.protocol.api.Response
 types: Any = aiokafka.protocol.types
+MemoryRecords: Any = aiokafka.record.memory_records.MemoryRecords
+codecs: Any = aiokafka.codec
+calc_crc32c: Any = aiokafka.record.util.calc_crc32c
+decode_varint: Any = aiokafka.record.util.decode_varint
+encode_varint: Any = aiokafka.record.util.encode_varint
 errors: Any = aiokafka.errors
 KafkaError: type[Exception] = aiokafka.errors.KafkaError
 """The root of all that aiokafka raises."""
