@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -14,7 +14,7 @@ from streams.outcomes import counted, outcome_of
 from streams.runtime import Runtime
 from streams.screening import RECALL_S, Screening
 from streams.tracker import Step, Tracker
-from streams.transport.errors import TopicStarvedError, UnknownTopicError
+from streams.transport.errors import TopicStarvedError, TransportError, UnknownTopicError
 from streams.transport.publisher import Publisher
 from streams.work import Outputs
 
@@ -230,17 +230,32 @@ class Committer:
 
     async def _transact(self, publisher: Publisher, transaction: Transaction) -> None:
         async with asyncio.TaskGroup() as group:
-            watch = group.create_task(self._watch(transaction.outputs))
+            watch = group.create_task(self._watch(transaction))
             await publisher.transact(transaction.outputs, transaction.offsets, self._runtime.work.group)
             watch.cancel()
 
-    async def _watch(self, outputs: list[Outgoing]) -> None:
-        """UnknownTopicError or TopicStarvedError once a slow transaction waits for a topic that takes nothing."""
+    async def _watch(self, transaction: Transaction) -> None:
+        """UnknownTopicError or TopicStarvedError once a slow transaction waits for a topic that takes nothing.
+
+        A topic that is read is among them: its offsets would be committed in vain, without end.
+        """
         while True:
             await asyncio.sleep(SLOW_S)
-            if trouble := await self._runtime.outlets.trouble(outputs):
+            if trouble := await self._runtime.outlets.trouble(transaction.outputs):
                 starved = self._runtime.outlets.fault(trouble) == "starved"
                 raise (TopicStarvedError if starved else UnknownTopicError)(trouble.topic)
+            await self._withdraw_missing(transaction.offsets)
+
+    async def _withdraw_missing(self, places: Collection[Partition]) -> None:
+        try:
+            absent = await self._runtime.fetcher.absences({place.topic for place in places})
+        except TransportError:  # nobody knows; the transaction has its own deadline
+            return
+        for place in places:
+            error = absent.get(place.topic)
+            if isinstance(error, UnknownTopicError):
+                self._runtime.stops.withdraw(place, error)
+                raise error
 
     def _settle(self, transaction: Transaction) -> None:
         now, metrics = self._runtime.clock.monotonic(), self._runtime.metrics

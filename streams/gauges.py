@@ -30,6 +30,7 @@ class Gauges:
         trackers = [tracker for shard in shards for tracker in shard.trackers.values()]
         self._set_work(shards)
         self._set_ownership(shards)
+        self._set_stops()
         self._set_trackers(trackers)
         self._set_lag(list(self._lag.behind()))
 
@@ -46,6 +47,11 @@ class Gauges:
         put(metrics.SHARDS_READY, sum(shard.ready for shard in shards))
         put(metrics.HEARTBEAT_AGE_SECONDS, membership.heard_ago_s())
         put(metrics.FETCH_SILENCE_SECONDS, self._runtime.fetcher.silent_s())
+
+    def _set_stops(self) -> None:
+        counts = self._runtime.stops.counts()
+        for reason in metrics.STOP_REASONS:
+            self._runtime.metrics.set(metrics.STOPPED_PARTITIONS, counts[reason], reason)
 
     def _set_trackers(self, trackers: list[Tracker]) -> None:
         put, now_ms = self._runtime.metrics.set, self._runtime.clock.now_ms()

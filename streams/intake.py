@@ -13,7 +13,6 @@ from streams.quanta import Quantum
 from streams.runtime import Runtime
 from streams.shard import Shard
 from streams.tracker import Tracker
-from streams.transport.errors import OffsetLostError
 
 _LOOK_S = 0.05
 _CLOSED_S = 0.01
@@ -41,15 +40,13 @@ class Intake:
         runtime = self._runtime
         while not runtime.halted:
             runtime.polled_at = runtime.clock.monotonic()
+            self._stop_faulty()
             if runtime.stale:
                 self._align()
             if not self._feeds or runtime.slots.free <= 0:
                 await self._wait()
                 continue
-            try:
-                await self._turn()
-            except OffsetLostError as error:  # an alarm, never a silent jump
-                runtime.fail(f"offset out of range: {error}")
+            await self._turn()
 
     async def _wait(self) -> None:
         changed = self._runtime.slots.changed
@@ -65,12 +62,13 @@ class Intake:
         like gaps, which is loss.
         """
         self._runtime.stale = False
-        fetcher = self._runtime.fetcher
+        fetcher, stops = self._runtime.fetcher, self._runtime.stops
         feeds = {
             partition: Feed(shard, tracker, known.quantum if known else Quantum())
             for shard in self._shards.values()
             if shard.ready
             for partition, tracker in shard.trackers.items()
+            if not stops.holds(partition, tracker.life)
             for known in (self._feeds.get(partition),)
         }
         if feeds.keys() != self._feeds.keys():
@@ -103,8 +101,17 @@ class Intake:
         fetched = await self._runtime.fetcher.take(room, slots.free, slots.free_bytes)
         for partition, records in fetched.items():
             await self._admit(feeds[partition], lives[partition], records)
-        if not fetched and not self._runtime.stale:
+        if not fetched and not self._runtime.stale and not self._runtime.fetcher.faults:
             self._skip_markers(room)
+
+    def _stop_faulty(self) -> None:
+        """What cannot be read is polled no longer: loudly, and never by a silent jump."""
+        faults = self._runtime.fetcher.faults
+        while faults:
+            partition, error = faults.popitem()
+            feed = self._feeds.get(partition)
+            if feed is not None:
+                self._runtime.stops.add(partition, error, feed.tracker.life)
 
     async def _admit(self, feed: Feed, life: int, records: list[Record]) -> None:
         """Every record that was polled is admitted, or its partition sought back (I8)."""

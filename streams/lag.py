@@ -52,10 +52,10 @@ class Lag:
         """Until cancelled. While brokers do not answer, what was known stays."""
         while True:
             await asyncio.sleep(LOOK_S)
-            partitions = set(self._owned())
+            partitions = {each for each in self._owned() if each not in self._runtime.stops}
             try:
                 async with asyncio.timeout(_ASK_S):
-                    self._ends = await self._runtime.fetcher.ends(partitions, _ASK_S)
+                    self._ends |= await self._runtime.fetcher.ends(partitions, _ASK_S)
             except (TransportError, TimeoutError) as error:
                 log.debug("lag_unknown", group=self._runtime.work.group, error=repr(error))
             self._note()

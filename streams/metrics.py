@@ -29,6 +29,10 @@ def reason_of(text: str) -> str:
     return _REASONS.get(text.partition(":")[0], "other")
 
 
+STOP_REASONS = ("offset_lost", "unreadable", "missing", "forbidden", "unavailable")
+"""Why a partition may stand still."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Metric:
     """One metric. Every one has the label ``stage`` before its own."""
@@ -140,6 +144,17 @@ DROPPED_RUNS = Metric("headrace_dropped_runs", "counter", "Runs cancelled becaus
 MISSING_OFFSETS = Metric(
     "headrace_missing_offsets", "counter", "Partitions that stand still because the offset they should have is gone."
 )
+STOPPED_PARTITIONS = Metric(
+    "headrace_stopped_partitions",
+    "gauge",
+    "Partitions that stand still at this moment because their input cannot be read; others go on. The log says what to "
+    "do.",
+    ("reason",),
+    STOP_REASONS,
+)
+PARTITION_STOPS = Metric(
+    "headrace_partition_stops", "counter", "Times that a partition has come to stand still.", ("reason",), STOP_REASONS
+)
 MISSING_TOPICS = Metric("headrace_missing_topics", "counter", "Topics that should exist and do not.")
 
 # --- what is wrong with the process -----------------------------------------------------------------------------------
@@ -184,6 +199,8 @@ VOCABULARY: tuple[Metric, ...] = (
     HEARTBEAT_AGE_SECONDS,
     DROPPED_RUNS,
     MISSING_OFFSETS,
+    STOPPED_PARTITIONS,
+    PARTITION_STOPS,
     MISSING_TOPICS,
     LOOP_BLOCKS,
     LOOP_BLOCKED_SECONDS,

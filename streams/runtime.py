@@ -14,6 +14,7 @@ from streams.outlets import Outlets
 from streams.parameters import Parameters
 from streams.scheduler import Scheduler
 from streams.slots import Slots
+from streams.stops import Stops
 from streams.tasks import Tasks
 from streams.transport.fetcher import Fetcher
 from streams.transport.membership import Membership
@@ -44,6 +45,9 @@ class Runtime:
     early: Allowance = field(init=False)
     """Of transactions that do not wait for their interval."""
 
+    stops: Stops = field(init=False)
+    """Partitions that stand still."""
+
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     fatal: str | None = None
     stopping: bool = False
@@ -60,6 +64,7 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.tasks = Tasks(self.fail)
+        self.stops = Stops(self.work.group, self.clock, self.metrics, self.changed)
         self.outlets = Outlets(self.fetcher.standings, self.clock)
         self.early = Allowance(self.clock, self.parameters.early_commits, EARLY_AT_ONCE)
 

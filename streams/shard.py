@@ -25,6 +25,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _LOOK_S = 0.02
 _CANCEL_S = 5.0
 _ASK_S = 5.0
+_SURE_S = 0.3
 
 log = structlog.get_logger()
 
@@ -36,6 +37,8 @@ class Shard:
         self.runtime, self.number = runtime, number
         self.alive, self.draining, self.opened = True, False, False
         self.trackers: dict[Partition, Tracker] = {}
+        self.routed: frozenset[Partition] = frozenset()
+        """What belonged to it when that was last asked."""
         self.firsts: dict[Partition, tuple[int, Outputs]] = {}
         """Partitions without an offset: where they begin, and what is written when that is committed."""
         self.lanes = Lanes(self, runtime.slots, runtime.scheduler, partial(runtime.work.prepare, number))
@@ -127,7 +130,7 @@ class Shard:
         routing = None
         while routing != self.runtime.routing:
             routing = self.runtime.routing
-            partitions = self.runtime.work.route(self.number)
+            partitions = self._routed()
             self._retain(partitions)
             committed = await self.runtime.offsets.read(partitions)
             self._start_first(await self._first(partitions - committed.keys()))
@@ -185,7 +188,7 @@ class Shard:
                 self.committer.doubt(f"repartition failed: {error!r}")
 
     async def _take_up_new(self) -> None:
-        partitions, life = self.runtime.work.route(self.number), self._publisher
+        partitions, life = self._routed(), self._publisher
         self._retain(partitions)
         new = partitions - self.trackers.keys() - self.firsts.keys()
         committed = await self.runtime.offsets.read(new)
@@ -194,6 +197,10 @@ class Shard:
             self._start_first(beginnings)
             for partition, state in committed.items():
                 self._begin(partition, state)
+
+    def _routed(self) -> set[Partition]:
+        self.routed = frozenset(self.runtime.work.route(self.number))
+        return set(self.routed - self.runtime.stops.withdrawn)
 
     def _retain(self, partitions: Collection[Partition]) -> None:
         for partition in [known for known in self.trackers if known not in partitions]:
@@ -225,14 +232,23 @@ class Shard:
 
     async def _starts(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         """Where logs begin, without those of topics that do not exist: they stand still, the others go on."""
-        wanted = set(partitions)
-        while True:
-            try:
-                return await self.runtime.fetcher.beginnings(wanted, _ASK_S)
-            except UnknownTopicError as error:
-                self.runtime.metrics.count(MISSING_TOPICS)
-                log.error("topic_missing", group=self.runtime.work.group, topic=error.topic)  # noqa: TRY400 - no defect
-                wanted = {partition for partition in wanted if partition.topic != error.topic}
+        absent = await self._absent(partitions)
+        self.runtime.metrics.count(MISSING_TOPICS, by=len({partition.topic for partition in absent}))
+        for partition in absent:
+            self.runtime.stops.withdraw(partition, UnknownTopicError(partition.topic))
+            if partition in self.trackers:
+                self._drop_tracker(self.trackers.pop(partition))
+        return await self.runtime.fetcher.beginnings(set(partitions) - absent, _ASK_S)
+
+    async def _absent(self, partitions: Collection[Partition]) -> set[Partition]:
+        """Those that do not exist, asked twice: brokers hear of a new topic one after another."""
+        absent = set(partitions)
+        for pause in (0.0, _SURE_S):
+            if absent:
+                await asyncio.sleep(pause)
+                found = await self.runtime.fetcher.standings({partition.topic for partition in absent})
+                absent = {each for each in absent if each.topic in found and found[each.topic].partitions <= each.number}
+        return absent
 
     def _start_first(self, beginnings: Mapping[Partition, tuple[int, Outputs]]) -> None:
         for partition in beginnings:

@@ -84,7 +84,11 @@ def _reading(runtime: Runtime, lag: Lag) -> dict[str, object]:
     return {
         f"{each.partition} has lag and makes no progress": each.tracker.next
         for each in lag.behind()
-        if each.unread and not each.tracker.open and each.tracker.room() > 0 and each.shard.accepts()
+        if each.partition not in runtime.stops
+        and each.unread
+        and not each.tracker.open
+        and each.tracker.room() > 0
+        and each.shard.accepts()
     }
 
 

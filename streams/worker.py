@@ -15,6 +15,7 @@ from streams.lag import Lag
 from streams.measures import Metrics
 from streams.metrics import MEMBERSHIP_ERRORS, REBALANCES
 from streams.parameters import Parameters
+from streams.revival import Revival
 from streams.runtime import Runtime
 from streams.scheduler import Scheduler
 from streams.shard import Shard
@@ -138,6 +139,7 @@ class Worker:
         runtime.tasks.spawn(runtime.membership.watch(self._membership_failed))
         runtime.tasks.spawn(self._follow())
         runtime.tasks.spawn(self._lag.follow())
+        runtime.tasks.spawn(Revival(runtime, self._shards, self.repartition).follow())
         runtime.tasks.spawn(watchdog.watch(runtime, self._shards, self._lag))
         runtime.tasks.spawn(watchdog.feel(runtime))
 

@@ -9,6 +9,7 @@
     ├── TopicStarvedError        the topic has no leader or too few copies in step: it takes nothing for now
     ├── RecordRefusedError       the broker will never take this record
     ├── OffsetLostError          the position lies outside the log: deleted by retention, or the topic was made anew
+    ├── UnreadableError          what the log holds there cannot be read
     ├── FencedError              somebody else has opened the same transactional id since
     ├── OutcomeUnknownError      a write may or may not have happened
     └── BrokerError              anything else a broker said
@@ -69,6 +70,10 @@ class OffsetLostError(TransportError):
     """What was to be read next is no longer, or not yet, in the log."""
 
 
+class UnreadableError(TransportError):
+    """What the log holds at the position cannot be read: damaged, or packed in a way that nobody knows."""
+
+
 class FencedError(TransportError):
     """Somebody else has opened the same transactional id since."""
 
@@ -82,7 +87,8 @@ class BrokerError(TransportError):
 
 
 _KINDS: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
-    ((errors.OffsetOutOfRangeError, errors.RecordTooLargeError, errors.NoOffsetForPartitionError), OffsetLostError),
+    ((errors.OffsetOutOfRangeError, errors.NoOffsetForPartitionError), OffsetLostError),
+    ((errors.RecordTooLargeError,), UnreadableError),
     ((errors.ProducerFenced, errors.InvalidProducerEpoch), FencedError),
     (
         (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError, errors.InvalidTimestampError),

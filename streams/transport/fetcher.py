@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping
 
 import structlog
 
 from schemas.clock import Clock
 from schemas.records import Partition, Record
+from schemas.topics import PLATFORM
 from streams.transport import internals, watermarks
+from streams.transport.batches import readable
 from streams.transport.connection import Connection
-from streams.transport.errors import OffsetLostError, own
-from streams.transport.library import Consumer, Theirs, TopicPartition
+from streams.transport.absences import absences
+from streams.transport.errors import BrokerError, TransportError, UnknownTopicError, UnreadableError, own
+from streams.transport.library import Consumer, Theirs, TopicPartition, errors
 from streams.transport.standings import Standing, standings
 
 _CLOSE_S = 2.0
 _PARTITIONS_A_TURN = 64
 _LEAST_SHARE = 8
 _TURN = 512
-_WAIT_MS = 100
-_PAUSE_S = 0.2
+_WAIT_S = 0.1
 _ASK_S = 2.0
+_CAREFUL = 100
+"""Fetches in a row that must need no care before a partition gets none. To look costs 4 µs a record; to fetch again,
+more."""
+_OURS = frozenset(topic.name for topic in PLATFORM)
+_CODE = 1  # where a partition's part of an answer to a fetch has its error code
+
+_UNKNOWN = errors.UnknownTopicOrPartitionError
+_RAISED = frozenset({errors.OffsetOutOfRangeError, errors.TopicAuthorizationFailedError})
+"""Errors that the client raises for its reader."""
+
+_PASSING = frozenset(
+    {
+        errors.NotLeaderForPartitionError,
+        errors.LeaderNotAvailableError,
+        errors.ReplicaNotAvailableError,
+    }
+)
+"""Errors of a leader that moves."""
 
 log = structlog.get_logger()
 
@@ -33,6 +52,11 @@ def record_of(theirs: Theirs) -> Record:
     )
 
 
+def _is_run(records: list[Record], start: int | None) -> bool:
+    """Whether no offset from *start* on is left out."""
+    return all(record.offset == offset for offset, record in enumerate(records, start or 0))
+
+
 class Fetcher:
     """Fetches for all shards of a worker. Never pauses (aiokafka throws away what it has), never cancels a fetch."""
 
@@ -40,6 +64,12 @@ class Fetcher:
         self, connection: Connection, clock: Clock, *, name: str, fetch_wait_ms: int, request_timeout_ms: int
     ) -> None:
         self._connection, self._clock = connection, clock
+        self.faults: dict[Partition, TransportError] = {}
+        """What stands in the way of a partition since it was last sought. Whoever reads takes it out, and assigns anew
+        without the partition: until then it is asked for without pause."""
+
+        self._careful: dict[Partition, int] = {}
+        """What is looked at before the client sees it, for as many more fetches."""
         self._unanswered: float | None = None
         self._turn = 0
         self._theirs: dict[Partition, Theirs] = {}
@@ -63,8 +93,32 @@ class Fetcher:
         if self._unanswered is None:
             self._unanswered = self._clock.monotonic()
 
-    def _answered(self) -> None:
+    def _answered(self, answer: Theirs) -> None:
         self._unanswered = None
+        for topic, rows in answer.topics:
+            for index, row in enumerate(rows):
+                if row[_CODE]:
+                    self._refused(Partition(topic, row[0]), errors.for_code(row[_CODE]))
+                elif self._careful and (topic, row[0]) in self._careful:
+                    rows[index] = (*row[:-1], self._eased(Partition(topic, row[0]), row[-1]))
+
+    def _refused(self, partition: Partition, kind: type[Exception]) -> None:
+        """A broker that does not serve a partition says so at once, and again at once: the client would ask without
+        pause. Where only the leader has moved, it looks for the new one, and that is all that is needed.
+        """
+        if kind not in _RAISED and kind not in _PASSING:
+            self.faults[partition] = UnknownTopicError(partition.topic) if kind is _UNKNOWN else own(kind(partition))
+
+    def _eased(self, partition: Partition, data: bytes) -> bytes:
+        """What was fetched, in a form that the client can read, up to where nobody can."""
+        found = readable(data or b"")
+        self._careful[partition] = _CAREFUL if found.changed else self._careful[partition] - 1
+        if not self._careful[partition]:
+            del self._careful[partition]
+        if found.fault is not None and not found.data:
+            offset, reason = found.fault
+            self.faults[partition] = UnreadableError(f"the batch at offset {offset} of {partition}: {reason}")
+        return found.data
 
     def silent_s(self) -> float:
         """Seconds since a fetch was sent that nobody has answered, nor any after it; 0 if there is none."""
@@ -83,15 +137,28 @@ class Fetcher:
         """Fetch these and no others. Every position is forgotten: seek them all before the next ``take``."""
         self._theirs = {partition: TopicPartition(*partition) for partition in partitions}
         self._consumer.assign(list(self._theirs.values()))
+        self.faults.clear()
+        self._careful = {partition: left for partition, left in self._careful.items() if partition in self._theirs}
         self._unanswered = None
 
     def seek(self, partition: Partition, offset: int) -> None:
         """Take *partition* from *offset* on; what was fetched ahead is thrown away."""
         self._consumer.seek(self._theirs[partition], offset)
+        self.faults.pop(partition, None)
 
     def position(self, partition: Partition) -> int | None:
         """The next offset to be fetched: beyond transaction markers and aborted records too. None if not known."""
         return internals.position(self._consumer, partition)
+
+    def leaderless(self) -> set[Partition]:
+        """Assigned partitions of which no leader is known: the client asks for one without pause."""
+        cluster = internals.client_of(self._consumer).cluster
+        leaders = ((partition, cluster.leader_for_partition(theirs)) for partition, theirs in self._theirs.items())
+        return {partition for partition, leader in leaders if leader is None or leader < 0}
+
+    async def absences(self, topics: Collection[str]) -> dict[Partition | str, TransportError]:
+        """What of *topics* cannot be read now, by topic or, where only a leader is missing, by partition."""
+        return await absences(internals.client_of(self._consumer), topics, _ASK_S)
 
     async def beginnings(self, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
         """The first offset that is still in the log of each."""
@@ -111,48 +178,63 @@ class Fetcher:
         """At most *free* records, at most ``room[p]`` and an equal share of each; no partition more once they have
         *size* bytes.
 
-        aiokafka's own limit would drain one partition before the next. Waits up to 0.1 s if nothing is buffered.
-        OffsetLostError if a position lies outside its log; other errors are logged, and what was taken is returned.
+        aiokafka's own limit would drain one partition before the next. Waits up to 0.1 s if nothing is buffered. What
+        is wrong with one partition is in ``faults`` afterwards, and keeps nobody else waiting.
         """
-        fetched: dict[Partition, list[Record]] = {}
-        try:
-            await self._take_buffered(room, free, size, fetched)
-            if not fetched:
-                await self._wait(room, free, fetched)
-        except Exception as error:  # a record that cannot be decoded raises what it likes; keep the rest
-            ours = own(error)
-            if isinstance(ours, OffsetLostError):
-                raise ours from error
-            log.warning("fetch_failed", error=str(ours))
-            await asyncio.sleep(_PAUSE_S)
+        fetched = await self._take_buffered(room, free, size)
+        if not fetched:
+            await internals.arrival(self._consumer, _WAIT_S)
+            fetched = await self._take_buffered(room, free, size)
         return fetched
 
     async def _take_buffered(
-        self, room: Mapping[Partition, int], free: int, size: int, fetched: dict[Partition, list[Record]]
-    ) -> None:
+        self, room: Mapping[Partition, int], free: int, size: int
+    ) -> dict[Partition, list[Record]]:
+        fetched: dict[Partition, list[Record]] = {}
         waiting = [partition for partition in internals.buffered(self._consumer) if partition in room]
         each = max(_LEAST_SHARE, _TURN // max(1, len(waiting)))
         for partition in self._rotated(waiting):
             limit = min(free, each, room[partition])
             if limit <= 0 or size <= 0:
-                return
-            await self._get([self._theirs[partition]], 0, limit, fetched)
-            records = fetched.get(partition, ())
-            free -= len(records)
-            size -= sum(len(record.value or b"") for record in records)
+                break
+            if records := await self._get(partition, limit):
+                fetched[Partition(*partition)] = records
+                free -= len(records)
+                size -= sum(len(record.value or b"") for record in records)
+        return fetched
 
     def _rotated(self, partitions: list[Partition]) -> Iterable[Partition]:
         self._turn += 1
         turn = self._turn % len(partitions) if partitions else 0
         return (partitions[turn:] + partitions[:turn])[:_PARTITIONS_A_TURN]
 
-    async def _wait(self, room: Mapping[Partition, int], free: int, fetched: dict[Partition, list[Record]]) -> None:
-        wanted = [self._theirs[partition] for partition in room] if len(room) < len(self._theirs) else []
-        await self._get(wanted, _WAIT_MS, max(1, min(_LEAST_SHARE, free, *room.values())), fetched)
+    async def _get(self, partition: Partition, limit: int) -> list[Record]:
+        position = internals.position(self._consumer, partition)
+        try:
+            found = await self._consumer.getmany(self._theirs[partition], timeout_ms=0, max_records=limit)
+        except Exception as error:  # noqa: BLE001 - a record that cannot be decoded raises what it likes
+            self._stumbled(Partition(*partition), error)
+            return []
+        records = [record_of(record) for records in found.values() for record in records]
+        if self._doubts(partition) and not _is_run(records, position):
+            self._consumer.seek(self._theirs[partition], position)
+            self._look_closer(Partition(*partition), "offsets are missing")
+            return []
+        return records
 
-    async def _get(
-        self, theirs: list[Theirs], wait_ms: int, limit: int, fetched: dict[Partition, list[Record]]
-    ) -> None:
-        found = await self._consumer.getmany(*theirs, timeout_ms=wait_ms, max_records=limit)
-        for place, records in found.items():
-            fetched[Partition(*place)] = [record_of(record) for record in records]
+    def _doubts(self, partition: Partition) -> bool:
+        """Whether offsets may be missing for a wrong producer's sake: the platform numbers its own records rightly."""
+        return partition not in self._careful and partition.topic not in _OURS
+
+    def _look_closer(self, partition: Partition, reason: str) -> None:
+        """What comes next of it is looked at before the client sees it."""
+        self._careful[partition] = _CAREFUL
+        log.debug("batch_looked_at", partition=str(partition), reason=reason)
+
+    def _stumbled(self, partition: Partition, error: Exception) -> None:
+        """Nothing has been skipped: it is fetched again, and looked at before the client sees it."""
+        ours = own(error)
+        if isinstance(ours, BrokerError) and partition not in self._careful:
+            self._look_closer(partition, repr(error))
+        else:
+            self.faults[partition] = UnreadableError(repr(error)) if isinstance(ours, BrokerError) else ours

@@ -78,8 +78,8 @@ def watch_heartbeats(consumer: Theirs, accepted: Callable[[], None]) -> None:
     consumer._coordinator._do_heartbeat = watched
 
 
-def watch_fetches(consumer: Theirs, asked: Callable[[], None], answered: Callable[[], None]) -> None:
-    """Call *asked* before every fetch, and *answered* when a broker has said anything to it."""
+def watch_fetches(consumer: Theirs, asked: Callable[[], None], answered: Callable[[Theirs], None]) -> None:
+    """Call *asked* before every fetch, and *answered* with what a broker has said, which it may change."""
     send = consumer._client.send
 
     async def watched(node: object, request: object, **options: Theirs) -> object:
@@ -88,10 +88,17 @@ def watch_fetches(consumer: Theirs, asked: Callable[[], None], answered: Callabl
             return plain
         asked()
         answer: object = await send(node, request, **options)
-        answered()
+        answered(answer)
         return answer
 
     consumer._client.send = watched
+
+
+async def arrival(consumer: Theirs, timeout_s: float) -> None:
+    """Wait until anything has been fetched, *timeout_s* at most."""
+    waiter: asyncio.Future[None] = consumer._fetcher._create_fetch_waiter()
+    await asyncio.wait([waiter], timeout=timeout_s)
+    waiter.cancel()
 
 
 def watch_repeats(producer: Theirs, repeated: Callable[[], None]) -> None:

@@ -13,10 +13,12 @@ from typing import Any
 import aiokafka
 import pytest
 from aiokafka.client import AIOKafkaClient
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.producer.sender import BaseHandler, Sender
+from aiokafka.protocol.fetch import FetchResponse_v11 as FetchResponse
+from aiokafka.record.memory_records import MemoryRecords
 
 from ops.embedded.kafka import Kafka
 from schemas.clock import SystemClock
@@ -27,6 +29,7 @@ from streams.transport.library import Client, Consumer, Producer, Theirs, TopicP
 from streams.transport.offsets import fetch_committed
 from streams.transport.publisher import Publisher
 from tests.integration.ground import Ground, ground
+from tests.integration.raw import Raw, batch
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +88,36 @@ def test_the_sender_sends_through_an_attribute_of_its_client() -> None:
 def test_the_fetcher_fetches_through_an_attribute_of_its_client() -> None:
     """A fetch that nobody answers is noticed there."""
     assert calls(Fetcher._proc_fetch_request, "await self._client.send(node_id, request)")
+
+
+def test_the_fetcher_takes_what_it_was_answered_from_lists_that_can_be_changed() -> None:
+    """What it could not read is written anew there; the error code and the batches stand where we look for them."""
+    assert calls(Fetcher._proc_fetch_request, "for topic, partitions in response.topics:")
+    assert calls(Fetcher._proc_fetch_request, "for partition, error_code, highwater, *part_data in partitions:")
+    assert calls(Fetcher._proc_fetch_request, "records = MemoryRecords(part_data[-1])")
+    rows = FetchResponse.SCHEMA.encode([0, 0, 0, [("t", [(0, 0, 1, 1, 0, [], -1, b"batches")])]])
+    answer: Any = FetchResponse.decode(rows)
+    assert answer.topics == [("t", [(0, 0, 1, 1, 0, [], -1, b"batches")])]
+
+
+def test_arrivals_can_be_waited_for() -> None:
+    """Without taking anything: whoever takes from one partition knows whose error it gets."""
+    assert list(inspect.signature(Fetcher._create_fetch_waiter).parameters) == ["self"]
+    assert calls(Fetcher._fetch_requests_routine, "for waiter in self._fetch_waiters:")
+
+
+def test_a_name_that_is_no_text_still_breaks_the_client() -> None:
+    """When it no longer does, our own way round is needed for wrong offsets only."""
+    broken: Any = MemoryRecords(batch([Raw(b"k", b"v", [(b"\xff", b"")])])).next_batch()
+    with pytest.raises((UnicodeDecodeError, aiokafka.errors.CorruptRecordException)):
+        list(broken)
+
+
+def test_a_batch_that_broke_the_client_is_fetched_again_from_where_it_was() -> None:
+    """The position moves only after a whole taking, and what was half taken is thrown away."""
+    assert calls(FetchResult.getall, "ret_list.append(msg)")
+    assert not calls(FetchResult.getall, "try:")
+    assert calls(FetchResult.check_assignment, "if position != self._partition_records.next_fetch_offset:")
 
 
 def test_a_fetch_that_is_not_taken_is_kept() -> None:

@@ -1,0 +1,140 @@
+"""Partitions that stand still, and why: trouble with one input stops nothing but that input. Pure: no Kafka."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import structlog
+
+from schemas.clock import Clock
+from schemas.records import Partition
+from streams.measures import Metrics
+from streams.metrics import PARTITION_STOPS
+from streams.transport.errors import (
+    AccessDeniedError,
+    OffsetLostError,
+    TransportError,
+    UnknownTopicError,
+    UnreadableError,
+)
+
+Reason: TypeAlias = Literal["offset_lost", "unreadable", "missing", "forbidden", "unavailable"]
+
+RETRY_S = 10.0
+"""After it what a broker would not give, or what could not be read, is tried again: perhaps another replica has it."""
+
+TOLD_S = 300.0
+"""A partition that stands still is complained about this often."""
+
+_ADVICE: dict[Reason, str] = {
+    "offset_lost": "records may be lost. Stop the stage, set the group's offset of this partition where it shall go on "
+    "(kafka-consumer-groups --reset-offsets), and start it again",
+    "unreadable": "restore the partition from a replica, or stop the stage, set the group's offset behind the batch, "
+    "and start it again",
+    "missing": "create the topic again, or remove its tenant",
+    "forbidden": "allow the platform's principal to describe and read the topic",
+    "unavailable": "see to the brokers that hold it",
+}
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Stop:
+    """One partition that stands still."""
+
+    partition: Partition
+    reason: Reason
+    life: int
+    """Of its tracker: when its shard has opened again, its offset has been read again, and the stop is over."""
+    since: float
+    seen: int = 1
+    """How often it has been found so."""
+
+
+class Stops:
+    """Those of one worker. An alarm is raised when one stops, and now and then while it lasts."""
+
+    def __init__(self, group: str, clock: Clock, metrics: Metrics, changed: Callable[[], None]) -> None:
+        self._group, self._clock, self._metrics, self._changed = group, clock, metrics, changed
+        self._stops: dict[Partition, Stop] = {}
+        self._told: dict[Partition, tuple[Reason, float]] = {}
+        self.withdrawn: set[Partition] = set()
+        """What nobody can read or commit while it lasts: to its shard it is not there."""
+
+    def __contains__(self, partition: Partition) -> bool:
+        return partition in self._stops
+
+    def __iter__(self) -> Iterator[Stop]:
+        return iter(list(self._stops.values()))
+
+    def holds(self, partition: Partition, life: int) -> bool:
+        """Whether *partition* must not be polled in this *life* of its tracker."""
+        stop = self._stops.get(partition)
+        if stop is not None and stop.life < life:
+            self.release(partition)
+        return partition in self._stops
+
+    def add(self, partition: Partition, error: TransportError, life: int) -> None:
+        """*partition* stands still from now on, because of *error*."""
+        reason, now = reason_of(error), self._clock.monotonic()
+        stop = self._stops.get(partition)
+        if stop is None or stop.reason != reason:
+            self._metrics.count(PARTITION_STOPS, reason)
+            self._stops[partition] = Stop(partition, reason, life, now)
+        self._tell(partition, reason, error, now)
+        self._changed()
+
+    def withdraw(self, partition: Partition, error: TransportError) -> None:
+        """It cannot be committed either: an offset of it would end everybody's transaction."""
+        self.add(partition, error, _EVERY_LIFE)
+        self._stops[partition].life = _EVERY_LIFE
+        self.withdrawn.add(partition)
+
+    def _tell(self, partition: Partition, reason: Reason, error: TransportError, now: float) -> None:
+        told = self._told.get(partition)
+        if told is not None and told[0] == reason and now - told[1] < TOLD_S:
+            return
+        self._told[partition] = reason, now
+        log.error(
+            "partition_stopped",
+            group=self._group,
+            partition=str(partition),
+            reason=reason,
+            error=str(error),
+            advice=_ADVICE[reason],
+        )
+
+    def release(self, partition: Partition) -> None:
+        """It may be polled again; if nothing has changed, it will stop again."""
+        if self._stops.pop(partition, None) is not None:
+            self.withdrawn.discard(partition)
+            self._changed()
+
+    def keep(self, partitions: Collection[Partition]) -> None:
+        """Forget all that is not among *partitions*: others have it now, or nobody wants it."""
+        for partition in self._stops.keys() - partitions:
+            self.release(partition)
+        for partition in self._told.keys() - partitions:
+            del self._told[partition]
+
+    def counts(self) -> Counter[str]:
+        """How many stand still, by reason."""
+        return Counter(stop.reason for stop in self._stops.values())
+
+
+_EVERY_LIFE = 2**63
+
+
+def reason_of(error: TransportError) -> Reason:
+    """The class of what went wrong."""
+    kinds: dict[type[TransportError], Reason] = {
+        OffsetLostError: "offset_lost",
+        UnreadableError: "unreadable",
+        UnknownTopicError: "missing",
+        AccessDeniedError: "forbidden",
+    }
+    return kinds.get(type(error), "unavailable")

@@ -1,0 +1,48 @@
+"""What cannot be read at this moment, though it should: topics that are gone or forbidden, partitions without a leader."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+
+from schemas.records import Partition
+from streams.transport.errors import (
+    BrokerError,
+    KafkaUnreachableError,
+    TransportError,
+    UnknownTopicError,
+    own,
+    translated,
+)
+from streams.transport.library import MetadataRequest, Theirs, errors
+
+_MISSING = (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError)
+
+
+async def absences(client: Theirs, topics: Collection[str], deadline_s: float) -> dict[Partition | str, TransportError]:
+    """What of *topics* cannot be read, by topic or, where only a leader is missing, by partition. Creates none.
+
+    KafkaUnreachableError after the deadline.
+    """
+    try:
+        async with asyncio.timeout(deadline_s):
+            with translated():
+                answer = await client.send(
+                    client.get_random_node(), MetadataRequest(list(topics), allow_auto_topic_creation=False)
+                )
+    except TimeoutError:
+        raise KafkaUnreachableError("a broker", f"no answer in {deadline_s:g} s") from None
+    absent: dict[Partition | str, TransportError] = {}
+    for code, topic, _, partitions in answer.topics:
+        if code:
+            absent[topic] = _error(topic, errors.for_code(code))
+        absent |= {
+            Partition(topic, number): BrokerError(f"{topic}:{number} has no leader")
+            for _, number, leader, *_ in partitions
+            if leader < 0
+        }
+    return absent
+
+
+def _error(topic: str, kind: type[Exception]) -> TransportError:
+    return UnknownTopicError(topic) if kind in _MISSING else own(kind(topic))
