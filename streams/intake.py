@@ -13,6 +13,7 @@ from streams.quanta import Quantum
 from streams.runtime import Runtime
 from streams.shard import Shard
 from streams.tracker import Tracker
+from streams.transport.errors import AccessDeniedError
 
 _LOOK_S = 0.05
 _CLOSED_S = 0.01
@@ -110,7 +111,11 @@ class Intake:
         while faults:
             partition, error = faults.popitem()
             feed = self._feeds.get(partition)
-            if feed is not None:
+            if feed is None:
+                continue
+            if isinstance(error, AccessDeniedError):  # nor can an offset of it be committed
+                self._runtime.stops.withdraw(partition, error)
+            else:
                 self._runtime.stops.add(partition, error, feed.tracker.life)
 
     async def _admit(self, feed: Feed, life: int, records: list[Record]) -> None:

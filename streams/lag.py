@@ -52,7 +52,7 @@ class Lag:
         """Until cancelled. While brokers do not answer, what was known stays."""
         while True:
             await asyncio.sleep(LOOK_S)
-            partitions = {each for each in self._owned() if each not in self._runtime.stops}
+            partitions = self._owned().keys() - self._runtime.stops.absent()
             try:
                 async with asyncio.timeout(_ASK_S):
                     self._ends |= await self._runtime.fetcher.ends(partitions, _ASK_S)

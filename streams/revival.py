@@ -10,7 +10,7 @@ import structlog
 from schemas.records import Partition
 from streams.runtime import Runtime
 from streams.shard import Shard
-from streams.stops import RETRY_S, Stop
+from streams.stops import ABSENT, RETRY_S, Stop
 from streams.transport.errors import BrokerError, TransportError
 
 LOOK_S = 1.0
@@ -18,8 +18,6 @@ SURE = 2
 """Looks that have to find a topic missing: a broker that has just started, or a topic that is new, may say so once."""
 
 log = structlog.get_logger()
-
-_ABSENT = frozenset({"missing", "forbidden", "unavailable"})
 
 
 class Revival:
@@ -38,7 +36,7 @@ class Revival:
             self._runtime.stops.keep({*self._ours()})
             self._stop_orphans()
             self._retry()
-            if await self._look():
+            if await self._look() or self._withdrawn():
                 await self._repartition()
 
     def _ours(self) -> Iterator[Partition]:
@@ -55,20 +53,29 @@ class Revival:
                 self._runtime.stops.add(partition, BrokerError(f"{partition} has no leader"), life)
         self._orphans = orphans
 
+    def _withdrawn(self) -> bool:
+        """Whether a shard still has what it should let go of."""
+        withdrawn = self._runtime.stops.withdrawn
+        return bool(withdrawn) and any(
+            shard.ready and withdrawn & shard.trackers.keys() for shard in self._shards.values()
+        )
+
     def _lives(self) -> dict[Partition, int]:
         return {
             partition: tracker.life for shard in self._shards.values() for partition, tracker in shard.trackers.items()
         }
 
     def _retry(self) -> None:
-        now = self._runtime.clock.monotonic()
         for stop in self._runtime.stops:
-            if stop.reason == "unreadable" and now - stop.since > RETRY_S:
+            if stop.reason == "unreadable" and self._due(stop):
                 self._runtime.stops.release(stop.partition)
+
+    def _due(self, stop: Stop) -> bool:
+        return self._runtime.clock.monotonic() - stop.since > RETRY_S
 
     async def _look(self) -> bool:
         """Ask about what is not there. Whether the shards have to take up or let go of something."""
-        absent = [stop for stop in self._runtime.stops if stop.reason in _ABSENT]
+        absent = [stop for stop in self._runtime.stops if stop.reason in ABSENT]
         if not absent:
             return False
         try:
@@ -83,6 +90,8 @@ class Revival:
         gone, error = found.get(partition.topic), found.get(partition.topic) or found.get(partition)
         was = partition in stops.withdrawn
         if error is None:
+            if stop.reason != "missing" and not self._due(stop):
+                return False  # described, and yet not to be read: not every second
             stops.release(partition)
             return was
         stop.seen += 1

@@ -17,7 +17,7 @@ from streams.offsetmap import Committed
 from streams.parameters import transactional_id
 from streams.runtime import Runtime
 from streams.tracker import Tracker
-from streams.transport.errors import TransportError, UnknownTopicError
+from streams.transport.errors import AccessDeniedError, TransportError, UnknownTopicError
 from streams.transport.publisher import Publisher
 from streams.work import Instead, Outputs
 
@@ -132,8 +132,8 @@ class Shard:
             routing = self.runtime.routing
             partitions = self._routed()
             self._retain(partitions)
-            committed = await self.runtime.offsets.read(partitions)
-            self._start_first(await self._first(partitions - committed.keys()))
+            committed = await self._committed(partitions)
+            self._start_first(await self._first(self._known(partitions) - committed.keys()))
             self._restore(committed)
 
     def _restore(self, committed: Mapping[Partition, Committed]) -> None:
@@ -191,8 +191,8 @@ class Shard:
         partitions, life = self._routed(), self._publisher
         self._retain(partitions)
         new = partitions - self.trackers.keys() - self.firsts.keys()
-        committed = await self.runtime.offsets.read(new)
-        beginnings = await self._first(new - committed.keys())
+        committed = await self._committed(new)
+        beginnings = await self._first(self._known(new) - committed.keys())
         if self.ready and self._publisher is life:  # else opening has asked route() again
             self._start_first(beginnings)
             for partition, state in committed.items():
@@ -200,7 +200,24 @@ class Shard:
 
     def _routed(self) -> set[Partition]:
         self.routed = frozenset(self.runtime.work.route(self.number))
-        return set(self.routed - self.runtime.stops.withdrawn)
+        return self._known(self.routed)
+
+    def _known(self, partitions: Collection[Partition]) -> set[Partition]:
+        """Those of which somebody can say anything at all."""
+        return set(partitions) - self.runtime.stops.withdrawn
+
+    async def _committed(self, partitions: Collection[Partition]) -> dict[Partition, Committed]:
+        """Offsets and maps; what an access list forbids is withdrawn, and the others are asked about again."""
+        while True:
+            try:
+                return await self.runtime.offsets.read(self._known(partitions))
+            except AccessDeniedError as error:
+                forbidden = {partition for partition in partitions if partition.topic in error.topics}
+                if not forbidden:
+                    raise
+                for partition in forbidden:
+                    self.runtime.stops.withdraw(partition, error)
+                self._retain(self._known(self.trackers.keys() | self.firsts.keys()))
 
     def _retain(self, partitions: Collection[Partition]) -> None:
         for partition in [known for known in self.trackers if known not in partitions]:

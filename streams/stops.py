@@ -29,6 +29,9 @@ RETRY_S = 10.0
 TOLD_S = 300.0
 """A partition that stands still is complained about this often."""
 
+ABSENT: frozenset[Reason] = frozenset({"missing", "forbidden", "unavailable"})
+"""There may be nothing wrong with what the log holds, if only it could be had."""
+
 _ADVICE: dict[Reason, str] = {
     "offset_lost": "records may be lost. Stop the stage, set the group's offset of this partition where it shall go on "
     "(kafka-consumer-groups --reset-offsets), and start it again",
@@ -120,6 +123,10 @@ class Stops:
             self.release(partition)
         for partition in self._told.keys() - partitions:
             del self._told[partition]
+
+    def absent(self) -> set[Partition]:
+        """Those of which no broker could say where they end."""
+        return {stop.partition for stop in self._stops.values() if stop.reason in ABSENT}
 
     def counts(self) -> Counter[str]:
         """How many stand still, by reason."""

@@ -17,7 +17,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
 from streams.transport.library import KafkaError, errors
@@ -35,7 +35,11 @@ class KafkaUnreachableError(TransportError):
 
 
 class AccessDeniedError(TransportError):
-    """The credentials are wrong, or an ACL forbids it."""
+    """The credentials are wrong, or an ACL forbids it: of ``topics``, if it is about some."""
+
+    def __init__(self, message: str, *, topics: Collection[str] = ()) -> None:
+        super().__init__(message)
+        self.topics = frozenset(topics)
 
 
 class UnknownTopicError(TransportError):

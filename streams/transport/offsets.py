@@ -14,7 +14,7 @@ from schemas.records import Partition
 from streams.offsetmap import Committed, decode
 from streams.transport import internals
 from streams.transport.connection import Connection
-from streams.transport.errors import may_pass, own
+from streams.transport.errors import AccessDeniedError, may_pass, own
 from streams.transport.library import (
     Client,
     ConnectionGroup,
@@ -26,6 +26,7 @@ from streams.transport.library import (
 )
 
 _RETRY_S = 0.1
+_FORBIDDEN: int = errors.TopicAuthorizationFailedError.errno
 _CLOSE_S = 2.0
 
 
@@ -46,7 +47,10 @@ class Offsets:
         await internals.close_client(self._client, _CLOSE_S)
 
     async def read(self, partitions: Collection[Partition]) -> dict[Partition, Committed]:
-        """What is committed, without the partitions that have no offset. Repeats until the caller's deadline."""
+        """What is committed, without the partitions that have no offset. Repeats until the caller's deadline.
+
+        AccessDeniedError names the topics that may not be asked about; nothing is known of the others then.
+        """
         found = await fetch_committed(self._client, self._group, partitions) if partitions else {}
         return {partition: Committed(offset, decode(offset, text)) for partition, (offset, text) in found.items()}
 
@@ -74,7 +78,7 @@ async def _fetch(
     node = await client.coordinator_lookup(CoordinationType.GROUP, group)
     request = OffsetFetchRequest(group, None if partitions is None else _by_topic(partitions))
     answer = await client.send(node, request, group=ConnectionGroup.COORDINATION)
-    _check([answer.error_code, *(code for _, rows in answer.topics for *_, code in rows)])
+    _check(answer.error_code, answer.topics)
     return {
         Partition(topic, number): (offset, text)
         for topic, rows in answer.topics
@@ -90,8 +94,11 @@ def _by_topic(partitions: Collection[Partition]) -> list[tuple[str, list[int]]]:
     return list(topics.items())
 
 
-def _check(codes: list[int]) -> None:
-    for code in codes:
-        if code:
-            kind: type[Exception] = errors.for_code(code)
-            raise kind
+def _check(code: int, topics: list[tuple[str, list[Theirs]]]) -> None:
+    codes = {code, *(row[-1] for _, rows in topics for row in rows)} - {0, _FORBIDDEN}
+    for each in codes:
+        kind: type[Exception] = errors.for_code(each)
+        raise kind
+    forbidden = {topic for topic, rows in topics if any(row[-1] == _FORBIDDEN for row in rows)}
+    if forbidden:
+        raise AccessDeniedError(f"an ACL forbids {', '.join(sorted(forbidden))}", topics=forbidden)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.record.util import calc_crc32c, encode_varint
 
@@ -17,6 +18,10 @@ from schemas.records import Partition
 _HEAD = struct.Struct(">qiibIhiqqqhii")
 _AFTER_LENGTH, _ATTRIBUTES = 12, 21
 _NOT_LEADER = 6
+
+ALL, READ = 2, 3
+"""Operations of an access list."""
+_TOPIC, _LITERAL, _DENY = 2, 3, 2
 
 
 class Raw(NamedTuple):
@@ -65,8 +70,8 @@ def sealed(data: bytearray) -> bytes:
     return bytes(data)
 
 
-class RawProducer:
-    """Writes bytes."""
+class RawClient:
+    """Writes bytes, and access lists."""
 
     def __init__(self, client: Any) -> None:  # noqa: ANN401 - aiokafka ships no types
         self._client = client
@@ -83,13 +88,26 @@ class RawProducer:
             if code != _NOT_LEADER:  # the topic may be a moment old
                 return code
 
+    async def forbid(self, topic: str, operation: int) -> None:
+        """Deny everybody *operation* on *topic*."""
+        answer = await self._ask(CreateAclsRequest(_TOPIC, topic, _LITERAL, "User:*", "*", operation, _DENY))
+        assert [code for code, _ in answer.creation_responses] == [0]
+
+    async def allow(self, topic: str, operation: int) -> None:
+        """Take it back."""
+        answer = await self._ask(DeleteAclsRequest(_TOPIC, topic, _LITERAL, "User:*", "*", operation, _DENY))
+        assert [row[0] for row in answer.filter_responses] == [0]
+
+    async def _ask(self, request: Any) -> Any:  # noqa: ANN401 - aiokafka ships no types
+        return await self._client.send(self._client.get_random_node(), request)
+
 
 @asynccontextmanager
-async def raw_producer(bootstrap: str) -> AsyncGenerator[RawProducer]:
-    """A producer that asks no questions."""
+async def raw_client(bootstrap: str) -> AsyncGenerator[RawClient]:
+    """A client that asks no questions."""
     client: Any = AIOKafkaClient(bootstrap_servers=bootstrap)
     await client.bootstrap()
     try:
-        yield RawProducer(client)
+        yield RawClient(client)
     finally:
         await client.close()

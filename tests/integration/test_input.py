@@ -27,7 +27,7 @@ from streams.transport.admin import NewTopicSpec
 from streams.transport.writer import TransactionalWriter, Writer
 from streams.worker import Worker
 from tests.integration.ground import Ground, eventually, ground, of_two_topics
-from tests.integration.raw import Raw, batch, raw_producer, record
+from tests.integration.raw import Raw, batch, raw_client, record
 
 pytestmark = pytest.mark.anyio
 
@@ -100,7 +100,7 @@ HARD = {
 @pytest.mark.parametrize("what", HARD)
 async def test_what_only_this_client_cannot_read_is_an_ordinary_record(kafka: Kafka, what: str) -> None:
     """I10: nothing is skipped for its headers or encoding. Kafka does not look at them, and takes it."""
-    async with ground(kafka.bootstrap, partitions=2, shards=1) as place, raw_producer(kafka.bootstrap) as raw:
+    async with ground(kafka.bootstrap, partitions=2, shards=1) as place, raw_client(kafka.bootstrap) as raw:
         await place.provision()
         await send(place, 0, b"0")
         assert await raw.write(Partition(place.source, 0), HARD[what]) == 0

@@ -1,0 +1,74 @@
+"""Input faults that need a broker of their own: access lists, expired offsets, outages, a network that swallows all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from ops.embedded import properties
+from ops.embedded.kafka import Kafka, embedded_kafka
+from schemas.records import Outgoing
+from streams.metrics import PARTITION_STOPS, REOPENS
+from streams.transport.admin import NewTopicSpec
+from streams.transport.writer import Writer
+from tests.integration.ground import ground, of_two_topics
+from tests.integration.raw import ALL, READ, raw_client
+from tests.integration.test_input import a_moment, answered_value, asked_for_metadata, send
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+STRICT = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+    "offsets.retention.minutes": "1",
+    "offsets.retention.check.interval.ms": "1000",
+}
+
+
+@pytest.fixture(scope="module")
+async def strict(
+    anyio_backend: str, embedded_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Kafka]:
+    """A broker with access lists, whose groups' offsets expire after a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in STRICT.items():
+            patch.setitem(properties.FIXED, name, value)
+        async with embedded_kafka(tmp_path_factory.mktemp("strict"), embedded_cache) as broker:
+            yield broker
+
+
+@pytest.mark.parametrize("operation", [READ, ALL])
+async def test_a_topic_that_is_forbidden_disturbs_nobody_and_is_taken_up_again(strict: Kafka, operation: int) -> None:
+    """Before the worker starts, and while it reads; the client would wait for its leader without pause."""
+    async with ground(strict.bootstrap, partitions=1, shards=1) as place, raw_client(strict.bootstrap) as raw:
+        secret, other = f"secret-{place.tag}", f"other-{place.tag}"
+        await place.admin.create_topics([NewTopicSpec(secret, 1), NewTopicSpec(other, 1)])
+        both = of_two_topics(of_two_topics(place.work(a_moment), place, secret), place, other)
+        await place.provision(place.inputs(place.source, secret, other))
+        await raw.forbid(secret, operation)
+        async with place.worker(both) as worker, await Writer.open(place.connection) as writer:
+            asked = asked_for_metadata(worker)
+            waits = list[float]()
+            for number in range(60):
+                if number == 20:
+                    await raw.forbid(other, operation)
+                began = time.monotonic()
+                await send(place, 0, b"%d" % number)
+                await answered_value(place, b"%d" % number)
+                waits.append(time.monotonic() - began)
+                await asyncio.sleep(0.05)
+            assert worker.metrics.total(PARTITION_STOPS, "forbidden") >= 2
+            assert len(asked) < 60
+            assert worker.metrics.total(REOPENS) <= 1
+            assert sorted(waits)[-4] < 1.0
+
+            for topic in (secret, other):
+                await raw.allow(topic, operation)
+                await writer.send(Outgoing(topic, b"key", topic.encode(), partition=0))
+                await answered_value(place, topic.encode())
+            assert worker.fatal is None
+            worker.metrics.text()
