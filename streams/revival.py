@@ -11,7 +11,7 @@ from schemas.records import Partition
 from streams.runtime import Runtime
 from streams.shard import Shard
 from streams.stops import ABSENT, RETRY_S, Stop
-from streams.transport.errors import BrokerError, TransportError
+from streams.transport.errors import AccessDeniedError, BrokerError, TransportError, UnknownTopicError
 
 LOOK_S = 1.0
 SURE = 2
@@ -95,7 +95,7 @@ class Revival:
             stops.release(partition)
             return was
         stop.seen += 1
-        if was or gone is None or stop.seen <= SURE:
+        if was or not isinstance(gone, (UnknownTopicError, AccessDeniedError)) or stop.seen <= SURE:
             return False
         stops.withdraw(partition, gone)
         return True

@@ -264,7 +264,9 @@ class Shard:
             if absent:
                 await asyncio.sleep(pause)
                 found = await self.runtime.fetcher.standings({partition.topic for partition in absent})
-                absent = {each for each in absent if each.topic in found and found[each.topic].partitions <= each.number}
+                absent = {
+                    each for each in absent if each.topic in found and found[each.topic].partitions <= each.number
+                }
         return absent
 
     def _start_first(self, beginnings: Mapping[Partition, tuple[int, Outputs]]) -> None:

@@ -1,4 +1,4 @@
-"""What cannot be read at this moment, though it should: topics that are gone or forbidden, partitions without a leader."""
+"""What cannot be read now, though it should: topics that are gone or forbidden, partitions without a leader."""
 
 from __future__ import annotations
 

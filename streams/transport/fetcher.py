@@ -10,9 +10,9 @@ from schemas.clock import Clock
 from schemas.records import Partition, Record
 from schemas.topics import PLATFORM
 from streams.transport import internals, watermarks
+from streams.transport.absences import absences
 from streams.transport.batches import readable
 from streams.transport.connection import Connection
-from streams.transport.absences import absences
 from streams.transport.errors import BrokerError, TransportError, UnknownTopicError, UnreadableError, own
 from streams.transport.library import Consumer, Theirs, TopicPartition, errors
 from streams.transport.standings import Standing, standings
