@@ -22,8 +22,7 @@ from ops.telemetry import tracing_of
 from ops.tuning import tune
 from ops.wiring import agents_of, models_of, steps_of
 from schemas.clock import Clock
-from schemas.topics import RUN_CONTROL
-from streams.controls import RunControls
+from streams.controls import RunControls, reach_ms
 from streams.doors import Doors
 from streams.journey import ENTRY_GROUP, JOURNEYS, RETRIES, versioned
 from streams.measures import OTHER, Metrics
@@ -43,6 +42,9 @@ from streams.worker import Worker
 log = structlog.get_logger()
 
 STAGES = ("auth", "guard", "admission", "agent", RETRIES)
+CANCELLABLE = ("agent", RETRIES)
+"""Stages in which a run beyond the door can be reached: where it goes on, and where it waits to be tried again."""
+
 READY_POLL_S = 0.02
 
 
@@ -157,7 +159,7 @@ async def _beside(settings: Settings, stage: str, ground: Ground, stack: AsyncEx
     return Beside(
         doors=Doors(await _inbox_reader(ground, stack), ground.layout.shards, ground.clock),
         cancels=cancels,
-        controls=await _controls(ground, cancels, stack) if stage == "agent" else None,
+        controls=await _controls(ground, cancels, stack) if stage in CANCELLABLE else None,
         metrics=_metrics(settings, stage, ground.registry),
         tracing=await stack.enter_async_context(
             tracing_of(settings, stage, process_name(), ground.clock, ground.layout.version)
@@ -173,16 +175,18 @@ def _metrics(settings: Settings, stage: str, registry: Registry) -> Metrics:
 
 
 async def _controls(ground: Ground, cancels: Cancels, stack: AsyncExitStack) -> RunControls:
-    reader = await Reader.open(ground.connection, RUN_CONTROL.name, "latest", name="headrace-control")
+    reader = await Reader.open(ground.connection, (), name="headrace-control")
     stack.push_async_callback(reader.close)
-    return RunControls(reader, ground.seals, cancels)
+    controls = RunControls(reader, ground.seals, cancels)
+    await controls.catch_up(ground.clock.now_ms() - reach_ms(ground.registry.tenants.values()))
+    return controls
 
 
 async def _work(settings: Settings, stage: str, ground: Ground, beside: Beside, stack: AsyncExitStack) -> Work:
     shards, clock = ground.layout.shards, ground.clock
     outbox = Outbox(stage, process_name(), ground.seals, shards, clock, beside.metrics, beside.tracing)
     if stage == RETRIES:
-        return RetryMover.of(outbox).work()
+        return RetryMover.of(outbox, beside.cancels).work()
     models = await stack.enter_async_context(models_of(settings, ground.clock)) if stage == "agent" else {}
     agents = agents_of(settings) if stage == "agent" else Agents()
     found = JOURNEYS[ground.layout.journey](steps_of(ground.registry, agents, models, beside.cancels)).stage(stage)

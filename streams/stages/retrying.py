@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass
 from functools import partial
 
+from consumers.resilience.cancel import Cancels
 from producers.hops import screened_record
 from producers.results import seconds_of
 from schemas import topics
-from schemas.errors import HeadraceError
+from schemas.errors import CancelledRunError, HeadraceError
 from schemas.headers import ERROR_CODE, OWN_PREFIX, SEAL, Headers
 from schemas.hops import Screened
 from schemas.records import HeaderList, Outgoing, Partition, Record
@@ -18,7 +19,7 @@ from schemas.topics import Topic
 from streams.brokertime import BrokerTime
 from streams.journey import RETRIES_GROUP
 from streams.metrics import RETRIES
-from streams.outbox import Outbox
+from streams.outbox import Outbox, case_of
 from streams.stages.sealed import open_hop, reject, unwritable
 from streams.tracing import Trace
 from streams.work import Job, Outputs, Work
@@ -85,11 +86,13 @@ class RetryMover:
 
     outbox: Outbox
     time: BrokerTime
+    cancels: Cancels
+    """Of what waits here, as of what runs: who is cancelled is answered at once."""
 
     @classmethod
-    def of(cls, outbox: Outbox) -> RetryMover:
+    def of(cls, outbox: Outbox, cancels: Cancels) -> RetryMover:
         """A mover by the outbox's clock."""
-        return cls(outbox, BrokerTime(outbox.clock))
+        return cls(outbox, BrokerTime(outbox.clock), cancels)
 
     def work(self) -> Work:
         """The mover for the loop: partition n of each tier is shard n."""
@@ -117,6 +120,13 @@ class RetryMover:
             hop = open_hop(topics.SCREENED, record, self.outbox.seals)
         except HeadraceError as error:
             return reject(self.outbox, record, error, trace)
+        try:
+            async with self.cancels.heeded(hop.authorized.run_id):
+                return await self._in_time(hop, record, trace)
+        except CancelledRunError as error:
+            return self.outbox.fail(case_of(hop), error, record, trace.headers)
+
+    async def _in_time(self, hop: Screened, record: Record, trace: Trace) -> Outputs:
         await self._until(record.timestamp + _delay_ms(record))
         due = min(_due_ms(record), hop.authorized.deadline_ms)
         if tier := self._further(due):

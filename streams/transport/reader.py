@@ -170,7 +170,7 @@ class Reader:
 
     def past(self, marks: Mapping[Partition, int]) -> bool:
         """Whether everything below *marks* has been read."""
-        return all(self._next[partition] >= mark for partition, mark in marks.items())
+        return all(self.position(partition) >= mark for partition, mark in marks.items())
 
     async def until(self, marks: Mapping[Partition, int], deadline_s: float | None = None) -> AsyncIterator[Record]:
         """Everything up to *marks* (high watermarks, say), and perhaps some records more.
@@ -195,6 +195,10 @@ class Reader:
     async def beginnings(self, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
         """The first offset that is still in the log of each."""
         return await watermarks.beginnings(self._client, self._chosen(partitions), self._deadline_s)
+
+    async def since(self, at_ms: int, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
+        """The first record of each that is stamped *at_ms* or later; the end, if there is none."""
+        return await watermarks.since(self._client, self._chosen(partitions), at_ms, self._deadline_s)
 
     async def partitions_of(self, topic: str) -> list[int]:
         """The topic's partition numbers, in order."""

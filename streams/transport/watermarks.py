@@ -30,6 +30,15 @@ async def beginnings(client: Theirs, partitions: Collection[Partition], deadline
     return await _ask(client, partitions, _EARLIEST, deadline_s)
 
 
+async def since(
+    client: Theirs, partitions: Collection[Partition], at_ms: int, deadline_s: float
+) -> dict[Partition, int]:
+    """The first record of each that is stamped *at_ms* or later, or where its log ended as the question was asked."""
+    ends = await high_watermarks(client, partitions, deadline_s)
+    found = await _ask(client, partitions, at_ms, deadline_s)
+    return {partition: ends[partition] if offset < 0 else offset for partition, offset in found.items()}
+
+
 async def partitions_of(client: Theirs, topic: str, deadline_s: float) -> list[int]:
     """The topic's partition numbers, in order. UnknownTopicError if no broker has heard of it before the deadline."""
     try:

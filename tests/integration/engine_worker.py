@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import signal
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 from schemas.clock import SystemClock
 from schemas.records import Outgoing, Partition, Record
@@ -18,10 +21,11 @@ from tests.integration import failpoints
 
 
 async def main(settings: dict[str, str], partitions: int, shards: int) -> None:
-    """Run until killed."""
+    """Run until killed, or told to stop by SIGTERM. SIGUSR1 holds the event loop for ``block_s``."""
 
     async def run(record: Record) -> Outputs:
-        await asyncio.sleep(random.uniform(0.01, 0.2))
+        _leave(settings.get("runs"), record.value or b"")
+        await asyncio.sleep(random.uniform(0.01, float(settings.get("longest_s", "0.2"))))
         return [Outgoing(settings["output"], record.key, record.value)]
 
     work = Work(
@@ -32,10 +36,27 @@ async def main(settings: dict[str, str], partitions: int, shards: int) -> None:
     parameters = Parameters(Connection(settings["bootstrap"]), shard_topic=settings["shard_topic"])
     if "session_ms" in settings:
         parameters = replace(parameters, session_ms=int(settings["session_ms"]))
-    worker = Worker(parameters, work, SystemClock())
+    worker, stop, loop = Worker(parameters, work, SystemClock()), asyncio.Event(), asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, time.sleep, float(settings.get("block_s", "0")))
     await worker.start()
-    await worker.failed.wait()
-    raise SystemExit(worker.fatal)
+    async with asyncio.TaskGroup() as tasks:
+        ends = [tasks.create_task(event.wait()) for event in (worker.failed, stop)]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+    await worker.stop()
+    if "report" in settings:
+        Path(settings["report"]).write_text(json.dumps(worker.metrics.totals()))
+    if worker.fatal is not None:
+        raise SystemExit(worker.fatal)
+
+
+def _leave(path: str | None, value: bytes) -> None:
+    """One line a run: what Kafka does not show."""
+    if path is not None:
+        with Path(path).open("ab", buffering=0) as runs:
+            runs.write(value + b"\n")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ops.embedded.kafka import Kafka
+from schemas.clock import SystemClock
 from schemas.records import Outgoing, Partition, Record
 from schemas.topics import partition_of
 from streams.transport.admin import Admin, NewTopicSpec
@@ -167,6 +168,20 @@ async def open_transaction(place: Ground) -> Theirs:
     await producer.begin_transaction()
     await (await producer.send(place.output, b"open", partition=0))
     return producer
+
+
+async def test_a_reader_may_begin_at_a_moment(kafka: Kafka) -> None:
+    """At the first record that is not older; where nothing is so new, at the end as it was."""
+    async with ground(kafka.bootstrap) as place, await Writer.open(place.connection) as writer:
+        old, new, none = (Partition(place.output, number) for number in range(3))
+        for partition in (old, old, new):
+            await writer.send(Outgoing(place.output, None, b"early", partition=partition.number))
+        await asyncio.sleep(0.05)
+        moment = SystemClock().now_ms()
+        await asyncio.sleep(0.05)
+        await writer.send(Outgoing(place.output, None, b"late", partition=new.number))
+
+        assert await place.reader.since(moment, [old, new, none]) == {old: 2, new: 1, none: 0}
 
 
 async def test_reading_to_the_high_watermark_waits_for_open_transactions(kafka: Kafka) -> None:

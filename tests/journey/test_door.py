@@ -101,6 +101,20 @@ def test_a_cancel_reaches_a_request_wherever_it_is(platform: Platform, tmp_path:
     assert {record.json["error"]["code"] for record in found} == {"cancelled"}
 
 
+def test_a_cancel_reaches_a_request_that_waits_to_be_tried_again(platform: Platform, tmp_path: Path) -> None:
+    """It is answered where it waits, and not when its ten seconds are over."""
+    tenant = tenant_of(platform, "--interactive")
+    request = ask(0, metadata={"fail": "model_overloaded", "fail_times": "1"})
+    submit(platform, tenant, [request], tmp_path / "one.jsonl")
+    wanted = str(request["id"])
+    Kcat(platform.bootstrap).wait(topics.RETRIES_10S.name, lambda seen: wanted in str(seen.json), count=1, within=20.0)
+
+    cancel(platform, tenant, request)
+
+    (result,) = results(platform, tenant, 1, within=6.0)
+    assert (result.json["request_id"], result.json["status"]) == (wanted, "cancelled")
+
+
 def test_the_paid_call_of_a_cancelled_run_is_closed_within_a_second(platform: Platform, tmp_path: Path) -> None:
     """Nothing further is paid, and the result says what was."""
     tenant = tenant_of(platform, "--interactive")

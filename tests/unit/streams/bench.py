@@ -91,6 +91,14 @@ class FakeReader(Reader):
         for partition in partitions:
             self.at.pop(partition, None)
 
+    async def since(self, at_ms: int, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
+        await asyncio.sleep(0)
+        return {partition: self._first(partition, at_ms) for partition in partitions or self.at}
+
+    def _first(self, partition: Partition, at_ms: int) -> int:
+        records = [record for record in self.log.records.get(partition, ()) if record is not None]
+        return next((record.offset for record in records if record.timestamp >= at_ms), len(records))
+
     async def poll(self, timeout_s: float = 0.5, limit: int | None = None) -> list[Record]:
         await asyncio.sleep(0)
         found: list[Record] = []

@@ -6,11 +6,14 @@ import asyncio
 
 import pytest
 
+from consumers.resilience.cancel import Cancels
 from producers.hops import screened_record
 from schemas.errors import HeadraceError, InternalError, ModelOverloadedError, ToolFailedError
 from schemas.headers import SEAL
 from schemas.hops import Screened
+from schemas.inbox import InboxEntry
 from schemas.records import Outgoing, Partition, Record
+from schemas.results import Result
 from schemas.topics import DEAD_LETTERS, RETRIES_10M, RETRIES_10S
 from streams.stages import retrying
 from streams.stages.retrying import DUE_AT, RetryMover, RetryTiers
@@ -30,7 +33,8 @@ class World:
     def __init__(self, deadline_s: int = 4 * HOUR_S) -> None:
         self.clock = StillClock()
         self.tiers = RetryTiers(outbox(self.clock, "agent"))
-        self.mover = RetryMover.of(outbox(self.clock, "retries")).work()
+        self.cancels = Cancels(self.clock)
+        self.mover = RetryMover.of(outbox(self.clock, "retries"), self.cancels).work()
         ticket = samples.TICKET.model_copy(update={"deadline_ms": NOW + deadline_s * 1_000})
         authorized = samples.AUTHORIZED.model_copy(update={"ticket": ticket})
         self.hop = samples.SCREENED.model_copy(update={"authorized": authorized})
@@ -224,3 +228,33 @@ def test_each_shard_moves_its_partition_of_every_tier(world: World) -> None:
     lanes = {world.mover.prepare(3, record._replace(offset=offset)).lane for offset in range(3)}
     assert len(lanes) == 3
     assert world.mover.window == retrying.WAITING
+
+
+async def test_a_run_that_waits_to_be_tried_again_is_cancelled_where_it_waits() -> None:
+    """Its caller is told at once, and not in ten minutes; the door hears that it is over."""
+    world = World()
+    record = as_read(screened_record(world.hop, SEALS, TRACE, topic=RETRIES_10M))
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        moved = tasks.create_task(world.move(record))
+        await asyncio.sleep(0.01)
+        assert not moved.done()
+        world.cancels.cancel(world.hop.authorized.run_id)
+
+    _is_cancelled(moved.result(), world)
+
+
+async def test_what_was_cancelled_before_it_is_read_waits_no_more(world: World) -> None:
+    """More may wait in a topic than in memory."""
+    world.cancels.cancel(world.hop.authorized.run_id)
+
+    outputs = await world.move(as_read(screened_record(world.hop, SEALS, TRACE, topic=RETRIES_10M)))
+
+    _is_cancelled(outputs, world)
+    assert waited_s(world) == 0
+
+
+def _is_cancelled(outputs: Outputs, world: World) -> None:
+    result, entry = outputs
+    assert result.topic == world.hop.authorized.reply_to
+    assert Result.model_validate_json(result.value or b"").status == "cancelled"
+    assert InboxEntry.model_validate_json(entry.value or b"").state == "closed"
