@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ops.chaos.agents import RUNS
+import structlog
+
+from ops.chaos.agents import NAME, RUNS
 from ops.chaos.evidence import Evidence
-from ops.chaos.ledger import Start, starts_in
+from ops.chaos.ledger import Sent, Start, starts_in
 from ops.chaos.load import Load, tenants
 from ops.chaos.oracle import Verdict, judge
 from ops.chaos.workers import Worker, Workers
@@ -20,10 +22,15 @@ from ops.relayout import Relayout
 from ops.settings import Settings, child_environment
 from ops.tenancy import Tenancy
 from ops.topology import Change
+from producers.requests import request_record
 from schemas.clock import SystemClock
+from schemas.requests import Request
+from schemas.tenants import Tenant
 from streams.journey import JourneyName
 from streams.transport.connection import Connection
 from streams.transport.writer import Writer
+
+log = structlog.get_logger()
 
 SERVED_S = 120.0
 SETTLED_S = 240.0
@@ -40,11 +47,13 @@ class Deployment:
     workers: Workers
     load: Load
     version: int = 1
+    more: tuple[Tenant, ...] = ()
+    """Tenants beside those of the load."""
 
     @property
     def evidence(self) -> Evidence:
         """What a fresh reader finds."""
-        return Evidence(self.connection, tenants(), self.journey, self.shards, self.version)
+        return Evidence(self.connection, (*tenants(), *self.more), self.journey, self.shards, self.version)
 
     def of(self, stage: str) -> list[Worker]:
         """The workers of a stage that count."""
@@ -52,10 +61,22 @@ class Deployment:
 
     async def relayout(self, shards: int | None = None, journey: JourneyName | None = None) -> list[Change]:
         """Move it, and see to it that the stages of the new journey run."""
-        changes = await Relayout(self.connection, Wish(shards, journey), print).apply()
+        changes = await Relayout(self.connection, Wish(shards, journey), log.info).apply()
         self.version += 1
         self.shards, self.journey = shards or self.shards, journey or self.journey
         return changes
+
+    async def ask(self, tenant: str, request_id: str, sleep_s: float = 0.0) -> None:
+        """One request beside the load, whose run takes *sleep_s*."""
+        request = Request(agent=NAME, input=request_id, metadata={"sleep": f"{sleep_s:g}"})
+        self.load.ledger.sent.append(Sent(tenant, None, request_id))
+        await self.load.writer.send(
+            request_record(tenant, request, request_id=request_id, now_ms=self.load.clock.now_ms())
+        )
+
+    def opened(self) -> int:
+        """How many shards have been opened, by all workers there are."""
+        return sum(worker.child.log.read_text().count('"event":"shard_open"') for worker in self.workers.all)
 
     async def served(self) -> None:
         """Every tenant has its door."""

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 from asyncio.subprocess import PIPE
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import structlog
 
+from ops.chaos.agents import NAME
 from ops.chaos.ledger import repeated
-from ops.chaos.workers import COMMAND
+from ops.chaos.workers import COMMAND, Worker
+from ops.settings import Settings
+from ops.tenancy import Tenancy
+from schemas.tenants import Limits, Tenant
 from streams.transport.connection import Connection
 from tests.integration.deployment import Deployment, deployment
 from tests.integration.ground import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
+
+log = structlog.get_logger()
 
 SPLIT = {"auth": 1, "guard": 1, "agent": 2, "retries": 1}
 COMPACT = {"admission": 2, "agent": 3, "retries": 1}
@@ -75,6 +83,89 @@ async def test_a_rolling_restart_repeats_no_run(bare_cluster: Connection, tmp_pa
         assert [run for run, count in again.items() if count > 1] == []
         assert running.workers.exits == {0: 6}
         assert rolled, "requests came all the while"
+
+
+async def test_f18_a_stop_ends_within_its_grace_whatever_runs(bare_cluster: Connection, tmp_path: Path) -> None:
+    """A run longer than the grace is left to another worker; a second SIGTERM waits for nothing (I14)."""
+    wanted = {"admission": 1, "agent": 2, "retries": 1}
+    async with deployment(bare_cluster, tmp_path, "compact", 4, wanted, HEADRACE_GRACE="1") as running:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(running.load.send(150, 30))
+            await running.ask("north", "long", 15.0)
+            await eventually(lambda: any(start.request_id == "long" for start in running.starts()))
+            for worker in running.of("agent"):
+                assert await _took(running, worker, 1) < 10
+                assert worker.child.process.returncode == 0
+                await eventually(lambda: len(running.of("agent")) == 2)
+                await asyncio.sleep(4)
+            hasty = running.of("agent")[0]
+            assert await _took(running, hasty, 2) < 5
+            assert hasty.child.process.returncode == -signal.SIGTERM
+        verdict = await running.settled(151)
+
+        assert verdict.clean, verdict
+        assert (verdict.sent, verdict.answered) == (151, 151)
+        assert sum(start.request_id == "long" for start in running.starts()) > 1
+
+
+async def _took(running: Deployment, worker: Worker, signals: int) -> float:
+    """Seconds from the first of some SIGTERMs to the end of the process."""
+    began = running.load.clock.monotonic()
+    running.workers.drain(worker)
+    for _ in range(signals - 1):
+        await asyncio.sleep(0.3)
+        worker.signal(signal.SIGTERM)
+    await asyncio.wait_for(worker.child.process.wait(), 60)
+    return running.load.clock.monotonic() - began
+
+
+async def test_f16_a_hundred_new_tenants_pause_nobody(bare_cluster: Connection, tmp_path: Path) -> None:
+    """With a thousand runs in flight: no shard opens again, no run is repeated, and an old tenant notices nothing."""
+    wanted = {"admission": 1, "agent": 3, "retries": 1}
+    async with deployment(bare_cluster, tmp_path, "compact", 6, wanted) as running:
+        tenancy = Tenancy(bare_cluster, Settings(kafka_bootstrap=bare_cluster.bootstrap))
+        busy = [Tenant(id=f"busy-{number}", agents=(NAME,), limits=Limits(concurrency=250)) for number in range(4)]
+        running.more = tuple(busy)
+        await tenancy.put(*busy)
+        await tenancy.served(*busy)
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(1_000):
+                tasks.create_task(running.ask(f"busy-{number % 4}", f"b{number}", 60.0))
+        await eventually(lambda: len(running.starts()) == 1_000, 60)
+        before = await _pings(running, "calm", 20)
+        opened, began = running.opened(), running.load.clock.monotonic()
+
+        async with asyncio.TaskGroup() as tasks:
+            during = tasks.create_task(_pings(running, "storm", 40))
+            new = [Tenant(id=f"new-{number}", agents=(NAME,)) for number in range(100)]
+            await tenancy.put(*new)
+            registered = running.load.clock.monotonic()
+            await tenancy.served(*new)
+            served = running.load.clock.monotonic()
+
+        log.info("tenants_added", registered_s=registered - began, served_s=served - registered)
+        log.info("pings", before=before, during=during.result())
+        assert served - registered < 5
+        assert running.opened() == opened
+        assert during.result()[1] < before[1] + 1.0
+        verdict = await running.settled(1_060)
+        assert (verdict.lost, verdict.answered_twice, verdict.unsuccessful) == (0, 0, 0)
+        assert repeated(running.starts()) == 0
+
+
+async def _pings(running: Deployment, name: str, count: int) -> tuple[float, float]:
+    """The median and the longest time from a request to its run's start, in seconds, of *count* in a row."""
+    took: list[float] = []
+    for number in range(count):
+        sent = running.load.clock.now_ms()
+        await running.ask("north", f"{name}-{number}")
+        await asyncio.sleep(0.25)
+        began: list[int] = []
+        while not began:
+            await asyncio.sleep(0.05)
+            began = [start.at_ms for start in running.starts() if start.request_id == f"{name}-{number}"]
+        took.append((began[0] - sent) / 1_000)
+    return sorted(took)[count // 2], max(took)
 
 
 async def _newcomer(running: Deployment, stage: str) -> str:
