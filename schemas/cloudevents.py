@@ -9,6 +9,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -23,6 +24,7 @@ JSON = "application/json"
 ID_LIMIT = 128
 SOURCE_LIMIT = 256
 _REGISTRY_PREFIX = 5
+_VERSION_HEADER, _TYPE_HEADER = ("ce_specversion", SPEC_VERSION.encode()), (CONTENT_TYPE, JSON.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +40,22 @@ class CloudEvent:
 
     def headers(self) -> HeaderList:
         """Binary mode."""
-        texts = (
-            ("ce_specversion", SPEC_VERSION),
-            ("ce_id", self.id),
-            ("ce_type", self.type),
-            ("ce_source", self.source),
-            ("ce_time", self.time),
-            ("ce_subject", self.subject),
-            (CONTENT_TYPE, JSON),
-        )
-        return tuple((name, text.encode()) for name, text in texts if text is not None)
+        headers: list[tuple[str, bytes | None]] = [_VERSION_HEADER]
+        if self.id is not None:
+            headers.append(("ce_id", self.id.encode()))
+        if self.type is not None:
+            headers.append(("ce_type", self.type.encode()))
+        if self.source is not None:
+            headers.append(("ce_source", self.source.encode()))
+        if self.time is not None:
+            headers.append(("ce_time", self.time.encode()))
+        if self.subject is not None:
+            headers.append(("ce_subject", self.subject.encode()))
+        headers.append(_TYPE_HEADER)
+        return tuple(headers)
 
 
+@lru_cache(maxsize=64)  # what is written together has one time
 def time_of(milliseconds: int) -> str:
     """A moment as RFC 3339 in UTC."""
     return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -46,5 +46,7 @@ class Outgoing(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes of key, value and headers."""
-        headers = sum(len(name.encode()) + len(value or b"") for name, value in self.headers)
-        return headers + len(self.key or b"") + len(self.value or b"")
+        size = len(self.key or b"") + len(self.value or b"")
+        for name, value in self.headers:
+            size += (len(name) if name.isascii() else len(name.encode())) + len(value or b"")
+        return size

@@ -60,6 +60,6 @@ class Seals:
 
 def _parts(seal: str | None) -> tuple[str, str, str]:
     parts = (seal or "").split(".")
-    if len(parts) != 3 or not all(part.isascii() for part in parts):  # noqa: PLR2004 - version, kid, mac
+    if len(parts) != 3 or not (seal or "").isascii():  # noqa: PLR2004 - version, kid, mac
         return "", "", ""
     return parts[0], parts[1], parts[2]

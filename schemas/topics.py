@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
@@ -122,6 +123,7 @@ RETRY_TIERS: tuple[tuple[float, Topic[Screened]], ...] = ((10, RETRIES_10S), (60
 _TENANT_TOPIC = re.compile(rf"tenants\.({TENANT_ID})\.(requests|results|events|control)")
 
 
+@lru_cache(maxsize=16_384)
 def tenant_of(topic: str) -> str | None:
     """The tenant whose topic this is: where a record came from is who it belongs to."""
     match = _TENANT_TOPIC.fullmatch(topic)

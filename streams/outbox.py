@@ -201,8 +201,9 @@ def failed_result(case: Case, error: HeadraceError) -> Result:
 def check_sizes(outputs: Outputs) -> None:
     """Raise UnwritableError for an output that its topic would not take: one such record would wedge its shard."""
     for output in outputs:
-        size = sum(len(name) + len(value or b"") for name, value in output.headers)
-        size += len(output.key or b"") + len(output.value or b"")
+        size = len(output.key or b"") + len(output.value or b"")
+        for name, value in output.headers:
+            size += len(name) + len(value or b"")
         if size > _limit(output.topic):
             raise UnwritableError(f"an output of {size} bytes is more than its topic takes")
 

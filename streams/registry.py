@@ -49,6 +49,8 @@ class Registry:
 
     async def tenant(self, name: str) -> Tenant:
         """The tenant's record; InternalError if it does not turn up in ten seconds."""
+        if (known := self.tenants.get(name)) is not None:
+            return known
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while name not in self.tenants:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from opentelemetry import trace
@@ -40,7 +41,13 @@ class Trace:
 
 def follow(headers: HeaderList, *, sampled: bool = True) -> Trace:
     """A span below the record's, or the first of a new trace. The client's sampled flag is ignored."""
-    return below(parent_of(headers), sampled=sampled)
+    came = _came(headers)
+    match = None if TRACESTATE in came else _parent_in(came)
+    if match is None:
+        return below(_context_in(came), sampled=sampled)
+    trace_id, span_id = match[2].decode(), f"{_new_id(64):016x}"  # most have no state: a third of the time
+    place = f"00-{trace_id}-{span_id}-{'01' if sampled else '00'}"
+    return Trace(trace_id, span_id, ((TRACEPARENT, place.encode()),))
 
 
 def below(parent: SpanContext, *, sampled: bool) -> Trace:
@@ -60,9 +67,24 @@ def trace_at(here: SpanContext, span: Span | None = None) -> Trace:
 
 def parent_of(headers: HeaderList) -> SpanContext:
     """The context that a record came with; not valid if it came with none."""
-    came = {name: value for name, value in headers if name in _TRAVELS and value}
+    return _context_in(_came(headers))
+
+
+def _came(headers: HeaderList) -> dict[str, bytes]:
+    return {name: value for name, value in headers if name in _TRAVELS and value}
+
+
+def _parent_in(came: Mapping[str, bytes]) -> re.Match[bytes] | None:
+    """What the record's parent says, if that is a parent: neither of its ids is zero."""
     match = _PARENT.fullmatch(came.get(TRACEPARENT, b""))
-    if match is None or (match[1] == b"00" and match[5]):
+    if match is None or (match[1] == b"00" and match[5]) or not (match[2].strip(b"0") and match[3].strip(b"0")):
+        return None
+    return match
+
+
+def _context_in(came: Mapping[str, bytes]) -> SpanContext:
+    match = _parent_in(came)
+    if match is None:
         return INVALID_SPAN_CONTEXT
     state = came.get(TRACESTATE)
     return SpanContext(

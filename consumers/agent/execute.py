@@ -19,6 +19,7 @@ from schemas.clock import SystemClock
 from schemas.errors import CancelledRunError, HeadraceError, InternalError, UnknownAgentError, chain_of
 from schemas.headers import TRACEPARENT, Headers
 from schemas.hops import Screened
+from schemas.requests import Request
 from schemas.results import ErrorInfo, Result, Timing, VerdictInfo
 
 
@@ -73,7 +74,7 @@ class Execute:
             agent=agent.name,
             instructions=agent.instructions,
             tenant=context.tenant,
-            request=authorized.request.model_copy(update={"input": screened.text}),
+            request=_asking(authorized.request, screened.text),
             request_id=authorized.request_id,
             run_id=authorized.run_id,
             attempt=screened.attempt,
@@ -82,6 +83,11 @@ class Execute:
             retry=self.retry,
             traceparent=Headers(context.trace).text(TRACEPARENT),
         )
+
+
+def _asking(request: Request, text: str) -> Request:
+    """The request in the words that the guards have let through, which mostly are its own."""
+    return request if request.input == text else request.model_copy(update={"input": text})
 
 
 def _since(began: float, context: Context) -> int:

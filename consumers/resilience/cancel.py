@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
+from consumers.resilience.deadline import Enforced
 from schemas.clock import Clock
 from schemas.errors import CancelledRunError
 
@@ -34,24 +34,33 @@ class Cancels:
         if scope is not None:
             scope.reschedule(asyncio.get_running_loop().time())
 
-    @asynccontextmanager
-    async def heeded(self, run_id: str) -> AsyncGenerator[None]:
-        """Cancel what goes on inside when the run is taken back, and raise CancelledRunError."""
+    def heeded(self, run_id: str) -> Heeded:
+        """Cancel what goes on inside when the run is taken back, and raise CancelledRunError; at once if it was."""
         if self._is_said(run_id):
             raise CancelledRunError
-        scope = asyncio.timeout(None)
-        try:
-            async with scope:
-                self._running[run_id] = scope
-                try:
-                    yield
-                finally:
-                    del self._running[run_id]
-        except TimeoutError as error:
-            if scope.expired():
-                raise CancelledRunError from error
-            raise
+        return Heeded(self._running, run_id)
 
     def _is_said(self, run_id: str) -> bool:
         at_ms = self._said.get(run_id)
         return at_ms is not None and self._clock.now_ms() - at_ms < KEEP_MS
+
+
+class Heeded:
+    """A run that can be reached while it goes on."""
+
+    __slots__ = ("_enforced", "_run_id", "_running", "_scope")
+
+    def __init__(self, running: dict[str, asyncio.Timeout], run_id: str) -> None:
+        self._running, self._run_id = running, run_id
+        self._scope = asyncio.timeout(None)
+        self._enforced = Enforced(self._scope, CancelledRunError)
+
+    async def __aenter__(self) -> None:
+        await self._enforced.__aenter__()
+        self._running[self._run_id] = self._scope
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del self._running[self._run_id]
+        await self._enforced.__aexit__(kind, raised, trace)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import TracebackType
 
 from schemas.clock import Clock
-from schemas.errors import ExpiredError
+from schemas.errors import ExpiredError, HeadraceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +26,26 @@ class Deadline:
         if not self.remaining():
             raise ExpiredError
 
-    @asynccontextmanager
-    async def enforced(self) -> AsyncGenerator[None]:
+    def enforced(self) -> Enforced:
         """Cancel what goes on inside when the moment comes, and raise ExpiredError; a TimeoutError of its own stays."""
-        scope = asyncio.timeout(self.remaining())
+        return Enforced(asyncio.timeout(self.remaining()), ExpiredError)
+
+
+class Enforced:
+    """A timeout that raises an error of ours. A generator would say it in fewer lines, and take twice the time."""
+
+    __slots__ = ("_error", "_scope")
+
+    def __init__(self, scope: asyncio.Timeout, error: type[HeadraceError]) -> None:
+        self._scope, self._error = scope, error
+
+    async def __aenter__(self) -> None:
+        await self._scope.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            async with scope:
-                yield
+            await self._scope.__aexit__(kind, raised, trace)
         except TimeoutError as error:
-            if scope.expired():
-                raise ExpiredError from error
-            raise
+            raise self._error from error

@@ -24,8 +24,12 @@ class Batch:
     place: Partition
     builder: Theirs
     records: int = 0
-    size: int = 0
-    """Of its last record, in bytes."""
+    last: Outgoing | None = None
+
+    @property
+    def size(self) -> int:
+        """Of its last record, in bytes."""
+        return 0 if self.last is None else self.last.size
 
     def add(self, output: Outgoing, now: int) -> bool:
         """Whether there was room for *output*; the first record always finds some."""
@@ -33,7 +37,7 @@ class Batch:
         added = self.builder.append(timestamp=now, key=output.key, value=output.value, headers=headers) is not None
         if added:
             self.records += 1
-            self.size = output.size
+            self.last = output
         return added
 
 
