@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from schemas.carries import first_of
 from schemas.headers import CORRELATION_ID, EVENT_PREFIX, OWN_PREFIX, SPRING_CORRELATION_ID, TRACEPARENT, Headers
 from schemas.letters import Reason
 from schemas.records import HeaderList, Outgoing, Record
@@ -25,7 +26,9 @@ def letter_record(record: Record, reason: Reason, *, tenant: str, trace: HeaderL
     """A dead letter: value and headers as they came, credentials removed, what is missing for finding it added.
 
     Compression lets a client send more than any topic of ours takes: what is over is cut, or it would wedge its shard.
+    A record that was carried is buried as it first stood: that is the position others have heard of.
     """
+    record = first_of(record)
     kept, cut = _cut(record)
     headers = _findable(Headers(reason.headers(kept)), kept, trace)
     return Outgoing(DEAD_LETTERS.name, f"{tenant}|{record.position}".encode(), kept.value, headers + cut)

@@ -35,13 +35,17 @@ class Record(NamedTuple):
 
 
 class Outgoing(NamedTuple):
-    """A record to write. Without a ``partition`` the key's hash chooses it (``partition_of``)."""
+    """A record to write. Without a ``partition`` the key's hash chooses it (``partition_of``).
+
+    ``timestamp`` is in milliseconds since the epoch, now if it is None; topics of the platform set their own.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: HeaderList = ()
     partition: int | None = None
+    timestamp: int | None = None
 
     @property
     def size(self) -> int:

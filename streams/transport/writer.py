@@ -82,7 +82,7 @@ class Writer:
             record.value,
             key=record.key,
             partition=place.number,
-            timestamp_ms=self._clock.now_ms(),
+            timestamp_ms=self._clock.now_ms() if record.timestamp is None else record.timestamp,
             headers=list(record.headers),
         )
         return future

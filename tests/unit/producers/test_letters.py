@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from producers.letters import CUT, letter_record, shortened
+from schemas.carries import carried
 from schemas.letters import Reason
 from schemas.records import HeaderList, Outgoing, Record
 from schemas.topics import LETTER_LIMIT
@@ -120,3 +121,14 @@ def test_a_letter_is_never_cut_into_a_tombstone() -> None:
     assert texts(nothing)["headrace-error-code"] == "malformed"
     assert shortened(nothing, 10) == nothing
     assert shortened(letter(None), 10).value is None
+
+
+def test_a_record_that_was_carried_is_buried_as_it_first_stood() -> None:
+    """Under the position by which its first reader, its trace and its logs know it; and once, whoever buries it."""
+    first = Record("platform.screened", 2, 7, NOW, b"acme|s-1", b"not json", (("a", b"1"),))
+    copy = carried(first)
+    again = Record(copy.topic, 2, 20_007, NOW + 9, copy.key, copy.value, copy.headers)
+
+    assert letter_record(again, REASON, tenant="acme", trace=TRACE) == letter_record(
+        first, REASON, tenant="acme", trace=TRACE
+    )
