@@ -7,15 +7,18 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
+import structlog
+
 from schemas.records import Outgoing, Partition
-from streams.metrics import RECORDS, TRANSACTION_SECONDS, TRANSACTIONS
+from streams.carrying import Carrier, Carry
+from streams.metrics import CARRIED, RECORDS, TRANSACTION_SECONDS, TRANSACTIONS
 from streams.offsetmap import encode
 from streams.outcomes import counted, outcome_of
 from streams.runtime import Runtime
 from streams.screening import RECALL_S, Screening
 from streams.tracker import Step, Tracker
 from streams.transport.errors import TopicStarvedError, TransportError, UnknownTopicError
-from streams.transport.publisher import Publisher
+from streams.transport.publisher import Publisher, Told
 from streams.work import Outputs
 
 SLOW_S = 0.5
@@ -28,13 +31,24 @@ METADATA_LIMIT = 512 * 1024
 """Characters of maps in one transaction; what is over waits for the next."""
 
 
+log = structlog.get_logger()
+
+
 class Transaction(NamedTuple):
     """What one transaction will say."""
 
     steps: list[Step]
     firsts: list[Partition]
     outputs: list[Outgoing]
+    copies: list[tuple[Outgoing, Told]]
+    """Of runs that are carried."""
+
     offsets: dict[Partition, tuple[int, str]]
+
+    @property
+    def written(self) -> list[Outgoing]:
+        """Every record of it."""
+        return [*self.outputs, *(copy for copy, _ in self.copies)]
 
 
 class Owner(Protocol):
@@ -44,10 +58,15 @@ class Owner(Protocol):
     alive: bool
     trackers: dict[Partition, Tracker]
     firsts: dict[Partition, tuple[int, Outputs]]
+    carrier: Carrier
 
     @property
     def publisher(self) -> Publisher:
         """The producer of this life."""
+        ...
+
+    def look(self) -> None:
+        """Take up carried runs whose copies have been seen."""
         ...
 
     def started(self, partition: Partition) -> None:
@@ -139,6 +158,8 @@ class Committer:
     async def _screen(self) -> None:
         """Nothing that cannot be written may join a transaction: it would end it for everybody."""
         self._dirty.update(self._screening.recall(self._shard.trackers.values()))
+        self._shard.look()
+        self._shard.carrier.begin(self._dirty)
         await self._screening.sort(self._dirty)
 
     def _rest(self) -> None:
@@ -169,18 +190,23 @@ class Committer:
     def _longest_rest_s(self) -> float:
         """What has been set aside is looked at now and then, even if nothing else happens."""
         aside = any(tracker.aside for tracker in self._shard.trackers.values())
-        return RECALL_S if aside else self._runtime.parameters.keepalive_s / 10
+        return RECALL_S if aside or self._shard.carrier.doubts else self._runtime.parameters.keepalive_s / 10
 
     def _next(self) -> Transaction | None:
         firsts = list(self._shard.firsts)
         offsets = {partition: (self._shard.firsts[partition][0], "") for partition in firsts}
         outputs = [output for partition in firsts for output in self._shard.firsts[partition][1]]
+        copies: list[tuple[Outgoing, Told]] = []
         steps: list[Step] = []
         for step, text in self._steps():
             steps.append(step)
             offsets[step.tracker.partition] = (step.low, text)
-            outputs.extend(output for finished in step.batch for output in finished.outputs)
-        return Transaction(steps, firsts, outputs, offsets) if offsets else None
+            for finished in step.batch:
+                if finished.move is None:
+                    outputs += finished.outputs
+                else:
+                    copies += [(output, finished.move.placed) for output in finished.outputs]
+        return Transaction(steps, firsts, outputs, copies, offsets) if offsets else None
 
     def _steps(self) -> Iterator[tuple[Step, str]]:
         """Each partition's part, in turn, with its map."""
@@ -209,6 +235,8 @@ class Committer:
     async def _commit(self, transaction: Transaction) -> str | None:
         """One transaction. Returns the doubt it leaves, if any: the re-open reads what really happened (I15)."""
         publisher = self._shard.publisher
+        for step in transaction.steps:
+            self._shard.carrier.send(step.batch)
         self._in_flight, began, outcome = True, self._runtime.clock.monotonic(), "committed"
         try:
             async with asyncio.timeout(self._runtime.parameters.transaction_deadline_s):
@@ -230,8 +258,9 @@ class Committer:
 
     async def _transact(self, publisher: Publisher, transaction: Transaction) -> None:
         async with asyncio.TaskGroup() as group:
+            outputs, copies = transaction.outputs, transaction.copies
             watch = group.create_task(self._watch(transaction))
-            await publisher.transact(transaction.outputs, transaction.offsets, self._runtime.work.group)
+            await publisher.transact(outputs, transaction.offsets, self._runtime.work.group, copies)
             watch.cancel()
 
     async def _watch(self, transaction: Transaction) -> None:
@@ -241,7 +270,7 @@ class Committer:
         """
         while True:
             await asyncio.sleep(SLOW_S)
-            if trouble := await self._runtime.outlets.trouble(transaction.outputs):
+            if trouble := await self._runtime.outlets.trouble(transaction.written):
                 starved = self._runtime.outlets.fault(trouble) == "starved"
                 raise (TopicStarvedError if starved else UnknownTopicError)(trouble.topic)
             await self._withdraw_missing(transaction.offsets)
@@ -265,12 +294,26 @@ class Committer:
                 self._dirty.discard(step.tracker)
         for partition in transaction.firsts:
             self._shard.started(partition)
+        if transaction.copies:
+            self._note([carry for step in transaction.steps for carry in self._shard.carrier.settle(step.batch)])
         self._count()
         for outcome, count in counted(transaction.steps).items():
             metrics.count(RECORDS, outcome, by=count)
         self._runtime.slots.changed.set()
         if self._dirty or self._shard.firsts:
             self.wake.set()
+
+    def _note(self, arrived: list[Carry]) -> None:
+        group, metrics = self._runtime.work.group, self._runtime.metrics
+        metrics.count(CARRIED, by=len(arrived))
+        for carry in arrived:
+            log.info(
+                "run_carried",
+                group=group,
+                partition=str(carry.tracker.partition),
+                first=carry.first,
+                to=carry.offset,
+            )
 
 
 def _cause(error: Exception) -> Exception:

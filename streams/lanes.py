@@ -22,6 +22,7 @@ class Entry(NamedTuple):
     tracker: Tracker
     offset: int
     job: Job
+    record: Record
     size: int
     """Of key and value, in bytes."""
 
@@ -82,7 +83,7 @@ class Lanes:
     def _entry(self, tracker: Tracker, record: Record, job: Job) -> Entry:
         size = len(record.key or b"") + len(record.value or b"")
         self._slots.take(tracker, size)
-        return Entry(tracker, record.offset, job, size)
+        return Entry(tracker, record.offset, job, record, size)
 
     def _drop(self, entry: Entry) -> None:
         """It is held no longer."""
@@ -170,6 +171,13 @@ class Lanes:
             for entry in queue:
                 held[entry.tracker].add(entry.offset)
         return held
+
+    def alone(self, tracker: Tracker, offset: int) -> Record | None:
+        """The record of *offset* if it has its lane to itself; None if anything waits in it too, or it is not there."""
+        for entry, *others in self._queues.values():
+            if entry.offset == offset and entry.tracker is tracker:
+                return None if others else entry.record
+        return None
 
     def discard(self, obsolete: Callable[[Entry], bool]) -> list[asyncio.Task[None]]:
         """Forget what is *obsolete*: cancelled if it runs. Returns the tasks that have been cancelled."""

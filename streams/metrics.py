@@ -62,6 +62,11 @@ RECORDS = Metric(
     ("outcome",),
     OUTCOMES,
 )
+CARRIED = Metric(
+    "headrace_carried",
+    "counter",
+    "Long runs moved out of the way of what came after them: their record stands again at the end of its partition.",
+)
 TRANSACTIONS = Metric(
     "headrace_transactions",
     "counter",
@@ -171,6 +176,7 @@ FETCH_SILENCE_SECONDS = Metric(
 
 VOCABULARY: tuple[Metric, ...] = (
     RECORDS,
+    CARRIED,
     TRANSACTIONS,
     TRANSACTION_SECONDS,
     QUEUE_SECONDS,

@@ -47,7 +47,7 @@ def _code(result: bytes) -> str:
 
 def counted(steps: Iterable[Step]) -> Counter[str]:
     """The records of a transaction by their outcome."""
-    return Counter(outcome(entry.outputs) for step in steps for entry in step.batch)
+    return Counter(outcome(entry.outputs) for step in steps for entry in step.batch if entry.move is None)
 
 
 def outcome(outputs: Outputs) -> str:

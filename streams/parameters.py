@@ -43,6 +43,10 @@ class Parameters:
     """Transactions a second, in all shards of a worker, that need not wait for the interval since few records wait for
     them: what is sparse is visible at once, at a bounded cost (about a millisecond of CPU each)."""
 
+    carry_behind: int = 10_000
+    """A run whose offset has fallen this far behind what is fetched is carried, in a stage that allows it. Half of the
+    span at which intake stops (I3), so that it does not."""
+
     keepalive_s: float = 3_600.0
     """An unchanged offset is committed again this often: brokers expire those of topics that nobody subscribes to."""
 

@@ -61,9 +61,12 @@ class Screening:
         """Take each outcome that cannot be written out of what is pending, or put another in its place."""
         clear, pending, tracker.pending = self._runtime.outlets.clear, tracker.pending, []
         for entry in pending:
-            if clear(entry.outputs):
-                tracker.pending.append(entry)
-            elif (other := await self._other(entry, patient=_is_patient(tracker, entry))) is not None:
+            other = entry
+            if not clear(entry.outputs):
+                other = await self._other(entry, patient=_is_patient(tracker, entry))
+            if entry.move is not None and entry.move.void:
+                continue
+            if other is not None:
                 tracker.pending.append(other)
             else:
                 tracker.aside.append(entry)

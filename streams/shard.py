@@ -8,7 +8,8 @@ from functools import partial
 
 import structlog
 
-from schemas.records import Partition
+from schemas.records import Partition, Record
+from streams.carrying import Carrier
 from streams.committer import Committer
 from streams.fencing import fenced
 from streams.lanes import Entry, Lanes
@@ -42,6 +43,7 @@ class Shard:
         self.firsts: dict[Partition, tuple[int, Outputs]] = {}
         """Partitions without an offset: where they begin, and what is written when that is committed."""
         self.lanes = Lanes(self, runtime.slots, runtime.scheduler, partial(runtime.work.prepare, number))
+        self.carrier = Carrier(runtime.parameters.carry_behind, self._may_be_carried, self._complete)
         self.committer = Committer(self)
         self.task: asyncio.Task[None] | None = None
         self._released = released
@@ -70,10 +72,23 @@ class Shard:
         return self.ready and self.committer.waiting < self.runtime.parameters.max_pending and not self.held_back()
 
     def finish(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None = None) -> None:
-        """The record's outcome is known. Too late, it changes nothing (I6)."""
+        """The record's outcome is known."""
+        if not self.carrier.finish(tracker, offset, outputs, instead):
+            self._complete(tracker, offset, outputs, instead)
+
+    def _complete(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None) -> None:
+        """Too late, it changes nothing (I6)."""
         if self.alive and tracker.expects(offset):
             tracker.finish(offset, outputs, instead)
             self.committer.add(tracker)
+
+    def _may_be_carried(self, tracker: Tracker, offset: int) -> Record | None:
+        return self.lanes.alone(tracker, offset) if self.runtime.work.carries else None
+
+    def look(self) -> None:
+        """Take up carried runs whose copies have been seen; end those whose copies somebody else has run."""
+        if void := {(carry.tracker, carry.first) for carry in self.carrier.look()}:
+            self.lanes.discard(lambda entry: (entry.tracker, entry.offset) in void)
 
     def broke(self, error: Exception) -> None:
         """A job raised."""
@@ -138,12 +153,20 @@ class Shard:
 
     def _restore(self, committed: Mapping[Partition, Committed]) -> None:
         """Runs go on over a re-open, unless their outcome is visible already."""
-        self.lanes.discard(partial(_is_visible, committed))
+        self.carrier.resolve(committed)
+        self.lanes.discard(partial(self._is_visible, committed))
         running, now = self.lanes.held(), self.runtime.clock.monotonic()
         for partition, state in committed.items():
             tracker = self.trackers.get(partition) or self._tracker(partition)
-            held = {offset for offset in running.get(tracker, ()) if not state.holds(offset)}
+            places = self.carrier.places(tracker, running.get(tracker, ()))
+            held = {offset for offset in places if not state.holds(offset)}
             tracker.restore(state, held, now)
+
+    def _is_visible(self, committed: Mapping[Partition, Committed], entry: Entry) -> bool:
+        state = committed.get(entry.tracker.partition)
+        if state is None or self.carrier.knows(entry.tracker, entry.offset):
+            return False
+        return state.holds(entry.offset)
 
     def _tracker(self, partition: Partition) -> Tracker:
         tracker = self.trackers[partition] = Tracker(partition, self.runtime.work.window)
@@ -170,6 +193,7 @@ class Shard:
         for tracker in self.trackers.values():
             tracker.alive = False
         self.trackers.clear()
+        self.carrier.forget()
         cancelled = self.lanes.cancel()
         if cancelled:
             _, alive = await asyncio.wait(cancelled, timeout=_CANCEL_S)
@@ -227,6 +251,7 @@ class Shard:
 
     def _drop_tracker(self, tracker: Tracker) -> None:
         tracker.alive = False
+        self.carrier.forget(tracker)
         self.lanes.discard(lambda entry: entry.tracker is tracker)
         self.runtime.changed()
 
@@ -323,8 +348,3 @@ def _publisher(runtime: Runtime, transactional_id: str) -> Publisher:
         request_timeout_ms=parameters.request_timeout_ms,
         apart=runtime.outlets.stands_apart,
     )
-
-
-def _is_visible(committed: Mapping[Partition, Committed], entry: Entry) -> bool:
-    state = committed.get(entry.tracker.partition)
-    return state is not None and state.holds(entry.offset)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from typing import NamedTuple
+from itertools import takewhile
+from typing import NamedTuple, Protocol
 
-from schemas.records import Partition
+from schemas.records import Outgoing, Partition
 from streams.offsetmap import AHEAD, Committed
 from streams.work import Instead, Outputs
 
@@ -16,12 +17,27 @@ ASIDE = 1_000
 """Finished records of one partition that may wait for a topic that takes their outputs."""
 
 
+class Move(Protocol):
+    """A run that goes on elsewhere: its output is a copy of its record."""
+
+    @property
+    def void(self) -> bool:
+        """Whether the run has finished before its copy was sent."""
+        ...
+
+    def placed(self, offset: int) -> None:
+        """The copy stands at *offset*; its transaction has not ended."""
+        ...
+
+
 class Finished(NamedTuple):
     """An offset, the outputs of its record, and what is written instead of those that cannot be."""
 
     offset: int
     outputs: Outputs
     instead: Instead | None = None
+    move: Move | None = None
+    """Set where only the offset is done, and the run is not."""
 
 
 class Step(NamedTuple):
@@ -105,6 +121,23 @@ class Tracker:
     def finish(self, offset: int, outputs: Outputs, instead: Instead | None = None) -> None:
         """The record's outcome is known and waits for a transaction."""
         self.pending.append(Finished(offset, outputs, instead))
+
+    def leave(self, offset: int, copy: Outgoing, move: Move) -> None:
+        """The run of *offset* goes on where *copy* will stand; that waits for a transaction."""
+        self.pending.append(Finished(offset, [copy], move=move))
+
+    def withdraw(self, offset: int) -> None:
+        """Nothing is known of the outcome of *offset* any more."""
+        self.pending = [entry for entry in self.pending if entry.offset != offset]
+        self.aside = [entry for entry in self.aside if entry.offset != offset]
+
+    def behind(self, distance: int) -> list[int]:
+        """Offsets that are admitted and not finished, *distance* or more behind what will be fetched next."""
+        limit = self.next - distance
+        if self.low() > limit:
+            return []
+        finished = {entry.offset for entry in (*self.pending, *self.aside)}
+        return [offset for offset in takewhile(lambda offset: offset <= limit, self.open) if offset not in finished]
 
     def recall(self) -> None:
         """What was set aside waits for a transaction again."""

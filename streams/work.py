@@ -96,6 +96,13 @@ class Work:
     keeps_runs: bool = True
     """Whether runs go on while their shard re-opens. False where ``remember`` must start from what is committed."""
 
+    carries: bool = False
+    """Whether a run whose offset has fallen far behind may move: its record is appended again to its own partition, and
+    whoever takes over finds a record like any other there. Only for an input that holds one open record of a lane at a
+    time, as behind the door: a second one that has not been fetched yet would be overtaken (I7). Not for the door: what
+    waits there waits by policy, in its tenant's own partition, and a topic of a tenant is not ours to write to. Not for
+    the mover of retries: what it waits for, it waits for in the order of offsets."""
+
     window: int = 20_000
     """Records of one partition that may be admitted and not yet committed."""
 

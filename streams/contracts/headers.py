@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from producers.letters import CUT
 from schemas.cloudevents import ID_LIMIT, JSON, SOURCE_LIMIT, SPEC_VERSION, STRUCTURED
 from schemas.headers import (
+    CARRIED,
     CONTENT_TYPE,
     CORRELATION_ID,
     REPLY_TO,
@@ -64,6 +65,13 @@ ASKING: dict[str, Json] = {
 }
 SEALED: dict[str, Json] = {
     SEAL: _text("The platform's own: HMAC-SHA256 over topic, key and value.", pattern=r"^v1\.[^.]+\.[A-Za-z0-9_-]{43}$")
+}
+MOVED: dict[str, Json] = {
+    CARRIED: _text(
+        "Only on a record that was appended again because its run is a long one: where it first stood, "
+        "as `offset/timestamp`.",
+        pattern="^[0-9]+/[0-9]+$",
+    )
 }
 REASON: dict[str, Json] = {
     "headrace-error-code": _text("Why; a stable code."),

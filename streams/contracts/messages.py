@@ -26,6 +26,7 @@ from streams.contracts.headers import (
     EVENT,
     FOUND,
     MISSING,
+    MOVED,
     REASON,
     RETRY,
     SEALED,
@@ -112,7 +113,7 @@ def _told(model: type[BaseModel], name: str, title: str, key: str, shown: tuple[
 
 def _hop(model: type[BaseModel], name: str, title: str, extra: Mapping[str, Json] | None = None) -> Message:
     """What one stage writes to another."""
-    groups = (EVENT, TRACE, CORRELATION, SEALED, dict(extra or {}))
+    groups = (EVENT, TRACE, CORRELATION, SEALED, MOVED, dict(extra or {}))
     required = [*WRITTEN, CORRELATION_ID, SEAL]
     return Message(name, title, _LANE, headers(*groups, kind=TYPES[model], required=required), ref(model))
 

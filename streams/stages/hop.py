@@ -50,6 +50,7 @@ class HopStage:
             route=lambda shard: {Partition(topic, shard)},
             prepare=self._prepare,
             committed=self.outbox.tracing.committed,
+            carries=True,
             max_running=self.max_running,
             weight=self.weight,
         )

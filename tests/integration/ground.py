@@ -79,9 +79,9 @@ class Ground:
         )
 
     @asynccontextmanager
-    async def worker(self, work: Work) -> AsyncGenerator[Worker]:
+    async def worker(self, work: Work, parameters: Parameters | None = None) -> AsyncGenerator[Worker]:
         """A worker that is stopped at the end, whatever happens."""
-        worker = Worker(self.parameters(), work, SystemClock())
+        worker = Worker(parameters or self.parameters(), work, SystemClock())
         await worker.start()
         try:
             yield worker

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from schemas.carries import carried
 from schemas.clock import SystemClock
-from schemas.records import Outgoing, Partition
+from schemas.records import Outgoing, Partition, Record
 from streams import committer as committing
 from streams.allowance import Allowance
+from streams.carrying import Carrier
 from streams.committer import FEW, Committer
 from streams.measures import Metrics
-from streams.metrics import TRANSACTIONS
+from streams.metrics import CARRIED, RECORDS, TRANSACTIONS
 from streams.offsetmap import AHEAD, Committed, encode
 from streams.outlets import Outlets
 from streams.parameters import Parameters
@@ -24,12 +26,15 @@ from streams.runtime import EARLY_AT_ONCE
 from streams.slots import Slots
 from streams.tracker import Tracker
 from streams.transport.connection import Connection
-from streams.transport.errors import FencedError
+from streams.transport.errors import FencedError, RecordRefusedError
 from streams.transport.standings import Standing
+from streams.work import Instead, Outputs
 
 pytestmark = pytest.mark.anyio
 
-PARAMETERS = Parameters(Connection("nowhere"))
+PARAMETERS = Parameters(Connection("nowhere"), carry_behind=10)
+COPIES_AT = 1_000
+"""Where the first copy of a carried record stands."""
 
 
 class Publisher:
@@ -39,11 +44,19 @@ class Publisher:
         self.suspect, self.pause_s = False, 0.0
         self.error: Exception | None = None
         self.transactions: list[tuple[list[Outgoing], dict[Partition, tuple[int, str]]]] = []
+        self.copies: list[Outgoing] = []
 
     async def transact(
-        self, outputs: Iterable[Outgoing], offsets: Mapping[Partition, tuple[int, str]], group: str
+        self,
+        outputs: Iterable[Outgoing],
+        offsets: Mapping[Partition, tuple[int, str]],
+        group: str,
+        copies: Iterable[tuple[Outgoing, Callable[[int], None]]],
     ) -> None:
         assert group == "group"
+        for copy, told in copies:
+            told(COPIES_AT + len(self.copies))
+            self.copies.append(copy)
         await asyncio.sleep(self.pause_s)
         if self.error is not None:
             raise self.error
@@ -62,8 +75,12 @@ class Bench:
         self.publisher: Any = Publisher()
         self.trackers: dict[Partition, Tracker] = {}
         firsts: dict[Partition, tuple[int, list[Outgoing]]] = {}
+        self.carries = False
+        self.carrier = Carrier(parameters.carry_behind, self.alone, self.complete)
         shard: Any = SimpleNamespace(
             alive=True,
+            carrier=self.carrier,
+            look=self.carrier.look,
             publisher=self.publisher,
             trackers=self.trackers,
             firsts=firsts,
@@ -92,6 +109,14 @@ class Bench:
             tracker.finish(offset, [answer(tracker, offset)])
             self.committer.add(tracker)
 
+    def alone(self, tracker: Tracker, offset: int) -> Record | None:
+        return record_of(tracker, offset) if self.carries else None
+
+    def complete(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None) -> None:
+        assert tracker.expects(offset)
+        tracker.finish(offset, outputs, instead)
+        self.committer.add(tracker)
+
     async def run(self, seconds: float = 0.05) -> str | None:
         """Let it commit. Why it stopped, if it did."""
         try:
@@ -99,6 +124,11 @@ class Bench:
                 return await self.committer.run()
         except TimeoutError:
             return None
+
+
+def record_of(tracker: Tracker, offset: int) -> Record:
+    """The record of a run that has its lane to itself."""
+    return Record(*tracker.partition, offset, 5, b"key", b"value", ())
 
 
 def answer(tracker: Tracker, offset: int) -> Outgoing:
@@ -306,3 +336,94 @@ async def test_a_doubt_from_outside_is_answered_between_two_transactions() -> No
     bench.committer.restart()
     assert await bench.run(0.3) is None
     assert len(bench.publisher.transactions) == 1
+
+
+# --- runs that are carried --------------------------------------------------------------------------------------------
+
+
+def left_behind(bench: Bench, slow: int = 0) -> Tracker:
+    """All is done but one run, which is far behind, and has its lane to itself."""
+    bench.carries = True
+    tracker = bench.tracker(0, *range(12))
+    bench.finish(tracker, *[offset for offset in range(12) if offset != slow])
+    return tracker
+
+
+async def test_a_run_far_behind_is_carried_with_what_is_committed_anyway() -> None:
+    """One transaction: its copy, the outcomes of others, and an offset that is past it. It is not an outcome itself."""
+    bench = Bench()
+    tracker = left_behind(bench)
+
+    assert await bench.run() is None
+
+    [(outputs, offsets)] = bench.publisher.transactions
+    assert bench.publisher.copies == [carried(record_of(tracker, 0))]
+    assert (len(outputs), offsets) == (11, {tracker.partition: (12, "")})
+    metrics = bench.shard.runtime.metrics
+    assert (metrics.total(CARRIED), metrics.total(RECORDS), bench.committer.waiting) == (1, 11, 0)
+
+
+async def test_the_outcome_of_a_carried_run_is_committed_under_its_new_offset() -> None:
+    """Whether it ends before its carry is answered or after."""
+    for seconds in (0.0, 0.1):
+        bench = Bench()
+        bench.publisher.pause_s = 0.05
+        tracker = left_behind(bench)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bench.run(0.4))
+            await asyncio.sleep(0.02 + seconds)
+            assert bench.carrier.finish(tracker, 0, [answer(tracker, 0)], None)
+
+        assert tracker.done == {COPIES_AT}
+        assert [output for outputs, _ in bench.publisher.transactions for output in outputs].count(
+            answer(tracker, 0)
+        ) == 1
+
+
+async def test_a_run_that_ends_while_its_neighbours_are_looked_at_is_not_carried() -> None:
+    """What is written instead of an unwritable output is asked about meanwhile; a copy too would be a second answer."""
+    bench = Bench()
+    asked, told = asyncio.Event(), asyncio.Event()
+
+    async def slowly(topics: Collection[str]) -> dict[str, int]:
+        if "other" in topics:
+            asked.set()
+            await told.wait()
+        return dict.fromkeys(topics, 3)
+
+    outlets = bench.shard.runtime.outlets = Outlets(slowly, SystemClock())
+    outlets.refuse(RecordRefusedError("no", topic="shut", records=1, size=0))
+    bench.carries, tracker = True, bench.tracker(0, *range(12))
+    tracker.finish(1, [Outgoing("shut", None, b"")], lambda _, __: [Outgoing("other", None, b"")])
+    bench.finish(tracker, *range(2, 12))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.run(0.3))
+        await asked.wait()
+        assert bench.carrier.finish(tracker, 0, [], None)
+        told.set()
+
+    assert bench.publisher.copies == []
+    assert (tracker.committed, tracker.pending, tracker.aside) == (12, [], [])
+
+
+async def test_a_doubtful_copy_is_looked_for_though_nothing_else_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its run may have ended, and its caller waits."""
+    monkeypatch.setattr(committing, "RECALL_S", 0.02)
+    bench = Bench()
+    tracker = left_behind(bench)
+    bench.publisher.error = ValueError("no answer")
+    assert await bench.run() is not None
+
+    done = Committed(12, set())
+    bench.carrier.resolve({tracker.partition: done})
+    tracker.restore(done, bench.carrier.places(tracker, ()), bench.shard.runtime.clock.monotonic())
+    bench.publisher.error = None
+    bench.committer.restart()
+    assert bench.carrier.finish(tracker, 0, [answer(tracker, 0)], None)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.run(0.4))
+        await asyncio.sleep(0.1)
+        assert bench.publisher.transactions == []
+        tracker.admit(COPIES_AT)
+
+    assert bench.publisher.transactions == [([answer(tracker, 0)], {tracker.partition: (COPIES_AT + 1, "")})]

@@ -10,6 +10,7 @@ import pytest
 
 from consumers.context import Context
 from producers.hops import authorized_record, screened_record
+from schemas.carries import carried
 from schemas.errors import (
     BlockedError,
     ExpiredError,
@@ -96,6 +97,18 @@ async def test_the_guards_hop_goes_on_in_the_same_partition_and_under_the_same_k
     assert (hop.authorized, hop.text) == (samples.AUTHORIZED, "hello")
     SEALS.verify("platform.screened", output.key, output.value, header(output, "headrace-seal"))
     assert dict(output.headers)["kafka_correlationId"] == samples.ORIGIN.correlation_id
+
+
+async def test_a_record_that_was_carried_is_run_like_any_other() -> None:
+    """By whoever takes over: its seal is over what it says, not over where it stands."""
+    copy = carried(GUARD_IN)
+    again = as_read(copy)._replace(offset=20_007)
+
+    hop = Hop("guard")
+    (there,), (here,) = await hop.run(again), await hop.run(GUARD_IN)
+
+    assert hop.work.carries
+    assert (there.topic, there.key, there.value) == ("platform.screened", here.key, here.value)
 
 
 async def test_the_agents_answer_closes_its_request_in_the_same_transaction() -> None:

@@ -1,0 +1,238 @@
+"""One long run stops nobody: it is carried to the end of its partition, goes on, and is answered once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import get_args
+
+import pytest
+
+from ops.embedded.kafka import Kafka
+from schemas.carries import first_of
+from schemas.headers import CARRIED as HEADER
+from schemas.records import Outgoing, Partition, Record
+from schemas.topics import INNER_LIMIT, SCREENED
+from streams.metrics import CARRIED, RECORDS, REOPENS
+from streams.transport.admin import NewTopicSpec
+from streams.transport.errors import BrokerError
+from streams.transport.publisher import Publisher
+from streams.transport.reader import Reader
+from streams.transport.writer import Writer
+from streams.work import Job, Outputs, Work
+from streams.worker import Worker
+from tests.integration.carry_failpoints import Point, transact_until
+from tests.integration.ground import Ground, eventually, ground
+
+pytestmark = pytest.mark.anyio
+
+LONG = b"0"
+"""The value of the first record that is fed."""
+
+
+@dataclass
+class Road:
+    """One partition with a long run, and fast ones that pass it."""
+
+    place: Ground
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    copies: list[Record] = field(default_factory=list[Record])
+    """Of the long run's record, that were started as records of their own."""
+
+    async def answer(self, record: Record) -> None:
+        """The long run lasts until it may end."""
+        if record.value != LONG:
+            return
+        if any(name == HEADER for name, _ in record.headers):
+            self.copies.append(record)
+        await self.over.wait()
+
+    def work(self) -> Work:
+        return replace(self.place.work(self.answer), carries=True)
+
+    @asynccontextmanager
+    async def worker(self, behind: int) -> AsyncGenerator[Worker]:
+        async with self.place.worker(self.work(), replace(self.place.parameters(), carry_behind=behind)) as worker:
+            yield worker
+
+    async def watermark(self) -> int:
+        """The committed offset."""
+        [offset] = (await self.place.admin.committed(self.place.group)).values()
+        return offset
+
+    async def once(self) -> None:
+        """Every record has one outcome, and the long run was started once."""
+        await self.place.judge()
+        await self.place.committed_to_the_end()
+        assert set(self.place.runs.values()) == {1}
+
+
+@asynccontextmanager
+async def road(kafka: Kafka) -> AsyncGenerator[Road]:
+    """A partition of one's own."""
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        await place.provision()
+        yield Road(place)
+
+
+async def test_f7_a_long_run_holds_up_no_watermark_and_is_answered_once(kafka: Kafka) -> None:
+    """Carried again and again, it goes on; what came after it is not kept waiting, nor in the map (I2, I3)."""
+    async with road(kafka) as way, way.worker(behind=200) as worker:
+        await way.place.feed(1, keys=10_000)
+        await eventually(lambda: way.place.runs[LONG] == 1)
+        for _ in range(4):
+            await way.place.feed(500, keys=10_000)
+            await way.place.collect(len(way.place.seen) + 500)
+        await eventually(lambda: worker.metrics.total(CARRIED) >= 4)
+        assert await way.watermark() > 1_500
+        assert LONG not in {record.value for record in way.place.seen}
+
+        way.over.set()
+        await way.place.collect(2_001)
+        await way.once()
+        assert worker.metrics.total(RECORDS) == 2_001
+
+
+async def test_a_run_with_another_of_its_lane_behind_it_stays(kafka: Kafka) -> None:
+    """It would be overtaken (I7)."""
+    async with road(kafka) as way, way.worker(behind=100) as worker:
+        await way.place.feed(400, keys=399)  # the last has the key of the first
+        await eventually(lambda: sum(way.place.runs.values()) == 399)
+        await way.place.collect(398)
+        assert worker.metrics.total(CARRIED) == 0
+
+        way.over.set()
+        await way.place.collect(400)
+        await way.once()
+
+
+async def test_several_long_runs_of_a_partition_are_carried(kafka: Kafka) -> None:
+    """Each has its own copy, and its own outcome."""
+    async with road(kafka) as way:
+
+        async def answer(record: Record) -> None:
+            if int(record.value or b"0") % 100 == 0:
+                await way.over.wait()
+
+        work = replace(way.place.work(answer), carries=True)
+        async with way.place.worker(work, replace(way.place.parameters(), carry_behind=150)) as worker:
+            await way.place.feed(1_000, keys=10_000)
+            await way.place.collect(990)
+            await eventually(lambda: worker.metrics.total(CARRIED) >= 8)
+
+            way.over.set()
+            await way.place.collect(1_000)
+            await way.once()
+
+
+# --- doubt ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ends", ["meanwhile", "later"])
+@pytest.mark.parametrize("point", ["unsent", "placed", "committed"])
+async def test_a_carry_whose_transaction_is_in_doubt_starts_no_second_run(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, point: Point, ends: str
+) -> None:
+    """The re-open reads what became of it: whichever it was, the run goes on, and is answered once (I15)."""
+    async with road(kafka) as way:
+
+        def lose() -> None:
+            if ends == "meanwhile":
+                way.over.set()
+            raise BrokerError("the answer was lost")
+
+        monkeypatch.setattr(Publisher, "transact", transact_until(point, lose))
+        async with way.worker(behind=100) as worker:
+            await way.place.feed(400, keys=10_000)
+            await eventually(lambda: worker.metrics.total(REOPENS) == 1)
+            await way.place.collect(399)
+            way.over.set()
+            await way.place.collect(400)
+            await way.once()
+
+
+# --- death ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", get_args(Point))
+async def test_f1_a_worker_killed_around_a_carry_loses_nothing_and_repeats_nothing(kafka: Kafka, point: Point) -> None:
+    """To whoever takes over, a copy is a record like any other; the old offset is done exactly if the copy stands."""
+    async with road(kafka) as way:
+        way.over.set()
+        await way.place.feed(400, keys=10_000)
+        settings = {
+            "bootstrap": kafka.bootstrap,
+            "group": way.place.group,
+            "source": way.place.source,
+            "output": way.place.output,
+            "shard_topic": f"shards-{way.place.tag}",
+            "behind": "100",
+            "point": point,
+        }
+        command = [sys.executable, "-m", "tests.integration.carry_worker", json.dumps(settings)]
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
+        assert await process.wait() == -signal.SIGKILL
+
+        async with way.worker(behind=10_000):
+            await way.place.collect(400)
+            await way.place.committed_to_the_end()
+        await way.place.judge()
+        assert way.place.runs[LONG] == (point != "ended")
+        carried = point in {"committed", "fetched", "ending"}
+        assert [first_of(copy).offset for copy in way.copies] == [0] * carried
+
+
+# --- size -------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_largest_record_that_a_topic_takes_can_be_carried(kafka: Kafka) -> None:
+    """As large as check_sizes lets it be, on a topic made as ours are; often, for it must not grow."""
+    async with road(kafka) as way:
+        topic = f"inner-{way.place.tag}"
+        await way.place.admin.create_topics([NewTopicSpec(topic, 1, configs=dict(SCREENED.config))])
+        place = Partition(topic, 0)
+        await way.place.provision([place])
+
+        async def answer(record: Record) -> None:
+            if len(record.value or b"") > 100:
+                await way.over.wait()
+
+        async def run(record: Record) -> Outputs:
+            await answer(record)
+            return [Outgoing(way.place.output, record.key, b"done")]
+
+        work = replace(
+            way.place.work(answer),
+            carries=True,
+            route=lambda _: {place},
+            prepare=lambda _, record: Job(record.key, lambda: run(record)),
+        )
+        async with (
+            way.place.worker(work, replace(way.place.parameters(), carry_behind=20)) as worker,
+            await Writer.open(way.place.connection) as writer,
+            await Reader.open(way.place.connection, topic) as reader,
+        ):
+            largest = full(topic)
+            await writer.send(largest)
+            for number in range(120):
+                await writer.send(Outgoing(topic, b"%d" % number, b"fast"))
+            await eventually(lambda: worker.metrics.total(CARRIED) >= 3)
+            way.over.set()
+            await eventually(lambda: worker.metrics.total(RECORDS) == 121)
+            copies = [r async for r in reader.until(await reader.high_watermarks()) if r.value == largest.value]
+
+        assert len(copies) == worker.metrics.total(CARRIED) + 1
+        assert {first_of(copy).headers for copy in copies} == {largest.headers}
+        assert {sum(name == HEADER for name, _ in copy.headers) for copy in copies[1:]} == {1}
+
+
+def full(topic: str) -> Outgoing:
+    """A record of which not one byte more would be let out."""
+    record = Outgoing(topic, b"key", b"", (("a", b"1"), ("b", None)))
+    return record._replace(value=bytes(INNER_LIMIT - record.size))
