@@ -143,6 +143,9 @@ class Carrier:
 
     def _survives(self, carry: Carry, state: Committed) -> bool:
         """Whether the outcome of the run is still wanted, and not to be had from its old offset."""
+        if carry.first != carry.offset and not state.holds(carry.first):  # offsets were set back: it never left
+            carry.tracker.withdraw(carry.offset)
+            return False
         if carry.state == "settled":
             return not state.holds(carry.offset)
         if not state.holds(carry.offset):

@@ -299,6 +299,21 @@ def test_a_doubt_outlives_another_reopen() -> None:
     assert bench.outcomes() == [100]
 
 
+def test_offsets_that_are_set_back_bring_a_run_back_to_where_it_began() -> None:
+    """Its record will be fetched again there; it is the same run, and its copy is a record like any other."""
+    bench = left_behind(0)
+    bench.commit(20)
+    bench.admit(*range(15, 31))
+    bench.send()
+
+    assert bench.reopen(Committed(0, set())) == {0, *range(15, 31)} - {20}
+    assert bench.admit(0, 20) == [20]
+    bench.finish(0)
+
+    assert bench.outcomes()[-1] == 0
+    assert 20 not in {entry.offset for entry in bench.tracker.pending}
+
+
 def test_what_is_forgotten_moves_nobody() -> None:
     """Its partition has gone to somebody else."""
     bench = left_behind(0)
