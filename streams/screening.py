@@ -61,7 +61,7 @@ class Screening:
         """Take each outcome that cannot be written out of what is pending, or put another in its place."""
         clear, pending, tracker.pending = self._runtime.outlets.clear, tracker.pending, []
         for entry in pending:
-            other = entry
+            other: Finished | None = entry
             if not clear(entry.outputs):
                 other = await self._other(entry, patient=_is_patient(tracker, entry))
             if entry.move is not None and entry.move.void:

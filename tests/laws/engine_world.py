@@ -140,6 +140,7 @@ class Shard:
         self.tracker = rules.tracker(PLACE)
         self.carrier = rules.carrier(DISTANCE, self.alone, self.complete)
         self.lanes: defaultdict[int, list[int]] = defaultdict(list)
+        self.obsolete: list[int] = []
         self.fetched: tuple[int, list[int]] | None = None
         self.sent: Step | None = None
         self.answered = False
@@ -175,6 +176,7 @@ class Shard:
 
     def keep(self, wanted: Callable[[int], bool]) -> None:
         for lane in self.lanes.values():
+            self.obsolete += [first for first in lane if not wanted(first)]
             lane[:] = [first for first in lane if wanted(first)]
 
     def fetch(self, size: int) -> None:
@@ -216,10 +218,23 @@ class Shard:
         patient = self.chance.random() < 0.97
         slow = {0, *(self.broker.lane[subject] for subject in self.broker.slow)} if patient else set[int]()
         heads = [key for key, lane in self.lanes.items() if lane and key not in slow]
-        if heads:
-            first = self.lanes[self.chance.choice(heads)].pop(0)
-            if not self.carrier.finish(self.tracker, first, [], None):
-                self.complete(self.tracker, first, [], None)
+        if self.carries and self.chance.random() < 0.1:  # a failpoint: in the middle of its carry
+            subjects = {self.broker.subject[offset] for offset in self.carries}
+            heads = [key for subject in subjects if self.lanes[key := self.broker.lane[subject]]]
+        if self.obsolete and self.chance.random() < 0.1:
+            self.end(self.obsolete.pop())
+        elif heads:
+            self.end(self.lanes[self.chance.choice(heads)].pop(0))
+
+    def end(self, first: int) -> None:
+        """A run is over; if it was cancelled, it did not care."""
+        if not self.carrier.finish(self.tracker, first, [], None):
+            self.complete(self.tracker, first, [], None)
+
+    @property
+    def carries(self) -> list[int]:
+        """The offsets that are left by a transaction which has not ended."""
+        return [entry.offset for entry in self.sent.batch if entry.move is not None] if self.sent else []
 
     def commit(self, fate: Fate) -> None:
         """The next part of a transaction: it is sent, ended, or settled."""
@@ -298,6 +313,8 @@ class World:
             shard.commit(self.fate())
         elif shard is self.owner:
             self.move(crashed=dice < 0.99)
+        if self.owner.carries and self.chance.random() < 0.03:  # a failpoint: its successor comes in the middle
+            self.move(crashed=False)
 
     def fate(self) -> Fate:
         fates: tuple[Fate, ...] = ("ok", "lost", "answer lost", "repeated")

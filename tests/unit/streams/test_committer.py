@@ -385,11 +385,11 @@ async def test_a_run_that_ends_while_its_neighbours_are_looked_at_is_not_carried
     bench = Bench()
     asked, told = asyncio.Event(), asyncio.Event()
 
-    async def slowly(topics: Collection[str]) -> dict[str, int]:
+    async def slowly(topics: Collection[str]) -> dict[str, Standing]:
         if "other" in topics:
             asked.set()
             await told.wait()
-        return dict.fromkeys(topics, 3)
+        return await everything_is_there(topics)
 
     outlets = bench.shard.runtime.outlets = Outlets(slowly, SystemClock())
     outlets.refuse(RecordRefusedError("no", topic="shut", records=1, size=0))
