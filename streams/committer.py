@@ -16,6 +16,7 @@ from streams.offsetmap import encode
 from streams.outcomes import counted, outcome_of
 from streams.runtime import Runtime
 from streams.screening import RECALL_S, Screening
+from streams.suspicion import Suspicion
 from streams.tracker import Step, Tracker
 from streams.transport.errors import TopicStarvedError, TransportError, UnknownTopicError
 from streams.transport.publisher import Publisher, Told
@@ -59,6 +60,7 @@ class Owner(Protocol):
     trackers: dict[Partition, Tracker]
     firsts: dict[Partition, tuple[int, Outputs]]
     carrier: Carrier
+    suspicion: Suspicion
 
     @property
     def publisher(self) -> Publisher:
@@ -100,8 +102,8 @@ class Committer:
 
     @property
     def busy(self) -> bool:
-        """Whether anything finished is not visible yet."""
-        return self.waiting > 0 or self._in_flight
+        """Whether anything finished is not visible yet, or anything else has to be said."""
+        return self.waiting > 0 or self._in_flight or bool(self._shard.suspicion.unsaid())
 
     def stalled(self) -> bool:
         """Whether a completion has waited for longer than the brake allows."""
@@ -206,6 +208,7 @@ class Committer:
                     outputs += finished.outputs
                 else:
                     copies += [(output, finished.move.placed) for output in finished.outputs]
+        offsets |= self._shard.suspicion.unsaid()
         return Transaction(steps, firsts, outputs, copies, offsets) if offsets else None
 
     def _steps(self) -> Iterator[tuple[Step, str]]:
@@ -296,11 +299,12 @@ class Committer:
             self._shard.started(partition)
         if transaction.copies:
             self._note([carry for step in transaction.steps for carry in self._shard.carrier.settle(step.batch)])
+        self._shard.suspicion.settled(transaction.offsets)
         self._count()
         for outcome, count in counted(transaction.steps).items():
             metrics.count(RECORDS, outcome, by=count)
         self._runtime.slots.changed.set()
-        if self._dirty or self._shard.firsts:
+        if self._dirty or self._shard.firsts or self._shard.suspicion.unsaid():
             self.wake.set()
 
     def _note(self, arrived: list[Carry]) -> None:

@@ -49,7 +49,10 @@ class Lanes:
     """The lanes of one shard. A job that finishes at once costs no task."""
 
     def __init__(self, owner: Owner, slots: Slots, scheduler: Scheduler, prepare: Callable[[Record], Job]) -> None:
-        self._owner, self._slots, self._scheduler, self._prepare = owner, slots, scheduler, prepare
+        self._owner, self._slots, self._scheduler = owner, slots, scheduler
+        self.prepare = prepare
+        """Record to job; another may take its place at any time."""
+
         self._queues: dict[Hashable, deque[Entry]] = {}
         self._tasks: dict[Hashable, asyncio.Task[None]] = {}
         self._fresh: dict[Hashable, Awaitable[Outputs] | None] = {}
@@ -62,7 +65,7 @@ class Lanes:
     def add(self, tracker: Tracker, record: Record) -> None:
         """Run the record's job when its lane is free and its tenant's turn has come; now, if both are so."""
         try:
-            job = self._prepare(record)
+            job = self.prepare(record)
             queue = self._queues.get(job.lane)
             if queue is not None:
                 queue.append(self._entry(tracker, record, job))

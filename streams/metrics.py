@@ -145,6 +145,16 @@ MEMBERSHIP_ERRORS = Metric("headrace_membership_errors", "counter", "Errors of t
 HEARTBEAT_AGE_SECONDS = Metric(
     "headrace_heartbeat_age_seconds", "gauge", "Time since the group last accepted this worker."
 )
+UNEXPLAINED_ENDS = Metric(
+    "headrace_unexplained_ends",
+    "counter",
+    "Shards taken over, with records open, from an owner that ended without a word: killed, or cut off.",
+)
+SUSPECTED = Metric(
+    "headrace_shards_suspected",
+    "counter",
+    "Shards opened after two unexplained ends in a row: the records that were open run in processes of their own.",
+)
 DROPPED_RUNS = Metric("headrace_dropped_runs", "counter", "Runs cancelled because their shard went to another worker.")
 MISSING_OFFSETS = Metric(
     "headrace_missing_offsets", "counter", "Partitions that stand still because the offset they should have is gone."
@@ -203,6 +213,8 @@ VOCABULARY: tuple[Metric, ...] = (
     REBALANCES,
     MEMBERSHIP_ERRORS,
     HEARTBEAT_AGE_SECONDS,
+    UNEXPLAINED_ENDS,
+    SUSPECTED,
     DROPPED_RUNS,
     MISSING_OFFSETS,
     STOPPED_PARTITIONS,

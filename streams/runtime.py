@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from dataclasses import dataclass, field
 
 import structlog
@@ -50,6 +51,9 @@ class Runtime:
 
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     fatal: str | None = None
+    name: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
+    """Of this worker and no other, ever."""
+
     stopping: bool = False
     beat_at: float = 0.0
     """When the loop was last seen to turn, by the monotonic clock."""

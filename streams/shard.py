@@ -17,6 +17,7 @@ from streams.metrics import DROPPED_RUNS, MISSING_OFFSETS, MISSING_TOPICS, OPENS
 from streams.offsetmap import Committed
 from streams.parameters import transactional_id
 from streams.runtime import Runtime
+from streams.suspicion import Suspicion
 from streams.tracker import Tracker
 from streams.transport.errors import AccessDeniedError, TransportError, UnknownTopicError
 from streams.transport.publisher import Publisher
@@ -44,6 +45,7 @@ class Shard:
         """Partitions without an offset: where they begin, and what is written when that is committed."""
         self.lanes = Lanes(self, runtime.slots, runtime.scheduler, partial(runtime.work.prepare, number))
         self.carrier = Carrier(runtime.parameters.carry_behind, self._may_be_carried, self._complete)
+        self.suspicion = Suspicion(runtime, number, self.lanes)
         self.committer = Committer(self)
         self.task: asyncio.Task[None] | None = None
         self._released = released
@@ -132,6 +134,7 @@ class Shard:
         self._remembers = True
         await runtime.work.remember(self.number)
         await self._load()
+        await self.suspicion.open(self._publisher, self.trackers.values())
         self.committer.restart()
         self.opened = True
         runtime.metrics.count(OPENS)
@@ -312,6 +315,8 @@ class Shard:
     async def hand_over(self, limit_s: float) -> None:
         """Moved by plan: finish what runs, commit it, let go. What has finished is worth waiting for a slow commit."""
         clock = self.runtime.clock
+        self.suspicion.leave()
+        self.committer.wake.set()
         end = clock.monotonic() + limit_s
         last = end if self.runtime.stopping else end + self.runtime.parameters.transaction_deadline_s
         while self.alive and self.draining and self.opened:

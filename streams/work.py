@@ -109,6 +109,10 @@ class Work:
     beside: Callable[[Partition], int] = none_beside
     """How many admitted records of a partition do not count against its window, since they hold up nobody else."""
 
+    apart: Callable[[int, Record], Job] | None = None
+    """As ``prepare``, for a record that may have killed a worker: whatever it does, this process must live. None where
+    no code of users runs; then nothing is suspected."""
+
     drains: bool = True
     """Whether a shard that moves by plan, or a worker that stops, waits for what runs. False where jobs mostly wait and
     cost nothing to begin again."""

@@ -238,6 +238,7 @@ class Worker:
     def _keep(self, shard: Shard) -> None:
         """It came back before it was let go of."""
         shard.draining = False
+        shard.suspicion.stay()
         self._runtime.membership.disclaim(shard.number)
         shard.committer.wake.set()
         self._runtime.changed()

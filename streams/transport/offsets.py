@@ -54,6 +54,11 @@ class Offsets:
         found = await fetch_committed(self._client, self._group, partitions) if partitions else {}
         return {partition: Committed(offset, decode(offset, text)) for partition, (offset, text) in found.items()}
 
+    async def note(self, partition: Partition) -> str:
+        """The metadata beside a partition's offset, as it is; empty if there is none. Repeats as ``read`` does."""
+        _, text = (await fetch_committed(self._client, self._group, [partition])).get(partition, (0, None))
+        return text or ""
+
 
 async def fetch_committed(
     client: Theirs, group: str, partitions: Collection[Partition] | None

@@ -63,6 +63,19 @@ class Publisher:
         self.transactions.append((list(outputs), dict(offsets)))
 
 
+class Suspicion:
+    """Has something to say, if it is told so."""
+
+    def __init__(self) -> None:
+        self.words: dict[Partition, tuple[int, str]] = {}
+
+    def unsaid(self) -> dict[Partition, tuple[int, str]]:
+        return self.words
+
+    def settled(self, offsets: Mapping[Partition, tuple[int, str]]) -> None:
+        self.words = {place: word for place, word in self.words.items() if place not in offsets}
+
+
 async def everything_is_there(topics: Collection[str]) -> dict[str, Standing]:
     """The broker's answer."""
     return dict.fromkeys(topics, Standing(3))
@@ -85,6 +98,7 @@ class Bench:
             trackers=self.trackers,
             firsts=firsts,
             started=firsts.pop,
+            suspicion=Suspicion(),
             runtime=SimpleNamespace(
                 parameters=parameters,
                 work=SimpleNamespace(group="group", committed=lambda *_: None),
@@ -221,6 +235,20 @@ async def test_a_first_offset_is_committed_with_its_outputs() -> None:
 
     assert bench.publisher.transactions == [([said], {new: (7, "")})]
     assert bench.shard.firsts == {}
+
+
+async def test_what_a_shard_has_to_say_of_itself_makes_it_busy_until_it_is_said() -> None:
+    """A shard that is let go of must not be released before its name is taken back."""
+    bench = Bench()
+    word = {Partition("shards", 0): (0, "a word")}
+    bench.shard.suspicion.words = word
+    assert bench.committer.busy
+    bench.committer.wake.set()
+
+    await bench.run()
+
+    assert bench.publisher.transactions == [([], word)]
+    assert not bench.committer.busy
 
 
 @pytest.mark.parametrize(
