@@ -83,6 +83,10 @@ class Settings(BaseSettings):
     grace: float = Field(default=30, gt=0)
     """Seconds that a worker may take to stop."""
 
+    suspect_memory: int = Field(default=2_048, gt=0)
+    """MiB that a process may allocate which runs what is suspected of having killed a worker; up to four run at a time.
+    Not kept on macOS, whose kernel does not enforce it."""
+
     @property
     def has_model(self) -> bool:
         """Whether somebody said where a model is."""

@@ -14,13 +14,15 @@ import structlog
 
 from consumers.agent.registry import Registry as Agents
 from consumers.resilience.cancel import Cancels
+from ops.agents import agents_of, models_of
 from ops.errors import LayoutMovingError, OperationError, UsageError
 from ops.ground import Ground, found
+from ops.isolation.step import isolated
 from ops.names import client_name, process_name
 from ops.settings import Settings
 from ops.telemetry import tracing_of
 from ops.tuning import tune
-from ops.wiring import agents_of, models_of, steps_of
+from ops.wiring import steps_of
 from schemas.clock import Clock
 from streams.controls import RunControls, reach_ms
 from streams.doors import Doors
@@ -195,7 +197,10 @@ async def _work(settings: Settings, stage: str, ground: Ground, beside: Beside, 
     if found.group == ENTRY_GROUP:
         return EntryStage(found, outbox, ground.registry, beside.doors).work()
     weight = _weights(settings, ground.registry)
-    return HopStage(found, outbox, ground.registry, RetryTiers(outbox), settings.max_running, weight=weight).work()
+    apart = await stack.enter_async_context(isolated(settings, beside.cancels, beside.metrics)) if agents else None
+    return HopStage(
+        found, outbox, ground.registry, RetryTiers(outbox), settings.max_running, weight=weight, apart=apart
+    ).work()
 
 
 def _weights(settings: Settings, registry: Registry) -> Callable[[str], float]:

@@ -1,30 +1,24 @@
-"""Settings into values: the seals, the models, the agents, and the steps made of them."""
+"""Settings into values: the seals, and the steps that every journey is made of."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 
-from consumers.agent import builtin
 from consumers.agent.execute import Execute
-from consumers.agent.models.openai_model import OpenAISettings, openai_model
 from consumers.agent.models.port import Model
 from consumers.agent.registry import Registry as Agents
-from consumers.agent.registry import load
 from consumers.auth.authorize import Authorize
 from consumers.guard.registry import default_pipeline
 from consumers.guard.screen import Screen
 from consumers.resilience.cancel import Cancels
 from ops.errors import InvalidError, NoSealError
 from ops.settings import Settings
-from schemas.clock import Clock
 from schemas.seals import Seals
 from streams.journey import Steps
 from streams.registry import Registry
 
-DEFAULT_MODEL = "default"
 SECRET_BYTES = 16
 
 
@@ -51,28 +45,6 @@ def _secret(text: str) -> tuple[str, bytes]:
         message = f"HEADRACE_SEAL_SECRET is not KID:BASE64 of {SECRET_BYTES} bytes or more, comma-separated"
         raise InvalidError(message)
     return kid, secret
-
-
-@asynccontextmanager
-async def models_of(settings: Settings, clock: Clock) -> AsyncGenerator[Mapping[str, Model]]:
-    """The models that agents know by name; none where nobody said where a model is."""
-    if settings.model_base_url is None and settings.model_api_key is None:
-        yield {}
-        return
-    key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
-    provider = OpenAISettings(
-        base_url=settings.model_base_url or "https://api.openai.com/v1",
-        name=settings.model_name or "gpt-4o-mini",
-        api_key=key,
-    )
-    async with openai_model(provider, clock) as model:
-        yield {DEFAULT_MODEL: model}
-
-
-def agents_of(settings: Settings) -> Agents:
-    """The two that every worker has, and the user's."""
-    own = load(settings.agents) if settings.agents else ()
-    return Agents(builtin.BUILTIN).joined(own)
 
 
 def steps_of(registry: Registry, agents: Agents, models: Mapping[str, Model], cancels: Cancels) -> Steps:

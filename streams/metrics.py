@@ -155,6 +155,9 @@ SUSPECTED = Metric(
     "counter",
     "Shards opened after two unexplained ends in a row: the records that were open run in processes of their own.",
 )
+COHORT_DEATHS = Metric(
+    "headrace_cohort_deaths", "counter", "Processes that died while they ran suspected records, by them or by others."
+)
 DROPPED_RUNS = Metric("headrace_dropped_runs", "counter", "Runs cancelled because their shard went to another worker.")
 MISSING_OFFSETS = Metric(
     "headrace_missing_offsets", "counter", "Partitions that stand still because the offset they should have is gone."
@@ -215,6 +218,7 @@ VOCABULARY: tuple[Metric, ...] = (
     HEARTBEAT_AGE_SECONDS,
     UNEXPLAINED_ENDS,
     SUSPECTED,
+    COHORT_DEATHS,
     DROPPED_RUNS,
     MISSING_OFFSETS,
     STOPPED_PARTITIONS,

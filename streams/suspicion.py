@@ -98,7 +98,7 @@ class Suspicion:
     async def _open_zones(self, trackers: Collection[Tracker]) -> dict[Partition, int]:
         """How far what was running may reach in each partition. Its owner had read no further than the log goes now."""
         ends = await self._runtime.fetcher.ends({tracker.partition for tracker in trackers}, _ASK_S)
-        limit = 2 * self._runtime.work.max_running  # markers of transactions count as offsets too
+        limit = 2 * self._runtime.work.max_held  # tenants take turns; markers of transactions count as offsets
         reached = {each: reach(each, ends.get(each.partition, 0), limit) for each in trackers}
         return {each.partition: end for each, end in reached.items() if end > each.committed}
 

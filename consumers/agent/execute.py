@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,7 +99,9 @@ async def _answer(agent: Agent, text: str, run: Run) -> Any:  # noqa: ANN401 - a
     async with run.deadline.enforced():
         try:
             return await agent.answer(text, run)
-        except Exception as error:
+        except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # an exit, or a panic of a native library, must end the run and not the worker
             if any(isinstance(each, HeadraceError) for each in chain_of(error)):
                 raise  # its class, or that of what it wraps, decides
             message = f"the agent {agent.name!r} raised {type(error).__name__}"

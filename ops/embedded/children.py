@@ -122,9 +122,9 @@ async def started(
     if threading.current_thread() is not threading.main_thread():
         message = f"{name} must be started on the main thread: a thread's children end with the thread"
         raise NotTheMainThreadError(message)
-    with _leash(kernel=kernel) as leash:
-        tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(leash)]
-        kept = [fd for fd in (*inherit, leash) if fd >= 0]
+    with leash(kernel=kernel) as pipe:
+        tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(pipe)]
+        kept = [fd for fd in (*inherit, pipe) if fd >= 0]
         child = Child(name, await _spawned([*tether, *command], log, folder, env, kept), log)
         try:
             yield child
@@ -150,7 +150,7 @@ async def _spawned(
 
 
 @contextmanager
-def _leash(*, kernel: bool) -> Generator[int]:
+def leash(*, kernel: bool = KERNEL_TELLS) -> Generator[int]:
     """The reading end of a pipe that closes with this process; -1 where the kernel needs none."""
     if kernel:
         yield -1

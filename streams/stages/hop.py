@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from schemas.hops import Authorized, Screened
 from schemas.records import HeaderList, Partition, Record
 from schemas.results import Result
 from streams.costs import Costs
-from streams.journey import Stage
+from streams.journey import Stage, Step
 from streams.outbox import Case, Outbox, case_of, check_sizes
 from streams.registry import Registry
 from streams.stages.retrying import RetryTiers
@@ -41,6 +41,8 @@ class HopStage:
     """A tenant's part of the run slots."""
 
     costs: Costs = field(default_factory=Costs)
+    apart: Step[Any, Any] | None = None
+    """The same step, for records that may have killed a worker: this process survives whatever they do."""
 
     def work(self) -> Work:
         """The stage for the loop: partition n is shard n."""
@@ -51,9 +53,13 @@ class HopStage:
             prepare=self._prepare,
             committed=self.outbox.tracing.committed,
             carries=True,
+            apart=None if self.apart is None else self._with(self.apart)._prepare,  # noqa: SLF001 - another of its kind
             max_running=self.max_running,
             weight=self.weight,
         )
+
+    def _with(self, step: Step[Any, Any]) -> HopStage:
+        return replace(self, stage=replace(self.stage, run=step))
 
     def _prepare(self, _shard: int, record: Record) -> Job:
         tenant = _tenant_in(record.key)

@@ -51,7 +51,7 @@ class Life:
         runtime: Any = SimpleNamespace(
             name=name,
             parameters=Parameters(Connection("nowhere"), shard_topic="shards"),
-            work=SimpleNamespace(group="group", max_running=50, apart=apart if watches else None),
+            work=SimpleNamespace(group="group", max_held=50, apart=apart if watches else None),
             offsets=log,
             fetcher=log,
             metrics=self.metrics,

@@ -16,6 +16,7 @@ from schemas.errors import (
     ExpiredError,
     HeadraceError,
     ModelOverloadedError,
+    PoisonError,
     StepsExhaustedError,
     ToolFailedError,
     UnwritableError,
@@ -52,17 +53,26 @@ class OtherSteps(TypedDict, total=False):
 class Hop:
     """A guard or agent stage with the steps of the test."""
 
-    def __init__(self, name: str = "agent", *, known: Registry | None = None, **other: Unpack[OtherSteps]) -> None:
+    def __init__(
+        self,
+        name: str = "agent",
+        *,
+        known: Registry | None = None,
+        apart: Step[Screened, Result] | None = None,
+        **other: Unpack[OtherSteps],
+    ) -> None:
         self.clock = StillClock()
         self.registry = known or registry()
         stage = split(steps(self.registry, **other)).stage(name)
         assert stage is not None
         out = outbox(self.clock, name)
-        self.work: Work = HopStage(stage, out, self.registry, RetryTiers(out)).work()
+        self.work: Work = HopStage(stage, out, self.registry, RetryTiers(out), apart=apart).work()
 
-    async def run(self, record: Record) -> Outputs:
+    async def run(self, record: Record, *, apart: bool = False) -> Outputs:
         async with asyncio.timeout(30):
-            made = self.work.prepare(2, record).run()
+            prepare = self.work.apart if apart else self.work.prepare
+            assert prepare is not None
+            made = prepare(2, record).run()
             return made if isinstance(made, list) else await made
 
 
@@ -330,3 +340,21 @@ async def test_an_answer_that_no_topic_takes_is_recorded_if_its_trace_is(flag: s
     outputs = job.instead([], UnwritableError())
 
     assert {(header(output, "traceparent") or "")[-2:] for output in outputs} == {flag}
+
+
+async def test_a_suspect_takes_the_other_step_and_what_it_is_condemned_for_is_an_ordinary_failure() -> None:
+    """Told, closed and buried in one, as every other record whose step raises."""
+    condemned = Hop(apart=raises(PoisonError()))
+    assert result_of(await condemned.run(AGENT_IN)).output == "hello"
+
+    outputs = await condemned.run(AGENT_IN, apart=True)
+
+    assert code(outputs) == "poison"
+    assert result_of(outputs).status == "failed"
+    (letter,) = on(outputs, DEAD_LETTERS.name)
+    assert (letter.value, header(letter, "headrace-error-code")) == (AGENT_IN.value, "poison")
+
+
+async def test_without_another_step_nothing_is_ever_suspected() -> None:
+    """The guard runs no code of users."""
+    assert Hop("guard").work.apart is None

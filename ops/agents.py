@@ -1,0 +1,38 @@
+"""Settings into what runs a request: the agents, and the models that they know by name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+
+from consumers.agent import builtin
+from consumers.agent.models.openai_model import OpenAISettings, openai_model
+from consumers.agent.models.port import Model
+from consumers.agent.registry import Registry as Agents
+from consumers.agent.registry import load
+from ops.settings import Settings
+from schemas.clock import Clock
+
+DEFAULT_MODEL = "default"
+
+
+@asynccontextmanager
+async def models_of(settings: Settings, clock: Clock) -> AsyncGenerator[Mapping[str, Model]]:
+    """The models that agents know by name; none where nobody said where a model is."""
+    if settings.model_base_url is None and settings.model_api_key is None:
+        yield {}
+        return
+    key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
+    provider = OpenAISettings(
+        base_url=settings.model_base_url or "https://api.openai.com/v1",
+        name=settings.model_name or "gpt-4o-mini",
+        api_key=key,
+    )
+    async with openai_model(provider, clock) as model:
+        yield {DEFAULT_MODEL: model}
+
+
+def agents_of(settings: Settings) -> Agents:
+    """The two that every worker has, and the user's."""
+    own = load(settings.agents) if settings.agents else ()
+    return Agents(builtin.BUILTIN).joined(own)

@@ -1,0 +1,125 @@
+"""The process of suspects: the worker's agents and nothing else of it, and a limit to what it may allocate."""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import os
+import resource
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
+
+from consumers.agent.execute import Execute
+from consumers.context import Context
+from consumers.resilience.cancellation import cancellations
+from ops import house, logs
+from ops.agents import agents_of, models_of
+from ops.isolation.frames import HEAD, SETUP, WORDS, Answer, Beat, Drop, Failure, Setup, Task, frame, read
+from ops.settings import Settings
+from schemas.clock import SystemClock
+from schemas.errors import InternalError, chain_of, fate_of
+from schemas.results import Result
+
+BEAT_S = 1.0
+OUT_OF_MEMORY = 86
+"""Exit status of a process that has come to its limit: whoever asked next might not be the one who took it all."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Child:
+    """Runs what it is told, many at a time, and says how each has ended."""
+
+    execute: Execute
+    writer: asyncio.StreamWriter
+    clock: SystemClock = field(default_factory=SystemClock)
+    running: dict[int, asyncio.Task[None]] = field(default_factory=dict[int, asyncio.Task[None]])
+
+    async def serve(self, reader: asyncio.StreamReader) -> None:
+        """Until the worker ends."""
+        async with asyncio.TaskGroup() as group:
+            beating = group.create_task(self._beat())
+            while (word := await read(reader, WORDS)) is not None:
+                if isinstance(word, Task):
+                    self.running[word.number] = group.create_task(self._run(word))
+                else:
+                    self._drop(word)
+            beating.cancel()
+            for task in self.running.values():
+                task.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            self.writer.write(frame(Beat()))
+            await asyncio.sleep(BEAT_S)
+
+    def _drop(self, word: Drop) -> None:
+        task = self.running.get(word.number)
+        if task is not None:
+            task.cancel()
+
+    async def _run(self, task: Task) -> None:
+        try:
+            reply: Answer | Failure = Answer(number=task.number, result=await self._execute(task))
+        except Exception as error:  # noqa: BLE001 - whatever an agent raises has a fate
+            reply = _failure(task.number, error)
+        finally:
+            del self.running[task.number]
+        self.writer.write(frame(reply))
+
+    async def _execute(self, task: Task) -> Result:
+        before = cancellations()
+        try:
+            return await self.execute(task.screened, Context(tenant=task.tenant, clock=self.clock, trace=task.trace))
+        except asyncio.CancelledError as error:
+            if cancellations() > before:
+                raise
+            raise InternalError(detail="the run was cancelled from within") from error
+
+
+def _failure(number: int, error: Exception) -> Failure:
+    if any(isinstance(each, MemoryError) for each in chain_of(error)):
+        os._exit(OUT_OF_MEMORY)
+    fate = fate_of(error)
+    if fate.code == "internal":
+        log.error("suspect_failed", exc_info=error)
+    return Failure.of(number, fate)
+
+
+async def run(settings: Settings, channel: socket.socket) -> None:
+    """Load the agents, say so, and run what comes."""
+    reader, writer = await asyncio.open_connection(sock=channel)
+    async with models_of(settings, SystemClock()) as models:
+        await Child(Execute(agents_of(settings), models), writer).serve(reader)
+
+
+def limit_memory(size: int) -> None:
+    """Let this process allocate *size* bytes at most. macOS does not enforce it."""
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_DATA, (size, size))
+
+
+def _setup(channel: socket.socket) -> Setup:
+    size = int.from_bytes(channel.recv(HEAD, socket.MSG_WAITALL))
+    return SETUP.validate_json(channel.recv(size, socket.MSG_WAITALL))
+
+
+def main(arguments: list[str]) -> None:
+    """Serve the worker at the other end of the descriptor until it ends."""
+    faulthandler.enable()  # a crash names the place in the code, and quotes nothing
+    with socket.socket(fileno=int(arguments[0])) as channel:
+        setup = _setup(channel)
+        settings = Settings.model_validate(setup.settings)
+        logs.configure(settings, stage="agent")
+        house.admit(Path.cwd(), settings.agents)
+        limit_memory(setup.memory)
+        asyncio.run(run(settings, channel))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

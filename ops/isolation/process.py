@@ -1,0 +1,189 @@
+"""A process that may die of what it runs: started by the worker, heard while it lives, ended with the worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import structlog
+
+from consumers.resilience.cohorts import ProcessEndedError
+from ops.background import background
+from ops.embedded.children import TETHER, leash
+from ops.isolation.frames import REPLIES, Answer, Beat, Drop, Failure, Setup, Task, frame, read
+from ops.settings import Settings
+from schemas.hops import Screened
+from schemas.records import HeaderList
+from schemas.results import Result
+from schemas.tenants import Tenant
+
+COMMAND = (sys.executable, "-P", "-m", "ops.isolation.child")
+"""Takes a descriptor."""
+
+START_S = 60.0
+"""To load the agents; a busy machine takes its time."""
+
+SILENCE_S = 20.0
+"""A loop that has not turned for so long will not turn again; a worker in its place would long have been fenced."""
+
+LAST_WORDS_S = 2.0
+"""From the end of its connection to its own end."""
+
+MIB = 1024 * 1024
+
+log = structlog.get_logger()
+
+
+class Suspected(NamedTuple):
+    """One request as its step gets it."""
+
+    screened: Screened
+    tenant: Tenant
+    trace: HeaderList
+
+
+@dataclass(slots=True)
+class SuspectProcess:
+    """The worker's side of one such process."""
+
+    process: asyncio.subprocess.Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    beating: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once it has loaded its agents, and when it has ended."""
+
+    ended: bool = False
+    silent: bool = False
+    _waiting: dict[int, asyncio.Future[Result]] = field(default_factory=dict[int, asyncio.Future[Result]])
+    _count: int = 0
+
+    async def run(self, suspected: Suspected) -> Result:
+        """What the agent answers, or the error of ours that it ended with; ProcessEndedError if the process dies."""
+        self._count += 1
+        number = self._count
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        try:
+            await self._tell(Task(number=number, **suspected._asdict()))
+            return await answer
+        except asyncio.CancelledError:
+            with suppress(ProcessEndedError):
+                await self._tell(Drop(number=number))
+            raise
+        finally:
+            del self._waiting[number]
+
+    async def _tell(self, word: Setup | Task | Drop) -> None:
+        if self.ended:
+            raise ProcessEndedError
+        try:
+            self.writer.write(frame(word))
+            await self.writer.drain()
+        except ConnectionError:
+            raise ProcessEndedError from None
+
+    async def begin(self, setup: Setup) -> None:
+        """Give it what it needs. ProcessEndedError if it is not ready in time."""
+        await self._tell(setup)
+        try:
+            async with asyncio.timeout(START_S):
+                await self.beating.wait()
+        except TimeoutError:
+            raise ProcessEndedError(f"it was not ready in {START_S:g} s") from None
+        if self.ended:
+            raise ProcessEndedError(f"it ended with status {await self.process.wait()} before it was ready")
+
+    async def listen(self) -> None:
+        """Until it ends, or has been silent for too long: then it is ended."""
+        try:
+            while (reply := await self._next()) is not None:
+                self._take(reply)
+            with suppress(TimeoutError):  # it has said its last word: how it ends is worth a moment
+                async with asyncio.timeout(0 if self.silent else LAST_WORDS_S):
+                    await self.process.wait()
+        finally:
+            self._end()
+        log.warning("suspects_process_ended", pid=self.process.pid, status=await self.process.wait())
+
+    async def _next(self) -> Beat | Answer | Failure | None:
+        try:
+            async with asyncio.timeout(SILENCE_S if self.beating.is_set() else START_S):
+                return await read(self.reader, REPLIES)
+        except TimeoutError:
+            log.warning("suspects_process_silent", pid=self.process.pid)
+            self.silent = True
+            return None
+
+    def _take(self, reply: Beat | Answer | Failure) -> None:
+        if isinstance(reply, Beat):
+            self.beating.set()
+        elif (answer := self._waiting.get(reply.number)) is not None and not answer.done():
+            if isinstance(reply, Answer):
+                answer.set_result(reply.result)
+            else:
+                answer.set_exception(reply.error())
+
+    def _end(self) -> None:
+        self.ended = True
+        self.kill()
+        self.beating.set()
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(ProcessEndedError())
+
+    def kill(self) -> None:
+        """SIGKILL, also for what it has started. Not once it has ended: the number may be another's."""
+        if self.process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+
+@asynccontextmanager
+async def suspect_process(settings: Settings) -> AsyncGenerator[SuspectProcess]:
+    """A process with the worker's agents, until the block ends or the worker does. ProcessEndedError if it will not."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs, leash() as pipe:
+        tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(pipe)]
+        process = await asyncio.create_subprocess_exec(
+            *tether,
+            *COMMAND,
+            str(theirs.fileno()),
+            stdin=DEVNULL,
+            pass_fds=[each for each in (theirs.fileno(), pipe) if each >= 0],
+            start_new_session=True,
+        )
+        theirs.close()
+        child = SuspectProcess(process, *await asyncio.open_connection(sock=ours))
+        try:
+            async with background(child.listen()):
+                await child.begin(_setup(settings))
+                yield child
+        finally:
+            child.kill()
+            await process.wait()
+            child.writer.close()
+
+
+def _setup(settings: Settings) -> Setup:
+    """What its agents need; neither the broker nor the seals are their business."""
+    key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
+    known = {
+        "agents": settings.agents,
+        "model_base_url": settings.model_base_url,
+        "model_api_key": key,
+        "model_name": settings.model_name,
+        "log": settings.log,
+        "log_level": settings.log_level,
+    }
+    return Setup(
+        settings={name: value for name, value in known.items() if value is not None},
+        memory=settings.suspect_memory * MIB,
+    )

@@ -1,0 +1,49 @@
+"""The step of the agent stage for requests that may have killed a worker: it runs them in processes that may die."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from consumers.context import Context
+from consumers.resilience.cancel import Cancels
+from consumers.resilience.cohorts import Cohorts
+from ops.background import background
+from ops.isolation.process import Suspected, suspect_process
+from ops.settings import Settings
+from schemas.hops import Screened
+from schemas.results import Result
+from streams.measures import Metrics
+from streams.metrics import COHORT_DEATHS
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Isolated:
+    """Stands where the stage's own step stands. A run that is taken back ends in its process, too."""
+
+    cohorts: Cohorts[Suspected, Result]
+    cancels: Cancels
+
+    async def __call__(self, screened: Screened, context: Context) -> Result:
+        """As the stage's own step; PoisonError if the request has killed its process, twice and alone."""
+        async with self.cancels.heeded(screened.authorized.run_id):
+            return await self.cohorts.run(Suspected(screened, context.tenant, context.trace))
+
+
+@asynccontextmanager
+async def isolated(settings: Settings, cancels: Cancels, metrics: Metrics) -> AsyncGenerator[Isolated]:
+    """The step, and whatever processes it needs until the block ends."""
+
+    def died(left: int) -> None:
+        metrics.count(COHORT_DEATHS)
+        log.warning("cohort_died", suspects=left)
+
+    cohorts = Cohorts[Suspected, Result](partial(suspect_process, settings), died=died)
+    async with background(cohorts.serve()):
+        yield Isolated(cohorts, cancels)

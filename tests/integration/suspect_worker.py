@@ -1,0 +1,72 @@
+"""A worker process whose agent may kill it: ``python -m tests.integration.suspect_worker JSON``.
+
+The stage is a small one: the engine, its suspicion and the processes of the suspects are the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from consumers.agent.execute import Execute
+from consumers.context import Context
+from consumers.resilience.cancel import Cancels
+from ops.agents import agents_of
+from ops.isolation.step import isolated
+from ops.settings import Settings
+from schemas.clock import SystemClock
+from schemas.errors import HeadraceError
+from schemas.hops import Screened
+from schemas.records import Outgoing, Partition, Record
+from schemas.results import Result
+from schemas.tenants import Tenant
+from streams.measures import Metrics
+from streams.metrics import SUSPECTED
+from streams.parameters import Parameters
+from streams.transport.connection import Connection
+from streams.work import Job, Outputs, Work
+from streams.worker import Worker
+from tests.integration.test_suspects import SETTINGS, screened
+
+TENANT = Tenant(id="acme", agents=("deadly",))
+
+
+async def main(given: dict[str, str], settings: Settings) -> None:
+    """Run until killed; the first line says so once a shard is suspected."""
+    metrics, clock = Metrics("agent"), SystemClock()
+    async with isolated(settings, Cancels(clock), metrics) as apart:
+        answer = partial(_answer, given["output"])
+        work = Work(
+            group=given["group"],
+            route=lambda shard: {Partition(given["source"], shard)},
+            prepare=lambda _, record: Job(record.key, partial(answer, Execute(agents_of(settings), {}), record)),
+            apart=lambda _, record: Job(record.key, partial(answer, apart, record)),
+        )
+        parameters = Parameters(
+            Connection(given["bootstrap"]), shard_topic=given["shard_topic"], rebalance_ms=int(given["rebalance_ms"])
+        )
+        worker = Worker(parameters, work, clock, metrics)
+        await worker.start()
+        while not (metrics.total(SUSPECTED) or worker.fatal):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.02)
+        sys.stdout.write("suspected\n")
+        sys.stdout.flush()
+        await worker.failed.wait()
+        raise SystemExit(worker.fatal)
+
+
+async def _answer(output: str, step: Callable[[Screened, Context], Awaitable[Result]], record: Record) -> Outputs:
+    text, _, sleep = (record.value or b"").decode().partition("|")
+    request = screened(text, sleep=sleep or "0.1")
+    try:
+        said = str((await step(request, Context(tenant=TENANT, clock=SystemClock()))).output)
+    except HeadraceError as error:
+        said = f"{error.code} {text}"
+    return [Outgoing(output, record.key, said.encode())]
+
+
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1]), SETTINGS))

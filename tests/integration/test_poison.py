@@ -1,0 +1,129 @@
+"""A record that kills its worker is found and condemned, and costs its neighbours nothing but time (F9)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from ops.embedded.kafka import Kafka
+from schemas.records import Outgoing
+from streams.transport.writer import TransactionalWriter
+from tests.integration.ground import Ground, ground
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def worker(place: Ground) -> AsyncGenerator[Process]:
+    """A worker process, killed at the latest in the end."""
+    given = {
+        "bootstrap": place.connection.bootstrap,
+        "group": place.group,
+        "source": place.source,
+        "output": place.output,
+        "shard_topic": f"shards-{place.tag}",
+        "rebalance_ms": "1000",
+    }
+    command = [sys.executable, "-m", "tests.integration.suspect_worker", json.dumps(given)]
+    process = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def ask(place: Ground, *texts: str) -> None:
+    """One record of each text, all at once, each of a key of its own."""
+    async with await TransactionalWriter.open(place.connection, f"feed-{place.tag}") as writer:
+        await writer.transact([Outgoing(place.source, text.encode(), text.encode()) for text in texts])
+
+
+async def answered(place: Ground, count: int, within_s: float = 90) -> None:
+    """Wait for so many answers in all."""
+    await place.collect(count, within_s)
+
+
+def answers(place: Ground) -> dict[str, str]:
+    """What has been said to each text, which was answered once."""
+    said = [(record.value or b"").decode() for record in place.seen]
+    found = {(record.key or b"").decode(): text for record, text in zip(place.seen, said, strict=True)}
+    assert len(found) == len(said)
+    return found
+
+
+async def test_f9_a_record_that_kills_its_worker_is_condemned_and_every_innocent_answered(kafka: Kafka) -> None:
+    """Two workers die of it; the third lives, and afterwards runs everything itself again."""
+    innocents = [f"innocent-{number}" for number in range(12)]
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        await place.provision()
+        await ask(place, *innocents[:6], "exit", *innocents[6:])
+        for _ in range(2):
+            async with worker(place) as victim, asyncio.timeout(60):
+                assert await victim.wait() == 3
+        async with worker(place) as last:
+            await answered(place, 13)
+            await ask(place, "later")
+            await answered(place, 14)
+            place.seen += await place.reader.poll(0.5)
+            found = answers(place)
+            assert last.returncode is None
+        assert found.pop("exit") == "poison exit"
+        assert found.pop("later") == f"later {last.pid}"
+        assert {text: said.rpartition(" ")[0] for text, said in found.items()} == {text: text for text in innocents}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_f9_deaths_of_every_kind_among_many_innocents_condemn_just_their_records(kafka: Kafka) -> None:
+    """Whatever it is that ends the worker: each is found after two deaths of workers at most."""
+    innocents = [f"innocent-{number}|0.5" for number in range(200)]
+    async with ground(kafka.bootstrap, partitions=2, shards=2) as place:
+        await place.provision()
+        await ask(place, *innocents[:70], "exit", *innocents[70:140], "kill", *innocents[140:], "grow")
+        deaths = Counter[int | None]()
+        async with asyncio.timeout(400):
+            while len(place.seen) < 203:
+                async with worker(place) as victim:
+                    while victim.returncode is None and len(place.seen) < 203:
+                        place.seen += await place.reader.poll(0.1)
+                    deaths[victim.returncode] += 1
+        place.seen += await place.reader.poll(0.5)
+        found = answers(place)
+    poisons = {text for text, said in found.items() if said.startswith("poison ")}
+    assert poisons == {"exit", "kill", "grow"}
+    assert len(found) == 203
+    assert deaths.total() <= 7
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_f9_three_kills_from_outside_condemn_none_of_a_thousand_innocents(kafka: Kafka) -> None:
+    """The third falls upon a worker that suspects them all."""
+    texts = [f"innocent-{number}|1.5" for number in range(1_000)]
+    async with ground(kafka.bootstrap, partitions=2, shards=2) as place:
+        await place.provision()
+        await ask(place, *texts)
+        for strikes in range(3):
+            async with worker(place) as victim:
+                if strikes == 2:
+                    assert victim.stdout is not None
+                    async with asyncio.timeout(60):
+                        assert await victim.stdout.readline() == b"suspected\n"
+                await asyncio.sleep(3.5)
+        before = len(place.seen)
+        async with worker(place):
+            await answered(place, 1_000, 300)
+            place.seen += await place.reader.poll(1)
+        found = answers(place)
+    assert before < 1_000
+    assert not [said for said in found.values() if said.startswith("poison")]
+    assert len(found) == 1_000

@@ -1,0 +1,157 @@
+"""The processes of suspects: they die instead of the worker, and never outlive it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from consumers.context import Context
+from consumers.resilience.cancel import Cancels
+from consumers.resilience.cohorts import Cohorts, ProcessEndedError
+from ops.isolation import process as module
+from ops.isolation.process import Suspected, suspect_process
+from ops.isolation.step import isolated
+from ops.settings import Settings
+from schemas.clock import SystemClock
+from schemas.errors import CancelledRunError, ExpiredError, HeadraceError, InternalError
+from schemas.hops import Screened
+from schemas.requests import Request
+from schemas.results import Result
+from schemas.tenants import Tenant
+from streams.measures import Metrics
+from streams.metrics import COHORT_DEATHS
+from tests.integration.processes import gone
+from tests.unit.producers.samples import SCREENED, TRACE
+
+pytestmark = pytest.mark.anyio
+
+TENANT = Tenant(id="acme", agents=("deadly",))
+SETTINGS = Settings(agents="tests.integration.deadly_agents", suspect_memory=384)
+
+
+def screened(text: str, deadline_s: float = 60.0, **metadata: str) -> Screened:
+    """A request with this input."""
+    authorized = SCREENED.authorized
+    at_ms = SystemClock().now_ms() + int(deadline_s * 1_000)
+    request = Request(agent="deadly", input=text, metadata=metadata)
+    ticket = authorized.ticket.model_copy(update={"deadline_ms": at_ms})
+    changes = {"request": request, "ticket": ticket, "run_id": uuid.uuid4().hex}
+    return SCREENED.model_copy(update={"text": text, "authorized": authorized.model_copy(update=changes)})
+
+
+def suspected(text: str, deadline_s: float = 60.0, **metadata: str) -> Suspected:
+    """The same, as its process gets it."""
+    return Suspected(screened(text, deadline_s, **metadata), TENANT, TRACE)
+
+
+@asynccontextmanager
+async def cohorts(deaths: list[int]) -> AsyncGenerator[Cohorts[Suspected, Result]]:
+    """Small ones, of real processes."""
+    made = Cohorts[Suspected, Result](
+        lambda: suspect_process(SETTINGS), size=4, processes=2, linger_s=0.1, died=deaths.append
+    )
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(made.serve())
+        yield made
+        serving.cancel()
+
+
+async def outcome(made: Cohorts[Suspected, Result], text: str) -> object:
+    """The output, or the error's code."""
+    try:
+        return str((await made.run(suspected(text))).output).rpartition(" ")[0]
+    except HeadraceError as error:
+        return error.code
+
+
+async def test_f9_each_kind_of_death_condemns_its_own_record_and_no_innocent() -> None:
+    """An exit, a signal of its own, and memory without end, each among innocents that run beside it."""
+    texts = [*(f"innocent {number}" for number in range(6)), "exit", "fail", "grow"]
+    deaths: list[int] = []
+    async with cohorts(deaths) as made, asyncio.TaskGroup() as group:
+        asked = {text: group.create_task(outcome(made, text)) for text in texts}
+    found = {text: task.result() for text, task in asked.items()}
+
+    assert {text: found.pop(text) for text in ("exit", "fail", "grow")} == {
+        "exit": "poison",
+        "fail": "internal",
+        "grow": "poison",
+    }
+    assert found == {f"innocent {number}": f"innocent {number}" for number in range(6)}
+    assert deaths.count(1) >= 4
+
+
+async def test_an_error_keeps_its_fate_on_its_way_from_the_process() -> None:
+    """Its class, and what may be shown of it."""
+    async with suspect_process(SETTINGS) as process:
+        with pytest.raises(InternalError, match="the agent 'deadly' raised ValueError") as caught:
+            await process.run(suspected("fail"))
+        assert "not for others" in caught.value.detail
+        with pytest.raises(InternalError, match="the agent 'deadly' raised SystemExit"):
+            await process.run(suspected("leave"))
+        with pytest.raises(ExpiredError):
+            await process.run(suspected("late", 0.3, sleep="30"))
+        assert (await process.run(suspected("alive"))).output == f"alive {process.process.pid}"
+
+
+async def test_a_process_whose_loop_stands_still_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can say nothing any more, so silence has to do."""
+    monkeypatch.setattr(module, "SILENCE_S", 2.5)
+    async with suspect_process(SETTINGS) as process:
+        with pytest.raises(ProcessEndedError):
+            await process.run(suspected("hang"))
+        assert await process.process.wait() == -signal.SIGKILL
+
+
+async def test_a_process_ends_with_its_block_and_with_what_it_has_started() -> None:
+    """Whatever it does at that moment."""
+    async with suspect_process(SETTINGS) as process, asyncio.TaskGroup() as group:
+        running = group.create_task(process.run(suspected("slow", sleep="60")))
+        await asyncio.sleep(0.2)
+        running.cancel()
+    await gone([process.process.pid], within=5)
+
+
+async def test_agents_that_cannot_be_loaded_are_an_error_and_no_wait() -> None:
+    """Somebody has taken the module away since the worker started."""
+    with pytest.raises(ProcessEndedError, match="ended with status 1 before it was ready"):
+        async with suspect_process(Settings(agents="tests.integration.nowhere")):
+            pass
+
+
+async def test_a_suspect_that_is_taken_back_stops_in_its_process_and_leaves_it_alive() -> None:
+    """Its paid call is closed; its neighbours go on."""
+    cancels, metrics = Cancels(SystemClock()), Metrics("agent")
+    context = Context(tenant=TENANT, clock=SystemClock(), trace=TRACE)
+    async with isolated(SETTINGS, cancels, metrics) as step, asyncio.TaskGroup() as group:
+        beside = group.create_task(step(_of_run("other", "beside", sleep="1.5"), context))
+        taken = group.create_task(_caught(step(_of_run("run", "taken", sleep="60"), context)))
+        while not any(_in_hand(step)):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+        cancels.cancel("run")
+        assert isinstance(await taken, CancelledRunError)
+        assert str((await beside).output).startswith("beside ")
+    assert metrics.total(COHORT_DEATHS) == 0
+
+
+def _of_run(run_id: str, text: str, sleep: str) -> Screened:
+    request = screened(text, sleep=sleep)
+    return request.model_copy(update={"authorized": request.authorized.model_copy(update={"run_id": run_id})})
+
+
+def _in_hand(step: Any) -> list[bool]:  # noqa: ANN401 - looks inside
+    return [not step.cohorts._fresh]  # noqa: SLF001 - as above
+
+
+async def _caught(work: Any) -> BaseException | None:  # noqa: ANN401 - any coroutine
+    try:
+        await work
+    except HeadraceError as error:
+        return error
+    return None
