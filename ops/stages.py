@@ -157,12 +157,12 @@ class Beside:
 
 
 async def _beside(settings: Settings, stage: str, ground: Ground, stack: AsyncExitStack) -> Beside:
-    cancels = Cancels(ground.clock)
+    cancels, metrics = Cancels(ground.clock), _metrics(settings, stage, ground.registry)
     return Beside(
-        doors=Doors(await _inbox_reader(ground, stack), ground.layout.shards, ground.clock),
+        doors=Doors(await _inbox_reader(ground, stack), ground.layout.shards, ground.clock, metrics),
         cancels=cancels,
         controls=await _controls(ground, cancels, stack) if stage in CANCELLABLE else None,
-        metrics=_metrics(settings, stage, ground.registry),
+        metrics=metrics,
         tracing=await stack.enter_async_context(
             tracing_of(settings, stage, process_name(), ground.clock, ground.layout.version)
         ),

@@ -11,10 +11,16 @@ from schemas.topics import INBOX, shard_of
 
 
 def inbox_record(
-    state: Literal["open", "closed"], ticket: Ticket, *, shards: int, trace: HeaderList, now_ms: int
+    state: Literal["open", "closed"],
+    ticket: Ticket,
+    *,
+    shards: int,
+    trace: HeaderList,
+    now_ms: int,
+    buried: bool = False,
 ) -> Outgoing:
-    """A request was let in, or is over."""
-    entry = InboxEntry(state=state, ticket=ticket)
+    """A request was let in, or is over; *buried*: its record is among the dead letters."""
+    entry = InboxEntry(state=state, ticket=ticket, buried=buried)
     return _record(entry, ticket.key, subject=ticket.request_id, shards=shards, trace=trace, now_ms=now_ms)
 
 
@@ -33,5 +39,5 @@ def _record(entry: InboxEntry, key: str, *, subject: str, shards: int, trace: He
     tenant = key.split("|", 1)[0]
     event = event_of(INBOX_TYPE, tenant=tenant, identifier=f"{key}|{entry.state}", subject=subject, now_ms=now_ms)
     headers = envelope(event, trace, correlated(subject))
-    value = entry.model_dump_json(exclude_none=True).encode()
+    value = entry.model_dump_json(exclude_defaults=True).encode()
     return Outgoing(INBOX.name, key.encode(), value, headers, partition=shard_of(tenant, shards))

@@ -59,6 +59,8 @@ class HeadraceError(Exception):
     retryable: bool = False
     buries: ClassVar[bool] = True
     """Whether the record also goes to the dead letters."""
+    ours: ClassVar[bool] = False
+    """Whether the platform is to blame; then it does not count against the tenant."""
     safe: str
     detail: str
     retry_after: float | None
@@ -298,6 +300,7 @@ class InternalError(HeadraceError):
     """Something unexpected went wrong inside the platform."""
 
     code = "internal"
+    ours = True
 
 
 def _leaves(kind: type[HeadraceError]) -> list[type[HeadraceError]]:

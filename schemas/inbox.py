@@ -54,6 +54,8 @@ class InboxEntry(Payload):
 
     state: Literal["open", "closed", "cancelled", "serving"]
     ticket: Ticket | None = None
+    buried: bool = False
+    """Of a closed request: whether its record went to the dead letters, and not by the platform's fault."""
 
 
 def request_key(identity: Identity) -> str:

@@ -22,6 +22,20 @@ LAYOUT_KEY = "_layout"
 SEAL_KEY = "_seal"
 
 
+class DlqLimit(Payload):
+    """Dead letters of a tenant that shut its door for a while. Durations are in seconds."""
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """Of what has ended within the window: with a smaller part of dead letters, the door stays open."""
+
+    count: Annotated[int, Field(gt=0)] = 100
+    """With fewer dead letters within the window, the door stays open."""
+
+    window: Seconds = 60
+    cool_down: Seconds = 60
+    """How long the door stays shut, from the last of them on; what has come meanwhile waits."""
+
+
 class Limits(Payload):
     """What one tenant may take. Durations are in seconds."""
 
@@ -41,6 +55,9 @@ class Limits(Payload):
 
     max_wait: Seconds = 24 * 3_600
     """How long a request may wait in its own topic before it is refused; less than half of the topic's retention."""
+
+    dlq: DlqLimit | None = DlqLimit()
+    """None: it may make as many dead letters as it likes."""
 
 
 class Tenant(Payload):

@@ -12,6 +12,8 @@ from schemas.clock import Clock
 from schemas.inbox import InboxEntry
 from schemas.records import Partition, Record
 from schemas.topics import INBOX, shard_of
+from streams.measures import OTHER, Metrics
+from streams.metrics import DOORS_SHUT
 from streams.transport.reader import Reader
 
 log = structlog.get_logger()
@@ -26,10 +28,11 @@ LOOK_S = 0.005
 class Doors:
     """Opens a door only once everything is read that was in the log when its shard was fenced."""
 
-    def __init__(self, reader: Reader, shards: int, clock: Clock) -> None:
+    def __init__(self, reader: Reader, shards: int, clock: Clock, metrics: Metrics | None = None) -> None:
         self._reader = reader
         self._shards = shards
         self._clock = clock
+        self._metrics = metrics or Metrics(OTHER)
         self._doors: dict[int, Door] = {}
 
     def of(self, tenant: str) -> Door:
@@ -52,11 +55,16 @@ class Doors:
         """
         partition = Partition(INBOX.name, shard)
         self._reader.remove([partition])
-        self._doors[shard] = Door(self._clock)
+        self._doors[shard] = Door(self._clock, shut=self._shut)
         end = (await self._reader.high_watermarks([partition]))[partition]
         await self._reader.add([partition])
         while self._reader.position(partition) < end:  # noqa: ASYNC110 - the reader tells nobody how far it is
             await asyncio.sleep(LOOK_S)
+
+    def _shut(self, tenant: str, seconds: float) -> None:
+        """An alarm: nothing is lost, and nobody of this tenant is served."""
+        log.error("door_shut", tenant=tenant, seconds=round(seconds, 1), reason="too many dead letters")
+        self._metrics.count(DOORS_SHUT, *self._metrics.tenant(tenant))
 
     def forget(self, shard: int) -> None:
         """The shard has closed; what is still being read of it is thrown away."""

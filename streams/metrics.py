@@ -87,6 +87,12 @@ RESULTS = Metric(
 DEAD_LETTERS = Metric(
     "headrace_dead_letters", "counter", "Dead letters made, by the error's code.", ("code", "tier", "tenant")
 )
+DOORS_SHUT = Metric(
+    "headrace_doors_shut",
+    "counter",
+    "Times that a tenant's door was shut for a while: too much of what it sent became dead letters.",
+    ("tier", "tenant"),
+)
 RETRIES = Metric("headrace_retries", "counter", "Runs sent to a retry tier, by the error's code.", ("code", "tier"))
 UNWRITABLE = Metric(
     "headrace_unwritable_records", "counter", "Records answered otherwise, since no topic took what they were to write."
@@ -195,6 +201,7 @@ VOCABULARY: tuple[Metric, ...] = (
     QUEUE_SECONDS,
     RESULTS,
     DEAD_LETTERS,
+    DOORS_SHUT,
     RETRIES,
     UNWRITABLE,
     HELD_BACK,

@@ -112,9 +112,10 @@ class Outbox:
         """The door let the request in."""
         return inbox_record("open", ticket, shards=self.shards, trace=trace, now_ms=self.clock.now_ms())
 
-    def closed(self, ticket: Ticket, trace: HeaderList) -> Outgoing:
-        """The request is over."""
-        return inbox_record("closed", ticket, shards=self.shards, trace=trace, now_ms=self.clock.now_ms())
+    def closed(self, ticket: Ticket, trace: HeaderList, *, buried: bool = False) -> Outgoing:
+        """The request is over; *buried*: its tenant has made a dead letter."""
+        now_ms = self.clock.now_ms()
+        return inbox_record("closed", ticket, shards=self.shards, trace=trace, now_ms=now_ms, buried=buried)
 
     def cancelled(self, key: str, request_id: str, trace: HeaderList) -> Outgoing:
         """The request with this inbox key is to be answered as cancelled when it comes."""
@@ -139,7 +140,7 @@ class Outbox:
         """
         outputs = self._told(case, error, trace)
         letters = [self.bury(record, error, trace, case)] if error.buries or not outputs else []
-        return [*outputs, self.closed(case.ticket, trace), *letters]
+        return [*outputs, self.closed(case.ticket, trace, buried=bool(letters) and not error.ours), *letters]
 
     def refuse(self, case: Case, error: HeadraceError, record: Record, trace: HeaderList) -> Outputs:
         """The answer alone: the door goes on remembering the request that came first. Buried if nobody can be told."""

@@ -12,10 +12,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, TypeAlias
 
 from consumers.auth.gate import Gate, Turnstile
 from consumers.auth.rates import MINUTE_MS, UNLIMITED, Rates
+from consumers.auth.spoilage import Spoilage
 from consumers.auth.turns import Queue, call, wait, withdraw
 from schemas.clock import Clock
 from schemas.inbox import InboxEntry, Ticket
@@ -34,6 +36,13 @@ Found: TypeAlias = Literal["ahead", "beyond", "over"]
 Aside: TypeAlias = Callable[[], AbstractContextManager[None]]
 """Entered while a request waits for what holds up nobody but its own lane."""
 
+Shut: TypeAlias = Callable[[str, float], None]
+"""Told of a tenant whose door has shut, and for how many seconds."""
+
+
+def nobody_told(_tenant: str, _seconds: float) -> None:
+    """Nobody wants to hear of shut doors."""
+
 
 @dataclass(slots=True)
 class Known:
@@ -50,9 +59,10 @@ class Known:
 class Door:
     """The door of every tenant of one shard."""
 
-    def __init__(self, clock: Clock, window_ms: int = DEDUPE_WINDOW_MS) -> None:
+    def __init__(self, clock: Clock, window_ms: int = DEDUPE_WINDOW_MS, shut: Shut = nobody_told) -> None:
         self._clock = clock
         self._window_ms = window_ms
+        self._shut = shut
         self._known: dict[str, Known] = {}
         self._closed: OrderedDict[str, None] = OrderedDict()
         """Keys of the known requests that are over, in the order of their ends."""
@@ -71,6 +81,8 @@ class Door:
                 self._gate(key).note_cancelled(key, at_ms)
         elif entry.ticket is not None:
             self._take_up(entry.ticket, opened=entry.state == "open", at_ms=at_ms)
+            if entry.state == "closed":
+                self._gate(key).spoilage.note(at_ms, buried=entry.buried)
 
     def _take_up(self, ticket: Ticket, *, opened: bool, at_ms: int) -> None:
         """An entry of any stage; each of a request that was charged says when, so that no entry alone is needed."""
@@ -132,6 +144,10 @@ class Door:
         """Whether the tenant has as many beyond the door as it may."""
         gate = self._gates.get(tenant)
         return gate is not None and not gate.room.fits()
+
+    def spoilage(self, tenant: str) -> Spoilage:
+        """What of the tenant's was buried, and whether its door is shut for that."""
+        return self._gate(tenant).spoilage
 
     def charged(self, ticket: Ticket) -> Ticket:
         """The ticket with the moment at which it was counted against the tenant's rates, if it was."""
@@ -260,7 +276,7 @@ class Door:
         tenant = key.split("|", 1)[0]
         gate = self._gates.get(tenant)
         if gate is None:
-            gate = self._gates[tenant] = Gate(self._clock)
+            gate = self._gates[tenant] = Gate(self._clock, partial(self._shut, tenant))
         return gate
 
     def _drop(self, key: str) -> None:

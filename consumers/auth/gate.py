@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from consumers.auth.rates import Rate, Rates
+from consumers.auth.spoilage import Spoilage
 from consumers.auth.turns import Queue, Turn, call
 from schemas.clock import Clock
 from schemas.inbox import Ticket
@@ -46,10 +48,14 @@ class Turnstile:
             self.arm()
 
     def arm(self) -> None:
-        """Somebody waits: look again when the rate may let one more through."""
-        if self.timer is None and not self.rate.fits(self.promised):
-            wait_s = min(LOOK_S, max(0.001, self.rate.frees_ms() / 1_000))
+        """Somebody waits: look again when time may let one more through."""
+        if self.timer is None and (frees_ms := self.frees_ms()):
+            wait_s = min(LOOK_S, max(0.001, frees_ms / 1_000))
             self.timer = asyncio.get_running_loop().call_later(wait_s, self._again)
+
+    def frees_ms(self) -> int:
+        """Until time may let one more through; 0: time changes nothing."""
+        return 0 if self.rate.fits(self.promised) else max(1, self.rate.frees_ms())
 
     def give_back(self) -> None:
         """Somebody has gone through, or will not."""
@@ -72,28 +78,45 @@ class Places:
 
 
 class Room(Turnstile):
-    """Those that wait for the tenant's places, and for its rate."""
+    """Those that wait for the tenant's places, for its rate, and for its door to open again."""
 
-    __slots__ = ("places",)
+    __slots__ = ("places", "spoilage")
 
-    def __init__(self, clock: Clock, places: Places) -> None:
+    def __init__(self, clock: Clock, places: Places, spoilage: Spoilage) -> None:
         super().__init__(clock)
-        self.places = places
+        self.places, self.spoilage = places, spoilage
 
     def fits(self) -> bool:
         """Whether one more request may be beyond the door."""
-        return len(self.places.open) + self.promised < self.places.limit and super().fits()
+        free = len(self.places.open) + self.promised < self.places.limit
+        return free and not self.spoilage.shut_ms() and super().fits()
+
+    def frees_ms(self) -> int:
+        """Until time may let one more through; 0: time changes nothing."""
+        return self.spoilage.shut_ms() or super().frees_ms()
 
 
 class Gate:
     """What the door knows of one tenant."""
 
-    __slots__ = ("_clock", "_crowded", "cancelled", "claimed", "lanes", "narrow", "places", "room", "waiting")
+    __slots__ = (
+        "_clock",
+        "_crowded",
+        "cancelled",
+        "claimed",
+        "lanes",
+        "narrow",
+        "places",
+        "room",
+        "spoilage",
+        "waiting",
+    )
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, shut: Callable[[float], None]) -> None:
         self._clock = clock
         self.places = Places()
-        self.room = Room(clock, self.places)
+        self.spoilage = Spoilage(clock, shut)
+        self.room = Room(clock, self.places, self.spoilage)
         self.claimed: set[str] = set()
         """Lanes whose next request has been chosen, and waits for room."""
 

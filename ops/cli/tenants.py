@@ -43,7 +43,12 @@ def add(  # noqa: PLR0913, PLR0917 - one argument an option
     limits = {key: value for key, value in (("rpm", rpm), ("concurrency", concurrency)) if value is not None}
     fields: dict[str, Any] = {"id": tenant, "tier": tier, "identity": identity, "name": name, "partitions": partitions}
     record = Tenant.model_validate(
-        {**fields, "interactive": interactive, "agents": tuple(agent or SHIPPED), "limits": Limits(**limits)}
+        {
+            **fields,
+            "interactive": interactive,
+            "agents": tuple(agent or SHIPPED),
+            "limits": Limits.model_validate(limits),
+        }
     )
     asyncio.run(_add(record, wait=wait, as_json=as_json))
 

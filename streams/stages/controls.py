@@ -11,7 +11,7 @@ from consumers.auth.authorize import identify, identity_is_proven
 from consumers.context import Context
 from schemas.control import CONTROL_TYPE, Control
 from schemas.envelopes import Sizes, open_envelope
-from schemas.errors import HeadraceError, MalformedError, UnsupportedVersionError
+from schemas.errors import MalformedError, UnsupportedVersionError
 from schemas.inbox import Identity, request_key
 from schemas.records import Record
 from schemas.tenants import Tenant
@@ -34,14 +34,7 @@ class ControlDesk:
     sizes: Sizes
 
     def take(self, record: Record, tenant: Tenant, trace: Trace) -> Outputs:
-        """The record's outputs. What cannot be done is buried: a control record has no answer of its own."""
-        try:
-            return self._cancel(record, tenant, trace)
-        except HeadraceError as error:
-            log.info("control_refused", code=error.code, tenant=tenant.id, position=record.position)
-            return [self.outbox.bury(record, error, trace.headers)]
-
-    def _cancel(self, record: Record, tenant: Tenant, trace: Trace) -> Outputs:
+        """The record's outputs. HeadraceError if nothing can be done: a control record has no answer of its own."""
         envelope = open_envelope(record, self.sizes, CONTROL_TYPE)
         identity_is_proven(tenant)
         control = envelope.control()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -48,6 +48,7 @@ from streams.journey import Stage
 from streams.outbox import Case, Outbox, check_sizes
 from streams.registry import Registry
 from streams.stages.aside import Aside
+from streams.stages.burial import Burial, as_it_is
 from streams.stages.cases import bare_case, full_case
 from streams.stages.controls import ControlDesk
 from streams.stages.stepping import take_step
@@ -147,10 +148,10 @@ class EntryStage:
     def _job(self, record: Record, trace: Trace) -> Job:
         tenant = self.registry.tenants.get(tenant_of(record.topic) or "")
         if tenant is None:
-            return self._unreadable(record, MalformedError("the topic's tenant is not known"), trace)
+            error = MalformedError("the topic's tenant is not known")
+            return Job(record.position, lambda: [self.outbox.bury(record, error, trace.headers)], as_it_is)
         if record.topic == CONTROL.of(tenant.id):
-            desk = ControlDesk(self.outbox, self.doors, SIZES)
-            return Job(record.position, partial(desk.take, record, tenant, trace))
+            return Job(record.position, partial(self._control, record, tenant, trace))
         try:
             envelope = open_envelope(record, SIZES)
         except RecordError as error:
@@ -164,25 +165,30 @@ class EntryStage:
         """Answered if at least its id can be read."""
         envelope = salvage(record)
         if envelope is None:
-            return self._unreadable(record, error, trace)
-        return self._fault(bare_case(envelope, self._context(tenant, envelope, trace)), error, record, trace)
+            burial = self._burial(tenant)
+            return Job(record.position, partial(burial.bury, record, error, trace), as_it_is)
+        return self._fault(bare_case(envelope, self._context(tenant, envelope, trace)), error, record, tenant, trace)
 
-    def _unreadable(self, record: Record, error: HeadraceError, trace: Trace) -> Job:
-        log.info("record_buried", code=error.code, position=record.position, trace_id=trace.trace_id)
-        return Job(
-            record.position, lambda: [self.outbox.bury(record, error, trace.headers)], lambda outputs, _: outputs
-        )
+    def _control(self, record: Record, tenant: Tenant, trace: Trace) -> Outputs | Awaitable[Outputs]:
+        try:
+            return ControlDesk(self.outbox, self.doors, SIZES).take(record, tenant, trace)
+        except HeadraceError as error:
+            return self._burial(tenant).bury(record, error, trace)
 
-    def _fault(self, case: Case, error: HeadraceError, record: Record, trace: Trace) -> Job:
-        arrival = Arrival(record, case, trace, self.doors.of(case.tenant))
-        return Job(record.position, lambda: self._turn_away(arrival, error), partial(self._unwritable, arrival))
+    def _burial(self, tenant: Tenant) -> Burial:
+        return Burial(self.outbox, self.doors.of(tenant.id), tenant)
+
+    def _fault(self, case: Case, error: HeadraceError, record: Record, tenant: Tenant, trace: Trace) -> Job:
+        arrival, burial = Arrival(record, case, trace, self.doors.of(case.tenant)), self._burial(tenant)
+        end = partial(self._turn_away, arrival, error)
+        return Job(record.position, lambda: burial.once_open(record, end), partial(self._unwritable, arrival))
 
     def _readable(self, envelope: Envelope, context: Context, trace: Trace) -> Job:
         record = envelope.record
         try:
             request = envelope.request()
         except HeadraceError as error:
-            return self._fault(bare_case(envelope, context), error, record, trace)
+            return self._fault(bare_case(envelope, context), error, record, context.tenant, trace)
         case = full_case(envelope, request, context)
         arrival = Arrival(record, case, trace, self.doors.of(case.tenant))
         return Job(
@@ -204,6 +210,7 @@ class EntryStage:
 
     async def _enter(self, arrival: Arrival, tenant: Tenant) -> Seen:
         """Wait at the door: until the request's deadline, or as long as its tenant's requests may."""
+        arrival.door.spoilage(tenant.id).limit = tenant.limits.dlq
         waited_out = arrival.record.timestamp + int(tenant.limits.max_wait * 1_000)
         left_ms = min(arrival.ticket.deadline_ms, waited_out) - self.outbox.clock.now_ms()
         if left_ms <= 0:  # nothing that follows need suspend, so a timeout of zero would not be noticed

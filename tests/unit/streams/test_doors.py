@@ -11,8 +11,11 @@ import pytest
 from producers.inbox import inbox_record, serving_record
 from schemas.inbox import Ticket, serving_key
 from schemas.records import Outgoing, Partition
+from schemas.tenants import DlqLimit
 from schemas.topics import INBOX, shard_of
 from streams.doors import Doors
+from streams.measures import Metrics
+from streams.metrics import DOORS_SHUT
 from tests.unit.streams.bench import NOW, REQUESTS, SHARDS, FakeLog, FakeReader, State, StillClock
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +41,8 @@ class House:
     def __init__(self) -> None:
         self.log = FakeLog()
         self.reader = FakeReader(self.log)
-        self.doors = Doors(self.reader, SHARDS, StillClock())
+        self.metrics = Metrics("auth")
+        self.doors = Doors(self.reader, SHARDS, StillClock(), self.metrics)
 
     def write(self, state: State, *names: str) -> None:
         for name in names:
@@ -174,3 +178,17 @@ async def test_an_entry_that_cannot_be_read_stops_nothing() -> None:
         await built.doors.remember(SHARD)
 
         assert built.in_flight() == 1
+
+
+async def test_a_door_that_was_shut_is_shut_again_after_a_takeover() -> None:
+    """What the inbox says of dead letters outlives the worker that counted them; and somebody hears of it."""
+    async with house() as (built, _):
+        for number in range(3):
+            closed = inbox_record("closed", ticket(f"{number}"), shards=SHARDS, trace=(), now_ms=NOW, buried=True)
+            built.log.write(closed)
+        await built.doors.remember(SHARD)
+        spoilage = built.doors.of("acme").spoilage("acme")
+        spoilage.limit = DlqLimit(count=3, cool_down=9)
+
+        assert spoilage.shut_ms() == 9_000
+        assert built.metrics.total(DOORS_SHUT) == 1

@@ -31,6 +31,11 @@ CASE = case_of(samples.SCREENED)
 RECORD = Record("platform.screened", 1, 3, NOW, b"acme|session|acme|s-1", b"{}", ())
 
 
+def counted_as_buried(outputs: list[Outgoing]) -> list[bool]:
+    """What the door counts against the tenant."""
+    return [InboxEntry.model_validate_json(each.value or b"").buried for each in on(outputs, "platform.inbox")]
+
+
 def states(outputs: list[Outgoing]) -> list[str]:
     """What the door is told."""
     return [InboxEntry.model_validate_json(each.value or b"").state for each in on(outputs, "platform.inbox")]
@@ -89,6 +94,7 @@ def test_a_failure_is_told_closed_and_buried_where_its_class_says_so(
     assert (result.status, result.error and result.error.code) == (status, error.code)
     assert states(outputs) == ["closed"]
     assert len(on(outputs, "platform.dead-letters")) == letters
+    assert counted_as_buried(outputs) == [letters == 1 and not isinstance(error, InternalError)]
 
 
 def test_a_refusal_beside_the_first_request_closes_nothing() -> None:

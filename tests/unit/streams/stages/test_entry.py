@@ -9,6 +9,8 @@ from typing import Never, TypedDict, Unpack
 
 import pytest
 
+from consumers.auth import gate as gate_module
+from consumers.auth import spoilage as spoilage_module
 from consumers.auth.authorize import identify
 from consumers.auth.door import Door
 from consumers.context import Context
@@ -21,7 +23,7 @@ from schemas.inbox import InboxEntry, Ticket, serving_key
 from schemas.records import HeaderList, Outgoing, Partition, Record
 from schemas.requests import Request
 from schemas.results import Result
-from schemas.tenants import Limits, Tenant
+from schemas.tenants import DlqLimit, Limits, Tenant
 from schemas.topics import CONTROL, DEAD_LETTERS, EDGE_RECORD_LIMIT, EDGE_VALUE_LIMIT, INBOX, LETTER_LIMIT, shard_of
 from streams.doors import Doors
 from streams.journey import JOURNEYS, Journey, JourneyName, Step
@@ -96,6 +98,12 @@ class Entry:
         tasks = [group.create_task(self.run(record)) for record in records]
         await settled()
         return tasks
+
+    def recall(self, outputs: Outputs) -> None:
+        """What the door reads of it once it is committed."""
+        for each in on(outputs, INBOX.name):
+            entry = InboxEntry.model_validate_json(each.value or b"")
+            self.door.recall((each.key or b"").decode(), entry, self.clock.at_ms)
 
     def close(self, outputs: Outputs) -> None:
         """What a later stage does when the request is over."""
@@ -827,3 +835,38 @@ async def test_an_answer_that_no_topic_takes_stays_charged() -> None:
     ticket = opened(outputs)
     assert ticket.charged_ms == NOW
     assert InboxEntry.model_validate_json(closed.value or b"").ticket == ticket
+
+
+async def test_a_tenant_of_whom_too_much_is_buried_waits_for_its_door_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody can read, on either topic, makes no more dead letters than the tenant may; then all goes on."""
+    monkeypatch.setattr(gate_module, "LOOK_S", 0)
+    monkeypatch.setattr(spoilage_module, "LOOK_S", 0)
+    limit = DlqLimit(count=3, cool_down=20)
+    noisy = ACME.model_copy(update={"interactive": True, "limits": Limits(dlq=limit)})
+    made = await entry(noisy, OTHER)
+    made.recall(await made.run(request_record(b"not json", id="bad-1")))
+    control = Record(CONTROL.of("acme"), 0, 0, NOW, b"key", b"not json", ())
+    for offset in range(2):
+        assert on(await made.run(control._replace(offset=offset)), DEAD_LETTERS.name)
+
+    async with asyncio.TaskGroup() as group:
+        late = request_record(b"not json", id="bad-2", offset=7)
+        waiting = await made.start(group, late, request_record(BODY, offset=8), control._replace(offset=2))
+        assert not any(task.done() for task in waiting)
+        assert made.work.holds(Partition(REQUESTS, 0))
+        made.clock.at_ms += 20_000
+        buried, forwarded, controlled = [await task for task in waiting]
+    assert on(buried, DEAD_LETTERS.name)
+    assert on(controlled, DEAD_LETTERS.name)
+    assert opened(forwarded)
+
+
+async def test_what_cannot_be_read_waits_no_longer_than_its_tenants_requests_may() -> None:
+    """Waiting has an end, whatever for."""
+    limits = Limits(dlq=DlqLimit(count=1, cool_down=3_600), max_wait=0.05)
+    made = await entry(ACME.model_copy(update={"limits": limits, "interactive": True}))
+    control = Record(CONTROL.of("acme"), 0, 0, NOW, b"key", b"not json", ())
+    assert on(await made.run(control), DEAD_LETTERS.name)
+
+    async with asyncio.timeout(5):
+        assert on(await made.run(control._replace(offset=1)), DEAD_LETTERS.name)

@@ -1,0 +1,179 @@
+"""Dead letters by share and count, in a window that slides; and the door that is shut for them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from consumers.auth import gate as gate_module
+from consumers.auth import spoilage as spoilage_module
+from consumers.auth.door import Door
+from consumers.auth.spoilage import Spoilage
+from schemas.inbox import InboxEntry, Ticket
+from schemas.tenants import DlqLimit
+
+pytestmark = pytest.mark.anyio
+
+LIMIT = DlqLimit(share=0.5, count=10, window=60, cool_down=30)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.at = 1_000_000
+
+    def now_ms(self) -> int:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at / 1_000
+
+
+@pytest.fixture(autouse=True)
+def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock stands still, the loop's does not."""
+    monkeypatch.setattr(gate_module, "LOOK_S", 0)
+    monkeypatch.setattr(spoilage_module, "LOOK_S", 0)
+
+
+class Bench:
+    """One tenant's spoilage, and what was said of it."""
+
+    def __init__(self, limit: DlqLimit | None = LIMIT) -> None:
+        self.clock, self.told = Clock(), list[float]()
+        self.spoilage = Spoilage(self.clock, self.told.append)
+        self.spoilage.limit = limit
+
+    def note(self, good: int = 0, bad: int = 0) -> None:
+        for number in range(good + bad):
+            self.spoilage.note(self.clock.at, buried=number >= good)
+
+    def passes(self, seconds: float) -> None:
+        self.clock.at += int(seconds * 1_000)
+
+
+def test_too_large_a_share_of_dead_letters_shuts_the_door_once_and_for_a_while() -> None:
+    """It opens by itself, and with a clean slate."""
+    bench = Bench()
+    bench.note(good=10, bad=9)
+    assert bench.spoilage.shut_ms() == 0
+    bench.note(bad=1)
+    assert bench.spoilage.shut_ms() == 30_000
+    bench.passes(29)
+    assert bench.spoilage.shut_ms() == 1_000
+    assert bench.told == [30.0]
+
+    bench.passes(1)
+    assert bench.spoilage.shut_ms() == 0
+    bench.note(bad=9)
+    assert bench.spoilage.shut_ms() == 0
+    bench.note(bad=1)
+    assert bench.spoilage.shut_ms() == 30_000
+    assert len(bench.told) == 2
+
+
+def test_many_dead_letters_among_many_more_results_are_nobodys_concern() -> None:
+    """It is the share that tells a tenant that is broken from one that is busy."""
+    bench = Bench()
+    bench.note(good=501, bad=500)
+
+    assert bench.spoilage.shut_ms() == 0
+
+
+def test_what_is_older_than_the_window_does_not_count() -> None:
+    """Nor does it keep the share down."""
+    bench = Bench()
+    bench.note(good=1_000, bad=9)
+    bench.passes(66)
+    bench.note(bad=9)
+    assert bench.spoilage.shut_ms() == 0
+    bench.passes(30)
+    bench.note(bad=1)
+
+    assert bench.spoilage.shut_ms() == 30_000
+
+
+def test_what_ends_while_the_door_is_shut_does_not_keep_it_shut() -> None:
+    """It was let in before."""
+    bench = Bench()
+    bench.note(bad=10)
+    assert bench.spoilage.shut_ms()
+    bench.note(bad=50)
+    bench.passes(30)
+
+    assert bench.spoilage.shut_ms() == 0
+
+
+def test_without_a_limit_it_never_shuts() -> None:
+    """The operator has said so."""
+    bench = Bench(None)
+    bench.note(bad=10_000)
+
+    assert bench.spoilage.shut_ms() == 0
+
+
+def test_what_is_read_of_long_ago_shuts_nothing() -> None:
+    """A restart reads of dead letters whose time is over."""
+    bench = Bench()
+    bench.note(bad=20)
+    bench.passes(31)
+
+    assert bench.spoilage.shut_ms() == 0
+    assert bench.told == []
+
+
+def test_a_clock_that_is_set_back_does_not_keep_the_door_shut_for_longer() -> None:
+    """An hour back would be an hour more."""
+    bench = Bench()
+    bench.note(bad=10)
+    assert bench.spoilage.shut_ms() == 30_000
+    bench.passes(-3_600)
+
+    assert bench.spoilage.shut_ms() == 30_000
+
+
+# --- the door ---------------------------------------------------------------------------------------------------------
+
+
+def ticket(name: str) -> Ticket:
+    """Of a request that has a lane of its own."""
+    return Ticket(key=f"acme|{name}", body="a", lane=name, request_id=name, deadline_ms=0)
+
+
+def spoiled(clock: Clock, shut: list[str], *, buried: bool = True) -> Door:
+    """A door that has read of ten requests that a later stage buried."""
+    door = Door(clock, shut=lambda tenant, _: shut.append(tenant))
+    door.spoilage("acme").limit = LIMIT
+    for number in range(10):
+        name = f"old-{number}"
+        door.recall(f"acme|{name}", InboxEntry(state="open", ticket=ticket(name)), clock.at)
+        door.recall(f"acme|{name}", InboxEntry(state="closed", ticket=ticket(name), buried=buried), clock.at)
+    return door
+
+
+async def test_what_later_stages_bury_shuts_the_door_that_let_it_in() -> None:
+    """The inbox says so, also to who has just taken the shard over; nobody else's door shuts with it."""
+    clock, shut = Clock(), list[str]()
+    door = spoiled(clock, shut)
+    other = Ticket(key="globex|1", body="a", lane="1", request_id="1", deadline_ms=0)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        waiting = [group.create_task(door.enter(ticket(f"new-{number}"), 5)) for number in range(3)]
+        assert await door.enter(other, 5) == "new"
+        await asyncio.sleep(0.02)
+        assert not any(task.done() for task in waiting)
+        assert door.holds("acme")
+        assert shut == ["acme"]
+
+        clock.at += 30_000
+        assert [await task for task in waiting] == ["new"] * 3
+    assert not door.holds("acme")
+
+
+async def test_what_the_platform_is_to_blame_for_shuts_no_door() -> None:
+    """Nor does what ended well."""
+    clock, shut = Clock(), list[str]()
+    door = spoiled(clock, shut, buried=False)
+
+    async with asyncio.timeout(1):
+        assert await door.enter(ticket("new"), 5) == "new"
+    assert shut == []
