@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
+from time import thread_time
 from typing import NamedTuple
 
 from schemas.records import Partition, Record
@@ -121,18 +122,19 @@ class Intake:
     async def _admit(self, feed: Feed, life: int, records: list[Record]) -> None:
         """Every record that was polled is admitted, or its partition sought back (I8)."""
         shard, tracker, quantum = feed
-        clock = self._runtime.clock
-        began, now_ms = clock.monotonic(), clock.now_ms()
+        now_ms, took_s = self._runtime.clock.now_ms(), 0.0
         for start in range(0, len(records), _CHUNK):
             if not (shard.ready and tracker.alive and tracker.life == life and not tracker.unsought):
                 tracker.unsought = self._runtime.stale = True
                 return
+            began = thread_time()
             for record in records[start : start + _CHUNK]:
                 if record.offset >= tracker.next and tracker.admit(record.offset, record.timestamp):
                     self._queued.observe((now_ms - record.timestamp) / 1_000)
                     shard.lanes.add(tracker, record)
+            took_s += thread_time() - began
             await asyncio.sleep(0)
-        quantum.note(len(records), clock.monotonic() - began)
+        quantum.note(len(records), took_s)
         if tracker.moved():
             shard.committer.moved(tracker)
 

@@ -84,7 +84,7 @@ class Lanes:
             self._open(self._entry(tracker, record, job), result)
 
     def _entry(self, tracker: Tracker, record: Record, job: Job) -> Entry:
-        size = len(record.key or b"") + len(record.value or b"")
+        size = len(record.value or b"") + len(record.key or b"")
         self._slots.take(tracker, size)
         return Entry(tracker, record.offset, job, record, size)
 

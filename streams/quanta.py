@@ -8,6 +8,8 @@ is known only afterwards.
 from __future__ import annotations
 
 QUANTUM_S = 0.004
+"""Of this thread's CPU time: what other processes do meanwhile makes no record dearer."""
+
 LEAST, MOST = 4, 512
 NEWEST = 0.3
 """Part that the newest turn has in a partition's average."""
@@ -27,5 +29,5 @@ class Quantum:
         return max(LEAST, min(MOST, int(QUANTUM_S / self._each_s)))
 
     def note(self, records: int, seconds: float) -> None:
-        """Admitting *records*, and what they set off at once, has taken *seconds*."""
+        """Admitting *records*, and what of their work was done at once, has taken *seconds*."""
         self._each_s += NEWEST * (max(seconds, 1e-6) / records - self._each_s)

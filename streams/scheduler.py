@@ -1,4 +1,4 @@
-"""Who starts when not everybody can: run slots of one worker, shared by its tenants."""
+"""Who starts when not everybody can: run slots and the event loop of one worker, shared by its tenants."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeAlias
 
+from streams.burst import Burst
 from streams.fairness import RoundRobin
 
 SHARE = 8.0
@@ -20,28 +21,34 @@ Turn: TypeAlias = "asyncio.Future[None]"
 
 
 class Scheduler:
-    """Gives run slots: at once while there are enough, else by turns. A tenant without a name has no share to keep to.
+    """Lets jobs begin: at once while there are slots enough and the loop is not behind, else by turns.
 
-    A slot is taken by ``begin``, or by ``turn`` for who waits, and given back by ``end``.
+    A tenant without a name has no share to keep to. A slot is taken by ``begin``, or by ``turn`` for who waits, and
+    given back by ``end``.
     """
 
     def __init__(self, limit: int, weight: Callable[[str], float]) -> None:
         self._limit, self._weight = limit, weight
         self._of: dict[str, int] = {}
         self._waiting: RoundRobin[Turn] = RoundRobin(weight)
+        self._burst = Burst(self._call)
         self.running = 0
         """Slots that are taken."""
 
     def starts(self, tenant: str) -> bool:
         """Whether a job of *tenant* may begin now. Nobody is overtaken: whoever waits, may not."""
         free = self._limit - self.running
-        if free <= 0:
+        if free <= 0 or self._burst.left <= 0:
             return False
         held = self._of.get(tenant, 0)
         return not held or not tenant or held < SHARE * self._weight(tenant) * free
 
     def begin(self, tenant: str) -> None:
         """A job of *tenant* has begun."""
+        burst = self._burst
+        burst.left -= 1
+        if not burst.spent:
+            burst.arrange()
         self.running += 1
         self._of[tenant] = self._of.get(tenant, 0) + 1
 
@@ -55,7 +62,7 @@ class Scheduler:
             self._call()
 
     def _call(self) -> None:
-        while self.running < self._limit and (found := self._waiting.next(self.starts)) is not None:
+        while self._burst.left > 0 and (found := self._waiting.next(self.starts)) is not None:
             tenant, turn = found
             if not turn.done():  # it has been cancelled, and has not noticed yet
                 self.begin(tenant)

@@ -35,8 +35,11 @@ class Pace:
     seconds: float = 6.0
     """Of each half of a round: one with trouble, one without."""
 
-    rate: float = 10.0
-    """Requests a second of the innocent; also the share of the other."""
+    rate: float = 5.0
+    """Requests a second of the innocent."""
+
+    share: float = 0.5
+    """Requests a second of which the other's limits are made."""
 
     times: float = 100.0
     """As many times its share is what the other sends."""
@@ -118,7 +121,7 @@ async def scene(
         async with await Writer.open(connection, name=NAME) as writer, await _reader(connection, calm) as reader:
             innocent = Innocent(calm, writer, reader, clock, pace.rate)
             async with await Writer.open(connection, name=NAME) as bulk:
-                neighbour = Neighbour(noisy, trouble, bulk, clock, pace.rate * pace.times)
+                neighbour = Neighbour(noisy, trouble, bulk, clock, pace.share * pace.times)
                 yield Scene(admin, innocent, neighbour, sink)
 
 

@@ -74,11 +74,13 @@ def unwritable_of(tenant: str, number: int, now_ms: int) -> Outgoing:
 
 
 def troubles(share_rpm: int) -> tuple[Trouble, ...]:
-    """Every kind. A tenant whose share is *share_rpm* requests a minute floods."""
-    limits = Limits(rpm=share_rpm, max_wait=2)
+    """Every kind. A tenant whose share is *share_rpm* requests a minute floods; nobody's door is shut for dead letters,
+    which would end the trouble early.
+    """
+    limits = Limits(rpm=share_rpm, max_wait=2, dlq=None)
     return (
         Trouble("flood", request_of, limits),
-        Trouble("garbage", garbage_of),
+        Trouble("garbage", garbage_of, Limits(dlq=None)),
         Trouble("cancels", cancel_of, interactive=True),
         Trouble("unwritable", unwritable_of, limits, reply_topics=(NOWHERE,)),
     )

@@ -143,7 +143,7 @@ class EntryStage:
         tracing = self.outbox.tracing
         trace = tracing.begin(record)
         job = self._job(record, trace)
-        return job._replace(run=tracing.around(record, trace, job.run))
+        return job._replace(run=tracing.around(record, trace, job.run), tenant=tenant_of(record.topic) or "")
 
     def _job(self, record: Record, trace: Trace) -> Job:
         tenant = self.registry.tenants.get(tenant_of(record.topic) or "")
