@@ -95,8 +95,11 @@ class Publisher:
 
     async def harmless(self, transactional_id: str) -> bool:
         """Whether what is open under this id can change nothing any more, though a broker cannot write down its end."""
+        client = self._producer.client
+        if not client.cluster.brokers():  # still connecting: it knows nobody to ask
+            return False
         with translated():
-            transaction = await unsettled.transaction_of(self._producer.client, transactional_id)
+            transaction = await unsettled.transaction_of(client, transactional_id)
         return transaction is not None and transaction.harmless
 
     def _suspect(self) -> None:
