@@ -19,14 +19,14 @@ from streams.parameters import transactional_id
 from streams.runtime import Runtime
 from streams.suspicion import Suspicion
 from streams.tracker import Tracker
-from streams.transport.errors import AccessDeniedError, TransportError, UnknownTopicError
+from streams.transport.errors import AccessDeniedError, KafkaUnreachableError, TransportError, UnknownTopicError
 from streams.transport.publisher import Publisher
 from streams.work import Instead, Outputs
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _LOOK_S = 0.02
 _CANCEL_S = 5.0
-_ASK_S = 5.0
+_ASK_S = 2.0
 _SURE_S = 0.3
 
 log = structlog.get_logger()
@@ -276,14 +276,21 @@ class Shard:
         return {partition: (offset, beginnings[partition]) for partition, offset in starts.items()}
 
     async def _starts(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """Where logs begin, without those of topics that do not exist: they stand still, the others go on."""
+        """Where logs begin, without what does not exist or nobody leads: that stands still, and the others go on."""
         absent = await self._absent(partitions)
         self.runtime.metrics.count(MISSING_TOPICS, by=len({partition.topic for partition in absent}))
+        wanted = set(partitions) - absent
+        found = await self.runtime.fetcher.beginnings(wanted, _ASK_S)
         for partition in absent:
-            self.runtime.stops.withdraw(partition, UnknownTopicError(partition.topic))
-            if partition in self.trackers:
-                self._drop_tracker(self.trackers.pop(partition))
-        return await self.runtime.fetcher.beginnings(set(partitions) - absent, _ASK_S)
+            self._withdraw(partition, UnknownTopicError(partition.topic))
+        for partition in wanted - found.keys():
+            self._withdraw(partition, KafkaUnreachableError(f"the leader of {partition}"))
+        return found
+
+    def _withdraw(self, partition: Partition, error: TransportError) -> None:
+        self.runtime.stops.withdraw(partition, error)
+        if partition in self.trackers:
+            self._drop_tracker(self.trackers.pop(partition))
 
     async def _absent(self, partitions: Collection[Partition]) -> set[Partition]:
         """Those that do not exist, asked twice: brokers hear of a new topic one after another."""

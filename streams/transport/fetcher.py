@@ -161,9 +161,9 @@ class Fetcher:
         return await absences(internals.client_of(self._consumer), topics, _ASK_S)
 
     async def beginnings(self, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
-        """The first offset that is still in the log of each."""
+        """The first offset in the log of each, without those of which no leader has answered in *deadline_s*."""
         client = internals.client_of(self._consumer)
-        return await watermarks.beginnings(client, partitions, deadline_s)
+        return await watermarks.known_beginnings(client, partitions, deadline_s)
 
     async def ends(self, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
         """How far each can be read, read committed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Collection
+from contextlib import suppress
 
 from schemas.records import Partition
 from streams.transport.errors import KafkaUnreachableError, UnknownTopicError, own, translated
@@ -28,6 +29,16 @@ async def stable_ends(client: Theirs, partitions: Collection[Partition], deadlin
 async def beginnings(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
     """The first offset that is still in the log of each."""
     return await _ask(client, partitions, _EARLIEST, deadline_s)
+
+
+async def known_beginnings(
+    client: Theirs, partitions: Collection[Partition], deadline_s: float
+) -> dict[Partition, int]:
+    """The same, without those of which no leader has answered before the deadline."""
+    for topic in {partition.topic for partition in partitions}:  # all at once, as below
+        client.add_topic(topic)
+    found, _ = await _answers(client, partitions, (_EARLIEST, _READ_UNCOMMITTED), deadline_s)
+    return found
 
 
 async def since(
@@ -59,18 +70,28 @@ async def partitions_of(client: Theirs, topic: str, deadline_s: float) -> list[i
 async def _ask(
     client: Theirs, partitions: Collection[Partition], when: int, deadline_s: float, isolation: int = _READ_UNCOMMITTED
 ) -> dict[Partition, int]:
-    for topic in {partition.topic for partition in partitions}:
+    topics = {partition.topic for partition in partitions}
+    for topic in topics:  # all at once: a question about each of a hundred new topics takes seconds
+        client.add_topic(topic)
+    for topic in topics:
         await partitions_of(client, topic, deadline_s)
+    found, reason = await _answers(client, partitions, (when, isolation), deadline_s)
+    if missing := ", ".join(str(partition) for partition in partitions if partition not in found):
+        raise KafkaUnreachableError(f"the leaders of {missing}", reason)
+    return found
+
+
+async def _answers(
+    client: Theirs, partitions: Collection[Partition], what: tuple[int, int], deadline_s: float
+) -> tuple[dict[Partition, int], object]:
+    """What leaders have said by the deadline, and why the others have not."""
     found: dict[Partition, int] = {}
     reason: object = ""
-    missing = list(partitions)
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(deadline_s):
             while missing := [partition for partition in partitions if partition not in found]:
-                reason = await _round(client, missing, (when, isolation), found)
-    except TimeoutError:
-        raise KafkaUnreachableError("the leaders of " + ", ".join(map(str, missing)), reason) from None
-    return found
+                reason = await _round(client, missing, what, found)
+    return found, reason
 
 
 async def _round(

@@ -1,0 +1,58 @@
+"""What is new and not there yet holds up nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import pytest
+
+from ops.embedded.kafka import Kafka
+from schemas.records import Partition, Record
+from streams import revival
+from streams.metrics import REOPENS
+from streams.transport import watermarks
+from streams.transport.library import Theirs
+from tests.integration.ground import eventually, ground
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that makes a hundred topics takes its time to lead them: what runs goes on, no shard opens again, and
+    what is new is taken up once it is led.
+    """
+    leaderless: set[Partition] = set()
+    by_leader = watermarks._by_leader  # noqa: SLF001 - whom a broker would lead to nobody
+
+    def led(client: Theirs, partitions: Collection[Partition], when: int) -> Theirs:
+        return by_leader(client, [each for each in partitions if each not in leaderless], when)
+
+    async def at_once(_: Record) -> None:
+        return
+
+    monkeypatch.setattr(watermarks, "_by_leader", led)
+    monkeypatch.setattr(revival, "RETRY_S", 0.0)
+    async with ground(kafka.bootstrap, partitions=4) as place:
+        old, late = Partition(place.source, 0), Partition(place.source, 3)
+        leaderless.add(late)
+        known = {old}
+        work = replace(
+            place.work(at_once),
+            route=lambda shard: {each for each in known if each.number % place.shards == shard},
+            first=lambda _: [],
+        )
+        await place.feed(200, keys=40)
+        async with place.worker(work) as worker:
+            await eventually(lambda: place.runs.total() > 0)
+            known |= place.inputs()
+            await worker.repartition()
+            await eventually(lambda: late in worker._runtime.stops)  # noqa: SLF001 - nothing else tells of it yet
+            await place.feed(200, keys=40)
+            leaderless.clear()
+            await place.collect(400)
+            await place.committed_to_the_end()
+            assert worker.metrics.total(REOPENS) == 0
+        await place.judge()
