@@ -41,7 +41,9 @@ async def _unchanged(value: Any, _context: Context) -> Any:  # noqa: ANN401 - st
 def actors() -> list[Actor]:
     """The stages of every journey once each, then those that serve all journeys."""
     everywhere = tuple(JOURNEYS)
-    mover = Actor(RETRIES, RETRIES_GROUP, _TIERS, (), (topics.SCREENED, topics.DEAD_LETTERS), everywhere)
+    cancelled = topics.RESULTS, topics.INBOX
+    moved = topics.SCREENED, topics.DEAD_LETTERS, *cancelled
+    mover = Actor(RETRIES, RETRIES_GROUP, _TIERS, (topics.TENANTS, topics.RUN_CONTROL), moved, everywhere)
     operator = Actor(OPERATOR, None, (), (topics.TENANTS, topics.DEAD_LETTERS), (topics.TENANTS,), everywhere)
     return [*_stages(), mover, operator]
 

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Final, Self, TypeVar
 
 from schemas.records import Partition
-from streams.transport import internals
+from streams.transport import internals, watermarks
 from streams.transport.connection import Connection
 from streams.transport.errors import BrokerError, KafkaUnreachableError, UnknownTopicError, may_pass, translated
 from streams.transport.library import (
@@ -99,15 +99,17 @@ class Admin:
         with translated():
             answer = await self._within(self._admin.create_topics(theirs))
         created = {name: _created(name, code, *message) for name, code, *message in answer.topic_errors}
-        await self._wait_for(dict.fromkeys(created, 1))
+        await self._wait_for({topic.name: topic.partitions for topic in wanted if created[topic.name]})
         return created
 
     async def _wait_for(self, counts: Mapping[str, int]) -> None:
-        """What was just created has no leaders at first, and not every broker has heard of it."""
+        """What was just created has no leaders at first, and leaders that have not heard of it."""
         try:
             async with asyncio.timeout(self._deadline_s):
                 while not all(_usable(topic, counts[topic["topic"]]) for topic in await self._described(counts)):  # noqa: ASYNC110 - nobody tells us
                     await asyncio.sleep(_LOOK_S)
+                places = [Partition(name, number) for name, count in counts.items() for number in range(count)]
+                await watermarks.beginnings(self._client, places, self._deadline_s)
         except TimeoutError:
             raise KafkaUnreachableError(self._connection.bootstrap, "created topics have no leaders") from None
 
