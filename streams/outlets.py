@@ -37,21 +37,22 @@ class Outlets:
         self._absent: dict[str, float] = {}
         self._asked: dict[str, float] = {}
         self._refused: dict[str, tuple[int, float]] = {}
+        self._culprits: dict[Outgoing, float] = {}
         self._apart: dict[str, float] = {}
 
     def clear(self, outputs: list[Outgoing]) -> bool:
         """Whether all of *outputs* can be written, as far as is known without asking."""
-        counts, refused, starved = self._counts, self._refused, self._starved
+        counts, suspicious = self._counts, self._refused or self._starved or self._culprits
         for output in outputs:
             count = counts.get(output.topic, 0)
-            if count <= (output.partition or 0) or (refused and self._is_refused(output)):
-                return False
-            if starved and self._is_starved(output, count):
+            if count <= (output.partition or 0) or (suspicious and self.fault(output) is not None):
                 return False
         return True
 
     def fault(self, output: Outgoing) -> Fault | None:
         """What is wrong with *output*, after ``learn`` has asked about its topic; None if nothing is."""
+        if self._culprits and output in self._believed():
+            return "closed"
         if self._is_refused(output):
             return "too_large" if self._refused[output.topic][0] else "closed"
         count = self._counts.get(output.topic, 0)
@@ -109,6 +110,9 @@ class Outlets:
         if error.records > 1:
             self._apart[error.topic] = self._clock.monotonic() + APART_S
             return
+        if error.record is not None:
+            self._culprits = {error.record: self._clock.monotonic() + REFUSED_S, **self._believed()}
+            return
         known = self._refused.get(error.topic)
         least = error.size if known is None else min(known[0], error.size)
         self._refused[error.topic] = least, self._clock.monotonic() + REFUSED_S
@@ -122,6 +126,11 @@ class Outlets:
         for topic in self._counts:
             self._asked.pop(topic, None)
         self._counts.clear()
+
+    def _believed(self) -> dict[Outgoing, float]:
+        """Records that were refused for themselves, not long ago."""
+        now = self._clock.monotonic()
+        return {record: until for record, until in self._culprits.items() if until > now}
 
     def _is_starved(self, output: Outgoing, count: int) -> bool:
         starved = self._starved.get(output.topic)

@@ -14,7 +14,7 @@ import structlog
 from ops.chaos.coordinators import Coordinators
 from ops.chaos.machines import Machines, possible
 from ops.chaos.proxy import EndTxn, Proxy
-from ops.chaos.troubles import Troubles
+from ops.chaos.troubles import SOON_MS, Troubles
 from ops.chaos.workers import Worker, Workers
 from ops.embedded.cluster import Cluster, Node
 
@@ -191,7 +191,7 @@ class Faults:
 
     async def _end_txn(self, fate: EndTxn) -> None:
         self.dealt[fate] += 1
-        with self.troubles.during():
+        with self.troubles.during(SOON_MS):
             for proxy in self.proxies:
                 proxy.end_txn = fate
             await asyncio.sleep(self.random.uniform(2.0, 6.0))
@@ -201,14 +201,14 @@ class Faults:
     async def _freeze(self) -> None:
         self.dealt["freeze"] += 1
         proxy = self.random.choice(self.proxies)
-        with self.troubles.during():
+        with self.troubles.during(SOON_MS):
             proxy.freeze()
             await asyncio.sleep(self.random.uniform(3.0, 15.0))
             proxy.thaw()
 
     async def _reset(self) -> None:
         self.dealt["reset"] += 1
-        with self.troubles.during():
+        with self.troubles.during(SOON_MS):
             self.random.choice(self.proxies).reset()
 
     async def _latency(self) -> None:

@@ -12,8 +12,12 @@ from typing import NamedTuple
 from ops.chaos.ledger import Start
 from schemas.clock import Clock
 
-AFTER_MS = 10_000
-"""How long trouble excuses a stall once it is over: a session has to end, and another worker to take over."""
+AFTER_MS = 8_000
+"""How long the trouble of a worker or a broker excuses a stall once it is over: a session has to end, and another
+worker to take over."""
+
+SOON_MS = 3_000
+"""The same of the network's: the next transaction may have to be given up first."""
 
 
 class Trouble(NamedTuple):
@@ -24,9 +28,11 @@ class Trouble(NamedTuple):
     pid: int | None = None
     """The worker that was hit; None: everybody was, for a broker or the way to it was not there."""
 
+    after_ms: int = AFTER_MS
+
     def touches(self, pid: int, began_ms: int, ended_ms: int) -> bool:
         """Whether it excuses that worker *pid* did nothing in that time."""
-        return self.pid in {None, pid} and self.began_ms < ended_ms and began_ms < self.ended_ms + AFTER_MS
+        return self.pid in {None, pid} and self.began_ms < ended_ms and began_ms < self.ended_ms + self.after_ms
 
 
 @dataclass(slots=True)
@@ -37,13 +43,13 @@ class Troubles:
     all: list[Trouble] = field(default_factory=list[Trouble])
 
     @contextmanager
-    def during(self) -> Generator[None]:
+    def during(self, after_ms: int = AFTER_MS) -> Generator[None]:
         """Everybody is hit for as long as the block."""
         began = self.clock.now_ms()
         try:
             yield
         finally:
-            self.all.append(Trouble(began, self.clock.now_ms()))
+            self.all.append(Trouble(began, self.clock.now_ms(), after_ms=after_ms))
 
     def hit(self, pid: int, seconds: float = 0.0, *, everybody: bool = False) -> None:
         """One worker is hit from now on; *everybody* is, if it was the door of their tenants."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
+from schemas.records import Outgoing
 from streams.transport.library import KafkaError, errors
 
 
@@ -62,12 +63,20 @@ class RecordRefusedError(TransportError):
     """The broker refuses the record for good: too large, or not valid for its topic.
 
     ``topic`` is where it was to go, if that is known; ``records`` were in the refused batch; ``size`` is that of the
-    record if it was alone, and 0 if the topic takes none at all.
+    record if it was alone, and 0 if the topic takes none at all. ``record`` is it if its size was not the reason.
     """
 
-    def __init__(self, message: str, *, topic: str | None = None, records: int = 1, size: int = 0) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        topic: str | None = None,
+        records: int = 1,
+        size: int = 0,
+        record: Outgoing | None = None,
+    ) -> None:
         super().__init__(message)
-        self.topic, self.records, self.size = topic, records, size
+        self.topic, self.records, self.size, self.record = topic, records, size, record
 
 
 class OffsetLostError(TransportError):

@@ -29,11 +29,7 @@ class Batch:
     builder: Theirs
     records: int = 0
     last: Outgoing | None = None
-
-    @property
-    def size(self) -> int:
-        """Of its last record, in bytes."""
-        return 0 if self.last is None else self.last.size
+    """Its last record."""
 
     told: Told | None = None
     """Wants to know where its only record stands."""
@@ -208,8 +204,11 @@ def _refusal(error: BaseException, batch: Batch) -> BaseException:
     ours: TransportError | BaseException = own(error) if isinstance(error, Exception) else error
     if not isinstance(ours, RecordRefusedError) and not isinstance(error, errors.UnknownError):
         return error
-    size = batch.size if batch.records == 1 else 0
-    return RecordRefusedError(str(ours), topic=batch.place.topic, records=batch.records, size=size)
+    refused = RecordRefusedError(str(ours), topic=batch.place.topic, records=batch.records)
+    if batch.records == 1 and batch.last is not None:
+        refused.size = batch.last.size
+        refused.record = None if isinstance(ours, RecordRefusedError) else batch.last
+    return refused
 
 
 def _forbidden(error: Theirs) -> str | None:

@@ -29,6 +29,9 @@ class Neighbours:
     lost: str = ""
     """Where the letter of what cannot be written goes; by default to a topic that does not exist."""
 
+    partition: int = 0
+    """Where innocents come in."""
+
     visits: int = 0
     seen: list[Record] = field(default_factory=list[Record])
 
@@ -58,7 +61,7 @@ class Neighbours:
         while time.monotonic() < end:
             self.visits += 1
             value, began = b"%d" % self.visits, time.monotonic()
-            await writer.send(Outgoing(self.place.source, INNOCENT, value, partition=0))
+            await writer.send(Outgoing(self.place.source, INNOCENT, value, partition=self.partition))
             async with asyncio.timeout(20):
                 while not any(r.key == INNOCENT and r.value == value for r in self.seen):
                     self.seen += await reader.poll(0.02)
@@ -104,7 +107,7 @@ async def suffer(
 def on_time(neighbours: Neighbours) -> None:
     """All but one in a hundred innocents were answered on time."""
     waits = sorted(neighbours.waits)
-    assert len(waits) > 10
+    assert len(waits) > 5
     assert waits[int(len(waits) * 0.99) - 1] < GENEROUS_S
 
 

@@ -51,6 +51,29 @@ async def test_f26_an_output_that_its_topic_is_too_small_for_harms_only_its_own_
         on_time(neighbours)
 
 
+async def test_f26_a_refusal_that_names_no_record_is_pinned_on_its_record_among_innocent_ones(kafka: Kafka) -> None:
+    """A compacted topic refuses a whole batch for one record without a key, by a code that the client does not know.
+
+    A batch belongs to one topic, and is retried as batches of one: the culprit is found in two steps, however many
+    tenants share the transaction.
+    """
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        compacted = f"compacted-{place.tag}"
+        await place.admin.create_topics([NewTopicSpec(compacted, 1, configs={"cleanup.policy": "compact"})])
+
+        def answer(record: Record) -> Outputs:
+            key = None if record.value in {b"poison-1", b"poison-3"} else record.value
+            return [Outgoing(compacted, key, record.value, partition=0)]
+
+        neighbours = await suffer(place, answer)
+        async with await Reader.open(place.connection, compacted) as reader:
+            kept = [record.value async for record in reader.until(await reader.high_watermarks())]
+
+        assert sorted(value or b"" for value in kept) == [b"poison-0", b"poison-2", b"poison-4", b"poison-5"]
+        assert sorted(value or b"" for value in neighbours.answers(b"failed")) == [b"poison-1", b"poison-3"]
+        on_time(neighbours)
+
+
 async def test_f26_a_topic_deleted_while_it_is_written_to_harms_only_its_own_records(kafka: Kafka) -> None:
     """It was known a moment ago; a slow transaction makes the worker look again."""
     async with ground(kafka.bootstrap, partitions=1, shards=1) as place:

@@ -9,6 +9,7 @@ from typing import Literal
 from consumers.auth.authorize import Authorize
 from consumers.context import Context
 from schemas import topics
+from schemas.clock import Clock
 from schemas.headers import Headers
 from schemas.hops import Authorized, Screened
 from schemas.records import HeaderList, Outgoing, Partition, Record
@@ -134,7 +135,7 @@ def registry(*tenants: Tenant) -> Registry:
     return known
 
 
-def outbox(clock: StillClock, stage: str = "auth") -> Outbox:
+def outbox(clock: Clock, stage: str = "auth") -> Outbox:
     """Of one stage in one worker."""
     return Outbox(stage, "worker-1", SEALS, SHARDS, clock)
 

@@ -147,3 +147,16 @@ async def test_what_a_transaction_waits_for_is_found_by_asking_whatever_was_know
     broker.starved = frozenset({0, 1})
 
     assert await broker.outlets.trouble([HERE]) == HERE
+
+
+async def test_a_record_that_was_refused_for_itself_says_nothing_of_others() -> None:
+    """One without a key, in a compacted topic: those of its size are innocent."""
+    broker = Broker()
+    await broker.outlets.learn(["here"])
+    broker.outlets.refuse(RecordRefusedError("invalid", topic="here", size=HERE.size, record=HERE))
+    other = HERE._replace(value=b"9876543210")
+
+    assert (broker.outlets.fault(HERE), broker.outlets.fault(other)) == ("closed", None)
+    assert (broker.outlets.clear([HERE]), broker.outlets.clear([other])) == (False, True)
+    broker.later(REFUSED_S)
+    assert broker.outlets.clear([HERE])

@@ -1,0 +1,71 @@
+"""Workers that die, seen by those who had nothing to do with it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+import pytest
+
+from ops.embedded.kafka import Kafka
+from schemas.records import Outgoing
+from streams.metrics import DEAD_LETTERS
+from streams.transport.reader import Reader
+from streams.transport.writer import Writer
+from tests.integration.ground import eventually, ground
+from tests.integration.neighbours import INNOCENT, Neighbours
+from tests.integration.test_engine import a_moment, child
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+SESSION_S = 6.0
+INNOCENTS = 1_000
+
+
+async def test_f29_an_open_transaction_of_a_dead_worker_hides_others_results_for_a_session_and_two_seconds(
+    kafka: Kafka,
+) -> None:
+    """I18: it holds the last stable offset of the partition that both write to, until its successor has fenced it."""
+    async with ground(kafka.bootstrap, partitions=2, shards=2) as place:
+        neighbours = Neighbours(place, lambda _: [])
+        await place.provision()
+        async with (
+            await Writer.open(place.connection) as writer,
+            await Reader.open(place.connection, place.output) as reader,
+            place.worker(neighbours.work()) as worker,
+            child(place, point="offsets", nth="2") as doomed,
+        ):
+            await eventually(lambda: worker.ready and len(worker.owned) == 1)
+            (mine,) = worker.owned
+            neighbours.partition = mine
+            await neighbours.visit(writer, reader, 1.0)
+            neighbours.waits.clear()
+            while doomed.returncode is None:
+                await writer.send(Outgoing(place.source, INNOCENT, b"of the other", partition=1 - mine))
+                await asyncio.sleep(0.3)
+            died = time.monotonic()
+            await neighbours.visit(writer, reader, SESSION_S + 6)
+            assert doomed.returncode == -signal.SIGKILL
+            assert time.monotonic() - died > SESSION_S
+
+    assert 1.0 < max(neighbours.waits) <= SESSION_S + 2
+    assert sum(wait > 1.0 for wait in neighbours.waits) == 1
+
+
+async def test_f9_three_workers_that_die_with_a_thousand_innocents_in_flight_condemn_none(kafka: Kafka) -> None:
+    """A crash says nothing about the records that happened to be there: each has its outcome, and it is its own."""
+    async with ground(kafka.bootstrap, partitions=4, shards=2) as place:
+        await place.provision()
+        await place.feed(INNOCENTS, keys=INNOCENTS)
+        for _ in range(3):
+            before = len(place.seen)
+            async with child(place) as process:
+                await place.collect(before + 20, patience_s=60)
+                process.kill()
+                await process.wait()
+        async with place.worker(place.work(a_moment)) as worker:
+            await place.collect(INNOCENTS, patience_s=90)
+            await place.committed_to_the_end()
+            assert worker.metrics.total(DEAD_LETTERS) == 0
+        await place.judge()

@@ -1,0 +1,113 @@
+"""F22: a stall that outlasts the transaction's timeout makes the broker abort, and the engine look before it writes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ops.chaos.proxy import Proxy
+from ops.embedded.cluster import Place, embedded_cluster
+from schemas.clock import SystemClock
+from schemas.records import Record
+from streams.metrics import REOPENS, TRANSACTIONS
+from streams.transport.library import Theirs
+from streams.transport.publisher import Publisher
+from streams.worker import Worker
+from tests.integration.ground import Ground, eventually, ground
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+TIMEOUT_MS = 1_500
+STALL_S = 4.5
+"""The broker looks once a second for transactions that have taken too long. Less than the group's session."""
+
+RECORDS = 300
+
+
+class Stall:
+    """Before the end of one transaction, whose records and offsets are written, the network stands still."""
+
+    def __init__(self, proxy: Proxy, nth: int) -> None:
+        self.proxy, self.left = proxy, nth
+        self.fence: Theirs = Publisher.fence
+
+    def method(self) -> Callable[[Publisher], Awaitable[None]]:
+        """In place of ``Publisher.fence``."""
+
+        async def fence(publisher: Publisher) -> None:
+            await self.fenced(publisher)
+
+        return fence
+
+    async def fenced(self, publisher: Publisher) -> None:
+        """Fence, and wait to strike."""
+        await self.fence(publisher)
+        producer: Theirs = publisher._producer  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        commit = producer.commit_transaction
+
+        async def late() -> None:
+            self.left -= 1
+            if self.left == 0:
+                self.proxy.freeze()
+                await asyncio.sleep(STALL_S)
+                self.proxy.thaw()
+            await commit()
+
+        producer.commit_transaction = late
+
+
+async def work_through(place: Ground, bootstrap: str) -> Worker:
+    """A worker behind the proxy runs everything."""
+
+    async def a_moment(_: Record) -> None:
+        await asyncio.sleep(random.uniform(0, 0.05))
+
+    parameters = replace(
+        place.parameters(),
+        connection=replace(place.connection, bootstrap=bootstrap),
+        transaction_timeout_ms=TIMEOUT_MS,
+        transaction_deadline_s=STALL_S + 4,
+        request_timeout_ms=int(STALL_S * 1_000) + 3_000,
+    )
+    worker = Worker(parameters, place.work(a_moment), SystemClock())
+    await worker.start()
+    try:
+        await eventually(lambda: worker.ready)
+        for _ in range(3):
+            await place.feed(RECORDS // 3, keys=20)
+        await place.collect(RECORDS)
+        await place.committed_to_the_end()
+    finally:
+        await worker.stop(5.0)
+    return worker
+
+
+async def test_f22_a_transaction_that_the_broker_gave_up_is_not_written_again_blindly(
+    embedded_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is aborted while its end waits; the shard opens anew, reads what is there, and each outcome is there once."""
+    async with Proxy(0, random.Random(1)).listening() as proxy:
+        node = Place.free(proxy.port)
+        proxy.upstream = node.client
+        async with (
+            embedded_cluster(tmp_path, embedded_cache, [node]) as cluster,
+            ground(cluster.inner, partitions=2, shards=1) as place,
+        ):
+            await place.provision()
+            stall = Stall(proxy, nth=3)
+            monkeypatch.setattr(Publisher, "fence", stall.method())
+
+            worker = await work_through(place, cluster.bootstrap)
+
+            monkeypatch.undo()
+            await place.judge()
+    assert stall.left <= 0
+    assert worker.fatal is None
+    assert worker.metrics.total(REOPENS) >= 1
+    assert worker.metrics.total(TRANSACTIONS) > 1
+    assert set(place.runs.values()) == {1}
