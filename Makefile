@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check static unit faults chaos bench lock docs schemas metrics install dev clean
+.PHONY: help demo test check static unit faults chaos soak bench lock docs schemas metrics install dev clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -27,6 +27,7 @@ help:
 	@echo 'make faults   the fault tests that take minutes each'
 	@echo 'make chaos    hurt a platform on purpose and count what was lost (SEEDS="1 2", CHAOS="--brokers 3")'
 	@echo 'make bench    what the engine costs, beside a reference of the same run (BENCH="chain latency", ROUNDS=3)'
+	@echo 'make soak     20 minutes of load and trouble (SOAK_MINUTES): memory, sockets, tasks and lanes stay flat'
 	@echo 'make docs     write the generated pages again'
 	@echo 'make lock     resolve the dependencies again (UPGRADE=--upgrade: to newer versions)'
 	@echo 'make clean    remove what was made, .venv too'
@@ -65,6 +66,11 @@ ROUNDS ?= 3
 
 bench: install
 	@for each in $(BENCH); do $(BIN)/headrace bench $$each --rounds $(ROUNDS) || exit; done
+
+SOAK_MINUTES ?= 20
+
+soak: dev
+	$(BIN)/python -m tests.soak $(SOAK_MINUTES)
 
 docs: schemas metrics
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from consumers.resilience.cancel import Cancels
 from ops.embedded.kafka import Kafka, embedded_kafka
 from producers.hops import screened_record
 from schemas.clock import SystemClock
@@ -48,7 +49,7 @@ async def mover(connection: Connection) -> AsyncGenerator[Stepped]:
     """A mover for as long as the block, and its clock."""
     clock = Stepped()
     parameters = Parameters(connection, shard_topic=SHARDS.name)
-    worker = Worker(parameters, RetryMover.of(outbox(clock, "retries")).work(), clock)
+    worker = Worker(parameters, RetryMover.of(outbox(clock, "retries"), Cancels(clock)).work(), clock)
     await worker.start()
     try:
         await eventually(lambda: worker.ready)
