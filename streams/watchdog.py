@@ -1,7 +1,7 @@
 """Notices a client that has died or waits for ever; then the worker ends, and another takes over.
 
 aiokafka can stop without a word (its issues 1145, 1017, 1037, 847). A broker that is gone refuses connections: that is
-an outage, which no restart would end, so silence counts only while some broker's port still accepts.
+an outage, which no restart would end, so silence counts only from when some broker's port accepts again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from streams.shard import Shard
 
 LOOK_S = 1.0
 ACCEPT_S = 2.0
+SILENCE_S = 1.0
+"""From this long on it is asked whether there is a broker."""
+
 BEAT_S = 0.02
 BLOCK_S = 0.05
 """Longer than this nothing may hold the loop (I9)."""
@@ -44,15 +47,31 @@ class Standstill:
         return next((name for name, (_, since) in self._seen.items() if now - since > limit_s), None)
 
 
+class Port:
+    """Whether brokers can be reached at all. Silence during an outage, or just after one, is nobody's fault here."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._refused = float("-inf")
+
+    async def refused_lately(self, limit_s: float, *, suspicious: bool) -> bool:
+        """Whether within *limit_s* every port has refused; looked at only while there is silence."""
+        silent = suspicious or self._runtime.fetcher.silent_s() > SILENCE_S
+        if silent and not await self._runtime.parameters.connection.accepts(ACCEPT_S):
+            self._refused = self._runtime.clock.monotonic()
+        return self._runtime.clock.monotonic() - self._refused < limit_s
+
+
 async def watch(runtime: Runtime, shards: Mapping[int, Shard], lag: Lag) -> None:
     """Fail the worker when its client has died, or when it stands still although it should not."""
-    committing, reading = Standstill(runtime.clock), Standstill(runtime.clock)
+    committing, reading, port = Standstill(runtime.clock), Standstill(runtime.clock), Port(runtime)
     limit_s = runtime.parameters.watchdog_s
     while not runtime.halted:
         await asyncio.sleep(LOOK_S)
         reason = _dead(runtime) or committing.look(_committing(shards), limit_s)
         silent = reading.look(_reading(runtime, lag), limit_s) or _silent(runtime)
-        if reason is None and silent is not None and await runtime.parameters.connection.accepts(ACCEPT_S):
+        outage = await port.refused_lately(limit_s, suspicious=silent is not None)
+        if reason is None and not outage:
             reason = silent
         if reason is not None and not runtime.stopping:
             runtime.fail(reason)

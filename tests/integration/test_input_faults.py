@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ops.chaos.proxy import Proxy
 from ops.embedded import properties
+from ops.embedded.cluster import Place, embedded_cluster
 from ops.embedded.kafka import Kafka, embedded_kafka
 from schemas.records import Outgoing
 from streams.metrics import PARTITION_STOPS, REOPENS
 from streams.transport.admin import NewTopicSpec
+from streams.transport.connection import Connection
 from streams.transport.writer import Writer
 from tests.integration.ground import ground, of_two_topics
 from tests.integration.raw import ALL, READ, raw_client
-from tests.integration.test_input import a_moment, answered_value, asked_for_metadata, send
+from tests.integration.test_input import a_moment, answered, answered_value, asked_for_metadata, running, send
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -72,3 +77,47 @@ async def test_a_topic_that_is_forbidden_disturbs_nobody_and_is_taken_up_again(s
                 await answered_value(place, topic.encode())
             assert worker.fatal is None
             worker.metrics.text()
+
+
+async def test_an_outage_ends_no_worker(embedded_cache: Path, tmp_path: Path) -> None:
+    """A broker that is gone refuses connections, and no restart of ours would bring it back."""
+    async with embedded_kafka(tmp_path, embedded_cache) as broker, ground(broker.bootstrap, 2, 1) as place:
+        await place.provision()
+        async with running(place, replace(place.parameters(), watchdog_s=4.0)) as worker:
+            await send(place, 0, b"before")
+            await answered(place, 1)
+
+            await broker.kill()
+            await asyncio.sleep(8.0)  # beyond the watchdog's patience, and the silence after it counts anew
+            assert worker.fatal is None
+
+            await broker.start()
+            await send(place, 1, b"after")
+            assert await answered(place, 2) == [b"after", b"before"]
+            assert worker.fatal is None
+        assert set(place.runs.values()) == {1}
+
+
+async def test_f25_a_network_that_swallows_bytes_ends_the_worker_and_another_goes_on(
+    embedded_cache: Path, tmp_path: Path
+) -> None:
+    """Connections stand, new ones are taken, nothing is answered. Nothing is lost, and nothing answered twice."""
+    proxy = Proxy(0, random.Random(25))
+    async with proxy.listening():
+        places = [Place.free(proxy.port)]
+        proxy.upstream = places[0].client
+        async with embedded_cluster(tmp_path, embedded_cache, places) as cluster, ground(cluster.inner, 2, 1) as place:
+            await place.provision()
+            await place.feed(2_000, keys=50)
+            through = replace(place.parameters(), connection=Connection(cluster.bootstrap), watchdog_s=2.0)
+            async with running(place, through) as worker:
+                await place.collect(200)
+                proxy.freeze()
+                async with asyncio.timeout(60):
+                    await worker.failed.wait()
+                assert worker.fatal is not None
+                await worker.stop(0)
+            async with place.worker(place.work(a_moment)):
+                await place.collect(2_000)
+                await place.committed_to_the_end()
+            await place.judge()

@@ -14,10 +14,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from ops.embedded.kafka import Kafka
 from ops.health import served
 from schemas.clock import SystemClock
-from schemas.records import Record
+from schemas.records import Partition, Record
+from streams import lag, watchdog
 from streams.committer import Committer, Transaction
 from streams.metrics import LOOP_BLOCKS
 from streams.transport import internals
+from streams.transport.fetcher import Fetcher
 from streams.transport.library import FetchRequest
 from streams.worker import Worker
 from tests.integration.ground import Ground, eventually, ground
@@ -191,6 +193,98 @@ async def test_a_commit_that_neither_ends_nor_fails_ends_the_worker(
         finally:
             monkeypatch.undo()
             await worker.stop(0)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watchdog that looks five times as often."""
+    monkeypatch.setattr(watchdog, "LOOK_S", 0.2)
+    monkeypatch.setattr(lag, "LOOK_S", 0.2)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_records_that_wait_and_are_not_fetched_end_the_worker(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Brokers answer, nothing fails, nothing runs: a client can lose sight of a partition without a word."""
+
+    async def nothing(*_: object) -> dict[Partition, list[Record]]:
+        await asyncio.sleep(0.05)
+        return {}
+
+    async with ground(kafka.bootstrap, partitions=2, shards=1) as place:
+        await place.provision()
+        worker = await impatient(place)
+        try:
+            await eventually(lambda: worker.ready)
+            await asyncio.sleep(2.5)
+            assert not worker.failed.is_set()  # nothing waits, so nothing stands still
+            monkeypatch.setattr(Fetcher, "take", nothing)
+            await place.feed(1, keys=1)
+            async with asyncio.timeout(20):
+                await worker.failed.wait()
+            assert (worker.fatal or "").endswith("has lag and makes no progress")
+        finally:
+            monkeypatch.undo()
+            await worker.stop(0)
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_full_worker_and_a_run_that_takes_long_are_no_standstill(kafka: Kafka) -> None:
+    """Only what could go on and does not ends a worker: restarting it would repeat the run."""
+    release = asyncio.Event()
+
+    async def wait(_: Record) -> None:
+        await release.wait()
+
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        await place.provision()
+        await place.feed(5, keys=5)
+        work = replace(place.work(wait), max_running=2)
+        worker = Worker(replace(place.parameters(), watchdog_s=1.0), work, SystemClock())
+        await worker.start()
+        try:
+            await eventually(lambda: worker.running == 2)
+            await asyncio.sleep(2.5)
+            assert worker.fatal is None
+            release.set()
+            await place.collect(5)
+        finally:
+            await worker.stop(0)
+        await place.judge()
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_group_that_does_not_answer_ends_the_worker(kafka: Kafka) -> None:
+    """Others own its shards by now, and nobody has told it."""
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        await place.provision()
+        short = replace(place.parameters(), watchdog_s=1.0, session_ms=1_500, heartbeat_ms=300)
+        worker = Worker(short, place.work(a_moment), SystemClock())
+        await worker.start()
+        try:
+            await eventually(lambda: worker.ready)
+            swallow_heartbeats(worker)
+            async with asyncio.timeout(20):
+                await worker.failed.wait()
+            assert worker.fatal == "the group does not answer"
+        finally:
+            await worker.stop(0)
+
+
+def swallow_heartbeats(worker: Worker) -> None:
+    """From now on no heartbeat is answered, and none fails."""
+    inside: Any = worker
+    client = internals.client_of(inside._runtime.membership._consumer)  # noqa: SLF001 - there is no other way in
+    send = client.send
+
+    async def sent(node: object, request: object, **options: Any) -> object:  # noqa: ANN401 - theirs
+        if type(request).__name__ == "HeartbeatRequest":
+            await asyncio.Event().wait()
+        answer: object = await send(node, request, **options)
+        return answer
+
+    client.send = sent
 
 
 async def wedged(_committer: Committer, _transaction: Transaction) -> None:
