@@ -22,7 +22,7 @@ NEWEST = 0.3
 class Burst:
     """What is left of it; *again* is called when the next one begins."""
 
-    __slots__ = ("_again", "_each_s", "_size", "left", "spent")
+    __slots__ = ("_again", "_each_s", "_full", "_given", "left", "spent")
 
     def __init__(self, again: Callable[[], None]) -> None:
         self._again = again
@@ -30,8 +30,9 @@ class Burst:
         self.spent = False
         """Whether the next one has been arranged for."""
 
-        self._size = self.left = FIRST
-        """Jobs that may still begin."""
+        self._full = self._given = FIRST
+        self.left = FIRST
+        """Jobs that may still begin, of those that this burst was given."""
 
     def arrange(self) -> None:
         """A job has begun, the first of this burst."""
@@ -40,12 +41,13 @@ class Burst:
 
     def _next(self) -> None:
         """The loop has turned, and is about to run what has begun: how long that takes is seen in its next turn."""
-        asyncio.get_running_loop().call_soon(self._note, thread_time(), self._size - self.left)
+        asyncio.get_running_loop().call_soon(self._note, thread_time(), self._given - self.left)
         self.spent = False
-        self.left = self._size
+        self.left = self._given = self._full
         self._again()
 
     def _note(self, began_s: float, jobs: int) -> None:
         self._each_s += NEWEST * ((thread_time() - began_s) / jobs - self._each_s)
-        self._size = max(LEAST, min(MOST, int(QUANTUM_S / max(1e-6, self._each_s))))
-        self.left = min(self.left, self._size)
+        self._full = max(LEAST, min(MOST, int(QUANTUM_S / max(1e-6, self._each_s))))
+        if not self.spent:
+            self.left = self._given = self._full

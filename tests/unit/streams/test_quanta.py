@@ -93,3 +93,16 @@ async def test_cheap_jobs_begin_as_they_come() -> None:
 
     assert all(crowd.scheduler.starts("one") for _ in range(10))
     await asyncio.wait(crowd.tasks)
+
+
+async def test_a_burst_that_was_given_before_the_last_one_was_measured_is_counted_by_what_it_was_given() -> None:
+    """Sizes change between a burst's beginning and its end."""
+    crowd = Crowd(0.0)
+    for round_ in range(60):
+        crowd.seconds = 0.002 if round_ % 10 == 0 else 0.0
+        crowd.add("one", 1 + round_ % 7)
+        await asyncio.sleep(0)
+    await asyncio.wait(crowd.tasks)
+
+    assert len(crowd.done) == len(crowd.tasks)
+    assert not any(task.exception() for task in crowd.tasks)
