@@ -78,7 +78,8 @@ class Settings(BaseSettings):
     """Seconds that a shard moved by plan may finish its runs."""
 
     max_running: int = Field(default=500, ge=1, le=100_000)
-    """Runs of one worker of an agent stage (or another behind the door) at the same time."""
+    """Runs of one worker of an agent stage (or another behind the door) at the same time. One tenant alone gets eight
+    ninths of them: somebody who comes later waits for nobody's run to end."""
 
     grace: float = Field(default=30, gt=0)
     """Seconds that a worker may take to stop."""

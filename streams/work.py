@@ -64,6 +64,12 @@ def none_beside(_partition: Partition) -> int:
     return 0
 
 
+MAX_HELD = 10_000
+"""Records that a worker holds, where its stage says nothing else. Many times what runs: a tenant whose runs are long
+must not fill this, or the others would not be fetched; and a record that waits costs a few kilobytes.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """A stage as the loop sees it."""
@@ -123,7 +129,7 @@ class Work:
     weight: Callable[[str], float] = weighs_one
     """A tenant's part of the run slots, beside the other tenants' parts."""
 
-    max_held: int = 10_000
+    max_held: int = MAX_HELD
     """Records admitted and not finished, in all shards of the process: those that run and those that wait."""
 
     max_held_bytes: int = 128 * 1024 * 1024

@@ -47,7 +47,8 @@ async def on(found: Settings, plan: Plan, tell: Tell) -> list[Comparison]:
     """The same on a cluster that is there."""
     async with slow_model() as model:
         platform = await provisioned(found, "compact")
-        changes = {"model_base_url": model.base_url, "model_api_key": SecretStr("none"), "max_running": max(plan.sizes)}
+        slots = 2 * max(plan.sizes)  # one tenant leaves a ninth of them to those who come later
+        changes = {"model_base_url": model.base_url, "model_api_key": SecretStr("none"), "max_running": slots}
         product = Product(platform, found.model_copy(update=changes), model, tell)
         return [each for size in plan.sizes for each in await _compared(plan, product, model, size, tell)]
 

@@ -23,7 +23,7 @@ from streams.stages.retrying import RetryTiers
 from streams.stages.sealed import open_hop, reject, unwritable
 from streams.stages.stepping import take_step
 from streams.tracing import Trace
-from streams.work import Job, Outputs, Work, weighs_one
+from streams.work import MAX_HELD, Job, Outputs, Work, weighs_one
 
 log = structlog.get_logger()
 
@@ -55,6 +55,7 @@ class HopStage:
             carries=True,
             apart=None if self.apart is None else self._with(self.apart)._prepare,  # noqa: SLF001 - another of its kind
             max_running=self.max_running,
+            max_held=max(MAX_HELD, 2 * self.max_running),
             weight=self.weight,
         )
 
