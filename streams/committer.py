@@ -17,7 +17,7 @@ from streams.outcomes import counted, outcome_of
 from streams.runtime import Runtime
 from streams.screening import RECALL_S, Screening
 from streams.suspicion import Suspicion
-from streams.tracker import Step, Tracker
+from streams.tracker import MOST_BYTES, Step, Tracker
 from streams.transport.errors import TopicStarvedError, TransportError, UnknownTopicError
 from streams.transport.publisher import Publisher, Told
 from streams.work import Outputs
@@ -95,6 +95,9 @@ class Committer:
         self.waiting = 0
         """Completions that are not visible yet."""
 
+        self.bytes = 0
+        """Of the values that they are to write."""
+
         self.ended = 0
         """Transactions that have ended, in whatever way."""
 
@@ -114,6 +117,7 @@ class Committer:
         """A record of *tracker* has finished."""
         self._dirty.add(tracker)
         self.waiting += 1
+        self.bytes += tracker.pending[-1].size
         if self._waiting_since is None:
             self._waiting_since = self._runtime.clock.monotonic()
         if self.waiting == self._runtime.parameters.batch:
@@ -141,6 +145,7 @@ class Committer:
 
     def _count(self) -> None:
         self.waiting = sum(len(tracker.pending) for tracker in self._dirty)
+        self.bytes = sum(entry.size for tracker in self._dirty for entry in tracker.pending)
         self._waiting_since = self._runtime.clock.monotonic() if self.waiting else None
 
     async def run(self) -> str:
@@ -216,18 +221,21 @@ class Committer:
         parameters, now = self._runtime.parameters, self._runtime.clock.monotonic()
         self._sweep(now)
         limit = max(1, parameters.batch // max(1, len(self._dirty)))
-        size = 0
+        size, left = 0, MOST_BYTES
         for tracker in list(self._dirty):
-            step = tracker.collect(limit, now, parameters.keepalive_s) if tracker.alive else None
+            step = tracker.collect(limit, now, parameters.keepalive_s, left) if tracker.alive else None
             if step is None:
                 if not (tracker.alive and tracker.pending):
                     self._dirty.discard(tracker)
                 continue
             text = encode(step.low, step.done)
             size += len(text)
+            left -= sum([entry.size for entry in step.batch])
             if size > METADATA_LIMIT:
                 break
             yield step, text
+            if left <= 0:
+                break
 
     def _sweep(self, now: float) -> None:
         """Now and then look at every partition: unchanged offsets have to be committed again."""

@@ -35,6 +35,9 @@ class Parameters:
     max_pending: int = 4_000
     """Finished records of one shard that may wait for their transaction before it takes no more."""
 
+    max_pending_bytes: int = 32 * 1024 * 1024
+    """Of the values that they are to write, the same."""
+
     commit_interval_s: float = 0.05
     """Least time between two transactions of a busy shard. An idle one commits at once, a full one too, and one with
     little to say as often as ``early_commits`` allows."""

@@ -71,7 +71,9 @@ class Shard:
 
     def accepts(self) -> bool:
         """Whether more may be admitted."""
-        return self.ready and self.committer.waiting < self.runtime.parameters.max_pending and not self.held_back()
+        limits, committer = self.runtime.parameters, self.committer
+        full = committer.waiting >= limits.max_pending or committer.bytes >= limits.max_pending_bytes
+        return self.ready and not full and not self.held_back()
 
     def finish(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None = None) -> None:
         """The record's outcome is known."""

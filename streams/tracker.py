@@ -30,6 +30,10 @@ class Move(Protocol):
         ...
 
 
+MOST_BYTES = 16 * 1024 * 1024
+"""Of the values written in one transaction; a completion that is larger has one of its own."""
+
+
 class Finished(NamedTuple):
     """An offset, the outputs of its record, and what is written instead of those that cannot be."""
 
@@ -38,6 +42,9 @@ class Finished(NamedTuple):
     instead: Instead | None = None
     move: Move | None = None
     """Set where only the offset is done, and the run is not."""
+
+    size: int = 0
+    """Of the values to be written, in bytes."""
 
 
 class Step(NamedTuple):
@@ -120,7 +127,8 @@ class Tracker:
 
     def finish(self, offset: int, outputs: Outputs, instead: Instead | None = None) -> None:
         """The record's outcome is known and waits for a transaction."""
-        self.pending.append(Finished(offset, outputs, instead))
+        size = sum([len(output.value or b"") for output in outputs])
+        self.pending.append(Finished(offset, outputs, instead, size=size))
 
     def leave(self, offset: int, copy: Outgoing, move: Move) -> None:
         """The run of *offset* goes on where *copy* will stand; that waits for a transaction."""
@@ -166,14 +174,15 @@ class Tracker:
         """Whether the watermark could be committed further without any new outcome."""
         return self.low() > self.committed
 
-    def collect(self, limit: int, now: float, keepalive_s: float) -> Step | None:
-        """The next step to commit, of at most *limit* completions; None if there is nothing to say.
+    def collect(self, limit: int, now: float, keepalive_s: float, size: int = MOST_BYTES) -> Step | None:
+        """The next step to commit, of at most *limit* completions and *size* bytes, or a single completion that is
+        larger; None if there is nothing to say.
 
         Completions too far ahead wait, so that the map fits (I3). An unchanged offset is said again every
         *keepalive_s*: brokers forget those that are not.
         """
         top = self.low() + AHEAD
-        batch = [entry for entry in self.pending if entry.offset < top][:limit]
+        batch = _fitting([entry for entry in self.pending if entry.offset < top][:limit], size)
         offsets = {entry.offset for entry in batch}
         low = self.low(offsets)
         if not batch and low <= self.committed and now - self.touched < keepalive_s:
@@ -187,3 +196,12 @@ class Tracker:
             self.open.pop(offset, None)
         self.kept -= step.offsets
         self.done, self.committed, self.touched = step.done, step.low, now
+
+
+def _fitting(batch: list[Finished], size: int) -> list[Finished]:
+    """The first of *batch*, and what follows as long as all together are not larger than *size*."""
+    for number, entry in enumerate(batch):
+        size -= entry.size
+        if size < 0:
+            return batch[: max(1, number)]
+    return batch

@@ -16,7 +16,7 @@ from schemas.records import Outgoing, Partition
 from streams import tracker as tracking
 from streams.carrying import Carrier, Carry
 from streams.offsetmap import Committed
-from streams.tracker import Move, Step, Tracker
+from streams.tracker import MOST_BYTES, Move, Step, Tracker
 from streams.work import Instead, Outputs
 from tests.laws.engine_world import AHEAD, SPAN, Defect, Rules, World
 
@@ -52,8 +52,8 @@ class RunsHeldAgain(Tracker):
 class CommitsAnything(Tracker):
     """Completions however far ahead go into the map."""
 
-    def collect(self, limit: int, now: float, keepalive_s: float) -> Step | None:
-        step = super().collect(limit, now, keepalive_s)
+    def collect(self, limit: int, now: float, keepalive_s: float, size: int = MOST_BYTES) -> Step | None:
+        step = super().collect(limit, now, keepalive_s, size)
         far = self.pending[:limit]
         if step is None or len(step.batch) == len(far):
             return step

@@ -455,3 +455,15 @@ async def test_a_doubtful_copy_is_looked_for_though_nothing_else_happens(monkeyp
         tracker.admit(COPIES_AT)
 
     assert bench.publisher.transactions == [([answer(tracker, 0)], {tracker.partition: (COPIES_AT + 1, "")})]
+
+
+async def test_what_waits_is_known_in_bytes_until_it_is_visible() -> None:
+    """I12: a shard takes no more in while its finished records have too much to write."""
+    bench = Bench()
+    tracker = bench.tracker(1, 0, 1)
+    bench.finish(tracker, 0, 1)
+    assert bench.committer.bytes == 2 * len(b"1:0")
+
+    await bench.run()
+
+    assert bench.committer.bytes == bench.committer.waiting == 0

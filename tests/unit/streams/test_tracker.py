@@ -274,3 +274,18 @@ def test_every_record_is_visible_exactly_once_in_a_long_run(seed: int) -> None:
         model.act(chance.choices(kinds, weights)[0], chance.randrange(1 << 16))
 
     assert sorted(model.visible) == model.offsets
+
+
+def test_a_transaction_takes_as_much_as_fits_and_one_at_least() -> None:
+    """I12: a thousand large results are many transactions, and one that is too large for any has its own."""
+    tracker = tracker_at(0)
+    for offset, size in enumerate((30, 30, 50, 200, 10)):
+        tracker.admit(offset)
+        tracker.finish(offset, [Outgoing("out", None, b"x" * (size - 10)), Outgoing("out", None, b"x" * 10)])
+
+    sizes = list[list[int]]()
+    while (step := tracker.collect(9, 0.0, 1e9, 100)) is not None and step.batch:
+        sizes.append([entry.size for entry in step.batch])
+        tracker.settle(step, 0.0)
+
+    assert sizes == [[30, 30], [50], [200], [10]]
