@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ from consumers.agent.registry import Registry as Agents
 from consumers.resilience.cancel import Cancels
 from ops.agents import agents_of, models_of
 from ops.errors import LayoutMovingError, OperationError, UsageError
+from ops.following import persistently
 from ops.ground import Ground, found
 from ops.isolation.step import isolated
 from ops.names import client_name, process_name
@@ -84,9 +86,9 @@ async def run_stage(
         try:
             async with asyncio.TaskGroup() as tasks:
                 followers = [
-                    tasks.create_task(ground.registry.follow(ground.reader)),
-                    tasks.create_task(beside.doors.follow()),
-                    *([tasks.create_task(beside.controls.follow())] if beside.controls else []),
+                    tasks.create_task(persistently(partial(ground.registry.follow, ground.reader))),
+                    tasks.create_task(persistently(beside.doors.follow)),
+                    *([tasks.create_task(persistently(beside.controls.follow))] if beside.controls else []),
                     tasks.create_task(_keep_partitions(worker, ground.registry)),
                     tasks.create_task(_tell_ready(worker, told.ready)),
                 ]

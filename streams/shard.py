@@ -213,7 +213,7 @@ class Shard:
             try:
                 async with asyncio.timeout(self.runtime.parameters.open_deadline_s):
                     await self._take_up_new()
-            except (TransportError, TimeoutError) as error:  # opening asks for all of them again
+            except Exception as error:  # noqa: BLE001 - whatever the reason: opening asks for all of them again
                 self.committer.doubt(f"repartition failed: {error!r}")
 
     async def _take_up_new(self) -> None:

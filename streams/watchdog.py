@@ -1,7 +1,8 @@
 """Notices a client that has died or waits for ever; then the worker ends, and another takes over.
 
-aiokafka can stop without a word (its issues 1145, 1017, 1037, 847). A broker that is gone refuses connections: that is
-an outage, which no restart would end, so silence counts only from when some broker's port accepts again.
+aiokafka can stop without a word (its issues 1145, 1017, 1037, 847). Brokers that are gone or frozen, or have no
+coordinator, are an outage, which no restart would end: silence counts only while the group's coordinator answers
+another client, and only from when some broker's port accepts again.
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ from collections.abc import Mapping
 import structlog
 
 from schemas.clock import Clock
+from schemas.records import Partition
 from streams.lag import Lag
 from streams.metrics import LOOP_BLOCKED_SECONDS, LOOP_BLOCKS
 from streams.runtime import Runtime
 from streams.shard import Shard
+from streams.transport.errors import TransportError
 
 LOOK_S = 1.0
-ACCEPT_S = 2.0
 SILENCE_S = 1.0
 """From this long on it is asked whether there is a broker."""
+
+ANSWER_S = 5.0
+"""How long the coordinator may take that is asked whether this is an outage."""
+
+ACCEPT_S = 2.0
 
 BEAT_S = 0.02
 BLOCK_S = 0.05
@@ -71,10 +78,21 @@ async def watch(runtime: Runtime, shards: Mapping[int, Shard], lag: Lag) -> None
         reason = _dead(runtime) or committing.look(_committing(shards), limit_s)
         silent = reading.look(_reading(runtime, lag), limit_s) or _silent(runtime)
         outage = await port.refused_lately(limit_s, suspicious=silent is not None)
-        if reason is None and not outage:
+        if reason is None and silent is not None and not outage and await _answers(runtime):
             reason = silent
         if reason is not None and not runtime.stopping:
             runtime.fail(reason)
+
+
+async def _answers(runtime: Runtime) -> bool:
+    """Whether Kafka answers a question like any other, asked by another client."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await runtime.offsets.note(Partition(runtime.parameters.shard_topic, 0))
+    except (TransportError, TimeoutError) as error:
+        log.warning("kafka_does_not_answer", group=runtime.work.group, error=repr(error))
+        return False
+    return True
 
 
 def _dead(runtime: Runtime) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -42,17 +41,6 @@ class Connection:
                 "sasl_plain_password": self.password,
             }
         return options
-
-    async def accepts(self, within_s: float) -> bool:
-        """Whether some bootstrap server takes a connection. It need not answer on it."""
-        for server in self.bootstrap.split(","):
-            host, _, port = server.strip().rpartition(":")
-            with suppress(OSError, TimeoutError):
-                async with asyncio.timeout(within_s):
-                    _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-                    writer.close()
-                    return True
-        return False
 
     async def establish(self, start: Callable[[], Awaitable[object]], deadline_s: float) -> None:
         """Call *start* until it succeeds: brokers may come up later than we do.

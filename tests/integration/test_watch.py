@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from dataclasses import replace
 from typing import Any
@@ -149,6 +151,8 @@ async def test_a_fetch_that_nobody_answers_ends_the_worker_and_another_goes_on(k
         worker = await impatient(place)
         try:
             await eventually(lambda: worker.ready)
+            await place.feed(1, keys=10)
+            await place.collect(1)  # from here on it has the connection that it fetches by
             swallow_fetches(worker)
             await place.feed(10, keys=10)
             async with asyncio.timeout(20):
@@ -157,7 +161,27 @@ async def test_a_fetch_that_nobody_answers_ends_the_worker_and_another_goes_on(k
         finally:
             await worker.stop(0)
         async with place.worker(place.work(a_moment)):
-            await place.collect(10)
+            await place.collect(11)
+        await place.judge()
+
+
+async def test_brokers_that_answer_nobody_are_an_outage_and_end_no_worker(kafka: Kafka) -> None:
+    """A frozen broker still takes connections; whoever ended would only start again into the same silence."""
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        await place.provision()
+        worker = await impatient(place)
+        try:
+            await eventually(lambda: worker.ready)
+            os.kill(kafka.pid, signal.SIGSTOP)
+            try:
+                await asyncio.sleep(6)
+            finally:
+                os.kill(kafka.pid, signal.SIGCONT)
+            assert worker.fatal is None
+            await place.feed(10, keys=10)
+            await place.collect(10, patience_s=60)
+        finally:
+            await worker.stop(5)
         await place.judge()
 
 
