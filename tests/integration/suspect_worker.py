@@ -24,7 +24,6 @@ from schemas.records import Outgoing, Partition, Record
 from schemas.results import Result
 from schemas.tenants import Tenant
 from streams.measures import Metrics
-from streams.metrics import SUSPECTED
 from streams.parameters import Parameters
 from streams.transport.connection import Connection
 from streams.work import Job, Outputs, Work
@@ -35,7 +34,7 @@ TENANT = Tenant(id="acme", agents=("deadly",))
 
 
 async def main(given: dict[str, str], settings: Settings) -> None:
-    """Run until killed; the first line says so once a shard is suspected."""
+    """Run until killed; what happens to its shards is in the lines that it logs."""
     metrics, clock = Metrics("agent"), SystemClock()
     async with isolated(settings, Cancels(clock), metrics) as apart:
         answer = partial(_answer, given["output"])
@@ -50,10 +49,6 @@ async def main(given: dict[str, str], settings: Settings) -> None:
         )
         worker = Worker(parameters, work, clock, metrics)
         await worker.start()
-        while not (metrics.total(SUSPECTED) or worker.fatal):  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.02)
-        sys.stdout.write("suspected\n")
-        sys.stdout.flush()
         await worker.failed.wait()
         raise SystemExit(worker.fatal)
 
