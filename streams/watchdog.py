@@ -1,8 +1,8 @@
 """Notices a client that has died or waits for ever; then the worker ends, and another takes over.
 
 aiokafka can stop without a word (its issues 1145, 1017, 1037, 847). Brokers that are gone or frozen, or have no
-coordinator, are an outage, which no restart would end: silence counts only while the group's coordinator answers
-another client, and only from when some broker's port accepts again.
+coordinator, are an outage, which no restart would end: silence counts only when the group's coordinator has answered
+another client for as long.
 """
 
 from __future__ import annotations
@@ -21,13 +21,8 @@ from streams.shard import Shard
 from streams.transport.errors import TransportError
 
 LOOK_S = 1.0
-SILENCE_S = 1.0
-"""From this long on it is asked whether there is a broker."""
-
 ANSWER_S = 5.0
 """How long the coordinator may take that is asked whether this is an outage."""
-
-ACCEPT_S = 2.0
 
 BEAT_S = 0.02
 BLOCK_S = 0.05
@@ -54,32 +49,22 @@ class Standstill:
         return next((name for name, (_, since) in self._seen.items() if now - since > limit_s), None)
 
 
-class Port:
-    """Whether brokers can be reached at all. Silence during an outage, or just after one, is nobody's fault here."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._refused = float("-inf")
-
-    async def refused_lately(self, limit_s: float, *, suspicious: bool) -> bool:
-        """Whether within *limit_s* every port has refused; looked at only while there is silence."""
-        silent = suspicious or self._runtime.fetcher.silent_s() > SILENCE_S
-        if silent and not await self._runtime.parameters.connection.accepts(ACCEPT_S):
-            self._refused = self._runtime.clock.monotonic()
-        return self._runtime.clock.monotonic() - self._refused < limit_s
-
-
 async def watch(runtime: Runtime, shards: Mapping[int, Shard], lag: Lag) -> None:
     """Fail the worker when its client has died, or when it stands still although it should not."""
-    committing, reading, port = Standstill(runtime.clock), Standstill(runtime.clock), Port(runtime)
+    committing, reading = Standstill(runtime.clock), Standstill(runtime.clock)
     limit_s = runtime.parameters.watchdog_s
+    alone_since: float | None = None
     while not runtime.halted:
         await asyncio.sleep(LOOK_S)
         reason = _dead(runtime) or committing.look(_committing(shards), limit_s)
-        silent = reading.look(_reading(runtime, lag), limit_s) or _silent(runtime)
-        outage = await port.refused_lately(limit_s, suspicious=silent is not None)
-        if reason is None and silent is not None and not outage and await _answers(runtime):
-            reason = silent
+        stands = reading.look(_reading(runtime, lag), limit_s)
+        silent = _silent(runtime) or stands
+        if silent is None or not await _answers(runtime):
+            alone_since = None
+        elif alone_since is None:  # after an outage everybody needs a moment to find back
+            alone_since = runtime.clock.monotonic()
+        elif runtime.clock.monotonic() - alone_since > limit_s:
+            reason = reason or silent
         if reason is not None and not runtime.stopping:
             runtime.fail(reason)
 

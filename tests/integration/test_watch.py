@@ -137,9 +137,9 @@ async def test_a_job_that_holds_the_event_loop_raises_an_alarm(kafka: Kafka) -> 
             assert worker.metrics.total(LOOP_BLOCKS) > before
 
 
-async def impatient(place: Ground) -> Worker:
-    """A worker that is given up after two seconds of silence."""
-    worker = Worker(replace(place.parameters(), watchdog_s=2.0), place.work(a_moment), SystemClock())
+async def impatient(place: Ground, watchdog_s: float = 2.0) -> Worker:
+    """A worker that is given up after two seconds of silence, and two more in which Kafka answers others."""
+    worker = Worker(replace(place.parameters(), watchdog_s=watchdog_s), place.work(a_moment), SystemClock())
     await worker.start()
     return worker
 
@@ -169,12 +169,12 @@ async def test_brokers_that_answer_nobody_are_an_outage_and_end_no_worker(kafka:
     """A frozen broker still takes connections; whoever ended would only start again into the same silence."""
     async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
         await place.provision()
-        worker = await impatient(place)
+        worker = await impatient(place, 5.0)
         try:
             await eventually(lambda: worker.ready)
             os.kill(kafka.pid, signal.SIGSTOP)
             try:
-                await asyncio.sleep(6)
+                await asyncio.sleep(7)
             finally:
                 os.kill(kafka.pid, signal.SIGCONT)
             assert worker.fatal is None
