@@ -17,7 +17,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanK
 from schemas.clock import Clock, SystemClock
 from schemas.headers import CORRELATION_ID, Headers
 from schemas.records import Outgoing, Partition, Record
-from schemas.topics import DEAD_LETTERS, tenant_of
+from schemas.topics import DEAD_LETTERS, INBOX, tenant_of
 from streams.allowance import Allowance
 from streams.outcomes import fault_of, outcome
 from streams.tracing import Trace, below, chosen, follow, parent_of, trace_at
@@ -29,6 +29,7 @@ Run: TypeAlias = Callable[[], Outputs | Awaitable[Outputs]]
 LINKS = 128
 """Of one commit span: what the SDK keeps."""
 
+_UNTOLD = frozenset({DEAD_LETTERS.name, INBOX.name})
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -190,8 +191,10 @@ def _context(where: SpanContext) -> Context:
 
 
 def _sampled(output: Outgoing) -> SpanContext | None:
-    """The span that wrote it, if it is recorded. A dead letter bears the headers of its record, not its writer's."""
-    if output.topic == DEAD_LETTERS.name:
+    """The span that wrote it, if it is recorded and the record told of. A dead letter bears the headers of its record,
+    not its writer's; what the door is to remember goes along with every request, and nobody waits for it.
+    """
+    if output.topic in _UNTOLD:
         return None
     where = parent_of(output.headers)
     return where if where.is_valid and where.trace_flags.sampled else None

@@ -188,6 +188,17 @@ async def test_a_transaction_is_a_send_for_each_record_and_one_commit_that_is_li
     assert [link.context.span_id for link in commit.links] == [placed(process).span_id]
 
 
+async def test_what_the_door_is_to_remember_has_no_span_of_its_own() -> None:
+    """Every request leaves two such records; their spans would be a third of all, and say nothing."""
+    bench = Bench()
+    await bench.handle(record(), answer())
+    remembered = [output._replace(topic=topics.INBOX.name) for output in bench.written]
+
+    bench.tracing.committed([*bench.written, *remembered], [Partition(REQUESTS, 3)], 0.25)
+
+    assert [span.name for span in bench.spans[1:]] == [f"send {RESULTS}", f"commit {REQUESTS}"]
+
+
 async def test_a_transaction_of_which_nothing_is_sampled_leaves_no_span() -> None:
     """It would be most of them."""
     bench = Bench(ratio=0.0)
