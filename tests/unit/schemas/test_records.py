@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.records import Partition
+from schemas.records import Outgoing, Partition
 from tests.unit.schemas.wire import record
 
 
@@ -14,3 +14,11 @@ def test_a_position_is_topic_partition_and_offset() -> None:
 def test_a_partition_reads_as_topic_and_number() -> None:
     """It stands in inbox keys."""
     assert str(Partition("tenants.acme.requests", 3)) == "tenants.acme.requests:3"
+
+
+def test_the_size_of_a_record_is_that_of_all_its_bytes() -> None:
+    """Names of headers are text and travel as UTF-8."""
+    headers = (("plain", b"12345"), ("naïve", None))
+
+    assert Outgoing("topic", b"key", b"value", headers).size == 3 + 5 + 5 + 5 + 6
+    assert Outgoing("topic", None, None).size == 0

@@ -57,3 +57,12 @@ def test_without_a_trace_that_can_be_read_a_new_one_begins(bad: bytes | None) ->
     assert int(trace.trace_id, 16) > 0
     assert trace.headers[0][0] == "traceparent"
     assert follow(()).trace_id != trace.trace_id
+
+
+@pytest.mark.parametrize("ids", [b"0" * 32 + b"-" + b"1" * 16, b"1" * 32 + b"-" + b"0" * 16])
+def test_an_id_of_zeros_is_no_parent(ids: bytes) -> None:
+    """W3C Trace Context calls it invalid; whoever sends one is given a trace, and nobody else shares it."""
+    trace = follow((("traceparent", b"00-" + ids + b"-01"),))
+
+    assert trace.trace_id not in ("0" * 32, "1" * 32)
+    assert trace.headers == (("traceparent", f"00-{trace.trace_id}-{trace.span_id}-01".encode()),)

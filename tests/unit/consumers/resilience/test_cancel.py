@@ -82,3 +82,16 @@ async def test_the_words_that_are_kept_are_bounded() -> None:
     with pytest.raises(CancelledRunError):
         async with cancels.heeded("b"):
             pass
+
+
+async def test_a_word_that_comes_too_late_reaches_nobody() -> None:
+    """The run is over, and with it what could be cancelled."""
+    cancels = Cancels(Clock())
+    async with cancels.heeded("a"):
+        pass
+
+    cancels.cancel("a")
+
+    with pytest.raises(CancelledRunError):
+        async with cancels.heeded("a"):
+            pass
