@@ -79,7 +79,8 @@ class Carrier:
     complete: Callable[[Tracker, int, Outputs, Instead | None], None]
     """Told of the outcome of an offset."""
 
-    _runs: dict[tuple[Tracker, int], Carry] = field(default_factory=dict[tuple[Tracker, int], Carry])
+    runs: dict[tuple[Tracker, int], Carry] = field(default_factory=dict[tuple[Tracker, int], Carry])
+    """Those that have left, or are leaving, by tracker and the offset at which their lane knows them."""
 
     def begin(self, trackers: Iterable[Tracker]) -> None:
         """Let what has fallen behind leave with the next transaction."""
@@ -93,7 +94,7 @@ class Carrier:
         record = self.alone(carry.tracker, carry.first)
         if record is not None:
             carry.state = "due"
-            self._runs[carry.tracker, carry.first] = carry
+            self.runs[carry.tracker, carry.first] = carry
             carry.tracker.leave(carry.offset, carried(record), carry)
 
     def send(self, batch: Iterable[Finished]) -> None:
@@ -114,12 +115,12 @@ class Carrier:
             self._end(carry, carry.outcome)
 
     def _end(self, carry: Carry, outcome: Outcome) -> None:
-        del self._runs[carry.tracker, carry.first]
+        del self.runs[carry.tracker, carry.first]
         self.complete(carry.tracker, carry.offset, *outcome)
 
     def finish(self, tracker: Tracker, first: int, outputs: Outputs, instead: Instead | None) -> bool:
         """Whether *first* is of a run that was carried; then its outcome goes where it belongs, once that is known."""
-        carry = self._runs.get((tracker, first))
+        carry = self.runs.get((tracker, first))
         if carry is None:
             return False
         outcome = Outcome(outputs, instead)
@@ -136,10 +137,10 @@ class Carrier:
 
     def resolve(self, committed: Mapping[Partition, Committed]) -> None:
         """After a fence: what has become of each carry, as the offsets say. Before the trackers are restored."""
-        for key, carry in list(self._runs.items()):
+        for key, carry in list(self.runs.items()):
             state = committed.get(carry.tracker.partition)
             if state is not None and not self._survives(carry, state):
-                del self._runs[key]
+                del self.runs[key]
 
     def _survives(self, carry: Carry, state: Committed) -> bool:
         """Whether the outcome of the run is still wanted, and not to be had from its old offset."""
@@ -165,7 +166,7 @@ class Carrier:
 
     def knows(self, tracker: Tracker, first: int) -> bool:
         """Whether the run that its lane knows by *first* is, or will be, elsewhere."""
-        return (tracker, first) in self._runs
+        return (tracker, first) in self.runs
 
     def places(self, tracker: Tracker, running: Collection[int]) -> set[int]:
         """The offsets that the runs of *tracker* will complete; *running* are those by which lanes know them."""
@@ -175,15 +176,15 @@ class Carrier:
     @property
     def doubts(self) -> bool:
         """Whether any copy has yet to be seen."""
-        return any(carry.state == "doubtful" for carry in self._runs.values())
+        return any(carry.state == "doubtful" for carry in self.runs.values())
 
     def look(self) -> list[Carry]:
         """Take up what was doubtful, by what has been fetched since. Returns what others have run: it is forgotten."""
-        doubtful = [carry for carry in self._runs.values() if carry.state == "doubtful"]
+        doubtful = [carry for carry in self.runs.values() if carry.state == "doubtful"]
         passed = [carry for carry in doubtful if carry.tracker.next > carry.place]
         lost = [carry for carry in passed if carry.place not in carry.tracker.open]
         for carry in lost:
-            del self._runs[carry.tracker, carry.first]
+            del self.runs[carry.tracker, carry.first]
         for carry in passed:
             if carry not in lost:
                 self._arrive(carry)
@@ -191,11 +192,11 @@ class Carrier:
 
     def forget(self, tracker: Tracker | None = None) -> None:
         """Nothing of *tracker* runs any more; of none, without one."""
-        for key in [key for key in self._runs if tracker in {None, key[0]}]:
-            del self._runs[key]
+        for key in [key for key in self.runs if tracker in {None, key[0]}]:
+            del self.runs[key]
 
     def _of(self, tracker: Tracker) -> Iterator[Carry]:
-        return (carry for carry in self._runs.values() if carry.tracker is tracker)
+        return (carry for carry in self.runs.values() if carry.tracker is tracker)
 
 
 def _carries(batch: Iterable[Finished]) -> Iterator[Carry]:

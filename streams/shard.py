@@ -77,7 +77,7 @@ class Shard:
 
     def finish(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None = None) -> None:
         """The record's outcome is known."""
-        if not self.carrier.finish(tracker, offset, outputs, instead):
+        if not (self.carrier.runs and self.carrier.finish(tracker, offset, outputs, instead)):
             self._complete(tracker, offset, outputs, instead)
 
     def _complete(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None) -> None:

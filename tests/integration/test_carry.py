@@ -6,18 +6,21 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
 import pytest
+import structlog
 
 from ops.embedded.kafka import Kafka
 from schemas.carries import first_of
 from schemas.headers import CARRIED as HEADER
 from schemas.records import Outgoing, Partition, Record
 from schemas.topics import INNER_LIMIT, SCREENED
+from streams import tracker as tracking
 from streams.metrics import CARRIED, RECORDS, REOPENS
 from streams.transport.admin import NewTopicSpec
 from streams.transport.errors import BrokerError
@@ -30,6 +33,8 @@ from tests.integration.carry_failpoints import Point, transact_until
 from tests.integration.ground import Ground, eventually, ground
 
 pytestmark = pytest.mark.anyio
+
+log = structlog.get_logger()
 
 LONG = b"0"
 """The value of the first record that is fed."""
@@ -128,6 +133,95 @@ async def test_several_long_runs_of_a_partition_are_carried(kafka: Kafka) -> Non
             way.over.set()
             await way.place.collect(1_000)
             await way.once()
+
+
+# --- what the others wait ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Traffic:
+    """Fast records at a steady pace beside a run of some seconds, in one partition."""
+
+    long_s: float
+    rate: int
+    count: int
+    behind: int
+
+    async def waits(self, kafka: Kafka) -> list[float]:
+        """Seconds from the sending of each fast record until it is visible, sorted."""
+        async with road(kafka) as way, way.worker(self.behind) as worker:
+            await way.place.feed(1, keys=10_000)
+            await eventually(lambda: way.place.runs[LONG] == 1)
+            asyncio.get_running_loop().call_later(self.long_s, way.over.set)
+            sent, seen = dict[bytes, float](), dict[bytes, float]()
+            async with asyncio.TaskGroup() as group, await Writer.open(way.place.connection) as writer:
+                reading = group.create_task(self._read(way, seen))
+                await self._send(way, writer, sent)
+                await reading
+            assert way.place.runs[LONG] == 1
+            assert worker.metrics.total(CARRIED) >= (self.long_s > 1) * self.count // self.behind // 3
+        return sorted(seen[value] - at for value, at in sent.items())
+
+    async def _send(self, way: Road, writer: Writer, sent: dict[bytes, float]) -> None:
+        """In bursts of a fiftieth of a second."""
+        began, burst = time.monotonic(), max(1, self.rate // 50)
+        async with asyncio.TaskGroup() as group:
+            for first in range(0, self.count, burst):
+                await asyncio.sleep(max(0.0, began + first / self.rate - time.monotonic()))
+                for number in range(first, first + burst):
+                    value = b"fast-%d" % number
+                    sent[value] = time.monotonic()
+                    group.create_task(writer.send(Outgoing(way.place.source, value, value, partition=0)))
+
+    async def _read(self, way: Road, seen: dict[bytes, float]) -> None:
+        """Until all are visible, the long one too."""
+        async with asyncio.timeout(self.count / self.rate + 60):
+            while len(seen) < self.count + 1:
+                found = await way.place.reader.poll(0.02)
+                seen.update({record.value or b"": time.monotonic() for record in found})
+
+
+def p99(waits: list[float]) -> float:
+    """Of sorted ones."""
+    return waits[len(waits) * 99 // 100]
+
+
+async def test_f27_a_long_run_does_not_change_what_the_others_wait(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Intake would have stopped at a span beyond it; the load without it is the measure, in the same minute."""
+    monkeypatch.setattr(tracking, "SPAN", 250)
+    without = await Traffic(0.0, rate=400, count=600, behind=80).waits(kafka)
+    beside = await Traffic(1.4, rate=400, count=600, behind=80).waits(kafka)
+
+    assert p99(beside) < 2 * p99(without) + 0.3
+
+
+@pytest.mark.slow
+async def test_f27_a_run_of_45_seconds_beside_30_000_fast_ones(kafka: Kafka) -> None:
+    """The same at full size, with the numbers that are deployed."""
+    without = await Traffic(0.0, rate=600, count=30_000, behind=10_000).waits(kafka)
+    beside = await Traffic(45.0, rate=600, count=30_000, behind=10_000).waits(kafka)
+    log.info("waits", p99_without=p99(without), p99_beside=p99(beside), max_without=without[-1], max_beside=beside[-1])
+
+    assert p99(beside) < 1.5 * p99(without) + 0.1
+
+
+@pytest.mark.slow
+async def test_f7_100_000_fast_records_beside_one_that_outlasts_them(kafka: Kafka) -> None:
+    """As ten minutes are to a second: it is carried every ten thousand, and its own outcome comes in the end."""
+    async with road(kafka) as way, way.worker(behind=10_000) as worker:
+        await way.place.feed(1, keys=1_000_000)
+        await eventually(lambda: way.place.runs[LONG] == 1)
+        for _ in range(20):
+            await way.place.feed(5_000, keys=1_000_000)
+            await way.place.collect(len(way.place.seen) + 5_000, patience_s=60)
+        await eventually(lambda: worker.metrics.total(CARRIED) >= 9)
+        assert await way.watermark() > 85_000
+
+        way.over.set()
+        await way.place.collect(100_001)
+        await way.once()
 
 
 # --- doubt ------------------------------------------------------------------------------------------------------------

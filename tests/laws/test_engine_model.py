@@ -81,7 +81,7 @@ class BelievesItsCarry(Carrier):
 
     def resolve(self, committed: Mapping[Partition, Committed]) -> None:
         super().resolve(committed)
-        for carry in [carry for carry in self._runs.values() if carry.state == "doubtful"]:
+        for carry in [carry for carry in self.runs.values() if carry.state == "doubtful"]:
             self._arrive(carry)
 
 
@@ -105,7 +105,7 @@ class EndsAtOnce(Carrier):
     """The outcome of a run does not wait for what becomes of its carry: it is said under the copy's offset."""
 
     def finish(self, tracker: Tracker, first: int, outputs: Outputs, instead: Instead | None) -> bool:
-        carry = self._runs.get((tracker, first))
+        carry = self.runs.get((tracker, first))
         if carry is not None and carry.state in {"sent", "doubtful"}:
             carry.arrive()
         return super().finish(tracker, first, outputs, instead)
