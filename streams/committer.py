@@ -222,7 +222,7 @@ class Committer:
         self._sweep(now)
         limit = max(1, parameters.batch // max(1, len(self._dirty)))
         size, left = 0, MOST_BYTES
-        for tracker in list(self._dirty):
+        for tracker in sorted(self._dirty, key=_waited):  # else those at the end might wait for ever
             step = tracker.collect(limit, now, parameters.keepalive_s, left) if tracker.alive else None
             if step is None:
                 if not (tracker.alive and tracker.pending):
@@ -326,6 +326,10 @@ class Committer:
                 first=carry.first,
                 to=carry.offset,
             )
+
+
+def _waited(tracker: Tracker) -> float:
+    return tracker.touched
 
 
 def _cause(error: Exception) -> Exception:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple, TypeVar
+
+_T = TypeVar("_T")
 
 AHEAD = 24_000
 """Offsets that a map covers: 3,000 bytes, 3,750 characters in base85."""
@@ -24,11 +27,72 @@ class MapTooLongError(Exception):
     """The map does not fit: a broker would refuse the whole transaction, and its producer with it (I3)."""
 
 
+class OffsetSet(AbstractSet[int]):
+    """Offsets not far from each other, as a bitmap: a set of Python's would cost milliseconds for each full map."""
+
+    __slots__ = ("_base", "_bits")
+
+    def __init__(self, base: int = 0, bits: int = 0) -> None:
+        self._base, self._bits = base, bits
+
+    @classmethod
+    def of(cls, offsets: Iterable[int]) -> OffsetSet:
+        """These."""
+        if isinstance(offsets, OffsetSet):
+            return offsets
+        known = list(offsets)
+        return cls().plus(known, min(known, default=0))
+
+    @classmethod
+    def _from_iterable(cls, it: Iterable[_T]) -> AbstractSet[_T]:
+        return set(it)
+
+    def __contains__(self, offset: object) -> bool:
+        if not self._bits or not isinstance(offset, int):
+            return False
+        place = offset - self._base
+        return place >= 0 and self._bits >> place & 1 == 1
+
+    def __iter__(self) -> Iterator[int]:
+        for index, byte in enumerate(self.packed(self._base)):
+            if byte:
+                yield from (self._base + 8 * index + bit for bit in range(8) if byte >> bit & 1)
+
+    def __len__(self) -> int:
+        return self._bits.bit_count()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AbstractSet) and len(self) == len(other) and all(each in self for each in other)
+
+    def __hash__(self) -> int:
+        return self._hash()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}.of({list(self)})"
+
+    def plus(self, offsets: Collection[int], low: int) -> OffsetSet:
+        """With *offsets*, without whatever is below *low*."""
+        places = [offset - low for offset in offsets if offset >= low]
+        added = bytearray((max(places, default=-1) >> 3) + 1)
+        for place in places:
+            added[place >> 3] |= 1 << (place & 7)
+        return OffsetSet(low, self._bits_from(low) | int.from_bytes(added, "little"))
+
+    def packed(self, base: int) -> bytes:
+        """The bitmap of what is at or above *base*, its first bit for that."""
+        bits = self._bits_from(base)
+        return bits.to_bytes((bits.bit_length() + 7) >> 3, "little")
+
+    def _bits_from(self, base: int) -> int:
+        shift = base - self._base
+        return self._bits >> shift if shift >= 0 else self._bits << -shift
+
+
 class Committed(NamedTuple):
     """What a group has committed for one partition: everything below ``offset``, and ``done`` beyond it."""
 
     offset: int
-    done: set[int]
+    done: AbstractSet[int]
 
     def holds(self, offset: int) -> bool:
         """Whether the outcome of *offset* is visible."""
@@ -37,24 +101,20 @@ class Committed(NamedTuple):
 
 def encode(base: int, done: Iterable[int]) -> str:
     """The text for *done*, all of them at or above *base*; empty if there are none."""
-    positions = [offset - base for offset in done]
-    if not positions:
+    bits = OffsetSet.of(done).packed(base)
+    if not bits:
         return ""
-    bits = bytearray((max(positions) >> 3) + 1)
-    for position in positions:
-        bits[position >> 3] |= 1 << (position & 7)
     packed = zlib.compress(bits, 6)
-    kind, payload = ("z", packed) if len(packed) < len(bits) else ("b", bytes(bits))
+    kind, payload = ("z", packed) if len(packed) < len(bits) else ("b", bits)
     text = f"{_VERSION}{kind}{base:x}.{base64.b85encode(payload).decode()}"
     if len(text) > LIMIT:
-        raise MapTooLongError(f"{len(text)} characters for {len(positions)} offsets")
+        raise MapTooLongError(f"{len(text)} characters for {len(bits)} bytes of offsets")
     return text
 
 
-def decode(base: int, text: str | None) -> set[int]:
+def decode(base: int, text: str | None) -> OffsetSet:
     """The offsets that *text* holds. Of another base (I16), or unreadable: none, so work is repeated, never skipped."""
-    bits = _bitmap(base, text)
-    return {base + 8 * place + bit for place, byte in enumerate(bits) if byte for bit in range(8) if byte >> bit & 1}
+    return OffsetSet(base, int.from_bytes(_bitmap(base, text), "little"))
 
 
 def _bitmap(base: int, text: str | None) -> bytes:

@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import NamedTuple, Protocol
 
 from schemas.records import Outgoing, Partition
-from streams.offsetmap import AHEAD, Committed
+from streams.offsetmap import AHEAD, Committed, OffsetSet
 from streams.work import Instead, Outputs
 
 SPAN = 20_000
@@ -54,7 +54,7 @@ class Step(NamedTuple):
     batch: list[Finished]
     offsets: set[int]
     low: int
-    done: set[int]
+    done: OffsetSet
 
 
 class Tracker:
@@ -88,7 +88,7 @@ class Tracker:
         self.life = 0
         self.unsought = True
         self.committed = self.next = 0
-        self.done: set[int] = set()
+        self.done = OffsetSet()
         self.open: dict[int, int] = {}
         self.pending: list[Finished] = []
         self.aside: list[Finished] = []
@@ -104,7 +104,7 @@ class Tracker:
         self.pending, self.aside = finished, []
         self.kept = {entry.offset for entry in finished} | held
         self.committed = self.next = committed.offset
-        self.done = committed.done
+        self.done = OffsetSet.of(committed.done)
         self.open = {}
         self.life += 1
         self.unsought = True
@@ -187,7 +187,7 @@ class Tracker:
         low = self.low(offsets)
         if not batch and low <= self.committed and now - self.touched < keepalive_s:
             return None
-        return Step(self, batch, offsets, low, {offset for offset in self.done | offsets if offset >= low})
+        return Step(self, batch, offsets, low, self.done.plus(offsets, low))
 
     def settle(self, step: Step, now: float) -> None:
         """The step's transaction has been committed."""

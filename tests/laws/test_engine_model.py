@@ -59,7 +59,7 @@ class CommitsAnything(Tracker):
             return step
         offsets = {entry.offset for entry in far}
         low = self.low(offsets)
-        return Step(self, far, offsets, low, {offset for offset in self.done | offsets if offset >= low})
+        return Step(self, far, offsets, low, self.done.plus(offsets, low))
 
 
 class SpansFromCommitted(Tracker):

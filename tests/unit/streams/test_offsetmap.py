@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.offsetmap import AHEAD, LIMIT, Committed, MapTooLongError, decode, encode
+from streams.offsetmap import AHEAD, LIMIT, Committed, MapTooLongError, OffsetSet, decode, encode
 
 bases = st.integers(0, 1 << 62)
 positions = st.sets(st.integers(0, AHEAD - 1), max_size=400)
@@ -93,3 +93,30 @@ def test_a_commit_holds_what_is_below_it_and_what_its_map_says() -> None:
     committed = Committed(10, {12})
 
     assert [committed.holds(offset) for offset in (9, 10, 11, 12, 13)] == [True, False, False, True, False]
+
+
+near = st.sets(st.integers(1_000, 1_300), max_size=60)
+
+
+@given(near, near, st.integers(900, 1_400), st.integers(900, 1_400))
+def test_offsets_in_a_bitmap_are_a_set_like_any_other(first: set[int], second: set[int], low: int, lower: int) -> None:
+    """Whatever base it has, and however it came about."""
+    made = OffsetSet.of(first).plus(second, low)
+    again = made.plus((), lower)
+
+    assert made == {offset for offset in first | second if offset >= low}
+    assert list(again) == sorted(offset for offset in made if offset >= lower)
+    assert len(again) == len(set(again))
+    assert all((offset in made) == (offset in set(made)) for offset in range(880, 1_420))
+    assert (made | again, made & again) == (set(made), set(again))
+
+
+def test_a_bitmap_holds_offsets_only() -> None:
+    """It may be asked for anything, and is equal to sets alone."""
+    some = OffsetSet.of([7, 9])
+
+    assert [some.__contains__(each) for each in ("7", None, 6, 7)] == [False, False, False, True]
+    assert some == OffsetSet().plus([9, 7], 3)
+    assert hash(some) == hash(OffsetSet().plus([9, 7], 3))
+    assert some != [7, 9]
+    assert repr(some) == "OffsetSet.of([7, 9])"
