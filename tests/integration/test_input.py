@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from ops.embedded.kafka import Kafka
@@ -20,10 +20,12 @@ from schemas.clock import SystemClock
 from schemas.records import Outgoing, Partition, Record
 from streams import revival
 from streams.metrics import PARTITION_STOPS, REOPENS
+from streams.offsetmap import encode
 from streams.parameters import Parameters
 from streams.runtime import Runtime
 from streams.transport import internals
 from streams.transport.admin import NewTopicSpec
+from streams.transport.publisher import Publisher
 from streams.transport.writer import TransactionalWriter, Writer
 from streams.worker import Worker
 from tests.integration.ground import Ground, eventually, ground, of_two_topics
@@ -235,3 +237,69 @@ async def test_a_topic_that_goes_and_comes_back_disturbs_nobody(kafka: Kafka) ->
             await writer.send(Outgoing(doomed, b"key", b"again", partition=0))
             await answered_value(place, b"again")
             assert worker.fatal is None
+
+
+async def commit(place: Ground, offset: int, text: str) -> None:
+    """As an operator's tool would, while nobody runs: the first partition is at *offset*, with *text* beside it."""
+    publisher = Publisher(
+        place.connection, f"operator-{place.tag}", SystemClock(), name="o", timeout_ms=8_000, request_timeout_ms=5_000
+    )
+    await publisher.fence()
+    await publisher.transact([], {Partition(place.source, 0): (offset, text)}, place.group)
+    await publisher.kill()
+
+
+async def test_f13_what_an_operator_sets_is_where_it_goes_on_and_no_map_of_another_offset_counts(kafka: Kafka) -> None:
+    """I16 and I2: a map is believed only beside the offset that it was made for, and only if it can be read whole."""
+    texts = {
+        "": range(5, 20),
+        encode(5, {6, 8}): (5, 7, *range(9, 20)),
+        encode(7, {8, 9}): range(5, 20),
+        "1b5.\x00nonsense": range(5, 20),
+        encode(5, range(5, 2_000, 3))[:-7]: range(5, 20),
+        "2b5.00": range(5, 20),
+    }
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        await send(place, 0, *(b"%d" % number for number in range(20)))
+        for offset, text, expected in [*((5, *each) for each in texts.items()), (17, "", range(17, 20))]:
+            place.runs.clear()
+            await commit(place, offset, text)
+            async with place.worker(place.work(a_moment)) as worker:
+                await place.committed_to_the_end()
+                assert worker.fatal is None
+            assert place.runs == {b"%d" % number: 1 for number in expected}, text
+
+
+async def test_f14_a_log_that_ends_in_aborted_records_is_committed_to_its_end(kafka: Kafka) -> None:
+    """I2 and I8: nothing of them is run, and the lag reaches zero; so it goes on where they end."""
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        await place.provision()
+        async with place.worker(place.work(a_moment)) as worker:
+            await send(place, 0, b"before")
+            await abort(place, b"aborted", 30)
+            await place.committed_to_the_end()
+            await send(place, 0, b"between")
+            await abort(place, b"aborted again", 3)
+            await place.committed_to_the_end()
+            assert await answered(place, 2) == [b"before", b"between"]
+            assert worker.metrics.total(PARTITION_STOPS) == 0
+        assert place.runs == {b"before": 1, b"between": 1}
+
+
+async def abort(place: Ground, value: bytes, count: int) -> None:
+    """Records of a transaction that comes to nothing. Waits for its marker, which is written after the answer."""
+    source = {Partition(place.source, 0)}
+    before = sum((await place.reader.high_watermarks(source)).values())
+    producer: Any = AIOKafkaProducer(
+        bootstrap_servers=place.connection.bootstrap, transactional_id=f"aborting-{place.tag}"
+    )
+    await producer.start()
+    try:
+        await producer.begin_transaction()
+        for _ in range(count):
+            await producer.send_and_wait(place.source, value, partition=0)
+        await producer.abort_transaction()
+        while sum((await place.reader.high_watermarks(source)).values()) < before + count + 1:  # noqa: ASYNC110 - as it is
+            await asyncio.sleep(0.02)
+    finally:
+        await producer.stop()

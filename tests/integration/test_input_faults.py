@@ -15,12 +15,13 @@ from ops.chaos.proxy import Proxy
 from ops.embedded import properties
 from ops.embedded.cluster import Place, embedded_cluster
 from ops.embedded.kafka import Kafka, embedded_kafka
-from schemas.records import Outgoing
-from streams.metrics import PARTITION_STOPS, REOPENS
+from schemas.records import Outgoing, Partition, Record
+from streams.metrics import MISSING_OFFSETS, PARTITION_STOPS, REOPENS
 from streams.transport.admin import NewTopicSpec
 from streams.transport.connection import Connection
+from streams.transport.reader import Reader
 from streams.transport.writer import Writer
-from tests.integration.ground import ground, of_two_topics
+from tests.integration.ground import Ground, ground, of_two_topics
 from tests.integration.raw import ALL, READ, raw_client
 from tests.integration.test_input import a_moment, answered, answered_value, asked_for_metadata, running, send
 
@@ -121,3 +122,51 @@ async def test_f25_a_network_that_swallows_bytes_ends_the_worker_and_another_goe
                 await place.collect(2_000)
                 await place.committed_to_the_end()
             await place.judge()
+
+
+async def test_f30_a_partition_whose_offset_has_expired_stands_still_and_nobody_guesses(strict: Kafka) -> None:
+    """The broker forgets what a group that is away has committed; to begin anew would answer everything twice."""
+    async with ground(strict.bootstrap, partitions=2, shards=1) as place:
+        await place.provision()
+        await place.feed(10, keys=10)
+        async with place.worker(place.work(a_moment)):
+            await place.collect(10)
+            await place.committed_to_the_end()
+        async with asyncio.timeout(150):
+            while await place.admin.committed(place.group):  # noqa: ASYNC110 - nobody tells us
+                await asyncio.sleep(1.0)
+        async with place.worker(place.work(a_moment)) as worker:
+            await send(place, 0, b"later")
+            await asyncio.sleep(5.0)
+            assert worker.metrics.total(MISSING_OFFSETS) == 2
+            assert worker.fatal is None
+        await place.judge()
+        assert set(place.runs.values()) == {1}
+
+
+async def test_f14_a_compacted_log_with_gaps_is_committed_to_its_end(strict: Kafka) -> None:
+    """Offsets that compaction has removed are neither waited for nor taken for loss."""
+    async with ground(strict.bootstrap, partitions=1, shards=1) as place:
+        source = replace(place, tag=f"{place.tag}-compacted")
+        quick = {"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.001"}
+        await place.admin.create_topics([NewTopicSpec(source.source, 1, configs=quick)])
+        async with await Writer.open(place.connection) as writer:
+            for number in range(60):
+                await writer.send(Outgoing(source.source, b"key-%d" % (number % 3), b"%d" % number, partition=0))
+                await asyncio.sleep(0.02)
+            while len(await kept(source)) > 20:
+                await asyncio.sleep(0.5)
+                await writer.send(Outgoing(source.source, b"key-0", b"again", partition=0))
+        left = await kept(source)
+        gaps = replace(place.work(a_moment), route=lambda _: {Partition(source.source, 0)}, first=lambda _: [])
+        async with place.worker(gaps) as worker:
+            await place.committed_to_the_end(source.source)
+            assert worker.fatal is None
+            assert worker.metrics.total(PARTITION_STOPS) == 0
+        assert set(place.runs) >= {record.value for record in left}
+
+
+async def kept(place: Ground) -> list[Record]:
+    """What a log still holds."""
+    async with await Reader.open(place.connection, place.source) as reader:
+        return [record async for record in reader.until(await reader.high_watermarks())]
