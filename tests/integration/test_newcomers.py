@@ -25,7 +25,7 @@ async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
     what is new is taken up once it is led.
     """
     leaderless: set[Partition] = set()
-    by_leader = watermarks._by_leader  # noqa: SLF001 - whom a broker would lead to nobody
+    by_leader = watermarks._by_leader  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - whom a broker would lead to nobody
 
     def led(client: Theirs, partitions: Collection[Partition], when: int) -> Theirs:
         return by_leader(client, [each for each in partitions if each not in leaderless], when)
@@ -49,7 +49,8 @@ async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
             await eventually(lambda: place.runs.total() > 0)
             known |= place.inputs()
             await worker.repartition()
-            await eventually(lambda: late in worker._runtime.stops)  # noqa: SLF001 - nothing else tells of it yet
+            stops = worker._runtime.stops  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - nothing else tells of it
+            await eventually(lambda: late in stops)
             await place.feed(200, keys=40)
             leaderless.clear()
             await place.collect(400)
