@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from ops.embedded.kafka import Kafka
 from schemas.clock import SystemClock
 from schemas.records import Outgoing, Partition, Record
-from streams import revival
+from streams import lag, revival, watchdog
 from streams.metrics import PARTITION_STOPS, REOPENS
 from streams.offsetmap import encode
 from streams.parameters import Parameters
@@ -72,6 +72,12 @@ def asked_for_metadata(worker: Worker) -> list[float]:
 
     client._metadata_update = counted  # noqa: SLF001 - as above
     return asked
+
+
+def look_often(patch: pytest.MonkeyPatch) -> None:
+    """The watchdog sees five times a second what is behind."""
+    patch.setattr(watchdog, "LOOK_S", 0.2)
+    patch.setattr(lag, "LOOK_S", 0.2)
 
 
 async def send(place: Ground, number: int, *values: bytes) -> None:
@@ -130,22 +136,23 @@ def flip(path: Path, what: bytes, other: bytes) -> None:
 async def test_a_damaged_batch_stops_its_partition_and_no_other(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands before it is answered, what stands behind it waits, nothing is skipped; a repair ends the stop."""
     monkeypatch.setattr(revival, "RETRY_S", 1.0)
+    look_often(monkeypatch)
     async with ground(kafka.bootstrap, partitions=2, shards=1) as place:
         await place.provision()
         await send(place, 0, b"before", b"damaged", b"behind")
         flip(segment(kafka, Partition(place.source, 0)), b"damaged", b"DAMAGED")
-        parameters = replace(place.parameters(), watchdog_s=2.0)
+        parameters = replace(place.parameters(), watchdog_s=1.0)
         async with running(place, parameters) as worker:
             assert await answered(place, 1) == [b"before"]
             await eventually(lambda: stops(worker, "unreadable") >= 1)
-            for number in range(40):  # beyond the watchdog's patience
+            for number in range(15):  # beyond the watchdog's patience
                 await send(place, 1, b"%d" % number)
                 assert len(await answered(place, number + 2)) == number + 2
                 await asyncio.sleep(0.1)
             assert worker.fatal is None
 
             flip(segment(kafka, Partition(place.source, 0)), b"DAMAGED", b"damaged")
-            assert {b"damaged", b"behind"} < set(await answered(place, 43))
+            assert {b"damaged", b"behind"} < set(await answered(place, 18))
             await place.committed_to_the_end()
         assert set(place.runs.values()) == {1}
 
@@ -179,21 +186,22 @@ async def test_f15_a_log_that_has_lost_its_records_stops_its_partition_and_no_ot
     Nor when a log that ended before the offset has grown beyond it.
     """
     monkeypatch.setattr(revival, "RETRY_S", 0.5)
+    look_often(monkeypatch)
     async with ground(kafka.bootstrap, partitions=3, shards=1) as place:
         await place.provision([Partition(place.source, 0), Partition(place.source, 1)])
         await send(place, 0, *(b"lost-%d" % number for number in range(5)))
         await delete_records(place, Partition(place.source, 0), 3)
         async with await TransactionalWriter.open(place.connection, f"ahead-{place.tag}") as writer:
             await writer.transact([], {Partition(place.source, 2): 7}, place.group)
-        async with running(place, replace(place.parameters(), watchdog_s=2.0)) as worker:
+        async with running(place, replace(place.parameters(), watchdog_s=1.0)) as worker:
             await eventually(lambda: stops(worker, "offset_lost") == 2)
             await send(place, 2, *(b"late-%d" % number for number in range(10)))
-            for number in range(30):  # beyond the watchdog's patience
+            for number in range(15):  # beyond the watchdog's patience
                 await send(place, 1, b"%d" % number)
                 assert len(await answered(place, number + 1)) == number + 1
                 await asyncio.sleep(0.15)
             assert worker.fatal is None
-            assert len(place.seen) == 30
+            assert len(place.seen) == 15
             committed = await place.admin.committed(place.group)
             assert committed[Partition(place.source, 0)] == 0
             assert committed[Partition(place.source, 2)] == 7
@@ -221,7 +229,7 @@ async def test_a_topic_that_goes_and_comes_back_disturbs_nobody(kafka: Kafka) ->
             await place.admin.delete_topics([doomed])
             deleted.set()
             waits = list[float]()
-            for number in range(40):
+            for number in range(25):
                 began = time.monotonic()
                 await send(place, 0, b"%d" % number)
                 await answered_value(place, b"%d" % number)

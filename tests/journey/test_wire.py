@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import uuid
@@ -102,6 +103,20 @@ def test_what_is_not_json_is_buried_as_it_came_and_answered(kcat: Kcat) -> None:
     letter = one(kcat.wait(DEAD_LETTERS, lambda record: record.value == text))
     assert letter.headers["headrace-error-code"] == "malformed"
     assert {"traceparent", "correlation_id", "ce_id"} <= letter.headers.keys()
+    goes_on(kcat)
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_header_whose_name_is_no_text_is_as_good_as_any_other(kcat: Kcat, *, readable: bool) -> None:
+    """Kafka takes it; what is not UTF-8 is spelled out, in the dead letter too."""
+    text, strange = fresh(), os.fsdecode(b"x-\xff=1")
+    kcat.produce(REQUESTS, body(text) if readable else text.encode(), headers=[strange])
+    if readable:
+        assert one(kcat.wait(RESULTS, says(text))).json["status"] == "succeeded"
+    else:
+        letter = one(kcat.wait(DEAD_LETTERS, lambda record: record.value == text))
+        assert letter.headers["headrace-error-code"] == "malformed"
+        assert letter.headers["x-\\xff"] == "1"
     goes_on(kcat)
 
 
