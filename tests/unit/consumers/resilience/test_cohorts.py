@@ -26,6 +26,7 @@ class Mortal:
     ran: list[int] = field(default_factory=list[int])
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     slow: asyncio.Event | None = None
+    dropped: list[int] = field(default_factory=list[int])
 
     async def run(self, task: int) -> str:
         self.ran.append(task)
@@ -37,7 +38,11 @@ class Mortal:
         if task == 404:
             raise ToolFailedError("it has failed")
         if self.slow is not None:
-            await self.slow.wait()
+            try:
+                await self.slow.wait()
+            except asyncio.CancelledError:
+                self.dropped.append(task)
+                raise
         return f"answer {task}"
 
 
@@ -133,6 +138,19 @@ async def test_who_has_killed_once_alone_may_have_been_unlucky() -> None:
     assert bench.deaths == [1]
 
 
+async def test_a_death_in_a_process_that_others_have_used_is_not_held_against_anybody() -> None:
+    """What they have left behind may be to blame; only the second death alone would condemn."""
+    deaths = iter([False, True, True])
+    bench = Bench(kills=lambda _: next(deaths, False), processes=1)
+    bench.cohorts.linger_s = 0.5
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        serving = group.create_task(bench.cohorts.serve())
+        assert await bench.cohorts.run(1) == "answer 1"
+        assert await bench.cohorts.run(2) == "answer 2"
+        serving.cancel()
+    assert [process.ran for process in bench.all] == [[1, 2], [2], [2]]
+
+
 async def test_processes_that_are_all_killed_from_outside_condemn_nobody_in_company() -> None:
     """Three times, whatever runs."""
     left = [3]
@@ -165,6 +183,8 @@ async def test_whoever_is_not_waited_for_any_more_is_cancelled_and_harms_nobody(
         with suppress(TimeoutError):
             async with asyncio.timeout(0.05):
                 await bench.cohorts.run(1)
+        await asyncio.sleep(0.01)
+        assert bench.all[0].dropped == [1]
         bench.slow.set()
         assert await bench.cohorts.run(2) == "answer 2"
         serving.cancel()
