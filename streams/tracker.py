@@ -132,7 +132,7 @@ class Tracker:
 
     def leave(self, offset: int, copy: Outgoing, move: Move) -> None:
         """The run of *offset* goes on where *copy* will stand; that waits for a transaction."""
-        self.pending.append(Finished(offset, [copy], move=move))
+        self.pending.append(Finished(offset, [copy], move=move, size=len(copy.value or b"")))
 
     def withdraw(self, offset: int) -> None:
         """Nothing is known of the outcome of *offset* any more."""

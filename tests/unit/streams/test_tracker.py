@@ -290,3 +290,22 @@ def test_a_transaction_takes_as_much_as_fits_and_one_at_least() -> None:
         tracker.settle(step, 0.0)
 
     assert sizes == [[30, 30], [50], [200], [10]]
+
+
+def test_a_copy_counts_with_its_size_in_what_one_transaction_writes() -> None:
+    """Several large records may be carried at once; each then has a transaction of its own."""
+
+    class Leaves:
+        void = False
+
+        def placed(self, offset: int) -> None:
+            raise AssertionError
+
+    tracker = tracker_at()
+    for offset in range(3):
+        tracker.admit(offset)
+        tracker.leave(offset, Outgoing("in", None, bytes(100)), Leaves())
+
+    step = tracker.collect(9, 0.0, 1e9, 250)
+    assert step is not None
+    assert step.offsets == {0, 1}
