@@ -60,19 +60,24 @@ class Innocent:
             listening = tasks.create_task(self._listen())
             for number in range(round(seconds * self.rate)):
                 await asyncio.sleep(max(0.0, began + number / self.rate - self.clock.monotonic()))
-                tasks.create_task(self._one())
+                tasks.create_task(self._send(self._asked()))
             async with asyncio.timeout(LAST_S):
                 while self._sent:  # noqa: ASYNC110 - the reader tells nobody
                     await asyncio.sleep(_POLL_S)
             listening.cancel()
         return self._waits
 
-    async def _one(self) -> None:
+    def _asked(self) -> str:
+        """The id of a request that waits for its answer from now on."""
         request_id = f"innocent-{next(self._numbers)}"
-        request = Request(agent=self.agent, input="hello")
-        record = request_record(self.tenant.id, request, request_id=request_id, now_ms=self.clock.now_ms())
         self._sent[request_id] = self.clock.monotonic()
-        await self.writer.send(record)
+        return request_id
+
+    async def _send(self, request_id: str) -> None:
+        request = Request(agent=self.agent, input="hello")
+        await self.writer.send(
+            request_record(self.tenant.id, request, request_id=request_id, now_ms=self.clock.now_ms())
+        )
 
     async def _listen(self) -> None:
         while True:

@@ -98,8 +98,9 @@ def test_what_ends_while_the_door_is_shut_does_not_keep_it_shut() -> None:
     bench = Bench()
     bench.note(bad=10)
     assert bench.spoilage.shut_ms()
+    bench.passes(10)
     bench.note(bad=50)
-    bench.passes(30)
+    bench.passes(20)
 
     assert bench.spoilage.shut_ms() == 0
 

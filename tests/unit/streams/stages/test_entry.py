@@ -870,3 +870,17 @@ async def test_what_cannot_be_read_waits_no_longer_than_its_tenants_requests_may
 
     async with asyncio.timeout(5):
         assert on(await made.run(control._replace(offset=1)), DEAD_LETTERS.name)
+
+
+async def test_what_later_stages_buried_makes_the_next_request_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the tenant's record says, though nothing of it was ever unreadable here."""
+    monkeypatch.setattr(gate_module, "LOOK_S", 0)
+    made = await entry(ACME.model_copy(update={"limits": Limits(dlq=DlqLimit(count=1, cool_down=20))}))
+    first = opened(await made.run(request_record(BODY, id="r-1")))
+    made.door.recall(first.key, InboxEntry(state="closed", ticket=first, buried=True), NOW)
+
+    async with asyncio.TaskGroup() as group:
+        (waiting,) = await made.start(group, request_record(BODY, id="r-2", offset=8))
+        assert not waiting.done()
+        made.clock.at_ms += 20_000
+        assert opened(await waiting)

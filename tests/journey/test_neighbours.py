@@ -1,0 +1,41 @@
+"""An innocent tenant beside one that makes trouble, on a whole platform: what the one waits for the other (I13)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ops import registrar
+from ops.neighbours.scene import Compared, Pace, measure
+from ops.neighbours.troubles import troubles
+from ops.settings import Settings
+from streams.transport.connection import Connection
+from tests.journey.platform import Platform
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("platform", ["compact"], indirect=True)]
+
+PACE = Pace(rounds=2)
+SLACK_S = 0.5
+"""What a busy machine adds now and then; ``Compared.line`` says what it really was."""
+
+
+async def compared(platform: Platform, kind: str) -> Compared:
+    """Of one trouble, by its name."""
+    connection = Connection(platform.bootstrap)
+    layout = (await registrar.load(connection)).layout
+    assert layout is not None
+    trouble = next(each for each in troubles(round(PACE.share * 60)) if each.name == kind)
+    settings = Settings(kafka_bootstrap=platform.bootstrap)
+    return await measure(connection, settings, trouble, PACE, layout.shards)
+
+
+@pytest.mark.parametrize("kind", ["flood", "garbage", "cancels", "unwritable"])
+def test_f12_a_tenant_that_sends_a_hundred_times_its_share_delays_nobody_much(platform: Platform, kind: str) -> None:
+    """Neither with requests nor with what nobody can read, take back or write."""
+    found = asyncio.run(compared(platform, kind))
+    print(found.line())
+
+    assert len(found.alone) == len(found.beside) == round(PACE.rounds * PACE.seconds * PACE.rate)
+    assert found.ratio(0.5) < 1 or min(found.beside) < SLACK_S
+    assert sorted(found.beside)[int(len(found.beside) * 0.95)] < 2 * max(found.alone) + SLACK_S
