@@ -102,7 +102,7 @@ class Legacy:
         for group in (ENTRY_GROUP, *INNER_GROUPS):
             following = versioned(group, self.layout.version + 1)
             places = await self._places(group, admin)
-            for part in _parts(places):
+            for part in parts(places):
                 offsets = {place: offset for place, (offset, _) in part.items()}
                 maps = {place: text for place, (_, text) in part.items()}
                 await writer.transact([], offsets, following, maps)
@@ -132,7 +132,7 @@ class Legacy:
         return versioned(group, self.layout.version)
 
 
-def _parts(places: Places) -> Iterator[dict[Partition, tuple[int, str]]]:
+def parts(places: Places) -> Iterator[dict[Partition, tuple[int, str]]]:
     """No transaction carries too many, or maps that are too long together."""
     part: dict[Partition, tuple[int, str]] = {}
     size = 0

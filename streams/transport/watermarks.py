@@ -100,7 +100,7 @@ async def _round(
     """Ask each leader once; what could not be answered is missing from *found*. Returns the last reason."""
     reason: object = ""
     when, isolation = what
-    for node, topics in _by_leader(client, partitions, when).items():
+    for node, topics in by_leader(client, partitions, when).items():
         try:
             answer = await client.send(node, ListOffsetsRequest(-1, isolation, list(topics.items())))
         except KafkaError as error:
@@ -113,7 +113,8 @@ async def _round(
     return reason
 
 
-def _by_leader(client: Theirs, partitions: list[Partition], when: int) -> dict[int, dict[str, list[tuple[int, int]]]]:
+def by_leader(client: Theirs, partitions: list[Partition], when: int) -> dict[int, dict[str, list[tuple[int, int]]]]:
+    """What to ask each node, as it is known now; partitions that nobody leads are left out."""
     nodes: dict[int, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for partition in partitions:
         leader: int | None = client.cluster.leader_for_partition(TopicPartition(*partition))

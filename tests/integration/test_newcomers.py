@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from ops.embedded.kafka import Kafka
 from schemas.records import Partition, Record
 from streams import revival
-from streams.metrics import REOPENS
+from streams.metrics import PARTITION_STOPS, REOPENS
 from streams.transport import watermarks
 from streams.transport.library import Theirs
 from tests.integration.ground import eventually, ground
@@ -25,15 +24,15 @@ async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
     what is new is taken up once it is led.
     """
     leaderless: set[Partition] = set()
-    by_leader = watermarks._by_leader  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - whom a broker would lead to nobody
+    by_leader = watermarks.by_leader
 
-    def led(client: Theirs, partitions: Collection[Partition], when: int) -> Theirs:
+    def led(client: Theirs, partitions: list[Partition], when: int) -> Theirs:
         return by_leader(client, [each for each in partitions if each not in leaderless], when)
 
     async def at_once(_: Record) -> None:
         return
 
-    monkeypatch.setattr(watermarks, "_by_leader", led)
+    monkeypatch.setattr(watermarks, "by_leader", led)
     monkeypatch.setattr(revival, "RETRY_S", 0.0)
     async with ground(kafka.bootstrap, partitions=4) as place:
         old, late = Partition(place.source, 0), Partition(place.source, 3)
@@ -49,8 +48,7 @@ async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
             await eventually(lambda: place.runs.total() > 0)
             known |= place.inputs()
             await worker.repartition()
-            stops = worker._runtime.stops  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - nothing else tells of it
-            await eventually(lambda: late in stops)
+            await eventually(lambda: worker.metrics.total(PARTITION_STOPS) > 0)
             await place.feed(200, keys=40)
             leaderless.clear()
             await place.collect(400)
