@@ -73,6 +73,13 @@ def _edge(retention_ms: int = RETENTION_MS) -> dict[str, str]:
     }
 
 
+def _open(retention_ms: int = RETENTION_MS) -> dict[str, str]:
+    """For topics that clients write to. A broker unpacks what they compressed before it looks at its size: kept as it
+    came, half a megabyte could unpack to gigabytes in whoever reads it.
+    """
+    return _edge(retention_ms) | {"compression.type": "uncompressed"}
+
+
 def _inner(limit: int = INNER_LIMIT, **config: str) -> dict[str, str]:
     return {
         "message.timestamp.type": "LogAppendTime",
@@ -81,10 +88,10 @@ def _inner(limit: int = INNER_LIMIT, **config: str) -> dict[str, str]:
     } | {name.replace("_", "."): value for name, value in config.items()}
 
 
-REQUESTS = Topic("tenants.{tenant}.requests", Request, "edge", _edge(REQUEST_RETENTION_MS))
+REQUESTS = Topic("tenants.{tenant}.requests", Request, "edge", _open(REQUEST_RETENTION_MS))
 RESULTS = Topic("tenants.{tenant}.results", Result, "edge", _edge())
 EVENTS = Topic("tenants.{tenant}.events", Event, "edge", _edge())
-CONTROL = Topic("tenants.{tenant}.control", Control, "edge", _edge())
+CONTROL = Topic("tenants.{tenant}.control", Control, "edge", _open())
 AUTHORIZED = Topic("platform.authorized", Authorized, "shards", _inner())
 SCREENED = Topic("platform.screened", Screened, "shards", _inner())
 INBOX = Topic(
