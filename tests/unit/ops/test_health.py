@@ -60,6 +60,7 @@ async def test_a_healthy_worker_says_so(asked: tuple[FakeWorker, Any]) -> None:
     ("change", "reason"),
     [
         ({"stopping": True}, "it drains"),
+        ({"stopping": True, "ready": False}, "it drains"),
         ({"ready": False}, "a shard that it owns is not open"),
         ({"ready": False, "joined": False}, "its group has given it nothing yet"),
         ({"polled": 31.0}, "records were last looked for 31 s ago"),
@@ -96,7 +97,7 @@ async def test_a_worker_has_started_once_it_has_been_ready(asked: tuple[FakeWork
     """And is not started again by a shard that moves."""
     worker, ask = asked
     worker.ready = False
-    assert (await ask("/startupz"))[0] == 503
+    assert await ask("/startupz") == (503, ["a shard that it owns is not open"])
 
     worker.ready = True
     assert (await ask("/startupz"))[0] == 200
