@@ -180,6 +180,18 @@ class Faults:
 
     async def _roll(self) -> None:
         self.dealt["rolling"] += 1
+        await self._restart_all()
+
+    async def revive(self) -> None:
+        """Restart the brokers, as an operator does whose group coordinator answers nobody.
+
+        It is a defect of Kafka's (KAFKA-19862 and its like): after a crash the broker's log says that the state machine
+        of a coordinator is out of sync with the underlying log, and until it starts again that group is dead.
+        """
+        self.dealt["revival"] += 1
+        await self._restart_all()
+
+    async def _restart_all(self) -> None:
         for node in self.cluster.nodes:
             async with self._broker:
                 with self.troubles.during():

@@ -44,6 +44,9 @@ LOOK_S = 1.0
 SETTLE_S = 180.0
 """For what is left once the faults are over; what is not answered by then counts as lost."""
 
+DEAD = 2
+"""Questions in a row without an answer, of 30 s each, after which the brokers are started again."""
+
 STAGES: dict[JourneyName, dict[str, int]] = {
     "compact": {"admission": 2, "agent": 3, "retries": 1},
     "split": {"auth": 2, "guard": 2, "agent": 3, "retries": 1},
@@ -79,6 +82,8 @@ class _Scene:
     troubles: Troubles
     cards: list[str]
     statuses: Counter[str] = field(default_factory=Counter[str])
+    unanswered: int = 0
+    """Questions in a row that no coordinator has answered within its deadline, once all faults were over."""
 
     async def play(self) -> float:
         """Load and faults, until all has settled. Returns how long it took, in seconds."""
@@ -104,10 +109,15 @@ class _Scene:
         if self.watch.seen < self.plan.requests or not self.workers.calm:
             return False
         try:
-            return await self.evidence.behind() == 0
+            behind = await self.evidence.behind()
         except TransportError as error:
             log.info("not_settled_yet", error=str(error))
+            self.unanswered += 1
+            if self.unanswered == DEAD:
+                await self.faults.revive()
             return False
+        self.unanswered = 0
+        return behind == 0
 
     async def verdict(self) -> Verdict:
         """What the oracle says, once nobody writes any more."""
