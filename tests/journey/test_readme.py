@@ -10,6 +10,15 @@ import pytest
 from tests.journey.platform import platform
 
 README = Path(__file__).parents[2] / "README.md"
+FAULTS = README.parent / "docs" / "reference" / "faults.md"
+PROOFS = sorted(
+    {
+        proof
+        for page in (README, FAULTS)
+        for proof in re.findall(r"`pytest (?:-m slow )?([^`]+)`", page.read_text(encoding="utf-8"))
+        if "/" in proof
+    }
+)
 
 
 def blocks(language: str) -> list[str]:
@@ -35,9 +44,9 @@ def test_the_first_own_agent_works_as_it_is_printed(tmp_path: Path) -> None:
     assert asked[0]["body"]["messages"][0]["content"].startswith("You answer for a bicycle shop.")
 
 
-@pytest.mark.parametrize("proof", re.findall(r"`pytest ([^`]+)`", README.read_text(encoding="utf-8")))
+@pytest.mark.parametrize("proof", PROOFS)
 def test_every_promise_names_tests_that_exist(proof: str) -> None:
-    """A table of promises is worth what its commands find."""
+    """A table of promises, or of faults, is worth what its commands find."""
     paths, _, chosen = proof.partition(" -k ")
     found = [Path(README.parent, path) for path in paths.split()]
     assert all(path.exists() for path in found), proof
