@@ -101,6 +101,9 @@ class Committer:
         self.ended = 0
         """Transactions that have ended, in whatever way."""
 
+        self.committed = 0
+        """Those of them that were committed."""
+
         self._duration = shard.runtime.metrics.tally(TRANSACTION_SECONDS)
 
     @property
@@ -263,6 +266,7 @@ class Committer:
             self._runtime.metrics.count(TRANSACTIONS, outcome)
             seconds = self._runtime.clock.monotonic() - began
             self._duration.observe(seconds)
+        self.committed += 1
         self._settle(transaction)
         self._runtime.work.committed(transaction.outputs, list(transaction.offsets), seconds)
         return "a request was repeated" if publisher.suspect else None

@@ -24,6 +24,9 @@ from streams.transport.publisher import Publisher
 from streams.work import Instead, Outputs
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_LIVED_S = 10.0
+"""A life of this length was no failure, though it committed nothing."""
+
 _LOOK_S = 0.02
 _CANCEL_S = 5.0
 _ASK_S = 2.0
@@ -103,11 +106,15 @@ class Shard:
     async def live(self) -> None:
         """Open, commit, and after any doubt open again, until the shard is dropped or handed over."""
         since, pause = float("-inf"), _FIRST_PAUSE_S
+        clock = self.runtime.clock
         while self.alive:
             await self.runtime.membership.confirmed(since)
+            began, committed = clock.monotonic(), self.committer.committed
             reason = await self._once()
-            since = self.runtime.clock.monotonic()
-            pause = _FIRST_PAUSE_S if self.opened else min(_LONGEST_PAUSE_S, pause * 2)
+            since = clock.monotonic()
+            # Where nothing can be committed, for want of CPU perhaps, opening again and again would take the rest.
+            fruitful = self.committer.committed > committed or since - began > _LIVED_S
+            pause = _FIRST_PAUSE_S if fruitful else min(_LONGEST_PAUSE_S, pause * 2)
             self._note(reason)
             await self._close()
             if self.draining:  # fenced while handing over: there is nothing left to finish

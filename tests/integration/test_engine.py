@@ -242,6 +242,26 @@ async def test_a_fenced_shard_opens_again_and_its_runs_go_on(kafka: Kafka) -> No
         assert set(place.runs.values()) == {1}
 
 
+async def test_a_shard_that_cannot_commit_opens_less_and_less_often(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine without CPU to spare each opening takes more of it, and the others' transactions time out too."""
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        await place.provision()
+        await place.feed(10, keys=3)
+        monkeypatch.setattr(Publisher, "transact", refused)
+        async with place.worker(place.work(a_moment)) as worker:
+            await eventually(lambda: worker.metrics.total(REOPENS) >= 1)
+            before = worker.metrics.total(REOPENS)
+            await asyncio.sleep(4.0)
+            assert 1 <= worker.metrics.total(REOPENS) - before <= 6
+
+
+async def refused(*_: object) -> None:
+    """No transaction comes to an end."""
+    raise TimeoutError
+
+
 async def test_a_stage_with_a_memory_rebuilds_it_and_keeps_no_run(kafka: Kafka) -> None:
     """A door decides on what is committed only: a run from before the re-open knows too much."""
     calls: list[str] = []
