@@ -85,7 +85,12 @@ REASON: dict[str, Json] = {
         "Where the record stood: `topic/partition/offset/timestamp`.", pattern="^[^/]+/[0-9]+/[0-9]+/-?[0-9]+$"
     ),
 }
-DUE: dict[str, Json] = {"headrace-due-at": _milliseconds("When it is tried again")}
+DUE: dict[str, Json] = {
+    "headrace-due-at": _milliseconds("When it is tried again, by the clock of the worker that gave up"),
+    "headrace-retry-in": _text(
+        "How long it waits, in milliseconds from the broker's timestamp on this record.", pattern="^[0-9]+$"
+    ),
+}
 RETRY = DUE | {
     name: REASON[name]
     for name in (

@@ -28,9 +28,12 @@ ATTEMPTS = 3
 """Of one run, the first included."""
 
 DUE_AT = "headrace-due-at"
-"""Header: when a run is to be tried again, in milliseconds since the epoch."""
+"""Header, for people: when a run is to be tried again, in milliseconds since the epoch, by the clock of its worker."""
 
-_MOMENT = re.compile("[0-9]{1,15}")
+RETRY_IN = "headrace-retry-in"
+"""Header: how long after the broker's stamp on this record a run is to be tried again, in milliseconds."""
+
+_WAIT = re.compile("[0-9]{1,15}")
 
 WAITING = 1_000
 """Records of one tier and shard that wait in memory; the rest waits in its topic, where it is due later anyway."""
@@ -49,14 +52,15 @@ class RetryTiers:
             return None
         asked = seconds_of(error.retry_after) or 0.0
         delay, tier = self._tier(hop.attempt, asked)
-        due = self.outbox.clock.now_ms() + int(max(delay, asked) * 1_000)
+        wait_ms = int(max(delay, asked) * 1_000)
+        due = self.outbox.clock.now_ms() + wait_ms
         if due >= hop.authorized.deadline_ms:
             return None
         metrics = self.outbox.metrics
         metrics.count(RETRIES, error.code, metrics.tier_of(hop.authorized.tenant))
         again = hop.model_copy(update={"attempt": hop.attempt + 1})
         record = screened_record(again, self.outbox.seals, trace, topic=tier)
-        return record._replace(headers=record.headers + self._reasons(again, error, due))
+        return record._replace(headers=record.headers + self._reasons(again, error, due, wait_ms))
 
     def _tier(self, attempt: int, asked: float) -> tuple[float, Topic[Screened]]:
         """The tier of this attempt, or the first that is long enough for what the provider asked for."""
@@ -64,10 +68,11 @@ class RetryTiers:
         wanted = max(usual[0], asked)
         return next((tier for tier in topics.RETRY_TIERS if tier[0] >= wanted), topics.RETRY_TIERS[-1])
 
-    def _reasons(self, hop: Screened, error: HeadraceError, due_ms: int) -> HeaderList:
+    def _reasons(self, hop: Screened, error: HeadraceError, due_ms: int, wait_ms: int) -> HeaderList:
         texts = {
             "headrace-attempt": str(hop.attempt),
             DUE_AT: str(due_ms),
+            RETRY_IN: str(wait_ms),
             ERROR_CODE: error.code,
             "headrace-error-class": type(error).__name__,
             "headrace-stage": self.outbox.stage,
@@ -128,10 +133,10 @@ class RetryMover:
 
     async def _in_time(self, hop: Screened, record: Record, trace: Trace) -> Outputs:
         await self._until(record.timestamp + _delay_ms(record))
-        due = min(_due_ms(record), hop.authorized.deadline_ms)
+        due = min(record.timestamp + _wait_ms(record), hop.authorized.deadline_ms)
         if tier := self._further(due):
             moved = screened_record(hop, self.outbox.seals, trace.headers, topic=tier, partition=record.partition)
-            return [moved._replace(headers=moved.headers + _reasons_of(record))]
+            return [moved._replace(headers=moved.headers + _reasons_of(record) + self._left(due))]
         await self._until(due)
         return [screened_record(hop, self.outbox.seals, trace.headers, partition=record.partition)]
 
@@ -139,6 +144,9 @@ class RetryMover:
         """The longest tier that does not end too late; None if even the shortest would."""
         left = (due_ms - self.time.now_ms()) / 1_000
         return next((tier for delay, tier in reversed(topics.RETRY_TIERS) if delay <= left), None)
+
+    def _left(self, due_ms: int) -> HeaderList:
+        return ((RETRY_IN, b"%d" % (due_ms - self.time.now_ms())),)
 
     async def _until(self, due_ms: int) -> None:
         """Wakes at least once a minute: by then the time may be known better."""
@@ -150,11 +158,16 @@ def _delay_ms(record: Record) -> int:
     return int(next(delay for delay, tier in topics.RETRY_TIERS if tier.name == record.topic) * 1_000)
 
 
-def _due_ms(record: Record) -> int:
-    """When the record is wanted, as its header says; at once if it says nothing that can be read."""
-    text = Headers(record.headers).text(DUE_AT) or ""
-    return int(text) if _MOMENT.fullmatch(text) else 0
+def _wait_ms(record: Record) -> int:
+    """How long the record is to wait, as its header says; not at all if it says nothing that can be read.
+
+    Not until when: that would be by the clock of the worker that wrote it, which may be minutes wrong.
+    """
+    text = Headers(record.headers).text(RETRY_IN) or ""
+    return int(text) if _WAIT.fullmatch(text) else 0
 
 
 def _reasons_of(record: Record) -> HeaderList:
-    return tuple((name, value) for name, value in record.headers if name.startswith(OWN_PREFIX) and name != SEAL)
+    return tuple(
+        (name, value) for name, value in record.headers if name.startswith(OWN_PREFIX) and name not in {SEAL, RETRY_IN}
+    )

@@ -16,7 +16,7 @@ from schemas.records import Outgoing, Partition, Record
 from schemas.results import Result
 from schemas.topics import DEAD_LETTERS, RETRIES_10M, RETRIES_10S
 from streams.stages import retrying
-from streams.stages.retrying import DUE_AT, RetryMover, RetryTiers
+from streams.stages.retrying import DUE_AT, RETRY_IN, RetryMover, RetryTiers
 from streams.work import Outputs
 from tests.unit.producers import samples
 from tests.unit.producers.samples import TRACE
@@ -86,6 +86,7 @@ def test_a_run_waits_as_long_as_its_attempt_or_its_provider_says(
 
     assert again is not None
     assert again.topic == f"platform.retries.{tier}"
+    assert header(again, RETRY_IN) == str(due_s * 1_000)
     assert header(again, DUE_AT) == str(NOW + due_s * 1_000)
     assert header(again, "headrace-attempt") == str(attempt + 1)
     assert header(again, "headrace-error-code") == "model_overloaded"
@@ -157,6 +158,20 @@ async def test_a_step_of_the_clock_makes_nothing_early_and_nothing_late(
     assert waited_s(world) == 10
 
 
+@pytest.mark.parametrize("wrong_s", [-300, 300])
+async def test_a_run_is_tried_again_in_time_though_the_clock_of_its_worker_is_wrong(world: World, wrong_s: int) -> None:
+    """F20: how long counts from the broker's stamp. Until when, the worker that gave up may not know."""
+    world.clock.step_ms = wrong_s * 1_000
+    again = world.again(ModelOverloadedError())
+    assert again is not None
+    world.clock.step_ms = 0
+
+    (back,) = await world.move(as_read(again))
+
+    assert back.topic == "platform.screened"
+    assert waited_s(world) == 10
+
+
 async def test_what_is_due_later_than_its_tier_goes_through_tiers_until_it_is(world: World) -> None:
     """A provider may ask for half an hour: coming back early would burn an attempt."""
     again = world.again(ModelOverloadedError(retry_after=1_885))
@@ -191,20 +206,20 @@ async def test_the_reasons_travel_along_from_tier_to_tier(world: World) -> None:
 
 
 @pytest.mark.parametrize("due", [b"", b"tomorrow", b"-5", b"9" * 5_000, "١٢٣".encode(), None])
-async def test_a_due_time_that_cannot_be_read_is_none(world: World, due: bytes | None) -> None:
+async def test_a_wait_that_cannot_be_read_is_none(world: World, due: bytes | None) -> None:
     """Headers are not under the seal: they may delay a run, to its deadline at most, and break nothing."""
     record = as_read(screened_record(world.hop, SEALS, TRACE, topic=RETRIES_10S))
 
-    (back,) = await world.move(record._replace(headers=(*record.headers, (DUE_AT, due))))
+    (back,) = await world.move(record._replace(headers=(*record.headers, (RETRY_IN, due))))
 
     assert back.topic == "platform.screened"
     assert waited_s(world) == 10
 
 
-async def test_a_due_time_far_away_holds_a_run_to_its_deadline_at_most(world: World) -> None:
+async def test_a_wait_without_end_holds_a_run_to_its_deadline_at_most(world: World) -> None:
     """Then the agent stage says that it has expired."""
     record = as_read(screened_record(world.hop, SEALS, TRACE, topic=RETRIES_10M))
-    (moved,) = await world.move(record._replace(headers=(*record.headers, (DUE_AT, b"9" * 15))))
+    (moved,) = await world.move(record._replace(headers=(*record.headers, (RETRY_IN, b"9" * 15))))
     while moved.topic != "platform.screened":
         (moved,) = await world.move(as_read(moved, at_ms=world.clock.at_ms))
 
