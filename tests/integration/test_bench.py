@@ -89,6 +89,7 @@ async def test_runs_at_once_are_timed_against_the_second_that_each_takes(own: Se
     assert found["8 runs at once", "8 bare calls at once"].references[0] > 1.0
 
 
+@pytest.mark.slow
 async def test_tenants_are_counted_and_doors_are_timed(own: Settings) -> None:
     """Costs, starts and openings each have their reference."""
     found = by_name(await tenants.on(own, own, tenants.Plan(tenants=9, requests=20, rounds=1), lambda _: None))

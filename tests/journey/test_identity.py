@@ -94,6 +94,7 @@ def _empty(platform: Platform) -> None:
     subprocess.run([sys.executable, "-c", script, platform.valkey], check=True, timeout=30)
 
 
+@pytest.mark.slow
 def test_f17_a_request_that_waited_in_a_backlog_is_answered_once(platform: Platform) -> None:
     """Two hours old, three times over, and again after the door was killed."""
     tenant, identity = tenant_of(platform, "--partitions", "2"), uuid.uuid4().hex
