@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 
 from schemas.records import Partition
-from streams.transport.errors import (
-    BrokerError,
-    KafkaUnreachableError,
-    TransportError,
-    UnknownTopicError,
-    own,
-    translated,
-)
-from streams.transport.library import MetadataRequest, Theirs, errors
+from streams.transport.asking import answered_within, metadata_of
+from streams.transport.errors import BrokerError, TransportError, UnknownTopicError, own
+from streams.transport.library import Theirs, errors
 
 _MISSING = (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError)
 
@@ -24,16 +17,10 @@ async def absences(client: Theirs, topics: Collection[str], deadline_s: float) -
 
     KafkaUnreachableError after the deadline.
     """
-    try:
-        async with asyncio.timeout(deadline_s):
-            with translated():
-                answer = await client.send(
-                    client.get_random_node(), MetadataRequest(list(topics), allow_auto_topic_creation=False)
-                )
-    except TimeoutError:
-        raise KafkaUnreachableError("a broker", f"no answer in {deadline_s:g} s") from None
+    async with answered_within(deadline_s, "a broker"):
+        rows = await metadata_of(client, topics)
     absent: dict[Partition | str, TransportError] = {}
-    for code, topic, _, partitions in answer.topics:
+    for code, topic, _, partitions in rows:
         if code:
             absent[topic] = _error(topic, errors.for_code(code))
         absent |= {

@@ -11,19 +11,19 @@ from typing import Final, Self, TypeVar
 
 from schemas.records import Partition
 from streams.transport import internals, watermarks
+from streams.transport.asking import answered_within, until_answered
 from streams.transport.connection import Connection
-from streams.transport.errors import BrokerError, KafkaUnreachableError, UnknownTopicError, may_pass, translated
+from streams.transport.errors import BrokerError, KafkaUnreachableError, UnknownTopicError, translated
 from streams.transport.library import (
     AdminClient,
     ConfigResource,
     ConfigResourceType,
-    KafkaError,
     NewPartitions,
     Theirs,
     errors,
 )
 from streams.transport.offsets import fetch_committed
-from streams.transport.standings import standings
+from streams.transport.standings import partition_counts
 
 _CLOSE_S = 2.0
 _REQUEST_MS = 10_000
@@ -96,8 +96,7 @@ class Admin:
         if not wanted:
             return {}
         theirs = [_theirs(topic) for topic in wanted]
-        with translated():
-            answer = await self._within(self._admin.create_topics(theirs))
+        answer = await self._within(self._admin.create_topics(theirs))
         created = {name: _created(name, code, *message) for name, code, *message in answer.topic_errors}
         await self._wait_for({topic.name: topic.partitions for topic in wanted if created[topic.name]})
         return created
@@ -149,25 +148,22 @@ class Admin:
 
     async def partition_counts(self, names: Collection[str]) -> dict[str, int]:
         """How many partitions each of *names* has; 0 if it does not exist."""
-        found = await standings(self._client, names, self._deadline_s)
-        return {name: standing.partitions for name, standing in found.items()}
+        return await partition_counts(self._client, names, self._deadline_s)
 
     async def add_partitions(self, counts: Mapping[str, int]) -> None:
         """Let each topic have this many partitions, and wait until they can be used. BrokerError if one cannot."""
         if not counts:
             return
-        with translated():
-            await self._within(
-                self._admin.create_partitions({name: NewPartitions(count) for name, count in counts.items()})
-            )
+        await self._within(
+            self._admin.create_partitions({name: NewPartitions(count) for name, count in counts.items()})
+        )
         await self._wait_for(counts)
 
     async def delete_topics(self, names: Collection[str]) -> None:
         """Delete topics; those that do not exist are fine. BrokerError if one cannot be deleted."""
         if not names:
             return
-        with translated():
-            answer = await self._within(self._admin.delete_topics(list(names)))
+        answer = await self._within(self._admin.delete_topics(list(names)))
         for name, code in answer.topic_error_codes:
             if errors.for_code(code) is not errors.UnknownTopicOrPartitionError:
                 _check(name, code)
@@ -182,33 +178,17 @@ class Admin:
 
     async def committed(self, group: str, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
         """Committed offsets, without the partitions that have none; of all that *group* knows by default."""
-        with translated():
-            found = await self._within(fetch_committed(self._client, group, partitions))
+        found = await self._within(fetch_committed(self._client, group, partitions))
         return {partition: offset for partition, (offset, _) in found.items()}
 
     async def _asked(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
         """The answer to a question, asked again while its node is away: of three brokers one may be down."""
-        with translated():
-            answer: _Answer = await self._within(self._until_answered(ask))
-            return answer
-
-    async def _until_answered(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        while True:
-            try:
-                return await ask()
-            except KafkaError as error:
-                if not may_pass(error):
-                    raise
-            await self._client.force_metadata_update()
-            await asyncio.sleep(_LOOK_S)
+        async with answered_within(self._deadline_s, self._connection.bootstrap):
+            return await until_answered(self._client, ask)
 
     async def _within(self, work: Theirs) -> Theirs:
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                return await work
-        except TimeoutError:
-            reason = f"no answer in {self._deadline_s:g} s"
-            raise KafkaUnreachableError(self._connection.bootstrap, reason) from None
+        async with answered_within(self._deadline_s, self._connection.bootstrap):
+            return await work
 
 
 _SET_ON_TOPIC: Final = 1  # of DescribeConfigs' sources: dynamic topic config

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import NamedTuple, Self
 
 from schemas.records import Partition
 from streams.transport import internals
+from streams.transport.asking import answered_within, until_answered
 from streams.transport.connection import Connection
-from streams.transport.errors import KafkaUnreachableError, may_pass, translated
 from streams.transport.library import (
     Client,
     ConnectionGroup,
     CoordinationType,
     DescribeGroupsRequest,
-    KafkaError,
     LeaveGroupRequest,
     Theirs,
     errors,
@@ -23,7 +21,6 @@ from streams.transport.offsets import fetch_committed
 
 _CLOSE_S = 2.0
 _REQUEST_MS = 5_000
-_RETRY_S = 0.1
 
 
 class Member(NamedTuple):
@@ -84,14 +81,7 @@ class Groups:
 
     async def _asked(self, group: str, request: Theirs) -> Theirs:
         """The coordinator's answer, asked for again while there is none, or it moves."""
-        while True:
-            try:
-                return await self._ask(group, request)
-            except KafkaError as error:
-                if not may_pass(error):
-                    raise
-                self._client.force_metadata_update()
-                await asyncio.sleep(_RETRY_S)
+        return await until_answered(self._client, lambda: self._ask(group, request))
 
     async def _ask(self, group: str, request: Theirs) -> Theirs:
         node = await self._client.coordinator_lookup(CoordinationType.GROUP, group)
@@ -102,13 +92,8 @@ class Groups:
         return answer
 
     async def _within(self, work: Theirs) -> Theirs:
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                with translated():
-                    return await work
-        except TimeoutError:
-            reason = f"no answer in {self._deadline_s:g} s"
-            raise KafkaUnreachableError(self._connection.bootstrap, reason) from None
+        async with answered_within(self._deadline_s, self._connection.bootstrap):
+            return await work
 
 
 def _code_of(answer: Theirs) -> int:

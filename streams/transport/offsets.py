@@ -6,26 +6,24 @@ become "nothing committed", and everything would run again.
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Collection
 
 from schemas.records import Partition
 from streams.offsetmap import Committed, decode
 from streams.transport import internals
+from streams.transport.asking import until_answered
 from streams.transport.connection import Connection
-from streams.transport.errors import AccessDeniedError, may_pass, own
+from streams.transport.errors import AccessDeniedError
 from streams.transport.library import (
     Client,
     ConnectionGroup,
     CoordinationType,
-    KafkaError,
     OffsetFetchRequest,
     Theirs,
     errors,
 )
 
-_RETRY_S = 0.1
 _FORBIDDEN: int = errors.TopicAuthorizationFailedError.errno
 _CLOSE_S = 2.0
 
@@ -67,14 +65,7 @@ async def fetch_committed(
 
     Finds the coordinator afresh each time and repeats what may pass, without end: the caller sets the deadline.
     """
-    while True:
-        try:
-            return await _fetch(client, group, partitions)
-        except KafkaError as error:
-            if not may_pass(error):
-                raise own(error) from error
-            client.force_metadata_update()
-            await asyncio.sleep(_RETRY_S)
+    return await until_answered(client, lambda: _fetch(client, group, partitions))
 
 
 async def _fetch(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
-from streams.transport.errors import KafkaUnreachableError, translated
+from streams.transport.asking import answered_within, metadata_of
 from streams.transport.library import (
     ConfigResourceType,
     DescribeConfigsRequest,
     KafkaError,
-    MetadataRequest,
     Theirs,
     errors,
 )
@@ -41,18 +39,22 @@ async def standings(client: Theirs, topics: Collection[str], deadline_s: float) 
     KafkaUnreachableError after the deadline. Whoever may not read a topic's configuration does not learn that it has
     too few copies.
     """
-    try:
-        async with asyncio.timeout(deadline_s):
-            with translated():
-                answer = await client.send(
-                    client.get_random_node(), MetadataRequest(list(topics), allow_auto_topic_creation=False)
-                )
-                rows = [(errors.for_code(row[0]), row[1], row[-1]) for row in answer.topics]
-                rows = [row for row in rows if row[0] in _SAID]
-                needed = await _needed(client, [topic for _, topic, partitions in rows if any(map(_lacks, partitions))])
-    except TimeoutError:
-        raise KafkaUnreachableError("a broker", f"no answer in {deadline_s:g} s") from None
-    return {topic: _standing(partitions, needed.get(topic, 1)) for _, topic, partitions in rows}
+    async with answered_within(deadline_s, "a broker"):
+        rows = await _said(client, topics)
+        needed = await _needed(client, [topic for topic, partitions in rows if any(map(_lacks, partitions))])
+    return {topic: _standing(partitions, needed.get(topic, 1)) for topic, partitions in rows}
+
+
+async def partition_counts(client: Theirs, topics: Collection[str], deadline_s: float) -> dict[str, int]:
+    """How many partitions each of *topics* has, as ``standings`` says it; that costs a second question at times."""
+    async with answered_within(deadline_s, "a broker"):
+        return {topic: len(partitions) for topic, partitions in await _said(client, topics)}
+
+
+async def _said(client: Theirs, topics: Collection[str]) -> list[tuple[str, Theirs]]:
+    """The topics of which the broker could say how they are, with their partitions."""
+    rows = await metadata_of(client, topics)
+    return [(row[1], row[-1]) for row in rows if errors.for_code(row[0]) in _SAID]
 
 
 def _standing(partitions: list[Theirs], needed: int) -> Standing:
