@@ -29,6 +29,7 @@ from schemas.topics import INBOX
 from streams import doors as doors_module
 from streams.doors import Doors
 from streams.transport.reader import Reader, Start
+from tests.clock import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -52,19 +53,6 @@ class LostError(Exception):
 
 class Defect(Exception):
     """A law was broken."""
-
-
-class WorldClock:
-    """Moves with the world's steps, a little unevenly."""
-
-    def __init__(self) -> None:
-        self.at = 0
-
-    def now_ms(self) -> int:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at / 1_000
 
 
 class Transaction:
@@ -102,7 +90,7 @@ class Broker:
         self.cap = chance.choice([1, 2, 4])
         self.pace = chance.choice([0.3, 0.1, 0.04])
         """How soon a worker's open transaction ends."""
-        self.clock = WorldClock()
+        self.clock = Clock()
         self.rates = Rates(chance.choice([None, 4, 12]), None, chance.choice([None, 3]))
         self.requests = _requests(chance)
         self.cancels = [f"{TENANT}|r-{chance.randrange(60)}" for _ in range(chance.randrange(0, 12))]

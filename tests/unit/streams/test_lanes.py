@@ -14,6 +14,7 @@ from streams.scheduler import Scheduler
 from streams.slots import Slots
 from streams.tracker import Tracker
 from streams.work import Instead, Job, Outputs
+from tests.clock import settled
 
 pytestmark = pytest.mark.anyio
 
@@ -76,12 +77,6 @@ def tracker(number: int = 0) -> Tracker:
     made = Tracker(Partition("in", number))
     made.restore(Committed(0, set()), set(), 0.0)
     return made
-
-
-async def settled() -> None:
-    """Every task that can go on has done so."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def eventually(fact: Callable[[], bool]) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from streams.scheduler import Scheduler
+from tests.clock import settled
 
 pytestmark = pytest.mark.anyio
 
@@ -39,12 +40,6 @@ class Bench:
         for task in self.tasks:
             task.cancel()
         await asyncio.wait(self.tasks)
-
-
-async def settled() -> None:
-    """Every task that can go on has done so."""
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 async def test_one_tenant_alone_fills_nearly_all_and_another_finds_slots_free() -> None:

@@ -10,21 +10,11 @@ import pytest
 
 from consumers.auth.door import RENEW_MS, Door, Seen
 from schemas.inbox import InboxEntry, Ticket
+from tests.clock import Clock, settled
 
 pytestmark = pytest.mark.anyio
 
 HOUR = 3_600_000
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = 0
-
-    def now_ms(self) -> int:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at / 1_000
 
 
 def ticket(name: str, *, lane: str | None = None, body: str = "a", tenant: str = "acme") -> Ticket:
@@ -49,12 +39,6 @@ class Waiting:
         if seen == "new":
             self.entered.append(each.request_id)
         return seen
-
-
-async def settled() -> None:
-    """Everything that can go on has gone on."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def within(work: Awaitable[Seen]) -> Seen:

@@ -13,21 +13,11 @@ from consumers.auth.door import Door, Seen
 from consumers.auth.gate import CANCELLED
 from consumers.auth.rates import MINUTE_MS, UNLIMITED, Rates
 from schemas.inbox import InboxEntry, Ticket
+from tests.clock import Clock, settled
 
 pytestmark = pytest.mark.anyio
 
 HOUR = 3_600_000
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = 0
-
-    def now_ms(self) -> int:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at / 1_000
 
 
 @pytest.fixture(autouse=True)
@@ -80,12 +70,6 @@ class House:
         for task in self.tasks:
             task.cancel()
         await settled()
-
-
-async def settled() -> None:
-    """Everything that can go on has gone on, timers included."""
-    for _ in range(30):
-        await asyncio.sleep(0)
 
 
 async def test_a_tenant_over_its_rate_waits_in_the_order_of_asking() -> None:

@@ -9,17 +9,7 @@ import pytest
 
 from consumers.auth.rates import MINUTE_MS, UNLIMITED, Rate, Rates, rates_of
 from schemas.tenants import Limits
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = 0
-
-    def now_ms(self) -> int:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at / 1_000
+from tests.clock import Clock
 
 
 def taken(rate: Rate, clock: Clock, wanted: int = 1) -> int:

@@ -12,21 +12,11 @@ from consumers.auth.door import Door
 from consumers.auth.spoilage import Spoilage
 from schemas.inbox import InboxEntry, Ticket
 from schemas.tenants import DlqLimit
+from tests.clock import Clock
 
 pytestmark = pytest.mark.anyio
 
 LIMIT = DlqLimit(share=0.5, count=10, window=60, cool_down=30)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = 1_000_000
-
-    def now_ms(self) -> int:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at / 1_000
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +30,7 @@ class Bench:
     """One tenant's spoilage, and what was said of it."""
 
     def __init__(self, limit: DlqLimit | None = LIMIT) -> None:
-        self.clock, self.told = Clock(), list[float]()
+        self.clock, self.told = Clock(1_000_000), list[float]()
         self.spoilage = Spoilage(self.clock, self.told.append)
         self.spoilage.limit = limit
 
@@ -154,7 +144,7 @@ def spoiled(clock: Clock, shut: list[str], *, buried: bool = True) -> Door:
 
 async def test_what_later_stages_bury_shuts_the_door_that_let_it_in() -> None:
     """The inbox says so, also to who has just taken the shard over; nobody else's door shuts with it."""
-    clock, shut = Clock(), list[str]()
+    clock, shut = Clock(1_000_000), list[str]()
     door = spoiled(clock, shut)
     other = Ticket(key="globex|1", body="a", lane="1", request_id="1", deadline_ms=0)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
@@ -172,7 +162,7 @@ async def test_what_later_stages_bury_shuts_the_door_that_let_it_in() -> None:
 
 async def test_what_the_platform_is_to_blame_for_shuts_no_door() -> None:
     """Nor does what ended well."""
-    clock, shut = Clock(), list[str]()
+    clock, shut = Clock(1_000_000), list[str]()
     door = spoiled(clock, shut, buried=False)
 
     async with asyncio.timeout(1):

@@ -8,19 +8,9 @@ import pytest
 
 from consumers.resilience.cancel import KEEP_MS, Cancels
 from schemas.errors import CancelledRunError
+from tests.clock import Clock
 
 pytestmark = pytest.mark.anyio
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = 0
-
-    def now_ms(self) -> int:
-        return self.at
-
-    def monotonic(self) -> float:
-        return self.at / 1_000
 
 
 async def _stay(cancels: Cancels, run_id: str, began: asyncio.Event) -> None:

@@ -31,6 +31,7 @@ from streams.outbox import FOREIGN_LIMIT
 from streams.registry import Registry
 from streams.stages.entry import SIZES, EntryStage
 from streams.work import Outputs, Work
+from tests.clock import settled
 from tests.unit.streams.bench import (
     ACME,
     BODY,
@@ -113,12 +114,6 @@ class Entry:
 async def entry(*tenants: Tenant, **how: Unpack[How]) -> Entry:
     """An entry stage whose shards are open."""
     return await Entry(*tenants, **how).open()
-
-
-async def settled() -> None:
-    """Everything that can go on has gone on."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 def limited(**limits: float) -> Tenant:
