@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import NamedTuple, Protocol
 
@@ -48,8 +48,17 @@ class Owner(Protocol):
 class Lanes:
     """The lanes of one shard. A job that finishes at once costs no task."""
 
-    def __init__(self, owner: Owner, slots: Slots, scheduler: Scheduler, prepare: Callable[[Record], Job]) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        slots: Slots,
+        scheduler: Scheduler,
+        prepare: Callable[[Record], Job],
+        *,
+        in_order: bool = False,
+    ) -> None:
         self._owner, self._slots, self._scheduler = owner, slots, scheduler
+        self._in_order = in_order
         self.prepare = prepare
         """Record to job; another may take its place at any time."""
 
@@ -57,6 +66,9 @@ class Lanes:
         self._tasks: dict[Hashable, asyncio.Task[None]] = {}
         self._fresh: dict[Hashable, Awaitable[Outputs] | None] = {}
         """Lanes whose task has not begun to run, and what of theirs has started already."""
+
+        self._late: Counter[str] = Counter()
+        """By tenant, jobs at the head of their lanes that have not begun: whoever comes after them waits too."""
 
         self._hold = Hold(owner)
         self.running = 0
@@ -70,7 +82,8 @@ class Lanes:
             if queue is not None:
                 queue.append(self._entry(tracker, record, job))
                 return
-            if not self._scheduler.starts(job.tenant):
+            if self._late.get(job.tenant) or not self._scheduler.starts(job.tenant):
+                self._late[job.tenant] += 1
                 self._open(self._entry(tracker, record, job), None)
                 return
             result = job.run()
@@ -102,7 +115,7 @@ class Lanes:
 
     async def _run(self, lane: Hashable, queue: deque[Entry]) -> None:
         """One lane, from its first job until it is empty."""
-        started = self._fresh.pop(lane, None)
+        started = self._unfresh(lane, queue)
         try:
             while queue:
                 entry = queue[0]
@@ -123,20 +136,46 @@ class Lanes:
         finally:
             self._close(lane, queue)
 
+    def _unfresh(self, lane: Hashable, queue: deque[Entry]) -> Awaitable[Outputs] | None:
+        """The lane's task begins, or never will: what of it has started already."""
+        if lane not in self._fresh:  # its first job is obsolete
+            return None
+        started = self._fresh.pop(lane)
+        if started is None:
+            self._on_time(queue[0])
+        return started
+
     async def _start(self, queue: deque[Entry], entry: Entry) -> None:
-        """Run it once nothing holds the shard back and a run slot is given to it; a slot is not held for a shard that
-        may not start.
+        self._late[entry.job.tenant] += 1
+        try:
+            called = await self._called(queue, entry)
+        finally:
+            self._on_time(entry)
+        if called:
+            await self._begin(entry)
+
+    async def _called(self, queue: deque[Entry], entry: Entry) -> bool:
+        """Wait until nothing holds the shard back and a run slot is given; a slot is not held for a shard that may not
+        start. False if a re-open found the outcome visible meanwhile.
+
+        Jobs that begin in order are not held back: who waited here would be overtaken by who comes when it is over.
         """
         tenant, cost = entry.job.tenant, entry.job.cost
         while True:
-            await self._hold.over()
+            if not self._in_order:
+                await self._hold.over()
             if not queue or queue[0] is not entry:
-                return  # a re-open found it visible meanwhile
+                return False
             await self._scheduler.turn(tenant, cost)
-            if not self._owner.held_back():
-                break
+            if self._in_order or not self._owner.held_back():
+                return True
             self._scheduler.end(tenant)
-        await self._begin(entry)
+
+    def _on_time(self, entry: Entry) -> None:
+        tenant = entry.job.tenant
+        self._late[tenant] -= 1
+        if not self._late[tenant]:
+            del self._late[tenant]
 
     async def _begin(self, entry: Entry) -> None:
         """It has its slot."""
@@ -205,7 +244,7 @@ class Lanes:
             if task is not None:
                 task.cancel()
             return task
-        started, head = self._fresh.pop(lane), queue.popleft()
+        started, head = self._unfresh(lane, queue), queue.popleft()
         if started is not None:
             _abandon(started)
             self._scheduler.end(head.job.tenant)

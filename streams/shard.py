@@ -46,7 +46,8 @@ class Shard:
         """What belonged to it when that was last asked."""
         self.firsts: dict[Partition, tuple[int, Outputs]] = {}
         """Partitions without an offset: where they begin, and what is written when that is committed."""
-        self.lanes = Lanes(self, runtime.slots, runtime.scheduler, partial(runtime.work.prepare, number))
+        prepare = partial(runtime.work.prepare, number)
+        self.lanes = Lanes(self, runtime.slots, runtime.scheduler, prepare, in_order=runtime.work.in_order)
         self.carrier = Carrier(runtime.parameters.carry_behind, self._may_be_carried, self._complete)
         self.suspicion = Suspicion(runtime, number, self.lanes)
         self.committer = Committer(self)

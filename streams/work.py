@@ -102,6 +102,12 @@ class Work:
     keeps_runs: bool = True
     """Whether runs go on while their shard re-opens. False where ``remember`` must start from what is committed."""
 
+    in_order: bool = False
+    """Whether jobs of one tenant begin in the order of its records, whatever their lanes. For a stage that keeps the
+    order of a lane itself, as the door does, from the moment at which each begins. One that finishes at once may do so
+    before those ahead of it have begun.
+    """
+
     carries: bool = False
     """Whether a run whose offset has fallen far behind may move: its record is appended again to its own partition, and
     whoever takes over finds a record like any other there. Only for an input that holds one open record of a lane at a

@@ -111,6 +111,7 @@ class EntryStage:
             first=self._first,
             holds=lambda partition: self.doors.holds(tenant_of(partition.topic) or ""),
             keeps_runs=False,
+            in_order=True,
             drains=False,
             window=self.window,
             beside=self.aside.beside,

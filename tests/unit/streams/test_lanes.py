@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from schemas.records import Outgoing, Partition, Record
+from streams.burst import FIRST
 from streams.lanes import Lanes
 from streams.offsetmap import Committed
 from streams.scheduler import Scheduler
@@ -26,12 +27,14 @@ class Owner:
         self.alive, self.held = True, False
         self.finished: list[int] = []
         self.broken: list[Exception] = []
+        self.then: Callable[[int], None] = lambda _: None
 
     def held_back(self) -> bool:
         return self.held
 
     def finish(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None) -> None:
         self.finished.append(offset)
+        self.then(offset)
 
     def broke(self, error: Exception) -> None:
         self.broken.append(error)
@@ -40,11 +43,11 @@ class Owner:
 class Bench:
     """A shard's lanes; the lane of a record is its key, and it runs until it is let go."""
 
-    def __init__(self, running: int = 100) -> None:
+    def __init__(self, running: int = 100, *, in_order: bool = False) -> None:
         self.owner, self.slots, self.scheduler = Owner(), Slots(100, 100_000), Scheduler(running, lambda _: 1.0)
         self.gates: dict[int, asyncio.Event] = {}
         self.started: list[int] = []
-        self.lanes = Lanes(self.owner, self.slots, self.scheduler, self.prepare)
+        self.lanes = Lanes(self.owner, self.slots, self.scheduler, self.prepare, in_order=in_order)
         self.tracker = tracker()
 
     def prepare(self, record: Record) -> Job:
@@ -315,3 +318,53 @@ async def test_a_shard_that_is_held_back_keeps_no_slot_from_the_others() -> None
     bench.owner.held = False
     bench.let_go(2, 3)
     await eventually(lambda: bench.owner.finished == [0, 1, 2, 3])
+
+
+async def test_jobs_that_begin_in_order_are_not_overtaken_after_a_shard_was_held_back() -> None:
+    """At the door of a busy worker a burst was spent, and commits stalled. What came when they went on must not get in
+    before what had waited since: the order of a session is the order in which its requests begin here.
+    """
+    bench = Bench(running=1_000, in_order=True)
+    for offset in range(FIRST + 2):
+        bench.add(offset, b"a|%d" % offset)
+    bench.owner.held = True
+    await settled()
+    bench.owner.held = False
+    for offset in range(FIRST + 2, FIRST + 6):
+        bench.add(offset, b"a|%d" % offset)
+    await settled()
+
+    assert bench.started == list(range(FIRST + 6))
+
+
+async def test_nobody_overtakes_a_job_of_its_tenant_that_has_not_begun() -> None:
+    """It has its slot, and its task has not seen that yet; and there is room for one more."""
+    bench = Bench(running=2, in_order=True)
+    for offset in range(3):
+        bench.add(offset, b"a|%d" % offset)
+    await settled()
+    assert bench.started == [0, 1]
+
+    bench.owner.then = lambda offset: bench.add(3, b"a|3", b"at once") if offset == 1 else None
+    bench.let_go(0, 1, 2)
+    await settled()
+
+    assert bench.started == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("settles", [True, False])
+async def test_an_obsolete_job_that_was_late_holds_nobody_up(*, settles: bool) -> None:
+    """Its tenant would wait for it for ever."""
+    bench = Bench(running=1)
+    for offset in range(3):
+        bench.add(offset, b"a|%d" % min(offset, 1))
+    if settles:
+        await settled()
+    bench.lanes.discard(lambda entry: entry.offset > 0)
+    bench.let_go(0)
+    await settled()
+
+    bench.add(3, b"a|3", b"at once")
+
+    assert bench.owner.finished == [0, 3]
+    assert bench.scheduler.running == bench.slots.taken == 0
