@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from schemas.records import Partition
@@ -14,6 +14,7 @@ from streams.transport.library import KafkaError, ListOffsetsRequest, Theirs, To
 _LATEST, _EARLIEST = -1, -2
 _READ_UNCOMMITTED, _READ_COMMITTED = 0, 1  # with the second, "latest" is the last stable offset
 _RETRY_S = 0.1
+_SURE_S = 3.0  # brokers hear of a new topic one after another
 
 
 async def high_watermarks(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
@@ -51,18 +52,28 @@ async def since(
 
 
 async def partitions_of(client: Theirs, topic: str, deadline_s: float) -> list[int]:
-    """The topic's partition numbers, in order. UnknownTopicError if no broker has heard of it before the deadline."""
+    """The topic's partition numbers, in order. UnknownTopicError once brokers have said for a while that there is no
+    such topic, or if none has heard of it before the deadline.
+    """
     try:
         async with asyncio.timeout(deadline_s):
-            while not (found := client.cluster.partitions_for_topic(topic)):
-                client.add_topic(topic)
-                await client.force_metadata_update()
-                if topic in client.cluster.unauthorized_topics:
-                    raise own(errors.TopicAuthorizationFailedError(topic))
-                if not client.cluster.partitions_for_topic(topic):
-                    await asyncio.sleep(_RETRY_S)
+            return await _known(client, topic, asyncio.get_running_loop().time)
     except TimeoutError:
         raise UnknownTopicError(topic) from None
+
+
+async def _known(client: Theirs, topic: str, now: Callable[[], float]) -> list[int]:
+    denied_s: float | None = None
+    while not (found := client.cluster.partitions_for_topic(topic)):
+        client.add_topic(topic)
+        answered = await client.force_metadata_update()
+        if topic in client.cluster.unauthorized_topics:
+            raise own(errors.TopicAuthorizationFailedError(topic))
+        if not client.cluster.partitions_for_topic(topic):
+            denied_s = (denied_s or now()) if answered else None
+            if denied_s is not None and now() - denied_s > _SURE_S:
+                raise UnknownTopicError(topic)
+            await asyncio.sleep(_RETRY_S)
     numbers: list[int] = sorted(found)
     return numbers
 

@@ -8,10 +8,10 @@ from typing import Self
 
 from schemas.clock import Clock, SystemClock
 from schemas.records import Outgoing, Partition
-from streams.transport import internals
+from streams.transport import internals, watermarks
 from streams.transport.connection import Connection
-from streams.transport.errors import FencedError, OutcomeUnknownError, UnknownTopicError, own, translated
-from streams.transport.library import KafkaError, Producer, Theirs, errors
+from streams.transport.errors import FencedError, OutcomeUnknownError, UnknownTopicError, translated
+from streams.transport.library import KafkaError, Producer, Theirs
 from streams.transport.publisher import Publisher, place_of
 
 _CLOSE_S = 3.0
@@ -69,7 +69,7 @@ class Writer:
         producer = await self._ready()
         try:
             async with asyncio.timeout(self._deadline_s):
-                place = place_of(record, await _count(producer, record.topic))
+                place = place_of(record, await self._count(producer, record.topic))
                 with translated():
                     metadata = await (await self._sent(producer, record, place))
         except TimeoutError:
@@ -89,7 +89,11 @@ class Writer:
 
     async def partitions_of(self, topic: str) -> list[int]:
         """The topic's partition numbers, in order."""
-        return list(range(await _count(await self._ready(), topic)))
+        return list(range(await self._count(await self._ready(), topic)))
+
+    async def _count(self, producer: Theirs, topic: str) -> int:
+        known: set[int] | None = producer.client.cluster.partitions_for_topic(topic)
+        return len(known or await watermarks.partitions_of(producer.client, topic, self._deadline_s))
 
     async def _ready(self) -> Theirs:
         """A producer that works: a fatal error ends aiokafka's for good."""
@@ -222,12 +226,3 @@ class TransactionalWriter:
 def _dead(producer: Theirs) -> bool:
     task = internals.sender_task(producer)
     return task is None or task.done()
-
-
-async def _count(producer: Theirs, topic: str) -> int:
-    try:
-        return len(await producer.partitions_for(topic))
-    except errors.UnknownTopicOrPartitionError:
-        raise UnknownTopicError(topic) from None
-    except KafkaError as error:
-        raise own(error) from error

@@ -74,6 +74,16 @@ async def test_many_tasks_share_a_writer(kafka: Kafka) -> None:
         assert {record.value: record.offset for record in found} == offsets
 
 
+async def test_a_topic_that_no_broker_has_heard_of_is_named_long_before_the_deadline(kafka: Kafka) -> None:
+    """Whoever mistypes a tenant is told at once, and not when the patience for absent brokers is over."""
+    connection, patience_s = Connection(kafka.bootstrap), 100.0
+    async with await Writer.open(connection, deadline_s=patience_s) as writer, asyncio.timeout(patience_s / 2):
+        with pytest.raises(UnknownTopicError, match="nowhere"):
+            await writer.send(Outgoing("nowhere", b"k", b"v"))
+        with pytest.raises(UnknownTopicError, match="nowhere"):
+            await Reader.open(connection, "nowhere", deadline_s=patience_s)
+
+
 async def test_a_record_that_cannot_be_written_is_refused_with_its_reason(kafka: Kafka) -> None:
     """And the writer goes on."""
     async with ground(kafka.bootstrap) as place, await Writer.open(place.connection, deadline_s=8.0) as writer:
