@@ -19,7 +19,8 @@ from streams.screening import RECALL_S, Screening
 from streams.suspicion import Suspicion
 from streams.tracker import MOST_BYTES, Step, Tracker
 from streams.transport.errors import TopicStarvedError, TransportError, UnknownTopicError
-from streams.transport.publisher import Publisher, Told
+from streams.transport.packing import Told
+from streams.transport.publisher import Publisher
 from streams.work import Outputs
 
 SLOW_S = 0.5
@@ -269,7 +270,7 @@ class Committer:
         self.committed += 1
         self._settle(transaction)
         self._runtime.work.committed(transaction.outputs, list(transaction.offsets), seconds)
-        return "a request was repeated" if publisher.suspect else None
+        return None
 
     async def _transact(self, publisher: Publisher, transaction: Transaction) -> None:
         async with asyncio.TaskGroup() as group:

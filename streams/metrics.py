@@ -14,7 +14,6 @@ TRANSACTION_OUTCOMES = ("committed", "fenced", "timeout", "refused", "failed")
 
 _REASONS = {
     "transaction failed": "transaction",
-    "a request was repeated": "repeated_request",
     "open failed": "open",
     "repartition failed": "repartition",
     "dropped": "dropped",

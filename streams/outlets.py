@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 from schemas.clock import Clock
 from schemas.records import Outgoing
 from streams.transport.errors import RecordRefusedError, TransportError
-from streams.transport.publisher import place_of
+from streams.transport.packing import place_of
 from streams.transport.standings import Standing
 
 Fault: TypeAlias = Literal["unsure", "closed", "too_large", "starved"]

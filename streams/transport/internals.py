@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from itertools import chain
 
 from schemas.records import Partition
-from streams.transport.library import EndTxnRequest, FetchRequest, KafkaError, Theirs, TxnOffsetCommitRequest, errors
+from streams.transport.library import FetchRequest, KafkaError, Theirs
 
 
 def buffered(consumer: Theirs) -> Iterable[Partition]:
@@ -99,28 +99,6 @@ async def arrival(consumer: Theirs, timeout_s: float) -> None:
     waiter: asyncio.Future[None] = consumer._fetcher._create_fetch_waiter()
     await asyncio.wait([waiter], timeout=timeout_s)
     waiter.cancel()
-
-
-def watch_repeats(producer: Theirs, repeated: Callable[[], None]) -> None:
-    """Call *repeated* when the answer to a request that ends a transaction, or carries its offsets, has been lost.
-
-    aiokafka sends these again after a broken connection. The first copy may still arrive, during the *next*
-    transaction of the same epoch, and commit half of it.
-    """
-    send = producer.client.send
-
-    async def watched(node: object, request: object, **options: Theirs) -> object:
-        try:
-            answer: object = await send(node, request, **options)
-        except errors.NodeNotReadyError:  # never left
-            raise
-        except (KafkaError, OSError, asyncio.CancelledError):
-            if isinstance(request, (EndTxnRequest, TxnOffsetCommitRequest)):
-                repeated()
-            raise
-        return answer
-
-    producer.client.send = watched
 
 
 def sender_task(producer: Theirs) -> asyncio.Task[None] | None:

@@ -14,14 +14,12 @@ import aiokafka.coordinator.assignors.sticky.sticky_assignor as sticky
 import aiokafka.coordinator.protocol
 import aiokafka.errors
 import aiokafka.protocol.admin
-import aiokafka.protocol.api
 import aiokafka.protocol.commit
 import aiokafka.protocol.fetch
 import aiokafka.protocol.group
 import aiokafka.protocol.metadata
 import aiokafka.protocol.offset
-import aiokafka.protocol.transaction
-import aiokafka.protocol.types
+import aiokafka.record.default_records
 import aiokafka.record.memory_records
 import aiokafka.record.util
 
@@ -47,13 +45,8 @@ OffsetFetchRequest: Any = aiokafka.protocol.commit.OffsetFetchRequest
 LeaveGroupRequest: Any = aiokafka.protocol.group.LeaveGroupRequest
 ListOffsetsRequest: Any = aiokafka.protocol.offset.OffsetRequest
 MetadataRequest: Any = aiokafka.protocol.metadata.MetadataRequest
-EndTxnRequest: Any = aiokafka.protocol.transaction.EndTxnRequest
-TxnOffsetCommitRequest: Any = aiokafka.protocol.transaction.TxnOffsetCommitRequest
-InitProducerIdRequest: Any = aiokafka.protocol.transaction.InitProducerIdRequest
 DescribeConfigsRequest: Any = aiokafka.protocol.admin.DescribeConfigsRequest
-RequestStruct: Any = aiokafka.protocol.api.RequestStruct
-Response: Any = aiokafka.protocol.api.Response
-types: Any = aiokafka.protocol.types
+BatchBuilder: Any = aiokafka.record.default_records.DefaultRecordBatchBuilder
 MemoryRecords: Any = aiokafka.record.memory_records.MemoryRecords
 codecs: Any = aiokafka.codec
 calc_crc32c: Any = aiokafka.record.util.calc_crc32c

@@ -2,112 +2,59 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Final, NamedTuple
 
-from streams.transport.errors import may_pass
-from streams.transport.library import (
-    ConnectionGroup,
-    CoordinationType,
-    InitProducerIdRequest,
-    KafkaError,
-    Theirs,
-    errors,
-    types,
-)
-from streams.transport.library import RequestStruct as _Struct
-from streams.transport.library import Response as _Response
+from streams.transport.wire import NO_TAGS, Answer, Request, array, name
 
+DESCRIBE_TRANSACTIONS: Final = 65
 ABORTING: Final = "PrepareAbort"
 _OFFSETS: Final = "__consumer_offsets"
+_FACTS = struct.Struct(">iqqh")  # its timeout and beginning, its producer's id and epoch
 
 
 class Transaction(NamedTuple):
     """The transaction of one id."""
 
+    code: int
     state: str
     pending: frozenset[str]
     """Topics that take part; once its end has been decided, those that have not been told."""
 
     @property
+    def codes(self) -> frozenset[int]:
+        """The only one."""
+        return frozenset((self.code,))
+
+    @property
     def harmless(self) -> bool:
         """Whether it can change nothing any more: it will be aborted, and the group's offsets know that."""
-        return self.state == ABORTING and _OFFSETS not in self.pending
+        return self.code == 0 and self.state == ABORTING and _OFFSETS not in self.pending
 
 
-async def transaction_of(client: Theirs, transactional_id: str) -> Transaction | None:
-    """What the coordinator says of the id; None if it does not know."""
-    node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
-    answer = await client.send(node, _Describe(transactional_id), group=ConnectionGroup.COORDINATION)
-    ((code, _, state, _, _, _, _, topics, _),) = answer.transactions
-    return None if code else Transaction(state, frozenset(topic for topic, *_ in topics))
+def describe(transactional_id: str) -> Request[Transaction]:
+    """What the coordinator says of the id (KIP-664). Kafka has known this since 3.0."""
+    return Request(DESCRIBE_TRANSACTIONS, 0, [array([name(transactional_id)]), NO_TAGS], _described)
 
 
-async def fence(client: Theirs, transactional_id: str, timeout_ms: int) -> bool:
-    """Bump the epoch of an id that nobody here uses (InitProducerId). False if it has to be asked for again."""
-    try:
-        node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
-        request = InitProducerIdRequest(transactional_id=transactional_id, transaction_timeout_ms=timeout_ms)
-        answer = await client.send(node, request, group=ConnectionGroup.COORDINATION)
-        error: type[Exception] = errors.for_code(answer.error_code)
-        if error is not errors.NoError:
-            raise error
-    except errors.ConcurrentTransactions:
-        return False
-    except KafkaError as trouble:
-        if not may_pass(trouble):
-            raise
-        client.force_metadata_update()
-        return False
-    return True
+def _described(answer: Answer) -> Transaction:
+    answer.int32()
+    found = Transaction(-1, "", frozenset())
+    for _ in answer.items():
+        code = answer.int16()
+        answer.text()
+        state = answer.text()
+        answer.unpack(_FACTS)
+        found = Transaction(code, state, frozenset(_topics(answer)))
+        answer.tags()
+    return found
 
 
-class _Describe:
-    """DescribeTransactions, version 0 (KIP-664), which aiokafka does not have. Kafka has had it since 3.0."""
-
-    API_KEY = 65
-
-    def __init__(self, transactional_id: str) -> None:
-        self._transactional_id = transactional_id
-
-    def prepare(self, _versions: Theirs) -> Theirs:
-        """What is sent: there is one version."""
-        return _REQUEST([self._transactional_id], {})
-
-
-def _struct(base: Theirs, name: str, *fields: tuple[str, Theirs], **more: Theirs) -> Theirs:
-    schema = types.Schema(*fields, ("tags", types.TaggedFields))
-    return type(name, (base,), {"API_KEY": _Describe.API_KEY, "API_VERSION": 0, "SCHEMA": schema, **more})
-
-
-_TEXT: Theirs = types.CompactString("utf-8")
-_ANSWER = _struct(
-    _Response,
-    "DescribeTransactionsResponse_v0",
-    ("throttle_time_ms", types.Int32),
-    (
-        "transactions",
-        types.CompactArray(
-            ("error_code", types.Int16),
-            ("transactional_id", _TEXT),
-            ("state", _TEXT),
-            ("timeout_ms", types.Int32),
-            ("started_ms", types.Int64),
-            ("producer_id", types.Int64),
-            ("producer_epoch", types.Int16),
-            (
-                "topics",
-                types.CompactArray(
-                    ("topic", _TEXT), ("partitions", types.CompactArray(types.Int32)), ("tags", types.TaggedFields)
-                ),
-            ),
-            ("tags", types.TaggedFields),
-        ),
-    ),
-)
-_REQUEST = _struct(
-    _Struct,
-    "DescribeTransactionsRequest_v0",
-    ("transactional_ids", types.CompactArray(_TEXT)),
-    FLEXIBLE_VERSION=True,
-    RESPONSE_TYPE=_ANSWER,
-)
+def _topics(answer: Answer) -> list[str]:
+    topics: list[str] = []
+    for _ in answer.items():
+        topics.append(answer.text())
+        for _ in answer.items():
+            answer.int32()
+        answer.tags()
+    return topics

@@ -12,7 +12,8 @@ from streams.transport import internals, watermarks
 from streams.transport.connection import Connection
 from streams.transport.errors import FencedError, OutcomeUnknownError, UnknownTopicError, translated
 from streams.transport.library import KafkaError, Producer, Theirs
-from streams.transport.publisher import Publisher, place_of
+from streams.transport.packing import place_of
+from streams.transport.publisher import Publisher
 
 _CLOSE_S = 3.0
 _REQUEST_MS = 5_000
@@ -201,7 +202,7 @@ class TransactionalWriter:
             except BaseException:  # cancelled too: the transaction is open
                 await self.close()
                 raise
-            if publisher.suspect or committed:
+            if committed:
                 await self.close()
                 await self._opened()  # its fence waits until the offsets can be read: EndTxn is answered before
 

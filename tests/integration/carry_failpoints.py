@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 
 from schemas.records import Outgoing, Partition
 from streams.tracker import Tracker
-from streams.transport.publisher import Publisher, Told
+from streams.transport.packing import Told
+from streams.transport.publisher import Publisher
 
 Point: TypeAlias = Literal["unsent", "placed", "committed", "fetched", "ending", "ended"]
 """Before the carry is sent; when the broker has taken its copy, not its end; when it is committed, before anybody here

@@ -1,32 +1,33 @@
 """Places around a transaction at which a worker process can be made to die, as by SIGKILL."""
 
-# ruff: noqa: SLF001 - the steps of a transaction are nobody else's business
-
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine
 from typing import Literal, get_args
 
-from streams.transport.library import EndTxnRequest, Theirs
+from streams.transport.brokers import Brokers
+from streams.transport.library import Theirs
 from streams.transport.offsets import Offsets
 from streams.transport.publisher import Publisher
+from streams.transport.requests import END_TXN, PRODUCE, TXN_OFFSET_COMMIT
+from streams.transport.wire import Request
 
 Point = Literal["fenced", "read", "begun", "sent", "offsets", "ending", "ended"]
-"""After: the former owner is fenced; offsets are read; a transaction has begun; its records are written; its offsets
-are added; its end is on its way and not answered; it has ended and nobody has been told."""
+"""After: the former owner is fenced; offsets are read; a transaction is about to write; its records are written; its
+offsets are committed with it; its end is on its way and not answered; it has ended and nobody has been told."""
 
 POINTS: tuple[Point, ...] = get_args(Point)
 
-_METHODS: dict[Point, str] = {
-    "begun": "begin_transaction",
-    "sent": "send_offsets_to_transaction",
-    "offsets": "commit_transaction",
-    "ended": "commit_transaction",
+_REQUESTS: dict[Point, int] = {
+    "begun": PRODUCE,
+    "sent": TXN_OFFSET_COMMIT,
+    "offsets": END_TXN,
+    "ending": END_TXN,
+    "ended": END_TXN,
 }
-_DIES_BEFORE = ("sent", "offsets")
 
 
 def plant(point: Point, nth: int) -> None:
@@ -56,46 +57,28 @@ def _after(kind: type, name: str) -> None:
 
 
 def _around_transactions(point: Point, nth: int) -> None:
-    """Each life of a shard has a producer of its own; all of them together count."""
+    """Each life of a shard has a publisher of its own; all of them together count."""
     left = iter(range(nth - 1, -1, -1))
-    fence: Theirs = Publisher.fence
+    send: Theirs = Brokers.send
 
-    async def fenced(publisher: Publisher) -> None:
-        await fence(publisher)
-        producer: Theirs = publisher._producer  # pyright: ignore[reportPrivateUsage]
+    async def deadly(brokers: Brokers, node: int, request: Request[Theirs], group: Theirs) -> object:
+        strikes = request.key == _REQUESTS[point] and next(left, 0) == 0
+        if not strikes:
+            return await send(brokers, node, request, group)
         if point == "ending":
-            _die_while_ending(producer.client, left)
-        else:
-            _die_at(producer, _METHODS[point], left, before=point in _DIES_BEFORE)
+            return await _die_on_the_way(send(brokers, node, request, group))
+        if point == "ended":
+            await send(brokers, node, request, group)
+        die()
+        return None
 
-    setattr(Publisher, "fence", fenced)  # noqa: B010 - the type checkers refuse the assignment
-
-
-def _die_at(producer: Theirs, name: str, left: Iterator[int], *, before: bool) -> None:
-    method = getattr(producer, name)
-
-    async def deadly(*arguments: object) -> object:
-        last = next(left, 0) == 0
-        if last and before:
-            die()
-        answer: object = await method(*arguments)
-        if last:
-            die()
-        return answer
-
-    setattr(producer, name, deadly)
+    setattr(Brokers, "send", deadly)  # noqa: B010 - the type checkers refuse the assignment
 
 
-def _die_while_ending(client: Theirs, left: Iterator[int]) -> None:
+async def _die_on_the_way(sending: Coroutine[object, object, object]) -> object:
     """The request leaves, and is the last thing that does."""
-    send = client.send
-
-    async def deadly(node: object, request: object, **options: object) -> object:
-        async with asyncio.TaskGroup() as group:
-            sending: asyncio.Task[object] = group.create_task(send(node, request, **options))
-            if isinstance(request, EndTxnRequest) and next(left, 0) == 0:
-                await asyncio.sleep(0.002)
-                die()
-        return sending.result()
-
-    client.send = deadly
+    async with asyncio.TaskGroup() as group:
+        answer = group.create_task(sending)
+        await asyncio.sleep(0.002)
+        die()
+    return answer.result()

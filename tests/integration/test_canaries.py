@@ -7,25 +7,28 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import aiokafka
 import pytest
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.producer.sender import BaseHandler, Sender
+from aiokafka.producer.sender import Sender
+from aiokafka.protocol.api import RequestStruct
 from aiokafka.protocol.fetch import FetchResponse_v11 as FetchResponse
 from aiokafka.record.memory_records import MemoryRecords
 
 from ops.embedded.kafka import Kafka
 from schemas.clock import SystemClock
-from schemas.records import Outgoing, Partition
+from schemas.records import Partition
 from streams.transport import internals
 from streams.transport.assignor import DrainAssignor
-from streams.transport.library import Client, Consumer, Producer, Theirs, TopicPartition
+from streams.transport.library import BatchBuilder, Client, Consumer, Producer, Theirs, TopicPartition
 from streams.transport.offsets import fetch_committed
 from streams.transport.publisher import Publisher
 from tests.integration.ground import Ground, ground
@@ -78,10 +81,38 @@ def test_the_heartbeat_routine_asks_the_coordinator_each_time() -> None:
     assert inspect.iscoroutinefunction(COORDINATOR._do_heartbeat)
 
 
-def test_the_sender_sends_through_an_attribute_of_its_client() -> None:
-    """A repeated EndTxn is noticed there."""
-    assert calls(BaseHandler.do, "self._sender.client.send(node_id, req, group=self.group)")
+def test_a_connection_takes_whatever_has_the_methods_of_its_own_requests() -> None:
+    """The requests of a transaction are our own: encoded in one piece, and read where they lie."""
+    assert calls(AIOKafkaConnection.send, "request_struct = request.prepare(self._versions)")
+    assert calls(AIOKafkaConnection.send, "message = header.encode() + request_struct.encode()")
+    assert calls(AIOKafkaConnection.send, "(correlation_id, request_struct, fut)")
+    assert calls(AIOKafkaConnection._handle_frame, "resp = io.BytesIO(resp)")
+    assert calls(AIOKafkaConnection._handle_frame, "response_header = request.parse_response_header(resp)")
+    assert calls(AIOKafkaConnection._handle_frame, "response = resp_type.decode(resp)")
+    assert {"correlation_id", "client_id"} <= set(inspect.signature(RequestStruct.build_request_header).parameters)
+
+
+def test_a_client_sends_to_a_node_by_a_connection_of_a_group() -> None:
+    """What never left, and what was sent and lost, are told apart by what it raises."""
     assert list(inspect.signature(AIOKafkaClient.send).parameters) == ["self", "node_id", "request", "group"]
+    assert calls(AIOKafkaClient.send, "raise NodeNotReadyError(")
+    assert calls(AIOKafkaClient.send, "raise RequestTimedOutError() from exc")
+    assert {"bootstrap", "coordinator_lookup", "force_metadata_update", "get_random_node", "add_topic"} <= set(
+        dir(AIOKafkaClient)
+    )
+
+
+def test_a_batch_is_built_with_its_producer_and_its_number() -> None:
+    """In this order of arguments; the first record always finds room."""
+    builder: Any = BatchBuilder(2, 0, 1, -1, -1, 0, 1)
+    assert builder.append(0, 1, b"k", b"v", [("h", b"x")]) is not None
+    assert builder.append(1, 1, b"k", b"v", []) is None
+    builder.set_producer_state(7, 3, 5)
+    assert builder.build()[43:57] == struct.pack(">qhi", 7, 3, 5)
+
+
+def test_the_task_of_a_producer_can_be_seen() -> None:
+    """A client's writer opens a new one when it has ended."""
     assert isinstance(Sender.sender_task, property)
 
 
@@ -201,38 +232,6 @@ async def test_a_producer_can_be_discarded_in_the_middle_of_a_transaction(kafka:
 
         assert task.done()
         assert producer._closed
-
-
-async def test_a_lost_answer_to_the_end_of_a_transaction_makes_the_producer_suspect(kafka: Kafka) -> None:
-    """Its repetition may end the next transaction of the same epoch (15 duplicates in a run without this rule)."""
-    async with ground(kafka.bootstrap) as place:
-        publisher = Publisher(
-            place.connection,
-            f"t-{place.tag}",
-            SystemClock(),
-            name="lost",
-            timeout_ms=8_000,
-            request_timeout_ms=5_000,
-        )
-        inner: Any = publisher
-        client = inner._producer.client  # the way to the broker is what fails
-        send, lost = client.send, list[str]()
-
-        async def lossy(node: object, request: object, **options: Theirs) -> object:
-            answer: object = await send(node, request, **options)
-            if type(request).__name__ == "EndTxnRequest" and not lost:
-                lost.append("EndTxn")
-                raise aiokafka.errors.RequestTimedOutError
-            return answer
-
-        client.send = lossy
-        await publisher.fence()
-        await publisher.transact([Outgoing(place.output, b"k", b"v")], {}, None)
-
-        assert lost == ["EndTxn"]
-        assert publisher.suspect
-        await publisher.kill()
-        await place.collect(1)
 
 
 async def fence(place: Ground) -> None:

@@ -15,8 +15,10 @@ from ops.embedded.cluster import Place, embedded_cluster
 from schemas.clock import SystemClock
 from schemas.records import Record
 from streams.metrics import REOPENS, TRANSACTIONS
+from streams.transport.brokers import Brokers
 from streams.transport.library import Theirs
-from streams.transport.publisher import Publisher
+from streams.transport.requests import END_TXN
+from streams.transport.wire import Request
 from streams.worker import Worker
 from tests.integration.ground import Ground, eventually, ground
 
@@ -34,31 +36,26 @@ class Stall:
 
     def __init__(self, proxy: Proxy, nth: int) -> None:
         self.proxy, self.left = proxy, nth
-        self.fence: Theirs = Publisher.fence
+        self.send: Theirs = Brokers.send
 
-    def method(self) -> Callable[[Publisher], Awaitable[None]]:
-        """In place of ``Publisher.fence``."""
+    def method(self) -> Callable[..., Awaitable[object]]:
+        """In place of ``Brokers.send``."""
 
-        async def fence(publisher: Publisher) -> None:
-            await self.fenced(publisher)
+        async def send(brokers: Brokers, node: int, request: Request[object], group: object) -> object:
+            if request.key == END_TXN:
+                await self.strike()
+            answer: object = await self.send(brokers, node, request, group)
+            return answer
 
-        return fence
+        return send
 
-    async def fenced(self, publisher: Publisher) -> None:
-        """Fence, and wait to strike."""
-        await self.fence(publisher)
-        producer: Theirs = publisher._producer  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        commit = producer.commit_transaction
-
-        async def late() -> None:
-            self.left -= 1
-            if self.left == 0:
-                self.proxy.freeze()
-                await asyncio.sleep(STALL_S)
-                self.proxy.thaw()
-            await commit()
-
-        producer.commit_transaction = late
+    async def strike(self) -> None:
+        """Stand still, if it is the one."""
+        self.left -= 1
+        if self.left == 0:
+            self.proxy.freeze()
+            await asyncio.sleep(STALL_S)
+            self.proxy.thaw()
 
 
 async def work_through(place: Ground, bootstrap: str) -> Worker:
@@ -100,7 +97,7 @@ async def test_f22_a_transaction_that_the_broker_gave_up_is_not_written_again_bl
         ):
             await place.provision()
             stall = Stall(proxy, nth=3)
-            monkeypatch.setattr(Publisher, "fence", stall.method())
+            monkeypatch.setattr(Brokers, "send", stall.method())
 
             worker = await work_through(place, cluster.bootstrap)
 

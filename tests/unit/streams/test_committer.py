@@ -41,7 +41,7 @@ class Publisher:
     """Keeps what it is given, slowly if told so."""
 
     def __init__(self) -> None:
-        self.suspect, self.pause_s = False, 0.0
+        self.pause_s = 0.0
         self.error: Exception | None = None
         self.transactions: list[tuple[list[Outgoing], dict[Partition, tuple[int, str]]]] = []
         self.copies: list[Outgoing] = []
@@ -275,17 +275,6 @@ async def test_a_transaction_that_does_not_end_is_a_doubt() -> None:
 
     assert "TimeoutError" in (await bench.run(1.0) or "")
     assert not bench.committer.stalled()
-
-
-async def test_a_repeated_request_settles_and_then_opens_again() -> None:
-    """It is committed; but its late copy must not end the next of the same epoch."""
-    bench = Bench()
-    tracker = bench.tracker(0, 0)
-    bench.finish(tracker, 0)
-    bench.publisher.suspect = True
-
-    assert await bench.run() == "a request was repeated"
-    assert (tracker.committed, tracker.pending) == (1, [])
 
 
 async def test_completions_that_wait_for_their_commit_hold_the_brake() -> None:

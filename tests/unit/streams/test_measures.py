@@ -93,7 +93,6 @@ def test_every_metric_of_the_page_is_one_that_a_worker_shows() -> None:
     ("reason", "said"),
     [
         ("transaction failed: FencedError('...')", "transaction"),
-        ("a request was repeated", "repeated_request"),
         ("open failed: TimeoutError()", "open"),
         ("something new", "other"),
     ],

@@ -1,0 +1,226 @@
+"""The requests of a transaction, and what their answers say: the messages of Apache Kafka, flexible versions only.
+
+Every broker since Kafka 3.0 knows the versions of ``CLASSIC``. Those of ``IMPLIED`` are the same bytes with another
+meaning (KIP-890, part 2): whatever is written or committed joins the transaction by itself, and the end of a
+transaction is the end of its epoch. A broker takes them in that sense from ``transaction.version`` 2 on.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple, Protocol
+
+from schemas.records import Partition
+from streams.transport.wire import NO_TAGS, NULL, Answer, Bytes, Request, array, name, sized, text, uvarint
+
+PRODUCE: Final = 0
+API_VERSIONS: Final = 18
+INIT_PRODUCER_ID: Final = 22
+ADD_PARTITIONS: Final = 24
+ADD_OFFSETS: Final = 25
+END_TXN: Final = 26
+TXN_OFFSET_COMMIT: Final = 28
+
+_ACKS_ALL: Final = -1
+_FEATURES: Final = 2
+_COMMIT: Final = b"\x01"
+
+_WRITING = struct.Struct(">hi")
+_PLACE = struct.Struct(">i")
+_OFFSET = struct.Struct(">iqi")
+_PRODUCER = struct.Struct(">qh")
+_TIMEOUT = struct.Struct(">iqh")
+_WRITTEN = struct.Struct(">ihqqq")
+_CODED = struct.Struct(">ih")
+_API = struct.Struct(">hhh")
+_LEVELS = struct.Struct(">hh")
+
+
+class Versions(NamedTuple):
+    """Which version of each request a transaction uses."""
+
+    produce: int
+    offsets: int
+    end: int
+
+
+CLASSIC: Final = Versions(produce=9, offsets=3, end=3)
+IMPLIED: Final = Versions(produce=12, offsets=5, end=5)
+
+
+class Producer(NamedTuple):
+    """Who writes: an id, and how often it has been taken over."""
+
+    id: int
+    epoch: int
+
+
+NOBODY: Final = Producer(-1, -1)
+
+
+class Coded(Protocol):
+    """An answer that says how it went."""
+
+    @property
+    def codes(self) -> frozenset[int]:
+        """Each code once; 0 is success."""
+        ...
+
+
+class Known(NamedTuple):
+    """What a coordinator said of a producer."""
+
+    code: int
+    producer: Producer = NOBODY
+
+    @property
+    def codes(self) -> frozenset[int]:
+        """The only one."""
+        return frozenset((self.code,))
+
+
+class Parts(NamedTuple):
+    """What a broker said of each partition."""
+
+    by: dict[Partition, int]
+
+    @property
+    def codes(self) -> frozenset[int]:
+        """Of any of them."""
+        return frozenset(self.by.values())
+
+
+class Place(NamedTuple):
+    """Where a batch has been written, or why not."""
+
+    code: int
+    offset: int
+
+
+def produce(
+    transactional_id: str, timeout_ms: int, batches: Iterable[tuple[Partition, Bytes]], versions: Versions
+) -> Request[dict[Partition, Place]]:
+    """Write one batch to each partition; answered once all copies in step have it."""
+    topics: dict[str, list[tuple[int, Bytes]]] = defaultdict(list)
+    for (topic, number), data in batches:
+        topics[topic].append((number, data))
+    body: list[Bytes] = [name(transactional_id), _WRITING.pack(_ACKS_ALL, timeout_ms), uvarint(len(topics) + 1)]
+    for topic, partitions in topics.items():
+        body += (name(topic), uvarint(len(partitions) + 1))
+        for number, data in partitions:
+            body += (_PLACE.pack(number), uvarint(len(data) + 1), data, NO_TAGS)
+        body.append(NO_TAGS)
+    body.append(NO_TAGS)
+    return Request(PRODUCE, versions.produce, body, _written)
+
+
+def _written(answer: Answer) -> dict[Partition, Place]:
+    places: dict[Partition, Place] = {}
+    for _ in answer.items():
+        topic = answer.text()
+        for _ in answer.items():
+            number, code, offset, _, _ = answer.unpack(_WRITTEN)
+            for _ in answer.items():  # records that were refused: the code says enough
+                answer.int32()
+                answer.text()
+                answer.tags()
+            answer.text()
+            answer.tags()
+            places[Partition(topic, number)] = Place(code, offset)
+        answer.tags()
+    return places
+
+
+def commit_offsets(
+    transactional_id: str,
+    group: str,
+    producer: Producer,
+    offsets: Mapping[Partition, tuple[int, str]],
+    versions: Versions,
+) -> Request[Parts]:
+    """Commit *offsets*, each with its metadata, for *group* with the transaction."""
+    topics: dict[str, list[bytes]] = defaultdict(list)
+    for (topic, number), (offset, metadata) in offsets.items():
+        topics[topic].append(_OFFSET.pack(number, offset, -1) + text(metadata) + NO_TAGS)
+    body = [
+        name(transactional_id) + name(group) + _PRODUCER.pack(*producer),
+        _PLACE.pack(-1) + sized(b"") + NULL,  # as no member of the group: its generation, its id, its instance
+        array([name(topic) + array(rows) + NO_TAGS for topic, rows in topics.items()]),
+        NO_TAGS,
+    ]
+    return Request(TXN_OFFSET_COMMIT, versions.offsets, body, _parts)
+
+
+def _parts(answer: Answer) -> Parts:
+    answer.int32()
+    codes: dict[Partition, int] = {}
+    for _ in answer.items():
+        topic = answer.text()
+        for _ in answer.items():
+            number, code = answer.unpack(_CODED)
+            answer.tags()
+            codes[Partition(topic, number)] = code
+        answer.tags()
+    return Parts(codes)
+
+
+def end(transactional_id: str, producer: Producer, versions: Versions) -> Request[Known]:
+    """Commit the transaction. From version 5 on the answer names the producer of the next."""
+    body = [name(transactional_id), _PRODUCER.pack(*producer), _COMMIT, NO_TAGS]
+    return Request(END_TXN, versions.end, body, _known if versions.end >= IMPLIED.end else _coded)
+
+
+def _known(answer: Answer) -> Known:
+    answer.int32()
+    return Known(answer.int16(), Producer(*answer.unpack(_PRODUCER)))
+
+
+def _coded(answer: Answer) -> Known:
+    answer.int32()
+    return Known(answer.int16())
+
+
+def add_partitions(transactional_id: str, producer: Producer, places: Iterable[Partition]) -> Request[Parts]:
+    """Let *places* join the transaction, before anything is written there."""
+    topics: dict[str, list[bytes]] = defaultdict(list)
+    for topic, number in places:
+        topics[topic].append(_PLACE.pack(number))
+    rows = [name(topic) + array(numbers) + NO_TAGS for topic, numbers in topics.items()]
+    body = [name(transactional_id), _PRODUCER.pack(*producer), array(rows), NO_TAGS]
+    return Request(ADD_PARTITIONS, 3, body, _parts)
+
+
+def add_offsets(transactional_id: str, producer: Producer, group: str) -> Request[Known]:
+    """Let the offsets of *group* join the transaction, before they are committed."""
+    body = [name(transactional_id), _PRODUCER.pack(*producer), name(group), NO_TAGS]
+    return Request(ADD_OFFSETS, 3, body, _coded)
+
+
+def init_producer(transactional_id: str, timeout_ms: int) -> Request[Known]:
+    """Take the id over: end the epoch of whoever had it, and whatever that one left open."""
+    body = [name(transactional_id), _TIMEOUT.pack(timeout_ms, *NOBODY), NO_TAGS]
+    return Request(INIT_PRODUCER_ID, 4, body, _known)
+
+
+def features() -> Request[dict[str, int]]:
+    """How far each feature of the cluster has been finalized, by name."""
+    body = [name("headrace"), name("1"), NO_TAGS]
+    return Request(API_VERSIONS, 3, body, _finalized, tagged=False)
+
+
+def _finalized(answer: Answer) -> dict[str, int]:
+    if answer.int16():
+        return {}
+    for _ in answer.items():
+        answer.unpack(_API)
+        answer.tags()
+    answer.int32()
+    levels: dict[str, int] = {}
+    if found := answer.tags().get(_FEATURES):
+        for _ in found.items():
+            feature = found.text()
+            levels[feature], _ = found.unpack(_LEVELS)
+            found.tags()
+    return levels
