@@ -116,10 +116,14 @@ class Brokers:
 
     async def send(self, node: int, request: Request[Said], group: Theirs) -> Said:
         """Everything that leaves, leaves here."""
-        if self._closed:  # another connection would stay open
-            raise BrokerError("this publisher has been closed")
+        self._stay_closed()
         answer: Said = await self.client.send(node, request, group=group)
         return answer
+
+    def _stay_closed(self) -> None:
+        """A connection that is opened now would stay open."""
+        if self._closed:
+            raise BrokerError("this publisher has been closed")
 
     async def level(self, feature: str) -> int:
         """How far *feature* has been finalized in this cluster; 0 if it has not."""
@@ -144,6 +148,7 @@ class Brokers:
         known: set[int] | None = cluster.partitions_for_topic(topic)
         if known is not None:
             return len(known)
+        self._stay_closed()
         self.client.add_topic(topic)
         try:
             async with asyncio.timeout(patience_s):

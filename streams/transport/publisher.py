@@ -44,7 +44,9 @@ class Publisher:
         self._brokers = Brokers(
             Client(**connection.options(), client_id=name, request_timeout_ms=request_timeout_ms, retry_backoff_ms=20)
         )
-        self._transactions = Transactions(self._brokers, transactional_id, timeout_ms, request_timeout_ms)
+        self._transactions = Transactions(
+            self._brokers, transactional_id, clock, timeout_ms=timeout_ms, request_timeout_ms=request_timeout_ms
+        )
         self._open = False
 
     async def fence(self) -> None:
