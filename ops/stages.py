@@ -166,7 +166,7 @@ async def _beside(settings: Settings, stage: str, ground: Ground, stack: AsyncEx
         controls=await _controls(ground, cancels, stack) if stage in CANCELLABLE else None,
         metrics=metrics,
         tracing=await stack.enter_async_context(
-            tracing_of(settings, stage, process_name(), ground.clock, ground.layout.version)
+            tracing_of(settings, stage, process_name(), ground.clock, metrics, ground.layout.version)
         ),
     )
 

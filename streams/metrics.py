@@ -102,6 +102,14 @@ HELD_BACK = Metric(
     "Warnings that outputs wait for a topic which takes nothing: one per shard and topic in 30 s, while it lasts.",
 )
 
+SPANS = Metric(
+    "headrace_spans",
+    "counter",
+    "Recorded spans by what became of them; those are lost that the collector does not take.",
+    ("outcome",),
+    ("delivered", "lost"),
+)
+
 # --- what waits -------------------------------------------------------------------------------------------------------
 
 LAG_RECORDS = Metric(
@@ -204,6 +212,7 @@ VOCABULARY: tuple[Metric, ...] = (
     RETRIES,
     UNWRITABLE,
     HELD_BACK,
+    SPANS,
     LAG_RECORDS,
     RUNNABLE_BACKLOG,
     TENANT_LAG_RECORDS,

@@ -6,82 +6,85 @@ stage does as it says. What went wrong in a trace that is not sampled is recorde
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TypeAlias
 
-from opentelemetry import trace as otel
-from opentelemetry.context import Context
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, StatusCode, TraceFlags, Tracer
+from opentelemetry.trace import SpanKind
 
 from schemas.clock import Clock, SystemClock
-from schemas.headers import CORRELATION_ID, Headers
+from schemas.headers import CORRELATION_ID
 from schemas.records import Outgoing, Partition, Record
 from schemas.topics import DEAD_LETTERS, INBOX, tenant_of
+from streams import otlp
 from streams.allowance import Allowance
+from streams.current import made_current
+from streams.instants import Instants
 from streams.outcomes import fault_of, outcome
-from streams.tracing import Trace, below, chosen, follow, parent_of, trace_at
+from streams.tracing import Begun, Place, Trace, below, chosen, follow, new_id, place_in, sampled_in
 from streams.work import Outputs
 
-Attributes: TypeAlias = Mapping[str, str | int]
 Run: TypeAlias = Callable[[], Outputs | Awaitable[Outputs]]
+Export: TypeAlias = Callable[[bytes], None]
+"""Takes a span as it travels (``streams.otlp``), at once and without fail."""
 
 LINKS = 128
 """Of one commit span: what the SDK keeps."""
 
-_UNTOLD = frozenset({DEAD_LETTERS.name, INBOX.name})
-_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-
-
 FAULTS_A_SECOND = 10.0
 """Spans of what goes wrong in traces that are not sampled."""
+
+_UNTOLD = frozenset({DEAD_LETTERS.name, INBOX.name})
+_MESSAGE, _CONVERSATION = otlp.fact("messaging.message.id"), otlp.fact("messaging.message.conversation_id")
+_KEY, _OFFSET = otlp.fact("messaging.kafka.message.key"), otlp.fact("messaging.kafka.offset")
+_SIZE, _COUNT = otlp.fact("messaging.message.body.size"), otlp.fact("messaging.batch.message_count")
+_TENANT = otlp.fact("tenant.id")
 
 
 @dataclass(slots=True)
 class Tracing:
-    """Spans of what a stage does. Without a tracer it only hands the context on, which is what it costs."""
+    """Spans of what a stage does. Without an export it only hands the context on, which is what it costs."""
 
-    tracer: Tracer | None = None
+    export: Export | None = None
     group: str = ""
     ratio: float = 1.0
     """Of the traces that enter the platform, those that are recorded."""
 
     clock: Clock = field(default_factory=SystemClock)
     faults: Allowance = field(init=False)
+    _instants: Instants = field(init=False)
 
     def __post_init__(self) -> None:
         self.faults = Allowance(self.clock, FAULTS_A_SECOND, FAULTS_A_SECOND)
+        self._instants = Instants(self.clock)
 
     # --- one record ---------------------------------------------------------------------------------------------------
 
     def begin(self, record: Record) -> Trace:
         """The span of a record's processing: below its sender's, recorded if the trace is sampled."""
-        if self.tracer is None:
+        if self.export is None:
             return follow(record.headers)
-        parent = parent_of(record.headers)
-        entering = tenant_of(record.topic) is not None or not parent.is_valid
-        if not (chosen(self.ratio) if entering else parent.trace_flags.sampled):
+        parent = place_in(record.headers)
+        entering = parent is None or tenant_of(record.topic) is not None
+        if not (chosen(self.ratio) if entering else parent is not None and parent.sampled):
             return below(parent, sampled=False)
-        span = self.tracer.start_span(
-            f"process {record.topic}",
-            context=_context(parent) if parent.is_valid else Context(),
-            kind=SpanKind.CONSUMER,
-            attributes=self._facts(record),
-        )
-        return trace_at(span.get_span_context(), span)
+        return below(parent, sampled=True, span=Begun(self._instants.now_ns(), parent))
 
     def process(self, record: Record, handle: Callable[[Trace], Awaitable[Outputs]]) -> Run:
-        """A job that handles *record* in a span of its own, which begins when the job does."""
+        """A job that handles *record* in a span of its own, which begins when the job does, and is the current one of
+        whatever is called in it.
+        """
 
         def run() -> Awaitable[Outputs]:
             here = self.begin(record)
-            return handle(here) if self.tracer is None else self._awaited(record, here, handle(here))
+            return handle(here) if self.export is None else self._current(record, here, handle(here))
 
         return run
 
     def around(self, record: Record, here: Trace, run: Run) -> Run:
         """The same job, whose end is the end of the span."""
-        if self.tracer is None:
+        if self.export is None:
             return run
 
         def ended() -> Outputs | Awaitable[Outputs]:
@@ -93,6 +96,10 @@ class Tracing:
 
         return ended
 
+    async def _current(self, record: Record, here: Trace, work: Awaitable[Outputs]) -> Outputs:
+        made_current(here)
+        return await self._awaited(record, here, work)
+
     async def _awaited(self, record: Record, here: Trace, work: Awaitable[Outputs]) -> Outputs:
         outputs = await work
         self._end(record, here, outputs)
@@ -100,123 +107,135 @@ class Tracing:
 
     def _end(self, record: Record, here: Trace, outputs: Outputs) -> None:
         fault, span = fault_of(outputs), here.span
-        if span is None and fault is not None and self.faults.take():
-            span = self._apart(record, here)
-        if span is None:
+        if self.export is None or (span is None and (fault is None or not self.faults.take())):
             return
-        span.set_attribute("headrace.outcome", outcome(outputs))
-        if fault is not None:
-            span.set_attribute("error.type", fault)
-            span.set_status(StatusCode.ERROR, fault)
-        span.end()
+        if span is not None:
+            self.export(self._told(record, here, span, _ending(outcome(outputs), fault)))
+        else:
+            self._apart(self.export, record, here, _ending(outcome(outputs), fault))
 
-    def _apart(self, record: Record, here: Trace) -> Span | None:
+    def _apart(self, export: Export, record: Record, here: Trace, ending: bytes) -> None:
         """What went wrong in a trace that nobody records: a span of its own, linked to where it stands."""
-        if self.tracer is None:
-            return None
-        there = SpanContext(int(here.trace_id, 16), int(here.span_id, 16), is_remote=True)
-        return self.tracer.start_span(
-            f"process {record.topic}",
-            context=Context(),
-            kind=SpanKind.CONSUMER,
-            attributes=self._facts(record),
-            links=[Link(there)],
-        )
+        alone = below(None, sampled=True)
+        link = otlp.linked([(here.trace_id, here.span_id)])
+        export(self._told(record, alone, Begun(self._instants.now_ns(), None), ending + link))
 
-    def _facts(self, record: Record) -> Attributes:
-        headers = Headers(record.headers)
-        known: dict[str, str | int | None] = {
-            "messaging.message.id": headers.text("ce_id"),
-            "messaging.message.conversation_id": headers.text(CORRELATION_ID),
-            "messaging.kafka.message.key": record.key.decode(errors="replace") if record.key else None,
-            "tenant.id": tenant_of(record.topic) or _tenant_in(record.key),
-        }
-        return {
-            **_destination("process", "process", record.topic, record.partition),
-            "messaging.kafka.offset": record.offset,
-            "messaging.message.body.size": len(record.value or b""),
-            "messaging.consumer.group.name": self.group,
-            **{name: value for name, value in known.items() if value is not None},
-        }
+    def _told(self, record: Record, here: Trace, span: Begun, ending: bytes) -> bytes:
+        times = span.at_ns, max(span.at_ns, self._instants.now_ns())
+        fixed = _processing(record.topic, record.partition, self.group)
+        return otlp.span(here.trace_id, here.span_id, span.parent, times, fixed, _facts(record), ending)
 
     # --- one transaction ----------------------------------------------------------------------------------------------
 
     def committed(self, outputs: Outputs, inputs: list[Partition], seconds: float) -> None:
         """A transaction has been committed: a span for each sampled record it wrote, and one that is linked to all."""
-        if self.tracer is None:
+        if self.export is None:
             return
         sent = [(output, where) for output in outputs if (where := _sampled(output)) is not None]
         if not sent:
             return
         end = self.clock.now_ms() * 1_000_000
-        begin = end - int(seconds * 1e9)
+        times = end - int(seconds * 1e9), end
         for output, where in sent:
-            self._timed(f"send {output.topic}", SpanKind.PRODUCER, _context(where), _sending(output), begin, end)
-        facts = self._committing({each.topic for each in inputs}, len(outputs))
-        links = [Link(where) for where in {where.span_id: where for _, where in sent}.values()][:LINKS]
-        topic = facts.get("messaging.destination.name", self.group)
-        self._timed(f"commit {topic}", SpanKind.CLIENT, Context(), facts, begin, end, links)
-
-    def _timed(
-        self,
-        name: str,
-        kind: SpanKind,
-        context: Context,
-        facts: Attributes,
-        begin: int,
-        end: int,
-        links: Iterable[Link] = (),
-    ) -> None:
-        if self.tracer is not None:
-            span = self.tracer.start_span(name, context, kind, facts, list(links), start_time=begin)
-            span.end(end)
-
-    def _committing(self, topics: set[str], written: int) -> Attributes:
-        facts: dict[str, str | int] = {
-            "messaging.system": "kafka",
-            "messaging.operation.name": "commit",
-            "messaging.operation.type": "settle",
-            "messaging.consumer.group.name": self.group,
-            "messaging.batch.message_count": written,
-        }
-        return facts if len(topics) != 1 else {**facts, "messaging.destination.name": next(iter(topics))}
+            self.export(otlp.span(where.trace_id, new_id(64), where, times, _sending(output)))
+        places = {where.span_id: where.trace_id for _, where in sent}
+        link = otlp.linked([(trace_id, span_id) for span_id, trace_id in list(places.items())[:LINKS]])
+        topics = {each.topic for each in inputs}
+        fixed = _committing(self.group, topics.pop() if len(topics) == 1 else None)
+        self.export(otlp.span(new_id(128), new_id(64), None, times, fixed, _COUNT.number(len(outputs)), link))
 
 
-def _context(where: SpanContext) -> Context:
-    """*where* as a parent that is recorded, whatever its own flag says."""
-    sampled = SpanContext(
-        where.trace_id, where.span_id, is_remote=True, trace_flags=_SAMPLED, trace_state=where.trace_state
-    )
-    return otel.set_span_in_context(NonRecordingSpan(sampled), Context())
+def _facts(record: Record) -> bytes:
+    """What differs from one record to the next."""
+    key, first = record.key, dict(reversed(record.headers))
+    told = [_OFFSET.number(record.offset), _SIZE.number(len(record.value or b""))]
+    for known, value in ((_MESSAGE, first.get("ce_id")), (_CONVERSATION, first.get(CORRELATION_ID))):
+        if value is not None and _is_text(value):
+            told.append(known.text(value))
+    if key:
+        told.append(_KEY.text(key if key.isascii() else key.decode(errors="replace").encode()))
+        if tenant_of(record.topic) is None:
+            told.append(_tenant_in(key))
+    return b"".join(told)
 
 
-def _sampled(output: Outgoing) -> SpanContext | None:
+def _is_text(value: bytes) -> bool:
+    if value.isascii():
+        return True
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _sampled(output: Outgoing) -> Place | None:
     """The span that wrote it, if it is recorded and the record told of. A dead letter bears the headers of its record,
     not its writer's; what the door is to remember goes along with every request, and nobody waits for it.
     """
-    if output.topic in _UNTOLD:
-        return None
-    where = parent_of(output.headers)
-    return where if where.is_valid and where.trace_flags.sampled else None
+    return None if output.topic in _UNTOLD else sampled_in(output.headers)
 
 
-def _destination(name: str, kind: str, topic: str, partition: int | None) -> dict[str, str | int]:
-    facts: dict[str, str | int] = {
+@lru_cache(maxsize=64)
+def _ending(outcome: str, fault: str | None) -> bytes:
+    """How the record ended. Both words are from closed vocabularies."""
+    told = otlp.facts({"headrace.outcome": outcome})
+    return told + (otlp.UNSET if fault is None else otlp.facts({"error.type": fault}) + otlp.failed(fault))
+
+
+@lru_cache(maxsize=16_384)
+def _processing(topic: str, partition: int, group: str) -> bytes:
+    """What is the same for each record of a partition."""
+    told = _destination("process", topic, partition)
+    return told + otlp.facts({"messaging.consumer.group.name": group}) + _owner(topic)
+
+
+@lru_cache(maxsize=16_384)
+def _sent_to(topic: str, partition: int | None) -> bytes:
+    return _destination("send", topic, partition) + _owner(topic) + otlp.UNSET
+
+
+def _sending(output: Outgoing) -> bytes:
+    fixed = _sent_to(output.topic, output.partition)
+    return fixed if output.key is None or tenant_of(output.topic) is not None else fixed + _tenant_in(output.key)
+
+
+def _destination(what: str, topic: str, partition: int | None) -> bytes:
+    known: dict[str, str | int] = {
         "messaging.system": "kafka",
-        "messaging.operation.name": name,
-        "messaging.operation.type": kind,
+        "messaging.operation.name": what,
+        "messaging.operation.type": what,
         "messaging.destination.name": topic,
     }
-    return facts if partition is None else {**facts, "messaging.destination.partition.id": str(partition)}
+    if partition is not None:
+        known["messaging.destination.partition.id"] = str(partition)
+    kind = SpanKind.CONSUMER if what == "process" else SpanKind.PRODUCER
+    return otlp.titled(f"{what} {topic}", kind) + otlp.facts(known)
 
 
-def _sending(output: Outgoing) -> Attributes:
-    facts = _destination("send", "send", output.topic, output.partition)
-    tenant = tenant_of(output.topic) or _tenant_in(output.key)
-    return facts if tenant is None else {**facts, "tenant.id": tenant}
+def _owner(topic: str) -> bytes:
+    """The tenant whose topic it is."""
+    tenant = tenant_of(topic)
+    return b"" if tenant is None else otlp.facts({"tenant.id": tenant})
 
 
-def _tenant_in(key: bytes | None) -> str | None:
+@lru_cache(maxsize=16_384)
+def _committing(group: str, topic: str | None) -> bytes:
+    """Of several topics none is the destination."""
+    known: dict[str, str | int] = {
+        "messaging.system": "kafka",
+        "messaging.operation.name": "commit",
+        "messaging.operation.type": "settle",
+        "messaging.consumer.group.name": group,
+    }
+    if topic is not None:
+        known["messaging.destination.name"] = topic
+    return otlp.titled(f"commit {topic or group}", SpanKind.CLIENT) + otlp.facts(known) + otlp.UNSET
+
+
+def _tenant_in(key: bytes) -> bytes:
     """Of the platform's own topics: their keys begin with it."""
-    tenant, bar, _ = (key or b"").partition(b"|")
-    return tenant.decode(errors="replace") if bar else None
+    tenant, bar, _ = key.partition(b"|")
+    if not bar:
+        return b""
+    return _TENANT.text(tenant if tenant.isascii() else tenant.decode(errors="replace").encode())

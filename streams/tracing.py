@@ -8,18 +8,40 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from opentelemetry import trace
-from opentelemetry.trace import INVALID_SPAN_CONTEXT, Span, SpanContext, TraceFlags, TraceState
+from opentelemetry.trace import TraceFlags, TraceState
 
 from schemas.headers import TRACEPARENT, TRACESTATE
 from schemas.records import HeaderList
 
 _PARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
-_TRAVELS = frozenset({TRACEPARENT, TRACESTATE})
-_SAMPLED, _NOT = TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.DEFAULT)
+_LENGTH = 55
+"""Of a ``traceparent`` of version 00."""
+
+
+class Place(NamedTuple):
+    """A span's place in its trace, as a record says it."""
+
+    trace_id: str
+    """32 hex digits."""
+
+    span_id: str
+    """16 hex digits."""
+
+    sampled: bool
+    state: bytes = b""
+    """What ``tracestate`` says, as far as it can be read."""
+
+
+class Begun(NamedTuple):
+    """A span that is being recorded."""
+
+    at_ns: int
+    """Since the epoch."""
+
+    parent: Place | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,81 +57,59 @@ class Trace:
     headers: HeaderList
     """For what this step writes."""
 
-    span: Span | None = None
+    span: Begun | None = None
     """What is recorded of it, if anything is."""
 
 
 def follow(headers: HeaderList, *, sampled: bool = True) -> Trace:
     """A span below the record's, or the first of a new trace. The client's sampled flag is ignored."""
-    came = _came(headers)
-    match = None if TRACESTATE in came else _parent_in(came)
-    if match is None:
-        return below(_context_in(came), sampled=sampled)
-    trace_id, span_id = match[2].decode(), f"{_new_id(64):016x}"  # most have no state: a third of the time
-    place = f"00-{trace_id}-{span_id}-{'01' if sampled else '00'}"
-    return Trace(trace_id, span_id, ((TRACEPARENT, place.encode()),))
+    return below(place_in(headers), sampled=sampled)
 
 
-def below(parent: SpanContext, *, sampled: bool) -> Trace:
-    """A span below *parent* that nobody records, or the first of a new trace if that is not valid."""
-    trace_id = parent.trace_id if parent.is_valid else _new_id(128)
-    state = parent.trace_state if parent.is_valid else None
-    here = SpanContext(
-        trace_id, _new_id(64), is_remote=True, trace_flags=_SAMPLED if sampled else _NOT, trace_state=state
-    )
-    return trace_at(here)
+def below(parent: Place | None, *, sampled: bool, span: Begun | None = None) -> Trace:
+    """A span below *parent*, or the first of a new trace if there is none."""
+    trace_id = new_id(128) if parent is None else parent.trace_id
+    span_id = new_id(64)
+    place = (TRACEPARENT, f"00-{trace_id}-{span_id}-{'01' if sampled else '00'}".encode())
+    state = b"" if parent is None else parent.state
+    return Trace(trace_id, span_id, (place, (TRACESTATE, state)) if state else (place,), span)
 
 
-def trace_at(here: SpanContext, span: Span | None = None) -> Trace:
-    """The trace of a step whose context is *here*."""
-    return Trace(trace.format_trace_id(here.trace_id), trace.format_span_id(here.span_id), _injected(here), span)
-
-
-def parent_of(headers: HeaderList) -> SpanContext:
-    """The context that a record came with; not valid if it came with none."""
-    return _context_in(_came(headers))
-
-
-def _came(headers: HeaderList) -> dict[str, bytes]:
-    return {name: value for name, value in headers if name in _TRAVELS and value}
-
-
-def _parent_in(came: Mapping[str, bytes]) -> re.Match[bytes] | None:
-    """What the record's parent says, if that is a parent: neither of its ids is zero."""
-    match = _PARENT.fullmatch(came.get(TRACEPARENT, b""))
+def place_in(headers: HeaderList) -> Place | None:
+    """The place of the span that a record was written by; None if the record came with none that can be read."""
+    parent = state = b""
+    for name, value in headers:
+        if name == TRACEPARENT:
+            parent = value or parent
+        elif name == TRACESTATE:
+            state = value or state
+    match = _PARENT.fullmatch(parent)
     if match is None or (match[1] == b"00" and match[5]) or not (match[2].strip(b"0") and match[3].strip(b"0")):
-        return None
-    return match
+        return None  # W3C: an id of zeros is none
+    sampled = int(match[4], 16) & TraceFlags.SAMPLED == TraceFlags.SAMPLED
+    return Place(match[2].decode(), match[3].decode(), sampled, _readable(state) if state else b"")
 
 
-def _context_in(came: Mapping[str, bytes]) -> SpanContext:
-    match = _parent_in(came)
-    if match is None:
-        return INVALID_SPAN_CONTEXT
-    state = came.get(TRACESTATE)
-    return SpanContext(
-        int(match[2], 16),
-        int(match[3], 16),
-        is_remote=True,
-        trace_flags=_SAMPLED if int(match[4], 16) & TraceFlags.SAMPLED else _NOT,
-        trace_state=TraceState.from_header([state.decode("ascii", "replace")]) if state else None,
-    )
+def sampled_in(headers: HeaderList) -> Place | None:
+    """The place of the span that wrote one of our own records, if that span is recorded; most often none is."""
+    for name, value in headers:
+        if name == TRACEPARENT and value is not None and len(value) == _LENGTH and value.endswith(b"-00"):
+            return None
+    place = place_in(headers)
+    return place if place is not None and place.sampled else None
 
 
 def chosen(ratio: float) -> bool:
     """Whether a trace is among the *ratio* of all; by chance of our own, for a client chooses its trace id."""
-    return _new_id(64) < ratio * 2**64
+    return ratio > 0 and random.random() < ratio  # noqa: S311 - nobody gains by guessing
 
 
-def _injected(span: SpanContext) -> HeaderList:
-    place = f"00-{span.trace_id:032x}-{span.span_id:016x}-{int(span.trace_flags):02x}"
-    state = span.trace_state.to_header()
-    parent = (TRACEPARENT, place.encode())
-    return (parent, (TRACESTATE, state.encode())) if state else (parent,)
-
-
-def _new_id(bits: int) -> int:
-    """Random, and not zero, which W3C Trace Context calls invalid. The SDK has the same; loading it takes 0.1 s."""
+def new_id(bits: int) -> str:
+    """Random hex digits, and not all zero, which W3C Trace Context calls invalid."""
     while not (new := random.getrandbits(bits)):
         pass
-    return new
+    return f"{new:0{bits // 4}x}"
+
+
+def _readable(state: bytes) -> bytes:
+    return TraceState.from_header([state.decode("ascii", "replace")]).to_header().encode()

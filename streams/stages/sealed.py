@@ -17,7 +17,7 @@ from schemas.records import Record
 from schemas.seals import Seals
 from schemas.topics import PLATFORM, RESULTS, Topic
 from streams.outbox import Case, Outbox, case_of
-from streams.tracing import Trace, follow, parent_of
+from streams.tracing import Trace, below, place_in
 from streams.work import Outputs
 
 _PLATFORM = frozenset(topic.name for topic in PLATFORM)
@@ -54,7 +54,8 @@ def reject(outbox: Outbox, record: Record, error: HeadraceError, trace: Trace) -
 
 def unwritable(outbox: Outbox, topic: Topic[Any], record: Record, error: HeadraceError) -> Outputs:
     """What is written instead of an outcome that no topic takes: a failure, on the tenant's own topic of results."""
-    trace = follow(record.headers, sampled=parent_of(record.headers).trace_flags.sampled)
+    parent = place_in(record.headers)
+    trace = below(parent, sampled=parent is not None and parent.sampled)
     try:
         case = case_of(open_hop(topic, record, outbox.seals))
     except HeadraceError as unopened:

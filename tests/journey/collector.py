@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -21,10 +22,16 @@ class Collector:
     spans: list[tuple[str, Span]] = field(default_factory=list[tuple[str, Span]])
     """With the name of the service."""
 
-    def take(self, body: bytes) -> None:
+    requests: list[ExportTraceServiceRequest] = field(default_factory=list[ExportTraceServiceRequest])
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    """Of the last delivery."""
+
+    def take(self, body: bytes, headers: Mapping[str, str]) -> None:
         """One delivery."""
-        request = ExportTraceServiceRequest()
-        request.ParseFromString(body)
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        plain = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
+        request = ExportTraceServiceRequest.FromString(plain)
+        self.requests.append(request)
         for each in request.resource_spans:
             service = next(fact.value.string_value for fact in each.resource.attributes if fact.key == "service.name")
             self.spans += [(service, span) for scope in each.scope_spans for span in scope.spans]
@@ -42,7 +49,7 @@ def collecting() -> Generator[Collector]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            collector.take(self.rfile.read(int(self.headers["Content-Length"])))
+            collector.take(self.rfile.read(int(self.headers["Content-Length"])), dict(self.headers))
             self.send_response(HTTPStatus.OK)
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
-from opentelemetry.trace import SpanContext, SpanKind, StatusCode, format_span_id, format_trace_id
+from opentelemetry import trace as otel
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from schemas import topics
 from schemas.headers import ERROR_CODE
@@ -43,15 +41,13 @@ class Bench:
     """A stage's spans, and what has come out of them."""
 
     def __init__(self, ratio: float = 1.0) -> None:
-        self._exporter = InMemorySpanExporter()
-        provider = TracerProvider(sampler=ParentBased(ALWAYS_ON), shutdown_on_exit=False)
-        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self._exported: list[bytes] = []
         self.clock = StillClock()
-        self.tracing = Tracing(provider.get_tracer("test"), "headrace.auth", ratio, self.clock)
+        self.tracing = Tracing(self._exported.append, "headrace.auth", ratio, self.clock)
 
     @property
-    def spans(self) -> list[ReadableSpan]:
-        return list(self._exporter.get_finished_spans())
+    def spans(self) -> list[Span]:
+        return [Span.FromString(each) for each in self._exported]
 
     async def handle(self, record: Record, *outputs: Outgoing) -> Trace:
         """Process *record*, writing *outputs* with the context of its span."""
@@ -79,11 +75,10 @@ def answer(status: bytes = b"succeeded", error: bytes = b"") -> Outgoing:
     return Outgoing(RESULTS, b"key", value)
 
 
-def placed(span: ReadableSpan) -> SpanContext:
-    """Where a span stands."""
-    where: SpanContext | None = span.context
-    assert where is not None
-    return where
+def facts(span: Span) -> dict[str, str | int]:
+    """Its attributes."""
+    values = {each.key: each.value for each in span.attributes}
+    return {name: value.string_value or value.int_value for name, value in values.items()}
 
 
 def ids(headers: HeaderList) -> tuple[str, str, str]:
@@ -99,11 +94,11 @@ async def test_a_record_is_processed_below_its_sender_and_says_what_the_conventi
     await bench.handle(record(), answer())
 
     (span,) = bench.spans
-    assert (span.name, span.kind, dict(span.attributes or {})) == (f"process {REQUESTS}", SpanKind.CONSUMER, FACTS)
-    assert format_trace_id(placed(span).trace_id) == TRACE_ID
-    assert span.parent is not None
-    assert format_span_id(span.parent.span_id) == SPAN_ID
-    assert ids(bench.written[0].headers) == (TRACE_ID, format_span_id(placed(span).span_id), "01")
+    assert (span.name, span.kind, facts(span)) == (f"process {REQUESTS}", Span.SPAN_KIND_CONSUMER, FACTS)
+    assert len(span.attributes) == len(FACTS)
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE_ID, SPAN_ID)
+    assert span.status == Status()
+    assert ids(bench.written[0].headers) == (TRACE_ID, span.span_id.hex(), "01")
 
 
 @pytest.mark.parametrize("flag", ["00", "01"])
@@ -148,11 +143,11 @@ async def test_what_goes_wrong_in_a_trace_that_is_not_sampled_is_recorded_and_li
     here = await bench.handle(record(), output)
 
     (span,) = bench.spans
-    assert (span.attributes or {})["error.type"] == code
-    assert span.status.status_code is StatusCode.ERROR
-    assert span.parent is None
-    assert format_trace_id(placed(span).trace_id) != TRACE_ID
-    assert [format_span_id(link.context.span_id) for link in span.links] == [here.span_id]
+    assert facts(span)["error.type"] == code
+    assert span.status == Status(code=Status.STATUS_CODE_ERROR, message=code)
+    assert span.parent_span_id == b""
+    assert span.trace_id.hex() != TRACE_ID
+    assert [(link.trace_id.hex(), link.span_id.hex()) for link in span.links] == [(TRACE_ID, here.span_id)]
 
 
 async def test_a_flood_of_errors_does_not_become_a_flood_of_spans() -> None:
@@ -178,14 +173,26 @@ async def test_a_transaction_is_a_send_for_each_record_and_one_commit_that_is_li
     bench.tracing.committed(bench.written, [Partition(REQUESTS, 3)], 0.25)
 
     _, send, commit = bench.spans
-    assert (send.name, send.kind) == (f"send {RESULTS}", SpanKind.PRODUCER)
-    assert send.parent is not None
-    assert send.parent.span_id == placed(process).span_id
-    assert (send.start_time, send.end_time) == ((NOW - 250) * 1_000_000, NOW * 1_000_000)
-    assert (send.attributes or {})["messaging.operation.type"] == "send"
-    assert (commit.name, commit.kind) == (f"commit {REQUESTS}", SpanKind.CLIENT)
-    assert (commit.attributes or {})["messaging.operation.type"] == "settle"
-    assert [link.context.span_id for link in commit.links] == [placed(process).span_id]
+    assert (send.name, send.kind) == (f"send {RESULTS}", Span.SPAN_KIND_PRODUCER)
+    assert (send.trace_id, send.parent_span_id) == (process.trace_id, process.span_id)
+    assert (send.start_time_unix_nano, send.end_time_unix_nano) == ((NOW - 250) * 1_000_000, NOW * 1_000_000)
+    assert facts(send) == {
+        "messaging.system": "kafka",
+        "messaging.operation.name": "send",
+        "messaging.operation.type": "send",
+        "messaging.destination.name": RESULTS,
+        "tenant.id": "acme",
+    }
+    assert (commit.name, commit.kind) == (f"commit {REQUESTS}", Span.SPAN_KIND_CLIENT)
+    assert facts(commit) == {
+        "messaging.system": "kafka",
+        "messaging.operation.name": "commit",
+        "messaging.operation.type": "settle",
+        "messaging.destination.name": REQUESTS,
+        "messaging.consumer.group.name": "headrace.auth",
+        "messaging.batch.message_count": 2,
+    }
+    assert [link.span_id for link in commit.links] == [process.span_id]
 
 
 async def test_what_the_door_is_to_remember_has_no_span_of_its_own() -> None:
@@ -197,6 +204,108 @@ async def test_what_the_door_is_to_remember_has_no_span_of_its_own() -> None:
     bench.tracing.committed([*bench.written, *remembered], [Partition(REQUESTS, 3)], 0.25)
 
     assert [span.name for span in bench.spans[1:]] == [f"send {RESULTS}", f"commit {REQUESTS}"]
+
+
+async def test_a_commit_is_linked_to_each_span_that_wrote_once_and_to_128_of_them_at_most() -> None:
+    """By the span and not by the trace, of which several steps may be in one transaction; the SDK keeps no more."""
+    bench = Bench()
+    own = [f"00-{TRACE_ID}-{number:016x}-{flag}".encode() for number in range(1, 131) for flag in ("01", "01", "00")]
+    outputs = [answer()._replace(headers=(("traceparent", each),)) for each in own]
+
+    bench.tracing.committed(outputs, [Partition(REQUESTS, 3)], 0.25)
+
+    *sends, commit = bench.spans
+    assert len(sends) == 260
+    assert [int(link.span_id.hex(), 16) for link in commit.links] == list(range(1, 129))
+    assert facts(commit)["messaging.batch.message_count"] == 390
+
+
+async def test_a_commit_over_several_topics_names_none_of_them() -> None:
+    """The convention has one destination; the group says whose commit it is."""
+    bench = Bench()
+    await bench.handle(record(), answer())
+
+    bench.tracing.committed(bench.written, [Partition(REQUESTS, 3), Partition(RESULTS, 0)], 0.25)
+
+    commit = bench.spans[-1]
+    assert commit.name == "commit headrace.auth"
+    assert "messaging.destination.name" not in facts(commit)
+
+
+@pytest.mark.parametrize(
+    ("key", "tenant"), [(b"acme|s", "acme"), (b"a\xff|s", "a\ufffd"), (b"acme", None), (None, None)]
+)
+async def test_on_the_platforms_topics_the_key_says_whose_record_it_is(key: bytes | None, tenant: str | None) -> None:
+    """Of what is processed and of what is sent; a tenant's own topic says it by its name."""
+    bench = Bench()
+    inner = record(topics.SCREENED.name, flag="01")._replace(key=key)
+
+    await bench.handle(inner, Outgoing(topics.SCREENED.name, key, b"v", (), 2))
+    bench.tracing.committed(bench.written, [Partition(topics.SCREENED.name, 3)], 0.25)
+
+    process, send, _ = bench.spans
+    assert facts(process).get("tenant.id") == facts(send).get("tenant.id") == tenant
+    assert facts(send)["messaging.destination.partition.id"] == "2"
+
+
+@pytest.mark.parametrize("key", [None, b""])
+async def test_a_record_without_a_key_has_no_key_to_tell_of(key: bytes | None) -> None:
+    """Its tenant is its topic's all the same."""
+    bench = Bench()
+
+    await bench.handle(record()._replace(key=key), answer())
+
+    told = facts(bench.spans[0])
+    assert "messaging.kafka.message.key" not in told
+    assert told["tenant.id"] == "acme"
+
+
+async def test_what_a_client_wrote_is_told_where_it_is_text() -> None:
+    """The first of its name; a key of any bytes, as far as it can be read."""
+    bench = Bench()
+    own: HeaderList = (
+        ("ce_id", b"\xff"),
+        ("ce_id", b"r-2"),
+        ("correlation_id", "größe".encode()),
+        ("correlation_id", b"second"),
+    )
+
+    await bench.handle(record()._replace(headers=own, key=b"k\xff", value=None), answer())
+
+    told = facts(bench.spans[0])
+    assert "messaging.message.id" not in told
+    assert told["messaging.message.conversation_id"] == "größe"
+    assert told["messaging.kafka.message.key"] == "k\ufffd"
+    assert told["messaging.message.body.size"] == 0
+
+
+@pytest.mark.parametrize("flag", ["00", "01"])
+async def test_what_an_agent_records_itself_stands_below_our_span(flag: str) -> None:
+    """Whatever instruments it has: they ask OpenTelemetry where they are, and whether the trace is recorded."""
+    bench = Bench()
+    inner = record(topics.SCREENED.name, flag=flag)
+    inner = inner._replace(headers=(*inner.headers, ("tracestate", b"vendor=1")))
+    seen: list[otel.SpanContext] = []
+
+    async def work(here: Trace) -> Outputs:
+        await asyncio.sleep(0)
+        seen.append(otel.get_current_span().get_span_context())
+        return [Outgoing(topics.SCREENED.name, b"key", here.span_id.encode())]
+
+    async def job() -> Outputs:
+        made = bench.tracing.process(inner, work)()
+        assert isinstance(made, Awaitable)
+        return await made
+
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(job())
+
+    (where,) = seen
+    assert otel.format_trace_id(where.trace_id) == TRACE_ID
+    assert otel.format_span_id(where.span_id).encode() == task.result()[0].value
+    assert where.trace_flags.sampled == (flag == "01")
+    assert where.trace_state.to_header() == "vendor=1"
+    assert not otel.get_current_span().get_span_context().is_valid
 
 
 async def test_a_transaction_of_which_nothing_is_sampled_leaves_no_span() -> None:

@@ -1,0 +1,123 @@
+"""Spans as they travel: OpenTelemetry's protocol, written field by field.
+
+The SDK's spans and its encoder take twenty times as long, most of it for what is the same in each span. Protobuf lets
+the parts of a message be put together from pieces that are made once, in any order. Source: opentelemetry-proto 1.x,
+``opentelemetry/proto/trace/v1/trace.proto``; a test holds each span against what the SDK makes of the same facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from struct import Struct
+from typing import Final
+
+from opentelemetry.trace import SpanKind
+
+from streams.tracing import Place
+
+_KINDS: Final = {kind: kind.value + 1 for kind in SpanKind}
+_TIMES: Final = Struct("<cQcQ")
+_BYTE = 0x80
+"""What is less than this is one byte."""
+
+_REMOTE, _ALONE = b"\x85\x01\x00\x03\x00\x00", b"\x85\x01\x00\x01\x00\x00"
+"""Flags of a span: its parent is known to be in another process, or not to be."""
+
+_LINK: Final = b"\x6a\x21\x0a\x10%b\x12\x08%b\x35\x00\x03\x00\x00"
+UNSET: Final = b"\x7a\x00"
+
+
+def varint(number: int) -> bytes:
+    """A number that is not negative, seven bits a byte, the lowest first."""
+    made = bytearray()
+    while number >= _BYTE:
+        made.append(number & 0x7F | _BYTE)
+        number >>= 7
+    made.append(number)
+    return bytes(made)
+
+
+def sized(tag: bytes, content: bytes) -> bytes:
+    """A field whose length stands before it."""
+    return b"%b%b%b" % (tag, varint(len(content)), content)
+
+
+class Fact:
+    """An attribute of spans, whose name is written once."""
+
+    __slots__ = ("_head",)
+
+    def __init__(self, name: str) -> None:
+        self._head = sized(b"\x0a", name.encode()) + b"\x12"
+
+    def text(self, value: bytes) -> bytes:
+        """With a value in UTF-8."""
+        head, size = self._head, len(value)
+        whole = len(head) + size + 3
+        if whole < _BYTE:  # nearly every one: then each length is one byte
+            return b"\x4a%c%b%c\x0a%c%b" % (whole, head, size + 2, size, value)
+        return sized(b"\x4a", head + _unmarked(sized(b"\x0a", value)))
+
+    def number(self, value: int) -> bytes:
+        """With a value that is not negative."""
+        return sized(b"\x4a", self._head + _unmarked(b"\x18" + varint(value)))
+
+
+def _unmarked(value: bytes) -> bytes:
+    return varint(len(value)) + value
+
+
+@lru_cache(maxsize=256)
+def fact(name: str) -> Fact:
+    """The attribute of this name."""
+    return Fact(name)
+
+
+def facts(values: Mapping[str, str | int]) -> bytes:
+    """Several attributes."""
+    return b"".join(
+        fact(name).number(value) if isinstance(value, int) else fact(name).text(value.encode())
+        for name, value in values.items()
+    )
+
+
+def titled(name: str, kind: SpanKind) -> bytes:
+    """What a span is called, and its kind."""
+    return sized(b"\x2a", name.encode()) + b"\x30" + varint(_KINDS[kind])
+
+
+def failed(message: str) -> bytes:
+    """The status of a span that did not end well."""
+    return sized(b"\x7a", sized(b"\x12", message.encode()) + b"\x18\x02")
+
+
+def linked(places: Iterable[tuple[str, str]]) -> bytes:
+    """Links to spans of other processes, by their trace and span ids in hex."""
+    return b"".join([_LINK % (bytes.fromhex(trace_id), bytes.fromhex(span_id)) for trace_id, span_id in places])
+
+
+def span(trace_id: str, span_id: str, parent: Place | None, times: tuple[int, int], *rest: bytes) -> bytes:
+    """A span with its ids in hex, from and to in nanoseconds since the epoch, and the *rest* of its fields as bytes."""
+    begin, end = times
+    whole = (
+        b"\x0a\x10",
+        bytes.fromhex(trace_id),
+        b"\x12\x08",
+        bytes.fromhex(span_id),
+        _ALONE if parent is None else _below(parent),
+        _TIMES.pack(b"\x39", begin, b"\x41", end),
+        *rest,
+    )
+    return b"".join(whole)
+
+
+def _below(parent: Place) -> bytes:
+    state = sized(b"\x1a", parent.state) if parent.state else b""
+    return b"%b\x22\x08%b%b" % (_REMOTE, bytes.fromhex(parent.span_id), state)
+
+
+def scoped(resource: bytes, scope: bytes, spans: Iterable[bytes]) -> bytes:
+    """A request that delivers *spans*: those of one scope (``ScopeSpans``) of one resource (``ResourceSpans``)."""
+    body = b"".join([scope, *[sized(b"\x12", each) for each in spans]])
+    return sized(b"\x0a", resource + sized(b"\x12", body))

@@ -1,0 +1,68 @@
+"""A stage's spans, as a collector gets them over the SDK's own connection."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+
+from ops.settings import Settings
+from ops.telemetry import tracing_of
+from schemas.clock import SystemClock
+from schemas.records import Outgoing, Record
+from streams.measures import Metrics
+from streams.metrics import SPANS
+from streams.spans import Tracing
+from tests.journey.collector import collecting
+
+pytestmark = pytest.mark.anyio
+
+
+async def record_one(tracing: Tracing) -> None:
+    """A record that is processed and written on."""
+    record = Record("tenants.acme.requests", 0, 0, 0, None, b"v", ())
+    here = tracing.begin(record)
+    tracing.around(record, here, lambda: [Outgoing("platform.screened", b"acme|s", b"v", here.headers)])()
+
+
+def told(metrics: Metrics) -> tuple[float, float]:
+    """Spans that were delivered, and lost."""
+    metrics.text()
+    return metrics.total(SPANS, "delivered"), metrics.total(SPANS, "lost")
+
+
+async def test_a_collector_gets_a_stages_spans_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the headers that operators set for the SDK, without which many collectors take nothing."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
+    metrics = Metrics("auth")
+    with collecting() as collector:
+        async with tracing_of(Settings(otlp_endpoint=collector.address), "auth", "w-1", SystemClock(), metrics) as own:
+            await record_one(own)
+
+        ((service, span),) = collector.spans
+        (sent,) = collector.requests
+    assert (service, span.name) == ("headrace-auth", "process tenants.acme.requests")
+    (stage,) = sent.resource_spans
+    resource = {each.key: each.value.string_value for each in stage.resource.attributes}
+    assert resource["service.instance.id"] == "w-1"
+    assert resource["deployment.environment.name"] == "test"
+    assert resource["telemetry.sdk.name"] == "opentelemetry"
+    assert stage.scope_spans[0].scope == InstrumentationScope(name="headrace")
+    assert collector.headers["authorization"] == "secret"
+    assert told(metrics) == (1, 0)
+
+
+async def test_without_a_collector_a_stage_ends_all_the_same_and_says_what_was_lost() -> None:
+    """A worker that has drained is not held by its telemetry."""
+    with collecting() as collector:
+        address = collector.address
+    metrics, began = Metrics("auth"), time.monotonic()
+
+    async with tracing_of(Settings(otlp_endpoint=address), "auth", "w-1", SystemClock(), metrics) as own:
+        await record_one(own)
+
+    assert time.monotonic() - began < 10
+    assert told(metrics) == (0, 1)
