@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 from pydantic import ValidationError
 
@@ -29,7 +30,7 @@ class Sizes:
     header_count: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Envelope:
     """A record of a tenant's request topic, before anyone has looked at what it asks for."""
 
@@ -43,9 +44,9 @@ class Envelope:
     body: str
     """Digest of the data as they came; those of a structured event without the blanks around them."""
 
-    @property
+    @cached_property
     def origin(self) -> Origin:
-        """What the answer needs of the record."""
+        """What the answer needs of the record; made once, for whoever answers and for what goes on."""
         record = self.record
         name = CORRELATION_ID if self.headers.binary(CORRELATION_ID) is not None else SPRING_CORRELATION_ID
         found = self.headers.binary(name)

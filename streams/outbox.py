@@ -15,7 +15,7 @@ from producers.results import error_of, result_record
 from schemas.clock import Clock
 from schemas.control import RunControl
 from schemas.errors import HeadraceError, InternalError, UnwritableError
-from schemas.hops import Authorized, Origin, Screened
+from schemas.hops import Authorized, Origin, Screened, Verdict
 from schemas.inbox import Ticket
 from schemas.letters import Reason
 from schemas.records import HeaderList, Outgoing, Record
@@ -39,9 +39,6 @@ FOREIGN_LIMIT = 1_000_000
 _INNER = frozenset(topic.name for topic in PLATFORM)
 
 
-NO_TIME = Timing()
-
-
 @dataclass(frozen=True, slots=True)
 class Case:
     """One request, as far as it is known: enough to answer it."""
@@ -54,9 +51,21 @@ class Case:
     session: str | None
     reply_to: str
     ticket: Ticket
-    timing: Timing = NO_TIME
-    verdicts: tuple[VerdictInfo, ...] = ()
+    queued_ms: int = 0
+    auth_ms: int = 0
+    guard_ms: int = 0
+    judged: tuple[Verdict, ...] = ()
     attempt: int = 1
+
+    @property
+    def timing(self) -> Timing:
+        """Where the time went, of a request that got no further."""
+        return Timing(queued_ms=self.queued_ms, auth_ms=self.auth_ms, guard_ms=self.guard_ms)
+
+    @property
+    def verdicts(self) -> tuple[VerdictInfo, ...]:
+        """What the guards said, as the caller may know it."""
+        return tuple(VerdictInfo(guard=each.guard, action=each.action) for each in self.judged)
 
 
 def case_of(hop: Authorized | Screened) -> Case:
@@ -72,12 +81,10 @@ def case_of(hop: Authorized | Screened) -> Case:
         session=authorized.request.session,
         reply_to=authorized.reply_to,
         ticket=authorized.ticket,
-        timing=Timing(
-            queued_ms=authorized.queued_ms,
-            auth_ms=authorized.auth_ms,
-            guard_ms=screened.guard_ms if screened else 0,
-        ),
-        verdicts=tuple(VerdictInfo(guard=v.guard, action=v.action) for v in screened.verdicts) if screened else (),
+        queued_ms=authorized.queued_ms,
+        auth_ms=authorized.auth_ms,
+        guard_ms=screened.guard_ms if screened else 0,
+        judged=screened.verdicts if screened else (),
         attempt=screened.attempt if screened else 1,
     )
 

@@ -56,7 +56,7 @@ class Execute:
         run.deadline.check()
         began = context.clock.monotonic()
         try:
-            async with self.cancels.heeded(run.run_id):
+            async with self.cancels.heeded(run.run_id, run.deadline):
                 output = as_json(await _answer(agent, screened.text, run), agent.name)
         except CancelledRunError as error:
             ended = {"status": "cancelled", "error": ErrorInfo(code=error.code, message=error.safe)}
@@ -96,16 +96,15 @@ def _since(began: float, context: Context) -> int:
 
 
 async def _answer(agent: Agent, text: str, run: Run) -> Any:  # noqa: ANN401 - an agent answers with what it likes
-    async with run.deadline.enforced():
-        try:
-            return await agent.answer(text, run)
-        except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # an exit, or a panic of a native library, must end the run and not the worker
-            if any(isinstance(each, HeadraceError) for each in chain_of(error)):
-                raise  # its class, or that of what it wraps, decides
-            message = f"the agent {agent.name!r} raised {type(error).__name__}"
-            raise InternalError(message, detail=repr(error)) from error
+    try:
+        return await agent.answer(text, run)
+    except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # an exit, or a panic of a native library, must end the run and not the worker
+        if any(isinstance(each, HeadraceError) for each in chain_of(error)):
+            raise  # its class, or that of what it wraps, decides
+        message = f"the agent {agent.name!r} raised {type(error).__name__}"
+        raise InternalError(message, detail=repr(error)) from error
 
 
 def _result(screened: Screened, run: Run, output: Any, agent_ms: int) -> Result:  # noqa: ANN401 - JSON

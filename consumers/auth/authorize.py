@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from consumers.context import Context
 from schemas.errors import ExpiredError, ForbiddenError, UnauthenticatedError, UnknownAgentError
@@ -21,9 +22,12 @@ TOPIC_ISSUER = "topic"
 def identify(tenant: Tenant, context: Context) -> Identity:
     """Who the request is from. In ``topic`` mode that is the tenant itself: ``ce_subject`` is never identity."""
     envelope = context.arrival
-    return Identity(
-        tenant=tenant.id, issuer=TOPIC_ISSUER, subject=tenant.id, source=envelope.source, id=envelope.request_id
-    )
+    return _of_topic(tenant.id, envelope.source, envelope.request_id)
+
+
+@lru_cache(maxsize=1_024)  # a request is identified more than once on its way through a stage
+def _of_topic(tenant: str, source: str, request_id: str) -> Identity:
+    return Identity(tenant=tenant, issuer=TOPIC_ISSUER, subject=tenant, source=source, id=request_id)
 
 
 def ticket_of(request: Request, context: Context) -> Ticket:

@@ -38,4 +38,6 @@ class Content:
 
     def rewritten(self, text: str, hidden: str = "") -> Content:
         """The same content with another text, and with what more was *hidden* in the former."""
+        if text == self.text and not hidden:
+            return self  # as most texts are; with the views that somebody may have looked at
         return replace(self, text=text, hidden="\n".join(filter(None, (self.hidden, hidden))))

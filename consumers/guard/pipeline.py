@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from consumers.context import Context
 from consumers.guard.content import LARGE, Content
 from consumers.guard.guards import Action, GuardSpec, Judgement
 from consumers.resilience.cancellation import cancellations
+from consumers.resilience.lazy import within
 from schemas.hops import Verdict
 
 WORST_FIRST: Final[tuple[Action, ...]] = ("block", "review", "redact", "flag", "pass")
@@ -53,7 +55,10 @@ class Outcome:
 
     def by(self, action: Action) -> Verdict | None:
         """The first verdict with this action."""
-        return next((verdict for verdict in self.verdicts if verdict.action == action), None)
+        for verdict in self.verdicts:
+            if verdict.action == action:
+                return verdict
+        return None
 
 
 class Pipeline:
@@ -130,8 +135,7 @@ async def _rule(spec: GuardSpec, content: Content, context: Context) -> _Ruling:
     """What one guard says, within its time; whatever goes wrong in it is a verdict."""
     before = cancellations()
     try:
-        async with asyncio.timeout(spec.policy.timeout):
-            judgement = await spec.guard(content, context)
+        judgement = await within(partial(asyncio.timeout, spec.policy.timeout), spec.guard(content, context))
         return _ruling(spec, content, judgement)
     except asyncio.CancelledError as error:
         if cancellations() > before:

@@ -6,9 +6,9 @@ import asyncio
 from collections import OrderedDict
 from types import TracebackType
 
-from consumers.resilience.deadline import Enforced
+from consumers.resilience.deadline import Deadline
 from schemas.clock import Clock
-from schemas.errors import CancelledRunError
+from schemas.errors import CancelledRunError, ExpiredError, HeadraceError
 
 KEEP_MS = 24 * 3_600_000
 """How long a run that has not come yet is waited for; well below the time after which its id may be used again."""
@@ -23,22 +23,24 @@ class Cancels:
     def __init__(self, clock: Clock, kept: int = KEPT) -> None:
         self._clock, self._kept = clock, kept
         self._said: OrderedDict[str, int] = OrderedDict()
-        self._running: dict[str, asyncio.Timeout] = {}
+        self._running: dict[str, Heeded] = {}
 
     def cancel(self, run_id: str) -> None:
         """End the run, now or when it comes."""
         self._said[run_id] = self._clock.now_ms()
         if len(self._said) > self._kept:
             self._said.popitem(last=False)
-        scope = self._running.get(run_id)
-        if scope is not None:
-            scope.reschedule(asyncio.get_running_loop().time())
+        run = self._running.get(run_id)
+        if run is not None:
+            run.take_back()
 
-    def heeded(self, run_id: str) -> Heeded:
-        """Cancel what goes on inside when the run is taken back, and raise CancelledRunError; at once if it was."""
+    def heeded(self, run_id: str, deadline: Deadline | None = None) -> Heeded:
+        """Cancel what goes on inside when the run is taken back, and raise CancelledRunError; at once if it was. With a
+        deadline, the same when that passes: ExpiredError.
+        """
         if self._is_said(run_id):
             raise CancelledRunError
-        return Heeded(self._running, run_id)
+        return Heeded(self._running, run_id, deadline)
 
     def _is_said(self, run_id: str) -> bool:
         at_ms = self._said.get(run_id)
@@ -48,19 +50,28 @@ class Cancels:
 class Heeded:
     """A run that can be reached while it goes on."""
 
-    __slots__ = ("_enforced", "_run_id", "_running", "_scope")
+    __slots__ = ("_error", "_run_id", "_running", "_scope")
 
-    def __init__(self, running: dict[str, asyncio.Timeout], run_id: str) -> None:
+    def __init__(self, running: dict[str, Heeded], run_id: str, deadline: Deadline | None) -> None:
         self._running, self._run_id = running, run_id
-        self._scope = asyncio.timeout(None)
-        self._enforced = Enforced(self._scope, CancelledRunError)
+        self._scope = asyncio.timeout(None if deadline is None else deadline.remaining())
+        self._error: type[HeadraceError] = ExpiredError
+
+    def take_back(self) -> None:
+        """End it now."""
+        self._error = CancelledRunError
+        if not self._scope.expired():
+            self._scope.reschedule(asyncio.get_running_loop().time())
 
     async def __aenter__(self) -> None:
-        await self._enforced.__aenter__()
-        self._running[self._run_id] = self._scope
+        await self._scope.__aenter__()
+        self._running[self._run_id] = self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
     ) -> None:
         del self._running[self._run_id]
-        await self._enforced.__aexit__(kind, raised, trace)
+        try:
+            await self._scope.__aexit__(kind, raised, trace)
+        except TimeoutError as error:
+            raise self._error from error

@@ -7,7 +7,6 @@ from consumers.context import Context
 from schemas.envelopes import Envelope
 from schemas.inbox import Identity, Ticket, request_key
 from schemas.requests import Request
-from schemas.results import Timing
 from schemas.topics import RESULTS
 from streams.outbox import Case
 
@@ -43,7 +42,7 @@ def _case(
         session=request.session if request else None,
         reply_to=_reply_topic(envelope, context),
         ticket=ticket,
-        timing=Timing(queued_ms=max(0, context.clock.now_ms() - envelope.record.timestamp)),
+        queued_ms=max(0, context.clock.now_ms() - envelope.record.timestamp),
     )
 
 

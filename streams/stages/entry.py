@@ -16,6 +16,7 @@ import structlog
 from consumers.auth.door import Door, Seen
 from consumers.auth.rates import rates_of
 from consumers.context import Context
+from consumers.resilience.lazy import within
 from producers.inbox import serving_record
 from schemas.envelopes import Envelope, Sizes, open_envelope, salvage
 from schemas.errors import (
@@ -144,7 +145,8 @@ class EntryStage:
         tracing = self.outbox.tracing
         trace = tracing.begin(record)
         job = self._job(record, trace)
-        return job._replace(run=tracing.around(record, trace, job.run), tenant=tenant_of(record.topic) or "")
+        run = tracing.around(record, trace, job.run)
+        return Job(job.lane, run, job.instead, tenant_of(record.topic) or "", job.cost)
 
     def _job(self, record: Record, trace: Trace) -> Job:
         tenant = self.registry.tenants.get(tenant_of(record.topic) or "")
@@ -217,10 +219,9 @@ class EntryStage:
         if left_ms <= 0:  # nothing that follows need suspend, so a timeout of zero would not be noticed
             raise _late(arrival, waited_out)
         try:
-            async with asyncio.timeout(left_ms / 1_000):
-                return await arrival.door.enter(
-                    arrival.ticket, tenant.limits.concurrency, rates_of(tenant.limits), arrival.aside(self.aside)
-                )
+            limits, aside = tenant.limits, arrival.aside(self.aside)
+            entering = arrival.door.enter(arrival.ticket, limits.concurrency, rates_of(limits), aside)
+            return await within(partial(asyncio.timeout, left_ms / 1_000), entering)
         except TimeoutError:
             raise _late(arrival, waited_out) from None
 
@@ -228,7 +229,9 @@ class EntryStage:
         """The step's outputs. It may have waited long: the step sees its tenant as the registry has it now."""
         tenant = self.registry.tenants.get(context.tenant.id, context.tenant)
         ticket = arrival.door.charged(arrival.ticket)
-        context = replace(context, tenant=tenant, ticket=ticket)
+        context = Context(
+            tenant=tenant, clock=context.clock, trace=context.trace, envelope=context.envelope, ticket=ticket
+        )
         value = await take_step(self.stage, request, context, arrival.ticket.deadline_ms)
         outputs = self.outbox.forward(value, arrival.trace.headers)
         check_sizes(outputs)

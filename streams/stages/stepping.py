@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from consumers.context import Context
 from consumers.resilience.cancellation import cancellations
 from consumers.resilience.deadline import Deadline
+from consumers.resilience.lazy import within
 from schemas.errors import InternalError
 from streams.journey import Stage
 
@@ -19,12 +20,11 @@ async def take_step(stage: Stage[Any, Any], value: BaseModel, context: Context, 
 
     A step that lets a cancellation of its own making escape would end the job without an outcome: InternalError.
     """
-    async with Deadline(deadline_ms, context.clock).enforced():
-        before = cancellations()
-        try:
-            made: BaseModel = await stage.run(value, context)
-        except asyncio.CancelledError as error:
-            if cancellations() > before:
-                raise
-            raise InternalError(detail="the step was cancelled from within") from error
-        return made
+    before = cancellations()
+    try:
+        made: BaseModel = await within(Deadline(deadline_ms, context.clock).enforced, stage.run(value, context))
+    except asyncio.CancelledError as error:
+        if cancellations() > before:
+            raise
+        raise InternalError(detail="the step was cancelled from within") from error
+    return made

@@ -76,6 +76,22 @@ def test_what_is_left_at_the_end_is_delivered() -> None:
     assert (delivery.delivered, delivery.lost) == (1, 0)
 
 
+def test_what_came_while_the_last_post_failed_is_tried_once_more() -> None:
+    """The end may come in the middle of a post."""
+    collector = Collector(takes=False)
+    collector.may.clear()
+    delivery = Delivery(collector.post, every_s=0.001)
+    delivery.take(b"first")
+    until(lambda: bool(collector.posts))
+    delivery.take(b"last")
+    delivery.close(patience_s=0)
+
+    collector.may.set()
+    until(lambda: delivery.lost == 2)
+
+    assert collector.spans == [b"first", b"last"]
+
+
 def test_a_collector_that_is_away_costs_the_spans_and_nothing_else() -> None:
     """One attempt for what is waiting; it may be back the next time."""
     collector = Collector(takes=False)

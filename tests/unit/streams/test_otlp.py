@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -93,6 +94,19 @@ def test_a_span_is_what_the_sdk_would_have_sent(
 
     wanted = encode_spans([theirs])
     assert in_order(Span.FromString(ours)) == in_order(wanted.resource_spans[0].scope_spans[0].spans[0])
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 116, 117, 118, 119, 120, 127, 128, 129, 250, 16_383, 70_000])
+def test_a_text_of_any_length_is_read_as_it_was_written(length: int) -> None:
+    """Beyond 127 bytes a length takes two, and each length around it grows, too."""
+    text = "x" * length
+
+    span = Span.FromString(otlp.fact("key").text(text.encode()) + otlp.fact("n" * 130).number(length))
+
+    assert [(each.key, each.value.string_value or each.value.int_value) for each in span.attributes] == [
+        ("key", text or 0),
+        ("n" * 130, length),
+    ]
 
 
 def test_a_delivery_holds_the_spans_in_their_scope_and_resource() -> None:
