@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -31,6 +32,9 @@ class Scheduler:
         self._limit, self._weight = limit, weight
         self._of: dict[str, int] = {}
         self._waiting: RoundRobin[Turn] = RoundRobin(weight)
+        self._called: Counter[str] = Counter()
+        """By tenant, turns that have come and whose tasks have not seen it yet."""
+
         self._burst = Burst(self._call)
         self.running = 0
         """Slots that are taken."""
@@ -66,16 +70,21 @@ class Scheduler:
             tenant, turn = found
             if not turn.done():  # it has been cancelled, and has not noticed yet
                 self.begin(tenant)
+                self._called[tenant] += 1
                 turn.set_result(None)
 
     async def turn(self, tenant: str, cost: float) -> None:
-        """Wait until a job of *tenant*, of this estimated *cost*, may begin. When this returns it has begun."""
-        if self.starts(tenant):
+        """Wait until a job of *tenant*, of this estimated *cost*, may begin. When this returns it has begun.
+
+        Returns in the order of asking, for each tenant: who has been called is not overtaken on the way.
+        """
+        if self.starts(tenant) and not self._called.get(tenant):
             self.begin(tenant)
             return
         turn: Turn = asyncio.get_running_loop().create_future()
         self._waiting.add(tenant, turn, cost)
-        self._call()
+        if not self._called.get(tenant):  # else its future would be done, and awaited without a wait
+            self._call()
         try:
             await turn
         except asyncio.CancelledError:
@@ -83,3 +92,12 @@ class Scheduler:
             if not turn.cancelled():  # called and cancelled at once
                 self.end(tenant)
             raise
+        finally:
+            if not turn.cancelled():
+                self._seen(tenant)
+
+    def _seen(self, tenant: str) -> None:
+        self._called[tenant] -= 1
+        if not self._called[tenant]:
+            del self._called[tenant]
+            self._call()
