@@ -58,6 +58,9 @@ class Proxy:
     share: float = 0.2
     """Of the ends of transactions that this happens to."""
 
+    struck: int = END_TXN
+    """Which request this happens to, in place of the end of a transaction."""
+
     hits: int = 0
     """How many it has happened to."""
 
@@ -140,7 +143,7 @@ class Proxy:
 
     def _strikes(self, body: bytes) -> bool:
         (request,) = struct.unpack(">h", body[:2])
-        return request == END_TXN and self.end_txn is not None and self.random.random() < self.share
+        return request == self.struck and self.end_txn is not None and self.random.random() < self.share
 
     async def _strike(self, link: _Link, correlation: bytes) -> None:
         self.hits += 1
