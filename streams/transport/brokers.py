@@ -10,9 +10,10 @@ from schemas.records import Partition
 from streams.transport import internals
 from streams.transport.asking import until_answered
 from streams.transport.codes import NOT_COORDINATOR, pass_by
-from streams.transport.errors import AccessDeniedError, BrokerError, OutcomeUnknownError, UnknownTopicError, may_pass
+from streams.transport.errors import BrokerError, OutcomeUnknownError, may_pass
 from streams.transport.library import ConnectionGroup, CoordinationType, KafkaError, Theirs, TopicPartition, errors
 from streams.transport.requests import Coded, features
+from streams.transport.watermarks import partitions_of
 from streams.transport.wire import Request, Said
 
 FIRST_PAUSE_S: Final = 0.002
@@ -143,24 +144,13 @@ class Brokers:
         self.client.force_metadata_update()
 
     async def partitions(self, topic: str, patience_s: float) -> int:
-        """How many *topic* has. UnknownTopicError if nobody has heard of it for *patience_s*."""
+        """How many *topic* has. UnknownTopicError once nobody knows it for certain, or has told for *patience_s*."""
         cluster = self.client.cluster
         known: set[int] | None = cluster.partitions_for_topic(topic)
         if known is not None:
             return len(known)
         self._stay_closed()
-        self.client.add_topic(topic)
-        try:
-            async with asyncio.timeout(patience_s):
-                while True:
-                    await self.client.force_metadata_update()
-                    if (known := cluster.partitions_for_topic(topic)) is not None:
-                        return len(known)
-                    if topic in cluster.unauthorized_topics:
-                        raise AccessDeniedError(f"topic {topic} is forbidden", topics=(topic,))
-                    await asyncio.sleep(LONGEST_PAUSE_S)
-        except TimeoutError:
-            raise UnknownTopicError(topic) from None
+        return len(await partitions_of(self.client, topic, patience_s))
 
 
 def pauses() -> Iterator[float]:

@@ -15,7 +15,7 @@ from streams.transport import requests
 from streams.transport.library import Theirs
 from streams.transport.requests import CLASSIC, IMPLIED, Known, Parts, Place, Producer, Versions
 from streams.transport.unsettled import Transaction, describe
-from streams.transport.wire import Request, Said
+from streams.transport.wire import Bytes, Request, Said
 
 TEXT: Any = types.CompactString("utf-8")
 VARINT: Any = types.UnsignedVarInt32
@@ -72,7 +72,7 @@ def body_of(request: Request[Any], schema: Theirs) -> tuple[Any, ...]:
 
 def said(request: Request[Said], schema: Theirs, *values: object, header: Theirs = ResponseHeader_v1) -> Said:
     """How *request* reads an answer."""
-    start = (77,) if header is ResponseHeader_v0 else (77, {})
+    start: Any = (77,) if header is ResponseHeader_v0 else (77, {})
     data = BytesIO(header.SCHEMA.encode(start) + schema.encode(values))
     assert request.parse_response_header(data).correlation_id == 77
     return request.RESPONSE_TYPE.decode(data)
@@ -98,8 +98,12 @@ def test_batches_go_out_by_topic_and_partition(versions: Versions, version: int)
         ),
         ("tags", TAGS),
     )
-    long = bytearray(b"x" * 300_000)
-    batches = [(Partition("a", 1), b"one"), (Partition(GREEN, 0), b"two"), (Partition("a", 2), long)]
+    long: Bytes = bytearray(b"x" * 300_000)
+    batches: list[tuple[Partition, Bytes]] = [
+        (Partition("a", 1), b"one"),
+        (Partition(GREEN, 0), b"two"),
+        (Partition("a", 2), long),
+    ]
     request = requests.produce(ID, 5_000, batches, versions)
 
     assert body_of(request, schema) == (
