@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import NamedTuple, Protocol
 
 from schemas.records import Record
 from streams.hold import Hold
+from streams.runners import Runners
 from streams.scheduler import Scheduler
 from streams.slots import Slots
 from streams.tracker import Tracker
@@ -62,10 +62,11 @@ class Lanes:
         self.prepare = prepare
         """Record to job; another may take its place at any time."""
 
+        self._runners = Runners(self._run)
         self._queues: dict[Hashable, deque[Entry]] = {}
         self._tasks: dict[Hashable, asyncio.Task[None]] = {}
         self._fresh: dict[Hashable, Awaitable[Outputs] | None] = {}
-        """Lanes whose task has not begun to run, and what of theirs has started already."""
+        """Lanes that no task has taken up, and what of theirs has started already."""
 
         self._late: Counter[str] = Counter()
         """By tenant, jobs at the head of their lanes that have not begun: whoever comes after them waits too."""
@@ -109,12 +110,14 @@ class Lanes:
         lane = entry.job.lane
         queue = self._queues[lane] = deque([entry])
         self._fresh[lane] = started
-        task = _task(self._run(lane, queue))
-        if not task.done():  # from Python 3.12 on it begins at once
-            self._tasks[lane] = task
+        self._runners.add((lane, queue), early=started is not None)
 
-    async def _run(self, lane: Hashable, queue: deque[Entry]) -> None:
+    async def _run(self, opened: tuple[Hashable, deque[Entry]], task: asyncio.Task[None]) -> None:
         """One lane, from its first job until it is empty."""
+        lane, queue = opened
+        if self._queues.get(lane) is not queue:  # all of it was obsolete
+            return
+        self._tasks[lane] = task
         started = self._unfresh(lane, queue)
         try:
             while queue:
@@ -127,7 +130,7 @@ class Lanes:
                 except asyncio.CancelledError:
                     if not self._owner.alive:
                         raise
-                    _uncancel()  # only this job is obsolete
+                    task.uncancel()  # only this job is obsolete
                 started = None
                 if queue and queue[0] is entry:
                     self._drop(queue.popleft())
@@ -137,7 +140,7 @@ class Lanes:
             self._close(lane, queue)
 
     def _unfresh(self, lane: Hashable, queue: deque[Entry]) -> Awaitable[Outputs] | None:
-        """The lane's task begins, or never will: what of it has started already."""
+        """The lane is taken up, or never will be: what of it has started already."""
         if lane not in self._fresh:  # its first job is obsolete
             return None
         started = self._fresh.pop(lane)
@@ -238,17 +241,18 @@ class Lanes:
         return cancelled
 
     def _stop(self, lane: Hashable, queue: deque[Entry]) -> asyncio.Task[None] | None:
-        """End the job at the head of a lane. A task that has not begun is not cancelled: it would never clean up."""
-        if lane not in self._fresh:
-            task = self._tasks.get(lane)
-            if task is not None:
-                task.cancel()
+        """End the job at the head of a lane. Where no task has taken it up, there is nobody to clean up after it."""
+        task = self._tasks.get(lane)
+        if task is not None:
+            task.cancel()
             return task
         started, head = self._unfresh(lane, queue), queue.popleft()
         if started is not None:
             _abandon(started)
             self._scheduler.end(head.job.tenant)
         self._drop(head)
+        if not queue:
+            del self._queues[lane]
         return None
 
     def cancel(self) -> list[asyncio.Task[None]]:
@@ -256,20 +260,7 @@ class Lanes:
         return self.discard(lambda _: True)
 
 
-def _task(work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-    loop = asyncio.get_running_loop()
-    if sys.version_info >= (3, 12):
-        return asyncio.Task(work, loop=loop, eager_start=True)
-    return loop.create_task(work)
-
-
 def _abandon(started: Awaitable[Outputs]) -> None:
     end = getattr(started, "close", None) or getattr(started, "cancel", None)
     if end is not None:
         end()
-
-
-def _uncancel() -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        task.uncancel()
