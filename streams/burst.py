@@ -22,7 +22,7 @@ NEWEST = 0.3
 class Burst:
     """What is left of it; *again* is called when the next one begins."""
 
-    __slots__ = ("_again", "_each_s", "_full", "_given", "left", "spent")
+    __slots__ = ("_again", "_began_s", "_closed", "_each_s", "_full", "_given", "left", "spent")
 
     def __init__(self, again: Callable[[], None]) -> None:
         self._again = again
@@ -34,17 +34,34 @@ class Burst:
         self.left = FIRST
         """Jobs that may still begin, of those that this burst was given."""
 
+        self._closed = False
+        self._began_s = 0.0
+
     def arrange(self) -> None:
         """A job has begun, the first of this burst."""
         self.spent = True
         asyncio.get_running_loop().call_soon(self._next)
 
+    def close(self) -> None:
+        """The jobs that have begun stand one behind another, and behind them comes something else: what that takes is
+        none of theirs.
+        """
+        if self.spent and not self._closed:
+            self._closed = True
+            asyncio.get_running_loop().call_soon(self._over, self._given - self.left)
+
     def _next(self) -> None:
-        """The loop has turned, and is about to run what has begun: how long that takes is seen in its next turn."""
-        asyncio.get_running_loop().call_soon(self._note, thread_time(), self._given - self.left)
-        self.spent = False
+        """The loop has turned, and is about to run what has begun: how long that takes is seen behind it."""
+        self._began_s = thread_time()
+        if not self._closed:
+            asyncio.get_running_loop().call_soon(self._note, self._began_s, self._given - self.left)
+        self.spent = self._closed = False
         self.left = self._given = self._full
         self._again()
+        self.close()
+
+    def _over(self, jobs: int) -> None:
+        self._note(self._began_s, jobs)
 
     def _note(self, began_s: float, jobs: int) -> None:
         self._each_s += NEWEST * ((thread_time() - began_s) / jobs - self._each_s)

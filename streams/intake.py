@@ -133,6 +133,7 @@ class Intake:
                     self._queued.observe((now_ms - record.timestamp) / 1_000)
                     shard.lanes.add(tracker, record)
             took_s += thread_time() - began
+            self._runtime.scheduler.pause()
             await asyncio.sleep(0)
         quantum.note(len(records), took_s)
         if tracker.moved():
