@@ -179,14 +179,14 @@ class Committer:
         self._waiting_since = None
 
     async def _due(self) -> None:
-        """Leading edge: an idle shard commits at once, a busy one every interval, a full one earlier. Where records are
+        """Leading edge: an idle shard commits at once, a busy one at its pace, a full one earlier. Where records are
         sparse there is nothing to gather, and the interval would only add to their way.
         """
         clock, parameters = self._runtime.clock, self._runtime.parameters
         with suppress(TimeoutError):
             async with asyncio.timeout(self._longest_rest_s()):
                 await self.wake.wait()
-        pause = self._last + parameters.commit_interval_s - clock.monotonic()
+        pause = self._last + self._runtime.pace.interval_s() - clock.monotonic()
         if pause > 0 and self.waiting < parameters.batch and not self._may_be_early():
             self._full.clear()
             with suppress(TimeoutError):
@@ -264,6 +264,7 @@ class Committer:
         finally:
             self._in_flight = False
             self.ended += 1
+            self._runtime.pace.count()
             self._runtime.metrics.count(TRANSACTIONS, outcome)
             seconds = self._runtime.clock.monotonic() - began
             self._duration.observe(seconds)

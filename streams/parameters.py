@@ -46,6 +46,16 @@ class Parameters:
     """Transactions a second, in all shards of a worker, that need not wait for the interval since few records wait for
     them: what is sparse is visible at once, at a bounded cost (about a millisecond of CPU each)."""
 
+    transaction_share: float = 0.2
+    """Part of a worker's CPU time that its transactions may take, before the interval of its busy shards grows."""
+
+    transaction_cost_s: float = 0.0015
+    """CPU time of one, whatever is in it: five requests and their answers. Measured at 1 to 2 ms. Their number times
+    this is what counts as their part: what the client does for them cannot be told from what it does for the rest."""
+
+    longest_interval_s: float = 0.2
+    """To which the interval may grow: a tenth of the brake, and less than what waits at saturation waits for anyway."""
+
     carry_behind: int = 10_000
     """A run whose offset has fallen this far behind what is fetched is carried, in a stage that allows it. Half of the
     span at which intake stops (I3), so that it does not."""

@@ -12,6 +12,7 @@ from schemas.clock import Clock
 from streams.allowance import Allowance
 from streams.measures import Metrics
 from streams.outlets import Outlets
+from streams.pace import Pace
 from streams.parameters import Parameters
 from streams.scheduler import Scheduler
 from streams.slots import Slots
@@ -46,6 +47,9 @@ class Runtime:
     early: Allowance = field(init=False)
     """Of transactions that do not wait for their interval."""
 
+    pace: Pace = field(init=False)
+    """Of transactions that do."""
+
     stops: Stops = field(init=False)
     """Partitions that stand still."""
 
@@ -70,6 +74,7 @@ class Runtime:
         self.tasks = Tasks(self.fail)
         self.stops = Stops(self.work.group, self.clock, self.metrics, self.changed)
         self.outlets = Outlets(self.fetcher.standings, self.clock)
+        self.pace = Pace(self.parameters, self.clock)
         self.early = Allowance(self.clock, self.parameters.early_commits, EARLY_AT_ONCE)
 
     @property

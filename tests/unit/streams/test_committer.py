@@ -21,6 +21,7 @@ from streams.measures import Metrics
 from streams.metrics import CARRIED, RECORDS, TRANSACTIONS
 from streams.offsetmap import AHEAD, Committed, encode
 from streams.outlets import Outlets
+from streams.pace import Pace
 from streams.parameters import Parameters
 from streams.runtime import EARLY_AT_ONCE
 from streams.slots import Slots
@@ -106,6 +107,7 @@ class Bench:
                 metrics=Metrics("stage"),
                 slots=Slots(10, 1_000),
                 outlets=Outlets(everything_is_there, SystemClock()),
+                pace=Pace(parameters, SystemClock()),
                 early=Allowance(SystemClock(), parameters.early_commits, EARLY_AT_ONCE),
             ),
         )
