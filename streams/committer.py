@@ -250,8 +250,9 @@ class Committer:
     async def _commit(self, transaction: Transaction) -> str | None:
         """One transaction. Returns the doubt it leaves, if any: the re-open reads what really happened (I15)."""
         publisher = self._shard.publisher
-        for step in transaction.steps:
-            self._shard.carrier.send(step.batch)
+        if transaction.copies:
+            for step in transaction.steps:
+                self._shard.carrier.send(step.batch)
         self._in_flight, began, outcome = True, self._runtime.clock.monotonic(), "committed"
         try:
             async with asyncio.timeout(self._runtime.parameters.transaction_deadline_s):

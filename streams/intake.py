@@ -128,10 +128,12 @@ class Intake:
                 tracker.unsought = self._runtime.stale = True
                 return
             began = thread_time()
+            waited: list[float] = []
             for record in records[start : start + _CHUNK]:
                 if record.offset >= tracker.next and tracker.admit(record.offset, record.timestamp):
-                    self._queued.observe((now_ms - record.timestamp) / 1_000)
+                    waited.append((now_ms - record.timestamp) / 1_000)
                     shard.lanes.add(tracker, record)
+            self._queued.observe_all(waited)
             took_s += thread_time() - began
             self._runtime.scheduler.pause()
             await asyncio.sleep(0)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from schemas import topics
 from schemas.headers import ERROR_CODE, Headers
+from schemas.records import Outgoing
 from schemas.results import Result
 from schemas.topics import tenant_of
 from streams.tracker import Step
@@ -47,7 +48,11 @@ def _code(result: bytes) -> str:
 
 def counted(steps: Iterable[Step]) -> Counter[str]:
     """The records of a transaction by their outcome."""
-    return Counter(outcome(entry.outputs) for step in steps for entry in step.batch if entry.move is None)
+    entries = [entry.outputs for step in steps for entry in step.batch if entry.move is None]
+    several = Counter([outcome(outputs) for outputs in entries if len(outputs) != 1])
+    for topic, count in Counter([outputs[0].topic for outputs in entries if len(outputs) == 1]).items():
+        several[outcome([Outgoing(topic, None, None)])] += count  # it is told from the topics alone
+    return several
 
 
 def outcome(outputs: Outputs) -> str:

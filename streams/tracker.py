@@ -127,7 +127,9 @@ class Tracker:
 
     def finish(self, offset: int, outputs: Outputs, instead: Instead | None = None) -> None:
         """The record's outcome is known and waits for a transaction."""
-        size = sum([len(output.value or b"") for output in outputs])
+        size = (
+            sum([len(output.value or b"") for output in outputs]) if len(outputs) != 1 else len(outputs[0].value or b"")
+        )
         self.pending.append(Finished(offset, outputs, instead, size=size))
 
     def leave(self, offset: int, copy: Outgoing, move: Move) -> None:

@@ -20,6 +20,9 @@ PARTS = 12
 """Of a window: what is older than one, and not older than one and a twelfth, may still count."""
 
 
+_NONE_SET = DlqLimit()
+
+
 class Spoilage:
     """What has ended of one tenant, in the order of its ends, and what of it was buried."""
 
@@ -84,7 +87,7 @@ class Spoilage:
         return max(1, self._window_ms() // PARTS)
 
     def _window_ms(self) -> int:
-        return int((self.limit or DlqLimit()).window * 1_000)
+        return int((self.limit or _NONE_SET).window * 1_000)
 
     def _drop_old(self, now_ms: int) -> None:
         oldest = now_ms - self._window_ms() - self._part_ms()

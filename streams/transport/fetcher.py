@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
 
@@ -50,6 +50,31 @@ def record_of(theirs: Theirs) -> Record:
     return Record(
         theirs.topic, theirs.partition, theirs.offset, theirs.timestamp, theirs.key, theirs.value, theirs.headers
     )
+
+
+_new: Callable[[type[Record], tuple[object, ...]], Record] = tuple.__new__
+"""Without a function of Python around it: it is called for every record."""
+
+
+def _made(place: Theirs, found: Theirs) -> Record:
+    """A record of ours from what a batch holds."""
+    return _new(
+        Record,
+        (
+            place.topic,
+            place.partition,
+            found.offset,
+            found.timestamp,
+            found.key,
+            found.value,
+            tuple(found.headers),
+        ),
+    )
+
+
+def _ours(records: list[Theirs]) -> list[Record]:
+    """Those of one fetch; it may have come after it was said how they are to be made."""
+    return records if type(records[0]) is Record else [*map(record_of, records)]
 
 
 def _is_run(records: list[Record], start: int | None) -> bool:
@@ -200,7 +225,7 @@ class Fetcher:
             if records := await self._get(partition, limit):
                 fetched[Partition(*partition)] = records
                 free -= len(records)
-                size -= sum(len(record.value or b"") for record in records)
+                size -= sum([len(record.value or b"") for record in records])
         return fetched
 
     def _rotated(self, partitions: list[Partition]) -> Iterable[Partition]:
@@ -210,12 +235,13 @@ class Fetcher:
 
     async def _get(self, partition: Partition, limit: int) -> list[Record]:
         position = internals.position(self._consumer, partition)
+        internals.make_records(self._consumer, partition, _made)
         try:
             found = await self._consumer.getmany(self._theirs[partition], timeout_ms=0, max_records=limit)
         except Exception as error:  # noqa: BLE001 - a record that cannot be decoded raises what it likes
             self._stumbled(Partition(*partition), error)
             return []
-        records = [record_of(record) for records in found.values() for record in records]
+        records = [record for records in found.values() for record in _ours(records)]
         if self._doubts(partition) and not _is_run(records, position):
             self._consumer.seek(self._theirs[partition], position)
             self._look_closer(Partition(*partition), "offsets are missing")

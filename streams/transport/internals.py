@@ -21,6 +21,15 @@ def buffered(consumer: Theirs) -> Iterable[Partition]:
     return records
 
 
+def make_records(consumer: Theirs, partition: Partition, make: Callable[[Theirs, Theirs], object]) -> None:
+    """Have *make* turn what is buffered of *partition* into records: of a partition and what a batch holds. The client
+    would make records of its own, of which others would have to be made.
+    """
+    records = getattr(consumer._fetcher._records.get(partition), "_partition_records", None)
+    if records is not None:  # an error, or nothing
+        records._consumer_record = make
+
+
 def position(consumer: Theirs, partition: Partition) -> int | None:
     """The next offset to be fetched, or None while it is not known. Never waits."""
     assignment = consumer._subscription.subscription.assignment

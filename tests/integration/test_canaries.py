@@ -15,7 +15,7 @@ import aiokafka
 import pytest
 from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection
-from aiokafka.consumer.fetcher import Fetcher, FetchResult
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.group_coordinator import CoordinatorGroupRebalance, GroupCoordinator
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.producer.sender import Sender
@@ -155,6 +155,14 @@ def test_a_fetch_that_is_not_taken_is_kept() -> None:
     """Partitions left out of getmany keep what was fetched for them; nothing is paused."""
     assert calls(Fetcher.fetched_records, "if partitions and tp not in partitions:")
     assert calls(Fetcher.fetched_records, "if not self._subscriptions.is_assigned(tp):")
+
+
+def test_records_can_be_made_by_us() -> None:
+    """A fetch that has been buffered asks its own object to make each of them."""
+    assert calls(PartitionRecords._unpack_records, "consumer_record = self._consumer_record(tp, record)")
+    assert calls(FetchResult.getall, "for msg in self._partition_records:")
+    assert list(inspect.signature(PartitionRecords._consumer_record).parameters) == ["self", "tp", "record"]
+    assert not hasattr(PartitionRecords, "__slots__")
 
 
 async def written(place: Ground) -> Theirs:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from schemas import topics
-from schemas.records import Outgoing
-from streams.outcomes import outcome, outcome_of
+from schemas.records import Outgoing, Partition
+from streams.carrying import Carry
+from streams.offsetmap import OffsetSet
+from streams.outcomes import counted, outcome, outcome_of
+from streams.tracker import Finished, Step, Tracker
 from streams.transport.errors import BrokerError, FencedError, UnknownTopicError
 
 INBOX = Outgoing(topics.INBOX.name, b"k", b"v")
@@ -30,6 +33,22 @@ RETRY = Outgoing(topics.RETRY_TIERS[0][1].name, b"k", b"v")
 def test_a_record_ends_in_one_way(outputs: list[Outgoing], said: str) -> None:
     """The door's own record beside it says nothing about it (I10)."""
     assert outcome(outputs) == said
+
+
+def test_each_record_of_a_transaction_is_counted_once() -> None:
+    """Many have one output, and are told apart by its topic alone; a run that is carried has not ended."""
+    tracker = Tracker(Partition("in", 0))
+    outputs = [[RESULT], [RESULT, INBOX], [RETRY], [LETTER], [RESULT, LETTER], [INBOX], [], [FORWARD], [RESULT]]
+    batch = [Finished(offset, each) for offset, each in enumerate(outputs)]
+    moved = Finished(9, [FORWARD], move=Carry(tracker, 9, 9))
+
+    assert counted([Step(tracker, batch, set(), 0, OffsetSet()), Step(tracker, [moved], set(), 0, OffsetSet())]) == {
+        "answered": 3,
+        "retried": 1,
+        "buried": 2,
+        "joined": 2,
+        "forwarded": 1,
+    }
 
 
 def test_a_transaction_ends_in_one_way() -> None:
