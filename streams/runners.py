@@ -76,11 +76,9 @@ class Runners(Generic[Item]):
                     return
         finally:
             self._tasks.discard(task)
-            if ready and not self._coming:
-                self._begin()
 
     def _look(self) -> None:
-        """If what has begun waits, what has not needs tasks of its own."""
+        """If what has begun waits, or has ended its task, what has not begun needs tasks of its own."""
         self._looks = False
         self._turn += 1
         if self._ready and not self._coming:

@@ -172,6 +172,27 @@ async def test_an_obsolete_job_that_has_not_begun_leaves_nothing_behind() -> Non
     assert bench.slots.taken == bench.slots.bytes == bench.scheduler.running == 0
 
 
+async def test_a_lane_that_loses_all_before_it_begins_is_as_if_it_had_never_been() -> None:
+    """Bit by bit, as one partition after another goes; and the next one to use it begins as any other."""
+    bench = Bench()
+    bench.add(0, b"a")
+    bench.add(1, b"a")
+    for offset in (0, 1):
+        bench.lanes.discard(lambda entry, offset=offset: entry.offset == offset)
+        assert bench.lanes.alone(bench.tracker, 0) is None
+    assert bench.slots.taken == bench.scheduler.running == 0
+    assert bench.lanes.held() == {}
+    bench.add(2, b"a")
+    bench.add(3, b"a")
+    await settled()
+
+    assert bench.started == [2]
+    bench.let_go(2, 3)
+    await settled()
+    assert bench.owner.finished == [2, 3]
+    assert bench.slots.taken == bench.slots.bytes == bench.scheduler.running == 0
+
+
 async def test_an_obsolete_job_that_waits_is_forgotten() -> None:
     """It never starts."""
     bench = Bench()

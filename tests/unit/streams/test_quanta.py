@@ -109,7 +109,7 @@ async def test_a_burst_that_was_given_before_the_last_one_was_measured_is_counte
 
 
 async def test_what_the_loop_does_behind_a_burst_makes_its_jobs_no_dearer() -> None:
-    """A transaction is encoded in the same turn: cheap jobs would take turns for that, which costs more than they do."""
+    """A transaction is encoded in the same turn: cheap jobs would have to take turns for that."""
     crowd, held = Crowd(0.0), 0.02
 
     def hold() -> None:

@@ -111,6 +111,22 @@ async def test_what_one_leaves_in_its_context_reaches_no_other() -> None:
     assert found == ["nobody's"] * 3
 
 
+async def test_who_adds_an_item_hands_nothing_on_to_it() -> None:
+    """A run that lets another begin is not its owner."""
+    found: list[str] = []
+
+    async def looks() -> None:
+        found.append(whose.get())
+
+    bench = Bench(tenant=looks)
+    token = whose.set("acme's")
+    bench.add("tenant")
+    whose.reset(token)
+    await settled()
+
+    assert found == ["nobody's"]
+
+
 async def test_what_one_has_changed_in_its_context_is_told_apart_even_if_it_is_equal() -> None:
     """It may change later."""
     found: list[object] = []
@@ -149,19 +165,21 @@ async def test_one_that_swallows_its_cancellation_leaves_none_to_the_next() -> N
     cancelling: list[int] = []
 
     async def swallows() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        cancelling.append(task.cancelling())
-        task.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await asyncio.sleep(0)
+            await asyncio.Event().wait()
 
-    bench = Bench(tenant=swallows)
-    bench.add("tenant-1", "tenant-2", "b")
+    async def looks() -> None:
+        if (task := asyncio.current_task()) is not None:
+            cancelling.append(task.cancelling())
+
+    bench = Bench(tenant=swallows, next=looks)
+    bench.add("tenant")
+    await settled()
+    bench.tasks[0].cancel()
+    bench.add("next-1", "next-2")
     await settled()
 
     assert cancelling == [0, 0]
-    assert bench.ran == ["tenant-1", "tenant-2", "b"]
 
 
 async def test_one_that_ends_its_task_ends_nobody_elses_turn() -> None:
