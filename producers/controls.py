@@ -19,7 +19,7 @@ def control_record(
     event = CloudEvent(b"", id=control_id, source=source, type=CONTROL_TYPE, time=time_of(now_ms))
     value = control.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
     key = (control.request_id or control.run_id or "").encode()
-    return Outgoing(CONTROL.of(tenant), key, value, envelope(event, trace))
+    return Outgoing(CONTROL.of(tenant), key, value, envelope(event.headers(), trace))
 
 
 def run_control_record(control: RunControl, seals: Seals, *, trace: HeaderList, now_ms: int) -> Outgoing:

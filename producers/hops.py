@@ -28,11 +28,17 @@ def screened_record(
     hop: Screened, seals: Seals, trace: HeaderList, *, topic: Topic[Screened] = SCREENED, partition: int | None = None
 ) -> Outgoing:
     """A request on its way to an agent, at once or by a retry tier."""
-    return _sealed(topic.name, hop_key(hop.authorized), hop, hop.authorized, seals, trace)._replace(partition=partition)
+    return _sealed(topic.name, hop_key(hop.authorized), hop, hop.authorized, seals, trace, partition)
 
 
 def _sealed(
-    topic: str, key: bytes, hop: Authorized | Screened, authorized: Authorized, seals: Seals, trace: HeaderList
+    topic: str,
+    key: bytes,
+    hop: Authorized | Screened,
+    authorized: Authorized,
+    seals: Seals,
+    trace: HeaderList,
+    partition: int | None = None,
 ) -> Outgoing:
     value = hop.model_dump_json().encode()
     kind = AUTHORIZED_TYPE if isinstance(hop, Authorized) else SCREENED_TYPE
@@ -45,4 +51,4 @@ def _sealed(
         now_ms=authorized.authorized_at_ms,
     )
     headers = envelope(event, trace, correlation_of(authorized.origin, request_id))
-    return Outgoing(topic, key, value, (*headers, (SEAL, seals.seal(topic, key, value).encode())))
+    return Outgoing(topic, key, value, (*headers, (SEAL, seals.seal(topic, key, value).encode())), partition)

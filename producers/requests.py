@@ -31,4 +31,4 @@ def request_record(
     reply: HeaderList = () if reply_to is None else ((REPLY_TO, reply_to.encode()),)
     value = request.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
     key = (request.session or request_id).encode()
-    return Outgoing(REQUESTS.of(tenant), key, value, envelope(event, trace, correlated(request_id) + reply))
+    return Outgoing(REQUESTS.of(tenant), key, value, envelope(event.headers(), trace, correlated(request_id) + reply))

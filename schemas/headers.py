@@ -62,12 +62,22 @@ class Headers:
         if len(self.raw) > count:
             message = f"more than {count} headers"
             raise TooLargeError(message)
-        if sum(len(name.encode(errors="replace")) + len(value or b"") for name, value in self.raw) > size:
+        if self._size() > size:
             message = f"more than {size} bytes of headers"
             raise TooLargeError(message)
+        if len(self._first) == len(self.raw):
+            return
         for name in self._twice():
             message = f"the header {name[:64]} stands twice"
             raise MalformedError(message)
+
+    def _size(self) -> int:
+        size = 0
+        for name, value in self.raw:
+            size += len(name) if name.isascii() else len(name.encode(errors="replace"))
+            if value is not None:
+                size += len(value)
+        return size
 
     def _twice(self) -> Iterator[str]:
         seen: set[str] = set()

@@ -23,6 +23,9 @@ from schemas.requests import Request
 from schemas.results import Usage
 from schemas.tenants import Tenant
 
+NOTHING = Usage()
+"""Of a run that has asked no model."""
+
 Prompt: TypeAlias = str | Sequence[Message]
 """A text of the user, or a whole conversation."""
 
@@ -93,6 +96,8 @@ class Run:
     def usage(self) -> Usage:
         """What the run has spent so far."""
         spent = self.spending
+        if not spent.model_calls:
+            return NOTHING
         return Usage(input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, model_calls=spent.model_calls)
 
     def remaining(self) -> float:
