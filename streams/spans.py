@@ -98,7 +98,9 @@ class Tracing:
 
     async def _current(self, record: Record, here: Trace, work: Awaitable[Outputs]) -> Outputs:
         made_current(here)
-        return await self._awaited(record, here, work)
+        outputs = await work
+        self._end(record, here, outputs)
+        return outputs
 
     async def _awaited(self, record: Record, here: Trace, work: Awaitable[Outputs]) -> Outputs:
         outputs = await work
