@@ -30,6 +30,8 @@ UNSET: Final = b"\x7a\x00"
 
 def varint(number: int) -> bytes:
     """A number that is not negative, seven bits a byte, the lowest first."""
+    if number < _BYTE * _BYTE:  # lengths of whole spans are
+        return b"%c" % number if number < _BYTE else b"%c%c" % (number & 0x7F | _BYTE, number >> 7)
     made = bytearray()
     while number >= _BYTE:
         made.append(number & 0x7F | _BYTE)

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from consumers.resilience.cancel import KEEP_MS, Cancels
-from schemas.errors import CancelledRunError
+from consumers.resilience.deadline import Deadline
+from schemas.errors import CancelledRunError, ExpiredError
 from tests.clock import Clock
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +53,39 @@ async def test_a_run_that_has_not_come_never_begins_until_its_id_may_be_used_aga
     async with cancels.heeded("a"):
         began.set()
     assert began.is_set()
+
+
+async def test_a_run_with_a_deadline_ends_there_and_says_so() -> None:
+    """One timer for both: whoever takes it back is not told that it was late, and the other way round."""
+    cancels, deadline = Cancels(Clock()), Deadline(10, Clock())
+    with pytest.raises(ExpiredError):
+        async with cancels.heeded("a", deadline):
+            await asyncio.sleep(30)
+
+    with pytest.raises(CancelledRunError):
+        async with cancels.heeded("a", Deadline(30_000, Clock())):
+            await _told(cancels, "a")
+
+
+async def test_a_run_that_is_ending_already_may_be_taken_back_again() -> None:
+    """It tidies up when the word comes, or when the word comes once more."""
+    cancels = Cancels(Clock())
+    with pytest.raises(CancelledRunError):
+        async with cancels.heeded("a", Deadline(10, Clock())):
+            await _tidying(cancels, "a")
+
+
+async def _told(cancels: Cancels, run_id: str) -> None:
+    cancels.cancel(run_id)
+    await asyncio.sleep(30)
+
+
+async def _tidying(cancels: Cancels, run_id: str) -> None:
+    try:
+        await asyncio.sleep(30)
+    finally:
+        cancels.cancel(run_id)
+        cancels.cancel(run_id)
 
 
 async def test_a_timeout_of_the_run_itself_is_none_of_ours() -> None:
