@@ -14,6 +14,7 @@ from streams.carrying import Carrier, Carry
 from streams.metrics import CARRIED, RECORDS, TRANSACTION_SECONDS, TRANSACTIONS
 from streams.offsetmap import encode
 from streams.outcomes import counted, outcome_of
+from streams.rests import Rests
 from streams.runtime import Runtime
 from streams.screening import RECALL_S, Screening
 from streams.suspicion import Suspicion
@@ -27,7 +28,7 @@ SLOW_S = 0.5
 """A transaction that takes longer may wait for a topic that is gone or takes nothing: aiokafka would, without end."""
 
 FEW = 8
-"""Completions that need not wait for more: a transaction for more than these is worth the interval."""
+"""Completions of a partition that need not wait for more: a transaction for more is worth the interval."""
 
 METADATA_LIMIT = 512 * 1024
 """Characters of maps in one transaction; what is over waits for the next."""
@@ -86,9 +87,13 @@ class Committer:
         self._dirty: set[Tracker] = set()
         self._in_flight = False
         self._last = float("-inf")
+        self._rests = Rests()
         self._swept = float("-inf")
         self._waiting_since: float | None = None
         self._full = asyncio.Event()
+        self._gathering = False
+        """Whether it waits for more to share the next transaction."""
+
         self._doubt: str | None = None
         self._screening = Screening(shard.runtime)
         self.wake = asyncio.Event()
@@ -124,7 +129,7 @@ class Committer:
         self.bytes += tracker.pending[-1].size
         if self._waiting_since is None:
             self._waiting_since = self._runtime.clock.monotonic()
-        if self.waiting == self._runtime.parameters.batch:
+        if self.waiting == self._runtime.parameters.batch or (self._gathering and self._may_be_early(tracker)):
             self._full.set()
         self.wake.set()
 
@@ -186,17 +191,29 @@ class Committer:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._longest_rest_s()):
                 await self.wake.wait()
-        pause = self._last + self._runtime.pace.interval_s() - clock.monotonic()
-        if pause > 0 and self.waiting < parameters.batch and not self._may_be_early():
-            self._full.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._full.wait()
+        pause = self._last + self._rests.interval_s(self._runtime.pace.interval_s()) - clock.monotonic()
+        if pause > 0 and self.waiting < parameters.batch and not any(map(self._may_be_early, self._dirty)):
+            await self._gather(pause)
         self.wake.clear()
         self._last = clock.monotonic()
 
-    def _may_be_early(self) -> bool:
-        return 0 < self.waiting <= FEW and self._runtime.early.take()
+    async def _gather(self, pause_s: float) -> None:
+        """Let more share the next transaction, unless somebody comes who need not wait for that."""
+        self._full.clear()
+        self._gathering = True
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._full.wait()
+        finally:
+            self._gathering = False
+
+    def _may_be_early(self, tracker: Tracker) -> bool:
+        """Each partition by itself: however much there is of others, what is sparse is visible at once."""
+        if not 0 < len(tracker.pending) <= FEW:
+            return False
+        rested = self._rests.rested(tracker, self._runtime.clock.monotonic())
+        return rested and self._runtime.early.take(tracker.partition)
 
     def _longest_rest_s(self) -> float:
         """What has been set aside is looked at now and then, even if nothing else happens."""
@@ -269,6 +286,7 @@ class Committer:
             self._runtime.metrics.count(TRANSACTIONS, outcome)
             seconds = self._runtime.clock.monotonic() - began
             self._duration.observe(seconds)
+            self._rests.note((step.tracker for step in transaction.steps), seconds, began + seconds)
         self.committed += 1
         self._settle(transaction)
         self._runtime.work.committed(transaction.outputs, list(transaction.offsets), seconds)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from schemas.clock import Clock
-from streams.allowance import Allowance
+from streams.early import Early
 from streams.measures import Metrics
 from streams.outlets import Outlets
 from streams.pace import Pace
@@ -22,9 +22,6 @@ from streams.transport.fetcher import Fetcher
 from streams.transport.membership import Membership
 from streams.transport.offsets import Offsets
 from streams.work import Work
-
-EARLY_AT_ONCE = 8.0
-"""Early transactions that may follow each other without pause."""
 
 log = structlog.get_logger()
 
@@ -44,7 +41,7 @@ class Runtime:
     metrics: Metrics
     tasks: Tasks = field(init=False)
     outlets: Outlets = field(init=False)
-    early: Allowance = field(init=False)
+    early: Early = field(init=False)
     """Of transactions that do not wait for their interval."""
 
     pace: Pace = field(init=False)
@@ -75,7 +72,7 @@ class Runtime:
         self.stops = Stops(self.work.group, self.clock, self.metrics, self.changed)
         self.outlets = Outlets(self.fetcher.standings, self.clock)
         self.pace = Pace(self.parameters, self.clock)
-        self.early = Allowance(self.clock, self.parameters.early_commits, EARLY_AT_ONCE)
+        self.early = Early(self.clock, self.parameters.early_commits)
 
     @property
     def halted(self) -> bool:

@@ -14,22 +14,22 @@ from schemas.carries import carried
 from schemas.clock import SystemClock
 from schemas.records import Outgoing, Partition, Record
 from streams import committer as committing
-from streams.allowance import Allowance
 from streams.carrying import Carrier
 from streams.committer import FEW, Committer
+from streams.early import MEMORY_S, Early
 from streams.measures import Metrics
 from streams.metrics import CARRIED, RECORDS, TRANSACTIONS
 from streams.offsetmap import AHEAD, Committed, encode
 from streams.outlets import Outlets
 from streams.pace import Pace
 from streams.parameters import Parameters
-from streams.runtime import EARLY_AT_ONCE
 from streams.slots import Slots
 from streams.tracker import Tracker
 from streams.transport.connection import Connection
 from streams.transport.errors import FencedError, RecordRefusedError
 from streams.transport.standings import Standing
 from streams.work import Instead, Outputs
+from tests.clock import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -108,7 +108,7 @@ class Bench:
                 slots=Slots(10, 1_000),
                 outlets=Outlets(everything_is_there, SystemClock()),
                 pace=Pace(parameters, SystemClock()),
-                early=Allowance(SystemClock(), parameters.early_commits, EARLY_AT_ONCE),
+                early=Early(SystemClock(), parameters.early_commits),
             ),
         )
         self.shard, self.committer = shard, Committer(shard)
@@ -169,10 +169,7 @@ async def test_outputs_offsets_and_maps_of_all_partitions_share_a_transaction() 
 
 async def test_an_idle_shard_commits_at_once_and_a_busy_one_every_interval() -> None:
     """Latency where there is no load, few transactions where there is."""
-    bench = Bench(replace(PARAMETERS, commit_interval_s=0.2))
-    while bench.shard.runtime.early.take():  # nothing is left of it, nor comes again in this time
-        pass
-    bench.shard.runtime.early.rate = 0.0
+    bench = Bench(replace(PARAMETERS, commit_interval_s=0.2, early_commits=0.0))
     tracker = bench.tracker(0, *range(50))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(bench.run(0.3))
@@ -189,7 +186,8 @@ async def test_an_idle_shard_commits_at_once_and_a_busy_one_every_interval() -> 
 
 async def test_few_records_do_not_wait_for_the_interval_while_that_is_allowed() -> None:
     """What is sparse is visible at once; the allowance bounds what it costs."""
-    bench = Bench(replace(PARAMETERS, commit_interval_s=60.0, early_commits=0.001))
+    bench = Bench(replace(PARAMETERS, commit_interval_s=60.0))
+    bench.shard.runtime.early = Early(Clock(), 20 / MEMORY_S)  # nothing of it comes again
     tracker = bench.tracker(0, *range(20))
     async with asyncio.TaskGroup() as group:
         group.create_task(bench.run(0.2))
@@ -197,7 +195,25 @@ async def test_few_records_do_not_wait_for_the_interval_while_that_is_allowed() 
             bench.finish(tracker, offset)
             await asyncio.sleep(0.005)
 
-    assert len(bench.publisher.transactions) == 1 + EARLY_AT_ONCE
+    assert len(bench.publisher.transactions) == 1 + 4  # of twenty: the rest is for others
+
+
+async def test_what_is_sparse_waits_neither_beside_a_flood_of_its_shard_nor_for_an_interval_begun() -> None:
+    """A neighbour's records wait for each other; an innocent one among them would wait as long (I13)."""
+    bench = Bench(replace(PARAMETERS, commit_interval_s=60.0))
+    flood, calm = bench.tracker(0, *range(100)), bench.tracker(1, 0)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(bench.run(0.2))
+        bench.finish(flood, *range(2 * FEW))
+        await asyncio.sleep(0.02)
+        bench.finish(flood, *range(2 * FEW, 5 * FEW))
+        await asyncio.sleep(0.02)
+        assert calm.committed == 0
+        bench.finish(calm, 0)
+        await asyncio.sleep(0.02)
+        assert calm.committed == 1
+
+    assert flood.committed == 5 * FEW
 
 
 async def test_many_records_wait_for_the_interval_although_more_is_allowed() -> None:

@@ -1,0 +1,25 @@
+"""How often something was done lately: a count that is forgotten exponentially."""
+
+from __future__ import annotations
+
+import math
+
+
+class Lately:
+    """After *memory_s* seconds, a little more than a third is left of what was counted."""
+
+    __slots__ = ("_at", "_count", "_memory_s")
+
+    def __init__(self, memory_s: float, now: float) -> None:
+        self._memory_s, self._at = memory_s, now
+        self._count = 0.0
+
+    def count(self, now: float) -> float:
+        """What is left of it."""
+        self._count *= math.exp((self._at - now) / self._memory_s)
+        self._at = now
+        return self._count
+
+    def add(self, now: float) -> None:
+        """Once more."""
+        self._count = self.count(now) + 1
