@@ -28,6 +28,9 @@ BEAT_S = 0.02
 BLOCK_S = 0.05
 """Longer than this nothing may hold the loop (I9)."""
 
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 600.0
+"""Between two lines about one outage: twice as long each time, up to the longest."""
+
 QUIET_S = 10.0
 """Between two lines about a loop that is held: the metric counts every time."""
 
@@ -49,17 +52,47 @@ class Standstill:
         return next((name for name, (_, since) in self._seen.items() if now - since > limit_s), None)
 
 
+class Outage:
+    """Says that it has begun, now and then that it goes on, and that it is over."""
+
+    def __init__(self, clock: Clock, group: str) -> None:
+        self._clock, self._group = clock, group
+        self._began: float | None = None
+        self._pause_s = self._next = 0.0
+
+    def lasts(self, error: Exception) -> None:
+        """Nobody has answered, once more."""
+        now = self._clock.monotonic()
+        if self._began is None:
+            self._began, self._pause_s, self._next = now, FIRST_PAUSE_S, now
+        if now < self._next:
+            return
+        log.warning("kafka_does_not_answer", group=self._group, error=repr(error), seconds=round(now - self._began, 1))
+        self._next, self._pause_s = now + self._pause_s, min(LONGEST_PAUSE_S, 2 * self._pause_s)
+
+    def over(self) -> None:
+        """Somebody answers, or nobody has to be asked."""
+        if self._began is None:
+            return
+        log.info("kafka_answers_again", group=self._group, seconds=round(self._clock.monotonic() - self._began, 1))
+        self._began = None
+
+
 async def watch(runtime: Runtime, shards: Mapping[int, Shard], lag: Lag) -> None:
     """Fail the worker when its client has died, or when it stands still although it should not."""
     committing, reading = Standstill(runtime.clock), Standstill(runtime.clock)
     limit_s = runtime.parameters.watchdog_s
     alone_since: float | None = None
+    outage = Outage(runtime.clock, runtime.work.group)
     while not runtime.halted:
         await asyncio.sleep(LOOK_S)
         reason = _dead(runtime) or committing.look(_committing(shards), limit_s)
         stands = reading.look(_reading(runtime, lag), limit_s)
         silent = _silent(runtime) or stands
-        if silent is None or not await _answers(runtime):
+        if silent is None:
+            alone_since = None
+            outage.over()
+        elif not await _answers(runtime, outage):
             alone_since = None
         elif alone_since is None:  # after an outage everybody needs a moment to find back
             alone_since = runtime.clock.monotonic()
@@ -69,14 +102,15 @@ async def watch(runtime: Runtime, shards: Mapping[int, Shard], lag: Lag) -> None
             runtime.fail(reason)
 
 
-async def _answers(runtime: Runtime) -> bool:
+async def _answers(runtime: Runtime, outage: Outage) -> bool:
     """Whether Kafka answers a question like any other, asked by another client."""
     try:
         async with asyncio.timeout(ANSWER_S):
             await runtime.offsets.note(Partition(runtime.parameters.shard_topic, 0))
     except (TransportError, TimeoutError) as error:
-        log.warning("kafka_does_not_answer", group=runtime.work.group, error=repr(error))
+        outage.lasts(error)
         return False
+    outage.over()
     return True
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from streams.watchdog import Standstill
+from itertools import pairwise
+
+from structlog.testing import capture_logs
+
+from streams.watchdog import LONGEST_PAUSE_S, Outage, Standstill
 from tests.unit.streams.bench import StillClock
 
 
@@ -28,3 +32,26 @@ def test_what_need_not_move_for_a_moment_starts_anew() -> None:
     clock.at_ms = 40_000
 
     assert still.look({"a": 1}, 30) is None
+
+
+def test_an_outage_is_told_at_once_then_ever_less_often_and_when_it_is_over() -> None:
+    """A line a second would bury what an operator looks for."""
+    clock = StillClock(0)
+    outage = Outage(clock, "group")
+    with capture_logs() as lines:
+        outage.over()
+        for _ in range(3_600):
+            outage.lasts(TimeoutError())
+            clock.at_ms += 1_000
+        outage.over()
+        outage.over()
+        outage.lasts(TimeoutError())
+
+    events = [line["event"] for line in lines]
+    told = [line["seconds"] for line in lines if line["event"] == "kafka_does_not_answer"]
+    assert events[-2:] == ["kafka_answers_again", "kafka_does_not_answer"]
+    assert events.count("kafka_answers_again") == 1
+    assert told[:5] == [0, 10, 30, 70, 150]
+    assert len(told) < 15
+    assert max(b - a for a, b in pairwise(told)) == LONGEST_PAUSE_S
+    assert told[-1] == 0
