@@ -24,9 +24,9 @@ class SlowModel:
 
     base_url: str
 
-    async def expect(self, calls: int) -> None:
+    async def expect(self, calls: int, latency_s: float = LATENCY_S) -> None:
         """Have the next *calls* answered slowly."""
-        answer = {"text": "answer " * 20, "delay": LATENCY_S, "times": calls}
+        answer = {"text": "answer " * 20, "delay": latency_s, "times": calls}
         address = self.base_url.removesuffix("/v1")
         async with aiohttp.ClientSession() as http, http.post(f"{address}/script", json=answer) as said:
             said.raise_for_status()

@@ -93,6 +93,29 @@ def tenants(
     _measure("tenants", partial(tenants.run, plan), as_json=as_json)
 
 
+@app.command("neighbours")
+def neighbours(
+    trouble: Annotated[
+        list[str] | None, typer.Option(help="flood, garbage, cancels, unwritable, 'slow key'; else all, one by one.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Of each quiet and each noisy time.")] = 6,
+    rate: Annotated[float, typer.Option(min=0.1, help="Requests a second of the innocent tenant.")] = 10,
+    times: Annotated[
+        float, typer.Option(min=1, help="Of its share of one in two seconds, that the other sends.")
+    ] = 100,
+    rounds: Rounds = 3,
+    as_json: AsJson = False,
+) -> None:
+    """A tenant beside one that makes trouble, quiet and noisy by turns: what it waits for its results."""
+    from functools import partial
+
+    from ops.bench import neighbours
+    from ops.neighbours.scene import Pace
+
+    plan = neighbours.Plan(Pace(rounds=rounds, seconds=seconds, rate=rate, times=times), tuple(trouble or ()))
+    _measure("neighbours", partial(neighbours.run, plan), as_json=as_json)
+
+
 def _journeys(chosen: str) -> tuple[JourneyName, ...]:
     named: dict[str, tuple[JourneyName, ...]] = {
         "compact": ("compact",),

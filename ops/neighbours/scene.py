@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from ops.neighbours.innocent import Innocent, percentile
 from ops.neighbours.troubles import Neighbour, Trouble
@@ -25,6 +26,14 @@ from streams.transport.writer import Writer
 NAME = "headrace-neighbours"
 SETTLE_S = 60.0
 LOOK_S = 0.2
+
+
+Told: TypeAlias = "Callable[[bool, list[float]], None]"
+"""Hears of each window: whether the neighbour was quiet, and what the innocent waited, in seconds."""
+
+
+def nobody_told(_quiet: bool, _waits: list[float]) -> None:  # noqa: FBT001 - it takes what it is told
+    """Nobody wants to hear of windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,7 @@ class Scene:
     neighbour: Neighbour
     sink: str
 
-    async def compare(self, pace: Pace) -> Compared:
+    async def compare(self, pace: Pace, told: Told = nobody_told) -> Compared:
         """Rounds of two windows. In the quiet one the neighbour writes as much, to where nobody reads it."""
         compared = Compared(self.neighbour.trouble.name)
         await self._window(pace, self.sink)  # warms everything up
@@ -84,6 +93,7 @@ class Scene:
             quiet = number % 2 == 0
             waits = await self._window(pace, self.sink if quiet else None)
             (compared.alone if quiet else compared.beside).extend(waits)
+            told(quiet, waits)
         return compared
 
     async def _window(self, pace: Pace, sink: str | None) -> list[float]:
@@ -121,7 +131,7 @@ async def scene(
         async with await Writer.open(connection, name=NAME) as writer, await _reader(connection, calm) as reader:
             innocent = Innocent(calm, writer, reader, clock, pace.rate)
             async with await Writer.open(connection, name=NAME) as bulk:
-                neighbour = Neighbour(noisy, trouble, bulk, clock, pace.share * pace.times)
+                neighbour = Neighbour(noisy, trouble, bulk, clock, trouble.rate or pace.share * pace.times)
                 yield Scene(admin, innocent, neighbour, sink)
 
 
@@ -135,7 +145,9 @@ async def _reader(connection: Connection, tenant: Tenant) -> Reader:
     return await Reader.open(connection, Innocent.places(tenant), "latest", name=NAME)
 
 
-async def measure(connection: Connection, settings: Settings, trouble: Trouble, pace: Pace, shards: int) -> Compared:
+async def measure(
+    connection: Connection, settings: Settings, trouble: Trouble, pace: Pace, shards: int, told: Told = nobody_told
+) -> Compared:
     """One trouble, from its tenants to its figures."""
     async with scene(connection, settings, trouble, pace, shards) as both:
-        return await both.compare(pace)
+        return await both.compare(pace, told)

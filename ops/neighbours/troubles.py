@@ -16,11 +16,14 @@ from schemas.tenants import Limits, Tenant
 from schemas.topics import REQUESTS
 from streams.transport.writer import Writer
 
-AGENT = "echo"
+AGENT, SLOW_AGENT = "echo", "assistant"
 NOWHERE = "headrace-nowhere"
 """A reply topic that nobody has made."""
 
 DEFAULTS = Limits()
+
+SLOW_RATE, SLOW_S = 1.0, 5.0
+"""Of requests of a slow key, a second; and how long each waits or runs, so that a window's are over with it."""
 
 STEP_S = 0.02
 
@@ -37,12 +40,14 @@ class Trouble:
     limits: Limits = DEFAULTS
     interactive: bool = False
     reply_topics: tuple[str, ...] = ()
+    rate: float | None = None
+    """Records a second, where it is not the many times its share that others send."""
 
     def tenant(self, name: str) -> Tenant:
         """Whose records these are."""
         return Tenant(
             id=name,
-            agents=(AGENT,),
+            agents=(AGENT, SLOW_AGENT),
             limits=self.limits,
             interactive=self.interactive,
             reply_topics=self.reply_topics,
@@ -73,15 +78,22 @@ def unwritable_of(tenant: str, number: int, now_ms: int) -> Outgoing:
     return request_record(tenant, request, request_id=identifier, now_ms=now_ms, reply_to=NOWHERE)
 
 
+def slow_of(tenant: str, number: int, now_ms: int) -> Outgoing:
+    """One session asks the agent whose model takes its time, until the request's own deadline."""
+    request = Request(agent=SLOW_AGENT, input="hello", session="slow", deadline=SLOW_S)
+    return request_record(tenant, request, request_id=f"slow-{number}", now_ms=now_ms)
+
+
 def troubles(share_rpm: int) -> tuple[Trouble, ...]:
     """Every kind. A tenant whose share is *share_rpm* requests a minute floods; nobody's door is shut for dead letters,
-    which would end the trouble early.
+    which would end the trouble early. The slow key is slow where the model is.
     """
     limits = Limits(rpm=share_rpm, max_wait=2, dlq=None)
     return (
         Trouble("flood", request_of, limits),
         Trouble("garbage", garbage_of, Limits(dlq=None)),
         Trouble("cancels", cancel_of, interactive=True),
+        Trouble("slow key", slow_of, rate=SLOW_RATE),
         Trouble("unwritable", unwritable_of, limits, reply_topics=(NOWHERE,)),
     )
 

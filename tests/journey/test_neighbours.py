@@ -38,3 +38,16 @@ def test_f12_a_tenant_that_sends_a_hundred_times_its_share_delays_nobody_much(pl
 
     assert len(found.alone) == len(found.beside) == round(PACE.rounds * PACE.seconds * PACE.rate)
     assert percentile(found.beside, 0.95) < 2 * percentile(found.alone, 0.95) + SLACK_S, found.line()
+
+
+def test_f10_a_key_whose_runs_take_a_minute_delays_nobody_else(platform: Platform) -> None:
+    """Its lane is its own: neither its run nor what waits behind it stands in anybody's way."""
+    before = platform.model.calls()["number"]
+    platform.model.script({"text": "late", "delay": 60.0, "times": 1_000})
+    try:
+        found = asyncio.run(compared(platform, "slow key"))
+    finally:
+        platform.model.clear()
+
+    assert platform.model.calls()["number"] > before
+    assert percentile(found.beside, 0.99) < 2 * percentile(found.alone, 0.99) + SLACK_S, found.line()
