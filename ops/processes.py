@@ -53,13 +53,18 @@ def run_alone(
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
     """On uvloop where there is one."""
+    from ops.outliving import run_whatever_is_raised  # noqa: PLC0415 - as ``logs`` above
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        run_whatever_is_raised(runner.get_loop(), main)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     if sys.platform == "win32":
-        asyncio.run(main)
-        return
+        return None
     import uvloop  # noqa: PLC0415 - not built for every platform
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
+    return uvloop.new_event_loop
 
 
 def settings_line(changes: Changes) -> bytes:

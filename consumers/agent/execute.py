@@ -98,7 +98,7 @@ def _since(began: float, context: Context) -> int:
 async def _answer(agent: Agent, text: str, run: Run) -> Any:  # noqa: ANN401 - an agent answers with what it likes
     try:
         return await agent.answer(text, run)
-    except (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
+    except (asyncio.CancelledError, GeneratorExit):
         raise
     except BaseException as error:  # an exit, or a panic of a native library, must end the run and not the worker
         if any(isinstance(each, HeadraceError) for each in chain_of(error)):

@@ -21,11 +21,21 @@ DEADLY = """
 import asyncio, os
 from headrace import Run, agent
 
+left = []
+
+
+async def leave():
+    await asyncio.sleep(0.2)
+    raise SystemExit(3)
+
+
 @agent("deadly")
 async def deadly(text: str, run: Run) -> dict[str, object]:
     await asyncio.sleep(0.5)
     if text == "exit":
         os._exit(3)
+    if text == "leave behind":
+        left.append(asyncio.ensure_future(leave()))
     return {"pid": os.getpid()}
 """
 
@@ -69,3 +79,17 @@ def test_f9_a_request_that_kills_its_worker_fails_as_poison_and_stops_nobody(dea
     later = results(deadly, "victims", 206)[201:]
     (worker,) = {record.json["output"]["pid"] for record in later}
     assert journeys.runs(worker)
+
+
+def test_what_an_agent_leaves_behind_does_not_end_its_worker(deadly: Platform, tmp_path: Path) -> None:
+    """A background task that asks for an exit ends, and the process that serves everybody goes on."""
+    added = deadly.cli("tenants", "add", "leavers", "--agent", "deadly")
+    assert added.returncode == 0, added.stderr
+    submit(deadly, "leavers", [ask("leave behind")], tmp_path / "leave.jsonl")
+    (first,) = results(deadly, "leavers", 1)
+    time.sleep(1.0)
+    submit(deadly, "leavers", [ask("hello")], tmp_path / "hello.jsonl")
+    pids = {record.json["output"]["pid"] for record in results(deadly, "leavers", 2)}
+
+    assert first.json["status"] == "succeeded"
+    assert pids == {deadly.pids["agent"]}

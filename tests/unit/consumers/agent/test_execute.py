@@ -171,7 +171,7 @@ async def test_an_unknown_error_is_internal_and_says_no_more() -> None:
     assert isinstance(raised.value.__cause__, KeyError)
 
 
-@pytest.mark.parametrize("raised", [SystemExit(3), BaseException("a panic of a native library")])
+@pytest.mark.parametrize("raised", [SystemExit(3), KeyboardInterrupt(), BaseException("a panic of a native library")])
 async def test_an_exit_or_a_panic_ends_the_run_and_not_the_worker(raised: BaseException) -> None:
     """Raised out of a task, the one would end the process, and the other leave the record open for ever."""
 
