@@ -1,6 +1,7 @@
 """The law of the door, on a model of its log: nobody goes in twice, or passes, or is forgotten; each rule is needed.
 
-Nobody runs who was taken back before, and no minute sees more of a tenant than its rate.
+Nobody runs who was taken back before, no minute sees more of a tenant than its rate, and nobody goes in while too much
+of what the door has read of has become dead letters.
 
 Door and doors are the real ones. Around them a shard is modelled that fences, remembers, lets jobs wait, and commits,
 with outcomes that stay unknown, crashes, takeovers and zombies; and workers beyond the door that close requests in
@@ -25,6 +26,7 @@ from consumers.auth.door import Aside, Door, Found, Seen
 from consumers.auth.rates import MINUTE_MS, UNLIMITED, Rates
 from schemas.inbox import InboxEntry, Ticket
 from schemas.records import Partition, Record
+from schemas.tenants import DlqLimit
 from schemas.topics import INBOX
 from streams import doors as doors_module
 from streams.doors import Doors
@@ -39,6 +41,10 @@ STEPS = 6_000
 STEP_MS = 700
 QUIET = 2_500
 """Steps after which nothing fails any more: what is left must come to its end."""
+
+DLQ = DlqLimit(share=0.01, count=3, window=60, cool_down=30)
+PART_S = DLQ.window / 12
+"""By as much a window may be longer than it is said to be."""
 
 Outcome: TypeAlias = Literal["forward", "answer", "conflict", "joined"]
 
@@ -65,6 +71,7 @@ class Entry(NamedTuple):
     key: str
     value: bytes
     at_ms: int
+    buried: bool = False
 
 
 class Word(NamedTuple):
@@ -91,6 +98,9 @@ class Broker:
         self.pace = chance.choice([0.3, 0.1, 0.04])
         """How soon a worker's open transaction ends."""
         self.clock = Clock()
+        self.spoiled = chance.choice([0.0, 0.1, 0.6])
+        """Part of the runs that end as dead letters."""
+
         self.rates = Rates(chance.choice([None, 4, 12]), None, chance.choice([None, 3]))
         self.requests = _requests(chance)
         self.cancels = [f"{TENANT}|r-{chance.randrange(60)}" for _ in range(chance.randrange(0, 12))]
@@ -117,6 +127,14 @@ class Broker:
     def stable(self) -> int:
         opened = (at for at, entry in enumerate(self.inbox) if entry.transaction.state == "open")
         return next(opened, len(self.inbox))
+
+    def shuts(self, read: int) -> tuple[int, int] | None:
+        """From when to when the door is shut for the first time, for whoever has read so much of the inbox."""
+        letters = [entry.at_ms for entry in self.inbox[:read] if entry.buried]
+        for first, last in zip(letters, letters[DLQ.count - 1 :], strict=False):
+            if last - first <= (DLQ.window + PART_S) * 1_000:
+                return last, min(first + int(DLQ.window * 1_000), last + int(DLQ.cool_down * 1_000))
+        return None
 
     def fence(self) -> int:
         self.epoch += 1
@@ -179,9 +197,11 @@ class Broker:
             raise Defect(f"more than {self.cap} are beyond the door")
         self.running[ticket.key] = ticket
 
-    def _write(self, transaction: Transaction, state: Literal["open", "closed"], ticket: Ticket) -> None:
-        entry = InboxEntry(state=state, ticket=ticket)
-        self.inbox.append(Entry(transaction, ticket.key, entry.model_dump_json().encode(), self.clock.at))
+    def _write(
+        self, transaction: Transaction, state: Literal["open", "closed"], ticket: Ticket, *, buried: bool = False
+    ) -> None:
+        entry = InboxEntry(state=state, ticket=ticket, buried=buried)
+        self.inbox.append(Entry(transaction, ticket.key, entry.model_dump_json().encode(), self.clock.at, buried))
 
     def work(self) -> None:
         """Some run comes to its end; the transaction that says so is committed later, in whatever order."""
@@ -189,7 +209,8 @@ class Broker:
         if ready and self.chance.random() < 0.5:
             key = self.chance.choice(ready)
             self.closing[key] = Transaction("open")
-            self._write(self.closing[key], "closed", self.running[key])
+            buried = self.chance.random() < self.spoiled
+            self._write(self.closing[key], "closed", self.running[key], buried=buried)
         for key, transaction in list(self.closing.items()):
             if self.chance.random() < self.pace:
                 transaction.state = "committed"
@@ -270,10 +291,14 @@ class ForgetsPending(Door):
         return seen
 
 
-class CountsFromZero(Door):
-    """It knows whom it has seen, and not who is still beyond the door."""
+class Rebuilt(Door):
+    """Knows when its memory has been rebuilt."""
 
     rebuilt = False
+
+
+class CountsFromZero(Rebuilt):
+    """It knows whom it has seen, and not who is still beyond the door."""
 
     def recall(self, key: str, entry: InboxEntry | None, at_ms: int) -> None:
         if not self.rebuilt and entry is not None and entry.state == "open":
@@ -344,6 +369,23 @@ class CancelsWhatRuns(Door):
         return found
 
 
+class SpoiledFromZero(Rebuilt):
+    """It forgets what has been buried."""
+
+    def recall(self, key: str, entry: InboxEntry | None, at_ms: int) -> None:
+        if not self.rebuilt and entry is not None:
+            entry = entry.model_copy(update={"buried": False})
+        super().recall(key, entry, at_ms)
+
+
+class NeverShuts(Door):
+    """Whatever becomes of what it lets in."""
+
+    async def enter(self, ticket: Ticket, limit: int, rates: Rates = UNLIMITED, aside: Aside = nullcontext) -> Seen:
+        self.spoilage(TENANT).limit = None
+        return await super().enter(ticket, limit, rates, aside)
+
+
 MUTANTS: dict[str, type[Door]] = {
     "read to the last stable offset": Door,
     "pending forwards do not count": ForgetsPending,
@@ -357,6 +399,8 @@ MUTANTS: dict[str, type[Door]] = {
     "cancels are forgotten": ForgetsCancels,
     "cancels are not heard": HearsNoCancels,
     "cancels overwrite what runs": CancelsWhatRuns,
+    "dead letters are not rebuilt": SpoiledFromZero,
+    "the door never shuts": NeverShuts,
 }
 
 
@@ -368,6 +412,9 @@ class Shard:
         self.reader = LogReader(broker, stops_at_stable=mutant == "read to the last stable offset")
         self.doors = Doors(self.reader, 1, broker.clock)
         self.epoch, self.ready = 0, False
+        self.known = 0
+        """Entries of the inbox that this life has read for certain."""
+
         self.jobs: dict[int, asyncio.Task[None]] = {}
         self.late: set[int] = set()
         self.pending: list[Decision | Word] = []
@@ -413,7 +460,7 @@ class Shard:
             await self.remember()
             offset, done = self.broker.offset, self.broker.done
         self.offset, self.done, self.next, self.unfinished = offset, set(done), offset, set[int]()
-        self.heard = self.broker.heard
+        self.heard, self.known = self.broker.heard, 0
         self.ready = True
 
     async def remember(self) -> None:
@@ -423,13 +470,15 @@ class Shard:
                 return
         await self.doors.remember(0)
         door = self.doors.of(TENANT)
-        if isinstance(door, CountsFromZero):
+        if isinstance(door, Rebuilt):
             door.rebuilt = True
 
     def step(self) -> None:
+        read = self.reader.at or 0
         self.reader.turn.set()
         if not self.ready:
             return
+        self.known = read
         dice = self.chance.random()
         if dice < 0.5:
             self.admit()
@@ -465,6 +514,7 @@ class Shard:
 
     async def decide(self, offset: int, door: Door) -> None:
         ticket = self.broker.requests[offset]
+        door.spoilage(TENANT).limit = DLQ
         try:
             seen = await door.enter(ticket, self.broker.cap, self.broker.rates)
         except asyncio.CancelledError:
@@ -474,6 +524,7 @@ class Shard:
             refused = True
         else:
             refused = self.chance.random() < 0.1
+            self.see(seen)
         ticket = door.charged(ticket)
         if seen == "cancelled":
             seen, refused = "new", True
@@ -482,6 +533,12 @@ class Shard:
         outcome: Outcome = ("answer" if refused else "forward") if seen == "new" else seen
         self.pending.append(Decision(offset, ticket, outcome))
         del self.jobs[offset]
+
+    def see(self, seen: Seen) -> None:
+        """Nobody goes in while the door is shut."""
+        shut, now = self.broker.shuts(self.known), self.broker.clock.at
+        if seen == "new" and shut is not None and shut[0] <= now < shut[1]:
+            raise Defect("somebody goes in while the door is shut")
 
     def commit(self) -> None:
         """One transaction: the outcomes, the watermark, and what is done beyond it."""
