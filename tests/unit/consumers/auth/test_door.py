@@ -11,34 +11,9 @@ import pytest
 from consumers.auth.door import RENEW_MS, Door, Seen
 from schemas.inbox import InboxEntry, Ticket
 from tests.clock import Clock, settled
+from tests.unit.consumers.auth.bench import HOUR, Waiting, ticket
 
 pytestmark = pytest.mark.anyio
-
-HOUR = 3_600_000
-
-
-def ticket(name: str, *, lane: str | None = None, body: str = "a", tenant: str = "acme") -> Ticket:
-    """Of a request that has a lane of its own unless it is given one."""
-    return Ticket(key=f"{tenant}|{name}", body=body, lane=lane or name, request_id=name, deadline_ms=0)
-
-
-class Waiting:
-    """Tasks that ask to enter, in order, and what came of them."""
-
-    def __init__(self, door: Door, group: asyncio.TaskGroup) -> None:
-        self.door, self.group = door, group
-        self.entered: list[str] = []
-
-    async def ask(self, *tickets: Ticket, limit: int = 1) -> list[asyncio.Task[Seen]]:
-        tasks = [self.group.create_task(self._enter(each, limit)) for each in tickets]
-        await settled()
-        return tasks
-
-    async def _enter(self, each: Ticket, limit: int) -> Seen:
-        seen = await self.door.enter(each, limit)
-        if seen == "new":
-            self.entered.append(each.request_id)
-        return seen
 
 
 async def within(work: Awaitable[Seen]) -> Seen:

@@ -3,73 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 
 import pytest
 
 from consumers.auth import gate as gate_module
-from consumers.auth.door import Door, Seen
 from consumers.auth.gate import CANCELLED
 from consumers.auth.rates import MINUTE_MS, UNLIMITED, Rates
-from schemas.inbox import InboxEntry, Ticket
+from schemas.inbox import InboxEntry
 from tests.clock import Clock, settled
+from tests.unit.consumers.auth.bench import HOUR, House, ticket
 
 pytestmark = pytest.mark.anyio
-
-HOUR = 3_600_000
 
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock stands still, the loop's does not."""
     monkeypatch.setattr(gate_module, "LOOK_S", 0)
-
-
-def ticket(name: str, *, lane: str | None = None, agent: str = "echo", user: str = "u") -> Ticket:
-    """Of a request that has a lane of its own unless it is given one."""
-    return Ticket(
-        key=f"acme|{name}", body="a", lane=lane or name, request_id=name, deadline_ms=0, agent=agent, subject=user
-    )
-
-
-class House:
-    """A door, and those that ask to enter."""
-
-    def __init__(self, group: asyncio.TaskGroup, rates: Rates = UNLIMITED, limit: int = 99) -> None:
-        self.clock = Clock()
-        self.door = Door(self.clock, window_ms=HOUR)
-        self.group, self.rates, self.limit = group, rates, limit
-        self.entered: list[str] = []
-        self.aside = 0
-        self.tasks: list[asyncio.Task[Seen]] = []
-
-    async def ask(self, *tickets: Ticket) -> None:
-        self.tasks += [self.group.create_task(self._enter(each)) for each in tickets]
-        await settled()
-
-    async def _enter(self, each: Ticket) -> Seen:
-        seen = await self.door.enter(each, self.limit, self.rates, self._beside)
-        if seen == "new":
-            self.entered.append(each.request_id)
-        return seen
-
-    @contextmanager
-    def _beside(self) -> Generator[None]:
-        self.aside += 1
-        try:
-            yield
-        finally:
-            self.aside -= 1
-
-    async def pass_ms(self, milliseconds: int) -> None:
-        self.clock.at += milliseconds
-        await settled()
-
-    async def leave(self) -> None:
-        for task in self.tasks:
-            task.cancel()
-        await settled()
 
 
 async def test_a_tenant_over_its_rate_waits_in_the_order_of_asking() -> None:
