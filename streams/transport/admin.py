@@ -18,6 +18,7 @@ from streams.transport.library import (
     AdminClient,
     ConfigResource,
     ConfigResourceType,
+    MetadataRequest,
     NewPartitions,
     Theirs,
     errors,
@@ -131,7 +132,10 @@ class Admin:
         return {each["partition"]: each["leader"] for each in found["partitions"] if each["leader"] >= 0}
 
     async def _described(self, names: Collection[str]) -> list[Theirs]:
-        described: list[Theirs] = await self._asked(lambda: self._admin.describe_topics(list(names)))
+        """Of aiokafka's own question a broker may make what it is asked about."""
+        request = MetadataRequest(list(names), allow_auto_topic_creation=False)
+        answer = await self._asked(lambda: self._client.send(self._client.get_random_node(), request))
+        described: list[Theirs] = answer.to_object()["topics"]
         return described
 
     async def _configs(self, names: Collection[str]) -> dict[str, dict[str, str]]:

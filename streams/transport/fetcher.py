@@ -108,6 +108,7 @@ class Fetcher:
             fetch_max_wait_ms=fetch_wait_ms,
             request_timeout_ms=request_timeout_ms,
         )
+        internals.create_nothing(internals.client_of(self._consumer))
 
     async def start(self, deadline_s: float) -> None:
         """Connect. KafkaUnreachableError after *deadline_s*."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from itertools import chain
+from types import FunctionType, MethodType
 
 from schemas.records import Partition
-from streams.transport.library import FetchRequest, KafkaError, Theirs
+from streams.transport.library import FetchRequest, KafkaError, MetadataRequest, Theirs
 
 
 def buffered(consumer: Theirs) -> Iterable[Partition]:
@@ -43,6 +45,17 @@ def position(consumer: Theirs, partition: Partition) -> int | None:
 def client_of(consumer: Theirs) -> Theirs:
     """The connection pool and metadata of a consumer or an admin client."""
     return consumer._client
+
+
+def create_nothing(client: Theirs) -> None:
+    """Have *client* ask for metadata so that no broker makes a topic which is missing, or was deleted, of the question.
+
+    aiokafka always allows it, and many brokers do it (``auto.create.topics.enable``). Its method is taken as it is,
+    with another request under the name that it uses.
+    """
+    theirs = type(client)._metadata_update
+    names = {**theirs.__globals__, "MetadataRequest": partial(MetadataRequest, allow_auto_topic_creation=False)}
+    client._metadata_update = MethodType(FunctionType(theirs.__code__, names, theirs.__name__), client)
 
 
 def coordinator_of(consumer: Theirs) -> Theirs:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from schemas.clock import Clock
 from schemas.records import Outgoing, Partition
-from streams.transport import requests
+from streams.transport import internals, requests
 from streams.transport.brokers import Brokers, of_transactions
 from streams.transport.codes import fault
 from streams.transport.connection import Connection
@@ -41,9 +41,10 @@ class Publisher:
     ) -> None:
         self._clock, self._apart = clock, apart
         self._timeout_ms, self._patience_s = timeout_ms, request_timeout_ms / 1_000
-        self._brokers = Brokers(
-            Client(**connection.options(), client_id=name, request_timeout_ms=request_timeout_ms, retry_backoff_ms=20)
-        )
+        options = connection.options()
+        client = Client(**options, client_id=name, request_timeout_ms=request_timeout_ms, retry_backoff_ms=20)
+        internals.create_nothing(client)
+        self._brokers = Brokers(client)
         self._transactions = Transactions(
             self._brokers, transactional_id, clock, timeout_ms=timeout_ms, request_timeout_ms=request_timeout_ms
         )

@@ -43,6 +43,7 @@ class Reader:
             max_partition_fetch_bytes=_FETCH_BYTES,
             request_timeout_ms=5_000,
         )
+        internals.create_nothing(internals.client_of(self._consumer))
 
     @classmethod
     async def open(

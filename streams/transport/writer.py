@@ -117,6 +117,7 @@ class Writer:
             retry_backoff_ms=20,
             request_timeout_ms=_REQUEST_MS,
         )
+        internals.create_nothing(producer.client)
         try:
             await self._connection.establish(producer.start, self._deadline_s)
         except BaseException:  # cancelled too: no socket stays open
