@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from schemas.records import Outgoing, Partition, Record
 from streams.burst import FIRST
-from streams.lanes import Lanes
+from streams.lanes import Entry, Lanes
 from streams.offsetmap import Committed
 from streams.scheduler import Scheduler
 from streams.slots import Slots
@@ -80,6 +81,10 @@ def tracker(number: int = 0) -> Tracker:
     made = Tracker(Partition("in", number))
     made.restore(Committed(0, set()), set(), 0.0)
     return made
+
+
+def _is_before(offset: int, entry: Entry) -> bool:
+    return entry.offset < offset
 
 
 async def eventually(fact: Callable[[], bool]) -> None:
@@ -177,8 +182,8 @@ async def test_a_lane_that_loses_all_before_it_begins_is_as_if_it_had_never_been
     bench = Bench()
     bench.add(0, b"a")
     bench.add(1, b"a")
-    for offset in (0, 1):
-        bench.lanes.discard(lambda entry, offset=offset: entry.offset == offset)
+    for last in (0, 1):
+        bench.lanes.discard(partial(_is_before, last + 1))
         assert bench.lanes.alone(bench.tracker, 0) is None
     assert bench.slots.taken == bench.scheduler.running == 0
     assert bench.lanes.held() == {}
