@@ -25,7 +25,7 @@ class Runners(Generic[Item]):
     next turn of the loop.
 
     Nothing is handed on from one item to the next: a task whose context variables have been changed, or that has been
-    cancelled, takes no other.
+    cancelled, takes no other. Whoever awaits anything in *run* keeps the task: asyncio does not.
     """
 
     def __init__(self, run: Callable[[Item, Task], Coroutine[object, object, None]]) -> None:
@@ -34,7 +34,6 @@ class Runners(Generic[Item]):
         """What no task has taken: its number, and whether a task may take it that was there before it."""
 
         self._added = 0
-        self._tasks: set[Task] = set()
         self._coming = 0
         """Tasks that have not begun."""
 
@@ -56,26 +55,22 @@ class Runners(Generic[Item]):
 
     def _begin(self) -> None:
         self._coming += 1
-        loop = asyncio.get_running_loop()
-        task = loop.create_task(self._work(self._added), context=self._context.copy())
-        self._tasks.add(task)
+        work = self._work(self._added)  # the loop knows its task until it begins, and then whoever it runs for does
+        asyncio.get_running_loop().create_task(work, context=self._context.copy())
 
     async def _work(self, last: int) -> None:
         """Item after item, up to the *last* that came before this task, and beyond it what may be early."""
         self._coming -= 1
         task, ready, run = current(), self._ready, self._run
-        try:
-            while ready and (ready[0][0] <= last or ready[0][2]):
-                if not self._looks:
-                    self._looks = True
-                    task.get_loop().call_soon(self._look)
-                turn = self._turn
-                await run(ready.popleft()[1], task)
-                self._straight = self._straight + 1 if turn == self._turn else 0
-                if not self._is_clean(task):
-                    return
-        finally:
-            self._tasks.discard(task)
+        while ready and (ready[0][0] <= last or ready[0][2]):
+            if not self._looks:
+                self._looks = True
+                task.get_loop().call_soon(self._look)
+            turn = self._turn
+            await run(ready.popleft()[1], task)
+            self._straight = self._straight + 1 if turn == self._turn else 0
+            if ready and not self._is_clean(task):
+                return
 
     def _look(self) -> None:
         """If what has begun waits, or has ended its task, what has not begun needs tasks of its own."""
