@@ -49,9 +49,9 @@ class Parameters:
     transaction_share: float = 0.2
     """Part of a worker's CPU time that its transactions may take, before the interval of its busy shards grows."""
 
-    transaction_cost_s: float = 0.0015
-    """CPU time of one, whatever is in it: five requests and their answers. Measured at 1 to 2 ms. Their number times
-    this is what counts as their part: what the client does for them cannot be told from what it does for the rest."""
+    transaction_cost_s: float = 0.00075
+    """CPU time of one, whatever is in it: three or four requests and their answers. It is this figure, times their
+    number, that counts as their part: what a client does for them cannot be told from what it does for the rest."""
 
     longest_interval_s: float = 0.2
     """To which the interval may grow: a tenth of the brake, and less than what waits at saturation waits for anyway."""
