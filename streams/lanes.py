@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import NamedTuple, Protocol
 
 from schemas.records import Record
 from streams.hold import Hold
-from streams.runners import Runners
 from streams.scheduler import Scheduler
 from streams.slots import Slots
 from streams.tracker import Tracker
@@ -62,7 +62,6 @@ class Lanes:
         self.prepare = prepare
         """Record to job; another may take its place at any time."""
 
-        self._runners = Runners(self._run)
         self._queues: dict[Hashable, deque[Entry]] = {}
         self._tasks: dict[Hashable, asyncio.Task[None]] = {}
         self._fresh: dict[Hashable, Awaitable[Outputs] | None] = {}
@@ -110,12 +109,12 @@ class Lanes:
         lane = entry.job.lane
         queue = self._queues[lane] = deque([entry])
         self._fresh[lane] = started
-        self._runners.add((lane, queue), early=started is not None)
+        _begin(self._run(lane, queue))
 
-    async def _run(self, opened: tuple[Hashable, deque[Entry]], task: asyncio.Task[None]) -> None:
+    async def _run(self, lane: Hashable, queue: deque[Entry]) -> None:
         """One lane, from its first job until it is empty."""
-        lane, queue = opened
-        if self._queues.get(lane) is not queue:  # all of it was obsolete
+        task = asyncio.current_task()
+        if self._queues.get(lane) is not queue or task is None:  # all of it was obsolete
             return
         self._tasks[lane] = task
         started = self._unfresh(lane, queue)
@@ -258,6 +257,15 @@ class Lanes:
     def cancel(self) -> list[asyncio.Task[None]]:
         """Cancel everything. Returns the tasks that have been cancelled."""
         return self.discard(lambda _: True)
+
+
+def _begin(work: Coroutine[object, object, None]) -> None:
+    """At once where tasks can (Python 3.12), else in the next turn of the loop, which holds its task until then."""
+    loop = asyncio.get_running_loop()
+    if sys.version_info >= (3, 12):
+        asyncio.Task(work, loop=loop, eager_start=True)
+    else:
+        loop.create_task(work)  # noqa: RUF006 - its lane holds it once it has begun
 
 
 def _abandon(started: Awaitable[Outputs]) -> None:

@@ -83,10 +83,6 @@ def tracker(number: int = 0) -> Tracker:
     return made
 
 
-def _is_before(offset: int, entry: Entry) -> bool:
-    return entry.offset < offset
-
-
 async def eventually(fact: Callable[[], bool]) -> None:
     """Wait until *fact* holds."""
     async with asyncio.timeout(2):
@@ -177,13 +173,17 @@ async def test_an_obsolete_job_that_has_not_begun_leaves_nothing_behind() -> Non
     assert bench.slots.taken == bench.slots.bytes == bench.scheduler.running == 0
 
 
+def stands_at(offset: int, entry: Entry) -> bool:
+    return entry.offset == offset
+
+
 async def test_a_lane_that_loses_all_before_it_begins_is_as_if_it_had_never_been() -> None:
     """Bit by bit, as one partition after another goes; and the next one to use it begins as any other."""
     bench = Bench()
     bench.add(0, b"a")
     bench.add(1, b"a")
-    for last in (0, 1):
-        bench.lanes.discard(partial(_is_before, last + 1))
+    for offset in (0, 1):
+        bench.lanes.discard(partial(stands_at, offset))
         assert bench.lanes.alone(bench.tracker, 0) is None
     assert bench.slots.taken == bench.scheduler.running == 0
     assert bench.lanes.held() == {}
