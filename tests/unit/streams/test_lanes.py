@@ -174,6 +174,7 @@ async def test_an_obsolete_job_that_has_not_begun_leaves_nothing_behind() -> Non
 
 
 def stands_at(offset: int, entry: Entry) -> bool:
+    """Whether it is the job of this record."""
     return entry.offset == offset
 
 
