@@ -15,8 +15,8 @@ from streams.lately import Lately
 MEMORY_S = 0.2
 """What was taken is forgotten exponentially; this is its time constant. *rate* times it may be taken at once."""
 
-SHARE = 0.25
-"""Of what is left, that one holder may have: one alone gets a fifth of all, eight get two thirds together."""
+SHARE = 0.5
+"""Of what is left, that one holder may have: one alone gets a third of all, eight get four fifths together."""
 
 MOST_KNOWN = 256
 """Holders are looked through when there are more, and those that took nothing lately are forgotten."""

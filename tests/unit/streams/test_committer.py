@@ -195,7 +195,7 @@ async def test_few_records_do_not_wait_for_the_interval_while_that_is_allowed() 
             bench.finish(tracker, offset)
             await asyncio.sleep(0.005)
 
-    assert len(bench.publisher.transactions) == 1 + 4  # of twenty: the rest is for others
+    assert len(bench.publisher.transactions) == 1 + 7  # of twenty: the rest is for others
 
 
 async def test_what_is_sparse_waits_neither_beside_a_flood_of_its_shard_nor_for_an_interval_begun() -> None:
