@@ -43,6 +43,7 @@ class Publisher:
 
     def __init__(self) -> None:
         self.pause_s = 0.0
+        self.began: Callable[[float], None] = lambda _: None
         self.error: Exception | None = None
         self.transactions: list[tuple[list[Outgoing], dict[Partition, tuple[int, str]]]] = []
         self.copies: list[Outgoing] = []
@@ -58,6 +59,7 @@ class Publisher:
         for copy, told in copies:
             told(COPIES_AT + len(self.copies))
             self.copies.append(copy)
+        self.began(asyncio.get_running_loop().time())
         await asyncio.sleep(self.pause_s)
         if self.error is not None:
             raise self.error
@@ -214,6 +216,24 @@ async def test_what_is_sparse_waits_neither_beside_a_flood_of_its_shard_nor_for_
         assert calm.committed == 1
 
     assert flood.committed == 5 * FEW
+
+
+async def test_who_comes_often_beside_another_leaves_the_shard_free_between_its_transactions() -> None:
+    """A neighbour would wait for the rest of one each time, however slow they are (I13)."""
+    bench, begins = Bench(), list[float]()
+    bench.publisher.pause_s, bench.publisher.began = 0.02, begins.append
+    often, seldom = bench.tracker(0, *range(2_000)), bench.tracker(1, 0)
+    bench.finish(seldom, 0)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bench.run(30.0))
+        for offset in range(2_000):
+            if len(begins) > 5:
+                break
+            bench.finish(often, offset)
+            await asyncio.sleep(0.005)
+        running.cancel()
+
+    assert begins[4] - begins[3] > 0.09, "many times what the last ones took; the interval is 0.05 s"
 
 
 async def test_many_records_wait_for_the_interval_although_more_is_allowed() -> None:
