@@ -375,8 +375,12 @@ async def test_an_unchanged_offset_is_committed_again() -> None:
     """Brokers expire those that are not."""
     bench = Bench(replace(PARAMETERS, keepalive_s=0.1, commit_interval_s=0.001))
     bench.tracker(0)
-
-    await bench.run(0.35)
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(bench.run(30.0))
+        while len(bench.publisher.transactions) < 2:
+            await asyncio.sleep(0.01)
+            assert not running.done(), "two of them in thirty seconds"
+        running.cancel()
 
     assert [offsets for _, offsets in bench.publisher.transactions][:2] == [{Partition("in", 0): (0, "")}] * 2
 
