@@ -38,7 +38,7 @@ class Plan:
 
 
 async def run(plan: Plan, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
-    """Agent runs that make one model call each, in the agent stage of a compact journey."""
+    """Agent runs that make one model call each, for requests that are sent at once to a compact journey at work."""
     async with brokers(alone(settings), folder / "inflight") as found:
         return await on(found, plan, tell)
 
@@ -64,7 +64,7 @@ async def _compared(plan: Plan, product: Product, model: SlowModel, size: int, t
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """The agent stage, and what has to be before it."""
+    """A journey whose agent asks the model."""
 
     platform: Platform
     settings: Settings
@@ -73,28 +73,27 @@ class Product:
 
     async def wall_s(self, size: int) -> float:
         """Seconds from the first run's start until the last answer is visible. Says how the memory grew meanwhile."""
-        await self._screened(size)
-        await self.model.expect(size)
-        stage = Stage("agent")
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(stage.run(self.settings))
-            await until(lambda: stage.running > 0, look_s=LOOK_S)
-            began, before = time.perf_counter(), resident_mb()
-            await until(lambda: stage.done >= size, look_s=LOOK_S)
+        async with running(self.settings, self.platform.stages) as (*_, agent):
+            await self._answered(agent, len(self.platform.tenants))  # the first call imports a client and connects
+            await self.model.expect(size)
+            async with asyncio.TaskGroup() as tasks:
+                before = resident_mb()
+                tasks.create_task(self._answered(agent, size))
+                await until(lambda: agent.running > 0, look_s=LOOK_S)
+                began = time.perf_counter()
             took = time.perf_counter() - began
-            stage.stop.set()
         grown = resident_mb() - before
         self.tell(
             {"what": f"{size} runs at once", "mb": round(grown, 1), "mb_per_1000": round(grown * 1_000 / size, 1)}
         )
         return took
 
-    async def _screened(self, size: int) -> None:
-        """Let so many requests wait before the agent stage."""
+    async def _answered(self, agent: Stage, size: int) -> None:
+        """Send so many requests at once, and wait for all of their answers."""
+        already = agent.done
         requests = samples.requests(self.platform.tenants, "assistant")
         await filled(connection_of(self.settings), islice(requests, size), "inflight")
-        async with running(self.settings, ("admission",)) as (admission,):
-            await until(lambda: admission.done >= size)
+        await until(lambda: agent.done >= already + size, look_s=LOOK_S)
 
 
 def resident_mb() -> float:
