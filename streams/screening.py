@@ -51,18 +51,21 @@ class Screening:
             topics = {output.topic for tracker in unclear for entry in tracker.pending for output in entry.outputs}
             await outlets.learn(topics)
             for tracker in unclear:
-                await self._resolve(tracker)
+                await self._resolve(tracker, topics)
 
     def _is_clear(self, tracker: Tracker) -> bool:
         clear = self._runtime.outlets.clear
         return all(clear(entry.outputs) for entry in tracker.pending)
 
-    async def _resolve(self, tracker: Tracker) -> None:
-        """Take each outcome that cannot be written out of what is pending, or put another in its place."""
+    async def _resolve(self, tracker: Tracker, asked: set[str]) -> None:
+        """Take each outcome that cannot be written out of what is pending, or put another in its place.
+
+        What has finished since topics were *asked* about, and has others, stays pending: theirs have their own turn.
+        """
         clear, pending, tracker.pending = self._runtime.outlets.clear, tracker.pending, []
         for entry in pending:
             other: Finished | None = entry
-            if not clear(entry.outputs):
+            if not clear(entry.outputs) and asked.issuperset(output.topic for output in entry.outputs):
                 other = await self._other(entry, patient=_is_patient(tracker, entry))
             if entry.move is not None and entry.move.void:
                 continue

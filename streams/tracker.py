@@ -127,9 +127,7 @@ class Tracker:
 
     def finish(self, offset: int, outputs: Outputs, instead: Instead | None = None) -> None:
         """The record's outcome is known and waits for a transaction."""
-        size = (
-            sum([len(output.value or b"") for output in outputs]) if len(outputs) != 1 else len(outputs[0].value or b"")
-        )
+        size = sum([len(output.value or b"") for output in outputs])
         self.pending.append(Finished(offset, outputs, instead, size=size))
 
     def leave(self, offset: int, copy: Outgoing, move: Move) -> None:

@@ -23,6 +23,7 @@ from streams.offsetmap import AHEAD, Committed, encode
 from streams.outlets import Outlets
 from streams.pace import Pace
 from streams.parameters import Parameters
+from streams.screening import RECALL_S
 from streams.slots import Slots
 from streams.tracker import Tracker
 from streams.transport.connection import Connection
@@ -167,6 +168,32 @@ async def test_outputs_offsets_and_maps_of_all_partitions_share_a_transaction() 
     assert sorted(outputs) == sorted([answer(one, 0), answer(one, 1), answer(two, 2)])
     assert offsets == {one.partition: (2, ""), two.partition: (0, encode(0, {2}))}
     assert (two.committed, set(two.done), bench.committer.waiting) == (0, {2}, 0)
+
+
+async def test_what_finishes_while_a_topic_is_asked_about_has_its_own_topics_asked_about() -> None:
+    """Nobody had, so they counted as not known for certain: the outcome was set aside for half a second, and a shard
+    that was handed over meanwhile left it behind, to be run again.
+    """
+    bench = Bench()
+    tracker = bench.tracker(0, 0, 1)
+    asked: list[set[str]] = []
+
+    async def ask(topics: Collection[str]) -> dict[str, Standing]:
+        asked.append(set(topics))
+        if len(asked) == 1:
+            tracker.finish(1, [Outgoing("other", None, b"")])
+            bench.committer.add(tracker)
+        return await everything_is_there(topics)
+
+    bench.shard.runtime.outlets = Outlets(ask, SystemClock())
+    bench.finish(tracker, 0)
+
+    assert await bench.run(RECALL_S / 2) is None
+
+    assert asked == [{"out"}, {"other"}]
+    [(outputs, offsets)] = bench.publisher.transactions
+    assert [output.topic for output in outputs] == ["out", "other"]
+    assert offsets == {tracker.partition: (2, "")}
 
 
 async def test_an_idle_shard_commits_at_once_and_a_busy_one_every_interval() -> None:
