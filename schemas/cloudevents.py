@@ -24,7 +24,7 @@ JSON = "application/json"
 ID_LIMIT = 128
 SOURCE_LIMIT = 256
 _REGISTRY_PREFIX = 5
-VERSION_HEADER, TYPE_HEADER = ("ce_specversion", SPEC_VERSION.encode()), (CONTENT_TYPE, JSON.encode())
+_VERSION_HEADER, _TYPE_HEADER = ("ce_specversion", SPEC_VERSION.encode()), (CONTENT_TYPE, JSON.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class CloudEvent:
 
     def headers(self) -> HeaderList:
         """Binary mode."""
-        headers: list[tuple[str, bytes | None]] = [VERSION_HEADER]
+        headers: list[tuple[str, bytes | None]] = [_VERSION_HEADER]
         if self.id is not None:
             headers.append(("ce_id", self.id.encode()))
         if self.type is not None:
@@ -51,7 +51,7 @@ class CloudEvent:
             headers.append(("ce_time", self.time.encode()))
         if self.subject is not None:
             headers.append(("ce_subject", self.subject.encode()))
-        headers.append(TYPE_HEADER)
+        headers.append(_TYPE_HEADER)
         return tuple(headers)
 
 

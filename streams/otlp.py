@@ -15,6 +15,7 @@ from typing import Final
 from opentelemetry.trace import SpanKind
 
 from streams.tracing import Place
+from streams.varints import uvarint
 
 _KINDS: Final = {kind: kind.value + 1 for kind in SpanKind}
 _TIMES: Final = Struct("<cQcQ")
@@ -28,21 +29,9 @@ _LINK: Final = b"\x6a\x21\x0a\x10%b\x12\x08%b\x35\x00\x03\x00\x00"
 UNSET: Final = b"\x7a\x00"
 
 
-def varint(number: int) -> bytes:
-    """A number that is not negative, seven bits a byte, the lowest first."""
-    if number < _BYTE * _BYTE:  # lengths of whole spans are
-        return b"%c" % number if number < _BYTE else b"%c%c" % (number & 0x7F | _BYTE, number >> 7)
-    made = bytearray()
-    while number >= _BYTE:
-        made.append(number & 0x7F | _BYTE)
-        number >>= 7
-    made.append(number)
-    return bytes(made)
-
-
 def sized(tag: bytes, content: bytes) -> bytes:
     """A field whose length stands before it."""
-    return b"%b%b%b" % (tag, varint(len(content)), content)
+    return b"%b%b%b" % (tag, uvarint(len(content)), content)
 
 
 class Fact:
@@ -63,11 +52,11 @@ class Fact:
 
     def number(self, value: int) -> bytes:
         """With a value that is not negative."""
-        return sized(b"\x4a", self._head + _unmarked(b"\x18" + varint(value)))
+        return sized(b"\x4a", self._head + _unmarked(b"\x18" + uvarint(value)))
 
 
 def _unmarked(value: bytes) -> bytes:
-    return varint(len(value)) + value
+    return uvarint(len(value)) + value
 
 
 @lru_cache(maxsize=256)
@@ -86,7 +75,7 @@ def facts(values: Mapping[str, str | int]) -> bytes:
 
 def titled(name: str, kind: SpanKind) -> bytes:
     """What a span is called, and its kind."""
-    return sized(b"\x2a", name.encode()) + b"\x30" + varint(_KINDS[kind])
+    return sized(b"\x2a", name.encode()) + b"\x30" + uvarint(_KINDS[kind])
 
 
 def failed(message: str) -> bytes:

@@ -145,8 +145,7 @@ class EntryStage:
         tracing = self.outbox.tracing
         trace = tracing.begin(record)
         job = self._job(record, trace)
-        run = tracing.around(record, trace, job.run)
-        return Job(job.lane, run, job.instead, tenant_of(record.topic) or "", job.cost)
+        return job._replace(run=tracing.around(record, trace, job.run), tenant=tenant_of(record.topic) or "")
 
     def _job(self, record: Record, trace: Trace) -> Job:
         tenant = self.registry.tenants.get(tenant_of(record.topic) or "")
@@ -229,9 +228,7 @@ class EntryStage:
         """The step's outputs. It may have waited long: the step sees its tenant as the registry has it now."""
         tenant = self.registry.tenants.get(context.tenant.id, context.tenant)
         ticket = arrival.door.charged(arrival.ticket)
-        context = Context(
-            tenant=tenant, clock=context.clock, trace=context.trace, envelope=context.envelope, ticket=ticket
-        )
+        context = replace(context, tenant=tenant, ticket=ticket)
         value = await take_step(self.stage, request, context, arrival.ticket.deadline_ms)
         outputs = self.outbox.forward(value, arrival.trace.headers)
         check_sizes(outputs)

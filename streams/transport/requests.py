@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, Protocol
 
 from schemas.records import Partition
-from streams.transport.wire import NO_TAGS, NULL, Answer, Bytes, Request, array, name, sized, text, uvarint
+from streams.transport.wire import NO_TAGS, NULL, Answer, Bytes, Request, array, name, sized, text
+from streams.varints import uvarint
 
 PRODUCE: Final = 0
 API_VERSIONS: Final = 18

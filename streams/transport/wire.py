@@ -13,6 +13,7 @@ from io import BytesIO
 from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 
 from streams.transport.library import errors
+from streams.varints import uvarint
 
 NO_TAGS: Final = b"\x00"
 NULL: Final = b"\x00"
@@ -25,18 +26,6 @@ _MORE: Final = 0x80
 
 Bytes: TypeAlias = bytes | bytearray
 Said = TypeVar("Said")
-
-
-def uvarint(number: int) -> bytes:
-    """*number* in as few bytes as it takes, seven bits in each."""
-    if number < _MORE:
-        return bytes((number,))
-    out = bytearray()
-    while number >= _MORE:
-        out.append(number & 0x7F | _MORE)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
 
 
 def sized(data: bytes) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.embedded.cluster import Cluster, Place, embedded_cluster
 from ops.embedded.kafka import Kafka, embedded_kafka
 from streams.journey import ENTRY_GROUP, INNER_GROUPS, versioned
 from streams.transport.admin import Admin
@@ -34,3 +35,13 @@ async def bare_cluster(bare_kafka: Kafka) -> AsyncGenerator[Connection]:
             for version in (1, 2):
                 while await admin.committed(versioned(group, version)):  # noqa: ASYNC110 - the coordinator takes its time
                     await asyncio.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+async def three(
+    anyio_backend: str, embedded_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncGenerator[Cluster]:
+    """Three brokers, for the tests of one module: some of them die."""
+    places = [Place.free() for _ in range(3)]
+    async with embedded_cluster(tmp_path_factory.mktemp("three"), embedded_cache, places) as cluster:
+        yield cluster

@@ -201,16 +201,6 @@ async def set_level(bootstrap: str, feature: str, level: int) -> None:
     await brokers.close()
 
 
-@pytest.fixture(scope="module")
-async def three(
-    anyio_backend: str, embedded_cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Cluster]:
-    """Three brokers."""
-    places = [Place.free() for _ in range(3)]
-    async with embedded_cluster(tmp_path_factory.mktemp("three"), embedded_cache, places) as cluster:
-        yield cluster
-
-
 @pytest.mark.timeout(240)
 async def test_a_leader_and_a_coordinator_may_die_and_the_publisher_goes_on(
     three: Cluster, monkeypatch: pytest.MonkeyPatch

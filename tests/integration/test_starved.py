@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 
-from ops.embedded.cluster import Cluster, Place, embedded_cluster
+from ops.embedded.cluster import Cluster
 from schemas.records import Outgoing, Partition
 from streams.metrics import HELD_BACK, REOPENS
 from streams.transport.admin import NewTopicSpec
@@ -20,16 +18,6 @@ from tests.integration.ground import Ground, eventually, ground
 from tests.integration.neighbours import Neighbours, named, on_time
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-async def three(
-    anyio_backend: str, embedded_cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Cluster]:
-    """Three brokers."""
-    places = [Place.free() for _ in range(3)]
-    async with embedded_cluster(tmp_path_factory.mktemp("three"), embedded_cache, places) as cluster:
-        yield cluster
 
 
 @dataclass

@@ -39,22 +39,28 @@ class Tags:
 
 
 TAGS: Any = Tags()
+NUMBERS: Any = (
+    "topics",
+    types.CompactArray(("name", TEXT), ("partitions", types.CompactArray(types.Int32)), ("tags", TAGS)),
+)
+"""Partitions by topic."""
+
+
+def by_partition(*fields: tuple[str, Any]) -> Any:  # noqa: ANN401 - theirs
+    """What is said of each partition, by topic."""
+    partitions = types.CompactArray(*fields, ("tags", TAGS))
+    return ("topics", types.CompactArray(("name", TEXT), ("partitions", partitions), ("tags", TAGS)))
+
+
 CODED: Any = types.Schema(("throttle", types.Int32), ("code", types.Int16), ("tags", TAGS))
 NAMED: Any = types.Schema(
     ("throttle", types.Int32), ("code", types.Int16), ("id", types.Int64), ("epoch", types.Int16), ("tags", TAGS)
 )
 PARTS: Any = types.Schema(
     ("throttle", types.Int32),
-    (
-        "topics",
-        types.CompactArray(
-            ("name", TEXT),
-            (
-                "partitions",
-                types.CompactArray(("number", types.Int32), ("code", types.Int16), ("tags", TAGS)),
-            ),
-            ("tags", TAGS),
-        ),
+    by_partition(
+        ("number", types.Int32),
+        ("code", types.Int16),
     ),
     ("tags", TAGS),
 )
@@ -85,16 +91,9 @@ def test_batches_go_out_by_topic_and_partition(versions: Versions, version: int)
         ("id", TEXT),
         ("acks", types.Int16),
         ("timeout", types.Int32),
-        (
-            "topics",
-            types.CompactArray(
-                ("name", TEXT),
-                (
-                    "partitions",
-                    types.CompactArray(("number", types.Int32), ("records", types.CompactBytes), ("tags", TAGS)),
-                ),
-                ("tags", TAGS),
-            ),
+        by_partition(
+            ("number", types.Int32),
+            ("records", types.CompactBytes),
         ),
         ("tags", TAGS),
     )
@@ -120,25 +119,14 @@ def test_an_answer_says_where_each_batch_stands_or_why_not() -> None:
     """What it adds about single records, and about the leader that it should have been, is passed over."""
     nullable: Any = TEXT
     schema: Any = types.Schema(
-        (
-            "topics",
-            types.CompactArray(
-                ("name", TEXT),
-                (
-                    "partitions",
-                    types.CompactArray(
-                        ("number", types.Int32),
-                        ("code", types.Int16),
-                        ("offset", types.Int64),
-                        ("appended", types.Int64),
-                        ("start", types.Int64),
-                        ("records", types.CompactArray(("index", types.Int32), ("why", nullable), ("tags", TAGS))),
-                        ("why", nullable),
-                        ("tags", TAGS),
-                    ),
-                ),
-                ("tags", TAGS),
-            ),
+        by_partition(
+            ("number", types.Int32),
+            ("code", types.Int16),
+            ("offset", types.Int64),
+            ("appended", types.Int64),
+            ("start", types.Int64),
+            ("records", types.CompactArray(("index", types.Int32), ("why", nullable), ("tags", TAGS))),
+            ("why", nullable),
         ),
         ("throttle", types.Int32),
         ("tags", TAGS),
@@ -176,22 +164,11 @@ def test_offsets_are_committed_with_their_metadata_and_as_no_member(versions: Ve
         ("generation", types.Int32),
         ("member", TEXT),
         ("instance", TEXT),
-        (
-            "topics",
-            types.CompactArray(
-                ("name", TEXT),
-                (
-                    "partitions",
-                    types.CompactArray(
-                        ("number", types.Int32),
-                        ("offset", types.Int64),
-                        ("epoch", types.Int32),
-                        ("metadata", TEXT),
-                        ("tags", TAGS),
-                    ),
-                ),
-                ("tags", TAGS),
-            ),
+        by_partition(
+            ("number", types.Int32),
+            ("offset", types.Int64),
+            ("epoch", types.Int32),
+            ("metadata", TEXT),
         ),
         ("tags", TAGS),
     )
@@ -235,10 +212,7 @@ def test_what_takes_part_is_announced_in_version_1() -> None:
         ("id", TEXT),
         ("producer", types.Int64),
         ("epoch", types.Int16),
-        (
-            "topics",
-            types.CompactArray(("name", TEXT), ("partitions", types.CompactArray(types.Int32)), ("tags", TAGS)),
-        ),
+        NUMBERS,
         ("tags", TAGS),
     )
     partitions = requests.add_partitions(ID, PRODUCER, [Partition("a", 1), Partition("b", 0), Partition("a", 0)])
@@ -312,10 +286,7 @@ def test_a_transaction_is_described_by_its_state_and_the_topics_that_wait() -> N
                 ("started", types.Int64),
                 ("producer", types.Int64),
                 ("epoch", types.Int16),
-                (
-                    "topics",
-                    types.CompactArray(("name", TEXT), ("partitions", types.CompactArray(types.Int32)), ("tags", TAGS)),
-                ),
+                NUMBERS,
                 ("tags", TAGS),
             ),
         ),

@@ -10,7 +10,8 @@ from aiokafka.protocol import types
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.transport.wire import Answer, array, name, sized, text, uvarint
+from streams.transport.wire import Answer, array, name, sized, text
+from streams.varints import uvarint
 
 VARINT: Any = types.UnsignedVarInt32
 TEXT: Any = types.CompactString("utf-8")
