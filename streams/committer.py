@@ -117,6 +117,11 @@ class Committer:
         """Whether anything finished is not visible yet, or anything else has to be said."""
         return self.waiting > 0 or self._in_flight or bool(self._shard.suspicion.unsaid())
 
+    @property
+    def apart(self) -> bool:
+        """Whether anything finished waits until its topic takes it."""
+        return any(tracker.aside for tracker in self._shard.trackers.values())
+
     def stalled(self) -> bool:
         """Whether a completion has waited for longer than the brake allows."""
         since = self._waiting_since
@@ -152,9 +157,12 @@ class Committer:
         self._count()
         self.wake.set()
 
-    def _count(self) -> None:
+    def _tally(self) -> None:
         self.waiting = sum(len(tracker.pending) for tracker in self._dirty)
         self.bytes = sum(entry.size for tracker in self._dirty for entry in tracker.pending)
+
+    def _count(self) -> None:
+        self._tally()
         self._waiting_since = self._runtime.clock.monotonic() if self.waiting else None
 
     async def run(self) -> str:
@@ -173,7 +181,9 @@ class Committer:
 
     async def _screen(self) -> None:
         """Nothing that cannot be written may join a transaction: it would end it for everybody."""
-        self._dirty.update(self._screening.recall(self._shard.trackers.values()))
+        if recalled := self._screening.recall(self._shard.trackers.values()):
+            self._dirty.update(recalled)
+            self._tally()
         self._shard.look()
         self._shard.carrier.begin(self._dirty)
         await self._screening.sort(self._dirty)
@@ -217,8 +227,7 @@ class Committer:
 
     def _longest_rest_s(self) -> float:
         """What has been set aside is looked at now and then, even if nothing else happens."""
-        aside = any(tracker.aside for tracker in self._shard.trackers.values())
-        return RECALL_S if aside or self._shard.carrier.doubts else self._runtime.parameters.keepalive_s / 10
+        return RECALL_S if self.apart or self._shard.carrier.doubts else self._runtime.parameters.keepalive_s / 10
 
     def _next(self) -> Transaction | None:
         firsts = list(self._shard.firsts)

@@ -28,6 +28,10 @@ _LIVED_S = 10.0
 """A life of this length was no failure, though it committed nothing."""
 
 _LOOK_S = 0.02
+_APART_S = 4.0
+"""A hand-over waits this long for what waits apart: by then it is known whether a topic is new or missing. No longer,
+for nothing of the shard is taken up meanwhile, and a topic may take nothing for hours."""
+
 _CANCEL_S = 5.0
 _ASK_S = 2.0
 _SURE_S = 0.3
@@ -334,16 +338,29 @@ class Shard:
         clock = self.runtime.clock
         self.suspicion.leave()
         self.committer.wake.set()
-        end = clock.monotonic() + limit_s
+        began = clock.monotonic()
+        end = began + limit_s
         last = end if self.runtime.stopping else end + self.runtime.parameters.transaction_deadline_s
         while self.alive and self.draining and self.opened:
             now = clock.monotonic()
-            running = self.lanes.running and self.runtime.work.drains
-            if not ((running and now < end) or (self.committer.busy and now < last)):
+            running = self.lanes.running and self.runtime.work.drains and now < end
+            apart = self.committer.apart and now < min(end, began + _APART_S)
+            if not (running or apart or (self.committer.busy and now < last)):
                 break
             await asyncio.sleep(_LOOK_S)
         if self.alive and self.draining:
+            self._note_apart()
             self._released(self)
+
+    def _note_apart(self) -> None:
+        """Whoever has the shard next runs again what no topic has taken here."""
+        if self.committer.apart:
+            log.warning(
+                "outcomes_left_behind",
+                group=self.runtime.work.group,
+                shard=self.number,
+                partitions=sorted(str(each.partition) for each in self.trackers.values() if each.aside),
+            )
 
     def drop(self) -> None:
         """Another may own it now: what runs is cancelled, what comes later means nothing (I6)."""

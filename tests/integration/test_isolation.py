@@ -13,7 +13,7 @@ from streams.transport.admin import NewTopicSpec
 from streams.transport.reader import Reader
 from streams.transport.writer import Writer
 from streams.work import Outputs
-from tests.integration.ground import ground
+from tests.integration.ground import eventually, ground
 from tests.integration.neighbours import GENEROUS_S, Neighbours, named, on_time, suffer
 
 pytestmark = pytest.mark.anyio
@@ -127,3 +127,17 @@ async def test_f11_an_output_that_has_to_be_written_waits_and_holds_only_its_own
         async with await Reader.open(place.connection, late) as reader:
             assert [r.value async for r in reader.until(await reader.high_watermarks())] == [b"waits"]
         assert set(place.runs.values()) == {1}
+
+
+async def test_f26_a_hand_over_waits_until_it_is_known_that_a_topic_is_missing(kafka: Kafka) -> None:
+    """Else whoever has the shard next would run the record again, which its client has to pay for."""
+    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
+        nowhere = f"nowhere-{place.tag}"
+        neighbours = Neighbours(place, lambda record: [Outgoing(nowhere, b"key", record.value)], lost=place.output)
+        await place.provision()
+        async with place.worker(neighbours.work()), await Writer.open(place.connection) as writer:
+            await writer.send(Outgoing(place.source, b"poison", b"once", partition=0))
+            await eventually(lambda: place.runs[b"once"] == 1)
+        await place.committed_to_the_end()
+        await place.collect(2)
+        assert [record.key for record in place.seen] == [b"failed", b"nobody"]
