@@ -161,7 +161,9 @@ class Beside:
 async def _beside(settings: Settings, stage: str, ground: Ground, stack: AsyncExitStack) -> Beside:
     cancels, metrics = Cancels(ground.clock), _metrics(settings, stage, ground.registry)
     return Beside(
-        doors=Doors(await _inbox_reader(ground, stack), ground.layout.shards, ground.clock, metrics),
+        doors=Doors(
+            await _inbox_reader(ground, stack), ground.layout.shards, ground.clock, metrics, ground.registry.spoils
+        ),
         cancels=cancels,
         controls=await _controls(ground, cancels, stack) if stage in CANCELLABLE else None,
         metrics=metrics,

@@ -7,7 +7,7 @@ import asyncio
 import structlog
 from pydantic import ValidationError
 
-from consumers.auth.door import Door
+from consumers.auth.door import Door, Spoils, unlimited
 from schemas.clock import Clock
 from schemas.inbox import InboxEntry
 from schemas.records import Partition, Record
@@ -28,11 +28,19 @@ LOOK_S = 0.005
 class Doors:
     """Opens a door only once everything is read that was in the log when its shard was fenced."""
 
-    def __init__(self, reader: Reader, shards: int, clock: Clock, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        shards: int,
+        clock: Clock,
+        metrics: Metrics | None = None,
+        spoils: Spoils = unlimited,
+    ) -> None:
         self._reader = reader
         self._shards = shards
         self._clock = clock
         self._metrics = metrics or Metrics(OTHER)
+        self._spoils = spoils
         self._doors: dict[int, Door] = {}
 
     def of(self, tenant: str) -> Door:
@@ -55,7 +63,7 @@ class Doors:
         """
         partition = Partition(INBOX.name, shard)
         self._reader.remove([partition])
-        self._doors[shard] = Door(self._clock, shut=self._shut)
+        self._doors[shard] = Door(self._clock, shut=self._shut, spoils=self._spoils)
         end = (await self._reader.high_watermarks([partition]))[partition]
         await self._reader.add([partition])
         while self._reader.position(partition) < end:  # noqa: ASYNC110 - the reader tells nobody how far it is

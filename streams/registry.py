@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from schemas.errors import InternalError
 from schemas.records import Partition, Record
-from schemas.tenants import LAYOUT_KEY, SEAL_KEY, Layout, RegistryRecord, SealSecret, Tenant
+from schemas.tenants import LAYOUT_KEY, SEAL_KEY, DlqLimit, Layout, RegistryRecord, SealSecret, Tenant
 from schemas.topics import TENANTS
 from streams.transport.reader import Reader
 
@@ -46,6 +46,11 @@ class Registry:
             every = frozenset(agent for tenant in self.tenants.values() for agent in tenant.agents)
             self._agents = self.version, every
         return self._agents[1]
+
+    def spoils(self, name: str) -> DlqLimit | None:
+        """How much of what the tenant sends may become dead letters; None: as much as it likes, or nobody knows it."""
+        known = self.tenants.get(name)
+        return known.limits.dlq if known is not None else None
 
     async def tenant(self, name: str) -> Tenant:
         """The tenant's record; InternalError if it does not turn up in ten seconds."""

@@ -21,6 +21,7 @@ from consumers.auth.spoilage import Spoilage
 from consumers.auth.turns import Queue, call, wait, withdraw
 from schemas.clock import Clock
 from schemas.inbox import InboxEntry, Ticket
+from schemas.tenants import DlqLimit
 from schemas.topics import HOUR_MS, REQUEST_RETENTION_MS
 
 DEDUPE_WINDOW_MS = REQUEST_RETENTION_MS + HOUR_MS
@@ -40,8 +41,17 @@ Shut: TypeAlias = Callable[[str, float], None]
 """Told of a tenant whose door has shut, and for how many seconds."""
 
 
+Spoils: TypeAlias = Callable[[str], DlqLimit | None]
+"""How much of a tenant's may become dead letters, by the tenant's name."""
+
+
 def nobody_told(_tenant: str, _seconds: float) -> None:
     """Nobody wants to hear of shut doors."""
+
+
+def unlimited(_tenant: str) -> DlqLimit | None:
+    """No door ever shuts."""
+    return None
 
 
 @dataclass(slots=True)
@@ -59,10 +69,12 @@ class Known:
 class Door:
     """The door of every tenant of one shard."""
 
-    def __init__(self, clock: Clock, window_ms: int = DEDUPE_WINDOW_MS, shut: Shut = nobody_told) -> None:
+    def __init__(
+        self, clock: Clock, window_ms: int = DEDUPE_WINDOW_MS, shut: Shut = nobody_told, spoils: Spoils = unlimited
+    ) -> None:
         self._clock = clock
         self._window_ms = window_ms
-        self._shut = shut
+        self._shut, self._spoils = shut, spoils
         self._known: dict[str, Known] = {}
         self._closed: OrderedDict[str, None] = OrderedDict()
         """Keys of the known requests that are over, in the order of their ends."""
@@ -276,7 +288,7 @@ class Door:
         tenant = key.split("|", 1)[0]
         gate = self._gates.get(tenant)
         if gate is None:
-            gate = self._gates[tenant] = Gate(self._clock, partial(self._shut, tenant))
+            gate = self._gates[tenant] = Gate(self._clock, partial(self._shut, tenant), partial(self._spoils, tenant))
         return gate
 
     def _drop(self, key: str) -> None:

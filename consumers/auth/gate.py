@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from consumers.auth.rates import Rate, Rates
-from consumers.auth.spoilage import Spoilage
+from consumers.auth.spoilage import Limit, Spoilage
 from consumers.auth.turns import Queue, Turn, call
 from schemas.clock import Clock
 from schemas.inbox import Ticket
@@ -112,10 +112,10 @@ class Gate:
         "waiting",
     )
 
-    def __init__(self, clock: Clock, shut: Callable[[float], None]) -> None:
+    def __init__(self, clock: Clock, shut: Callable[[float], None], spoils: Limit) -> None:
         self._clock = clock
         self.places = Places()
-        self.spoilage = Spoilage(clock, shut)
+        self.spoilage = Spoilage(clock, shut, spoils)
         self.room = Room(clock, self.places, self.spoilage)
         self.claimed: set[str] = set()
         """Lanes whose next request has been chosen, and waits for room."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import TypeAlias
 
 from schemas.clock import Clock
 from schemas.tenants import DlqLimit
@@ -20,17 +21,19 @@ PARTS = 12
 """Of a window: what is older than one, and not older than one and a twelfth, may still count."""
 
 
+Limit: TypeAlias = Callable[[], DlqLimit | None]
+"""How much of what a tenant sends may become dead letters, as its record has it now; None: its door never shuts."""
+
 _NONE_SET = DlqLimit()
 
 
 class Spoilage:
     """What has ended of one tenant, in the order of its ends, and what of it was buried."""
 
-    __slots__ = ("_buried", "_clock", "_last_ms", "_parts", "_shut", "_until_ms", "limit")
+    __slots__ = ("_buried", "_clock", "_last_ms", "_limit", "_parts", "_shut", "_until_ms")
 
-    def __init__(self, clock: Clock, shut: Callable[[float], None]) -> None:
-        self._clock, self._shut = clock, shut
-        self.limit: DlqLimit | None = None
+    def __init__(self, clock: Clock, shut: Callable[[float], None], limit: Limit) -> None:
+        self._clock, self._shut, self._limit = clock, shut, limit
         self._parts: deque[list[int]] = deque()
         """Of each part of the window: when it begins, what ended in it, and what of that was buried."""
 
@@ -55,7 +58,7 @@ class Spoilage:
 
     def shut_ms(self) -> int:
         """For how long the door is shut; 0: it is open."""
-        limit = self.limit
+        limit = self._limit()
         if limit is None:
             return 0
         left = self._until_ms - self._clock.now_ms()
@@ -87,7 +90,7 @@ class Spoilage:
         return max(1, self._window_ms() // PARTS)
 
     def _window_ms(self) -> int:
-        return int((self.limit or _NONE_SET).window * 1_000)
+        return int((self._limit() or _NONE_SET).window * 1_000)
 
     def _drop_old(self, now_ms: int) -> None:
         oldest = now_ms - self._window_ms() - self._part_ms()

@@ -42,7 +42,6 @@ class Burial:
     def once_open(self, record: Record, end: Callable[[], Outputs]) -> Outputs | Awaitable[Outputs]:
         """What *end* makes of the record: now, unless the door is shut."""
         spoilage = self.door.spoilage(self.tenant.id)
-        spoilage.limit = self.tenant.limits.dlq
         return self._later(spoilage, record, end) if spoilage.shut_ms() else end()
 
     async def _later(self, spoilage: Spoilage, record: Record, end: Callable[[], Outputs]) -> Outputs:

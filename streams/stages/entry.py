@@ -212,7 +212,6 @@ class EntryStage:
 
     async def _enter(self, arrival: Arrival, tenant: Tenant) -> Seen:
         """Wait at the door: until the request's deadline, or as long as its tenant's requests may."""
-        arrival.door.spoilage(tenant.id).limit = tenant.limits.dlq
         waited_out = arrival.record.timestamp + int(tenant.limits.max_wait * 1_000)
         left_ms = min(arrival.ticket.deadline_ms, waited_out) - self.outbox.clock.now_ms()
         if left_ms <= 0:  # nothing that follows need suspend, so a timeout of zero would not be noticed

@@ -23,7 +23,9 @@ import pytest
 
 from consumers.auth import gate as gate_module
 from consumers.auth.door import Aside, Door, Found, Seen
+from consumers.auth.gate import Gate
 from consumers.auth.rates import MINUTE_MS, UNLIMITED, Rates
+from consumers.auth.spoilage import Spoilage
 from schemas.inbox import InboxEntry, Ticket
 from schemas.records import Partition, Record
 from schemas.tenants import DlqLimit
@@ -381,9 +383,10 @@ class SpoiledFromZero(Rebuilt):
 class NeverShuts(Door):
     """Whatever becomes of what it lets in."""
 
-    async def enter(self, ticket: Ticket, limit: int, rates: Rates = UNLIMITED, aside: Aside = nullcontext) -> Seen:
-        self.spoilage(TENANT).limit = None
-        return await super().enter(ticket, limit, rates, aside)
+    def _gate(self, key: str) -> Gate:
+        gate = super()._gate(key)
+        gate.room.spoilage = Spoilage(self._clock, lambda _: None, lambda: None)
+        return gate
 
 
 MUTANTS: dict[str, type[Door]] = {
@@ -410,7 +413,7 @@ class Shard:
     def __init__(self, broker: Broker, mutant: str) -> None:
         self.broker, self.mutant, self.chance = broker, mutant, broker.chance
         self.reader = LogReader(broker, stops_at_stable=mutant == "read to the last stable offset")
-        self.doors = Doors(self.reader, 1, broker.clock)
+        self.doors = Doors(self.reader, 1, broker.clock, spoils=lambda _: DLQ)
         self.epoch, self.ready = 0, False
         self.known = 0
         """Entries of the inbox that this life has read for certain."""
@@ -514,7 +517,6 @@ class Shard:
 
     async def decide(self, offset: int, door: Door) -> None:
         ticket = self.broker.requests[offset]
-        door.spoilage(TENANT).limit = DLQ
         try:
             seen = await door.enter(ticket, self.broker.cap, self.broker.rates)
         except asyncio.CancelledError:

@@ -42,7 +42,8 @@ class House:
         self.log = FakeLog()
         self.reader = FakeReader(self.log)
         self.metrics = Metrics("auth")
-        self.doors = Doors(self.reader, SHARDS, StillClock(), self.metrics)
+        self.spoils: DlqLimit | None = None
+        self.doors = Doors(self.reader, SHARDS, StillClock(), self.metrics, lambda _: self.spoils)
 
     def write(self, state: State, *names: str) -> None:
         for name in names:
@@ -183,12 +184,24 @@ async def test_an_entry_that_cannot_be_read_stops_nothing() -> None:
 async def test_a_door_that_was_shut_is_shut_again_after_a_takeover() -> None:
     """What the inbox says of dead letters outlives the worker that counted them; and somebody hears of it."""
     async with house() as (built, _):
+        built.spoils = DlqLimit(count=3, cool_down=9)
         for number in range(3):
             closed = inbox_record("closed", ticket(f"{number}"), shards=SHARDS, trace=(), now_ms=NOW, buried=True)
             built.log.write(closed)
         await built.doors.remember(SHARD)
         spoilage = built.doors.of("acme").spoilage("acme")
-        spoilage.limit = DlqLimit(count=3, cool_down=9)
 
         assert spoilage.shut_ms() == 9_000
         assert built.metrics.total(DOORS_SHUT) == 1
+
+
+async def test_a_rebuilt_door_counts_dead_letters_over_the_window_of_its_tenant() -> None:
+    """From the first entry on, and not only once the tenant sends something again."""
+    async with house() as (built, _):
+        built.spoils = DlqLimit(count=3, window=600, cool_down=300)
+        for number, ago_s in enumerate((200, 100, 0)):
+            closed = inbox_record("closed", ticket(f"{number}"), shards=SHARDS, trace=(), now_ms=NOW, buried=True)
+            built.log.write(closed._replace(timestamp=NOW - ago_s * 1_000))
+        await built.doors.remember(SHARD)
+
+        assert built.doors.of("acme").spoilage("acme").shut_ms() == 300_000

@@ -180,7 +180,7 @@ async def test_a_flood_of_cancels_is_bounded() -> None:
 async def test_idle_rates_of_users_are_forgotten_and_busy_ones_are_not() -> None:
     """There may be a user for each request."""
     clock = Clock()
-    gate = gate_module.Gate(clock, lambda _: None)
+    gate = gate_module.Gate(clock, lambda _: None, lambda: None)
     kept = gate.narrow_of("user", "busy", 5)
     kept.promised = 1
     for minute in range(3):

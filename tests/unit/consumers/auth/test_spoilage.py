@@ -31,8 +31,7 @@ class Bench:
 
     def __init__(self, limit: DlqLimit | None = LIMIT) -> None:
         self.clock, self.told = Clock(1_000_000), list[float]()
-        self.spoilage = Spoilage(self.clock, self.told.append)
-        self.spoilage.limit = limit
+        self.spoilage = Spoilage(self.clock, self.told.append, lambda: limit)
 
     def note(self, good: int = 0, bad: int = 0) -> None:
         for number in range(good + bad):
@@ -133,8 +132,7 @@ def ticket(name: str) -> Ticket:
 
 def spoiled(clock: Clock, shut: list[str], *, buried: bool = True) -> Door:
     """A door that has read of ten requests that a later stage buried."""
-    door = Door(clock, shut=lambda tenant, _: shut.append(tenant))
-    door.spoilage("acme").limit = LIMIT
+    door = Door(clock, shut=lambda tenant, _: shut.append(tenant), spoils=lambda _: LIMIT)
     for number in range(10):
         name = f"old-{number}"
         door.recall(f"acme|{name}", InboxEntry(state="open", ticket=ticket(name)), clock.at)

@@ -76,7 +76,7 @@ class Entry:
         self.clock = StillClock()
         self.registry: Registry = registry(*tenants)
         self.log = FakeLog()
-        self.doors = Doors(FakeReader(self.log), SHARDS, self.clock)
+        self.doors = Doors(FakeReader(self.log), SHARDS, self.clock, spoils=self.registry.spoils)
         own = steps(self.registry, authorize=how.get("authorize"), screen=how.get("screen", screen))
         made: Journey = JOURNEYS[how.get("journey", "split")](own)
         self.work: Work = EntryStage(made.stages[0], outbox(self.clock), self.registry, self.doors).work()
