@@ -60,6 +60,7 @@ class Admin:
     def __init__(self, connection: Connection, *, name: str, deadline_s: float) -> None:
         self._connection, self._deadline_s = connection, deadline_s
         self._admin: Theirs = AdminClient(**connection.options(), client_id=name, request_timeout_ms=_REQUEST_MS)
+        internals.leave_nothing_open(internals.client_of(self._admin))
 
     @classmethod
     async def open(cls, connection: Connection, *, name: str = "headrace-admin", deadline_s: float = 30.0) -> Admin:

@@ -109,6 +109,7 @@ class Fetcher:
             request_timeout_ms=request_timeout_ms,
         )
         internals.create_nothing(internals.client_of(self._consumer))
+        internals.leave_nothing_open(internals.client_of(self._consumer))
 
     async def start(self, deadline_s: float) -> None:
         """Connect. KafkaUnreachableError after *deadline_s*."""

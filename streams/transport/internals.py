@@ -58,6 +58,31 @@ def create_nothing(client: Theirs) -> None:
     client._metadata_update = MethodType(FunctionType(theirs.__code__, names, theirs.__name__), client)
 
 
+def leave_nothing_open(client: Theirs) -> None:
+    """Have *client* close its first connection when it is cancelled before the cluster has answered on it.
+
+    aiokafka's ``bootstrap`` would leave it to the garbage collector. Its method is taken as ``create_nothing`` does.
+    """
+    theirs = type(client).bootstrap
+
+    async def bootstrap() -> None:
+        made: list[Theirs] = []
+
+        async def create(*where: object, **how: object) -> Theirs:
+            made.append(await theirs.__globals__["create_conn"](*where, **how))
+            return made[-1]
+
+        ours = FunctionType(theirs.__code__, {**theirs.__globals__, "create_conn": create}, theirs.__name__)
+        try:
+            await ours(client)
+        except asyncio.CancelledError:
+            for connection in made:
+                connection.close()
+            raise
+
+    client.bootstrap = bootstrap
+
+
 def coordinator_of(consumer: Theirs) -> Theirs:
     """The group's client side: generation, member id, heartbeats."""
     return consumer._coordinator

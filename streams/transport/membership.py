@@ -76,6 +76,7 @@ class Membership:
             fetch_max_wait_ms=5_000,
             request_timeout_ms=times.request_timeout_ms,
         )
+        internals.leave_nothing_open(internals.client_of(self._consumer))
 
     async def start(self, deadline_s: float) -> None:
         """Connect and ask to join. KafkaUnreachableError or UnknownTopicError after *deadline_s*."""

@@ -35,6 +35,7 @@ class Offsets:
         self._connection = connection
         self._group = group
         self._client: Theirs = Client(**connection.options(), client_id=name, request_timeout_ms=request_timeout_ms)
+        internals.leave_nothing_open(self._client)
 
     async def start(self, deadline_s: float) -> None:
         """Connect. KafkaUnreachableError after *deadline_s*."""

@@ -44,6 +44,7 @@ class Publisher:
         options = connection.options()
         client = Client(**options, client_id=name, request_timeout_ms=request_timeout_ms, retry_backoff_ms=20)
         internals.create_nothing(client)
+        internals.leave_nothing_open(client)
         self._brokers = Brokers(client)
         self._transactions = Transactions(
             self._brokers, transactional_id, clock, timeout_ms=timeout_ms, request_timeout_ms=request_timeout_ms

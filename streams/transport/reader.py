@@ -44,6 +44,7 @@ class Reader:
             request_timeout_ms=5_000,
         )
         internals.create_nothing(internals.client_of(self._consumer))
+        internals.leave_nothing_open(internals.client_of(self._consumer))
 
     @classmethod
     async def open(

@@ -118,6 +118,7 @@ class Writer:
             request_timeout_ms=_REQUEST_MS,
         )
         internals.create_nothing(producer.client)
+        internals.leave_nothing_open(producer.client)
         try:
             await self._connection.establish(producer.start, self._deadline_s)
         except BaseException:  # cancelled too: no socket stays open

@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from aiokafka.conn import AIOKafkaConnection
 
 from ops.embedded.kafka import Kafka
 from schemas.clock import SystemClock
@@ -23,11 +26,15 @@ from streams.transport.errors import (
     RecordRefusedError,
     UnknownTopicError,
 )
+from streams.transport.fetcher import Fetcher
 from streams.transport.internals import client_of
-from streams.transport.library import Producer, Theirs, errors
+from streams.transport.library import MetadataRequest, Producer, Theirs, errors
+from streams.transport.membership import GroupTimes, Membership
+from streams.transport.offsets import Offsets
+from streams.transport.publisher import Publisher
 from streams.transport.reader import Reader
 from streams.transport.writer import TransactionalWriter, Writer
-from tests.integration.ground import Ground, ground
+from tests.integration.ground import Ground, eventually, ground
 
 pytestmark = pytest.mark.anyio
 
@@ -294,6 +301,72 @@ async def test_nothing_stays_open_when_no_broker_answers() -> None:
     with pytest.raises(KafkaUnreachableError):
         await TransactionalWriter.open(nobody, "id", deadline_s=0.3)
     assert asyncio.all_tasks() == before
+
+
+def _admin(where: Connection) -> Coroutine[Any, Any, object]:
+    return Admin.open(where)
+
+
+def _writer(where: Connection) -> Coroutine[Any, Any, object]:
+    return Writer.open(where)
+
+
+def _reader(where: Connection) -> Coroutine[Any, Any, object]:
+    return Reader.open(where, "nowhere")
+
+
+def _offsets(where: Connection) -> Coroutine[Any, Any, object]:
+    return Offsets(where, "group", name="offsets", request_timeout_ms=9_000).start(9.0)
+
+
+async def _fetcher(where: Connection) -> None:
+    fetcher = Fetcher(where, SystemClock(), name="fetcher", fetch_wait_ms=100, request_timeout_ms=9_000)
+    async with _closing(fetcher):
+        await fetcher.start(9.0)
+
+
+def _publisher(where: Connection) -> Coroutine[Any, Any, object]:
+    return Publisher(where, "id", SystemClock(), name="publisher", timeout_ms=9_000, request_timeout_ms=9_000).fence()
+
+
+async def _membership(where: Connection) -> None:
+    times = GroupTimes(6_000, 1_000, 3_000, 9_000)
+    membership = Membership(where, "group", "shards", SystemClock(), lambda: None, name="member", times=times)
+    async with _closing(membership):
+        await membership.start(9.0)
+
+
+@asynccontextmanager
+async def _closing(consumer: Fetcher | Membership) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        await consumer.close()
+
+
+@pytest.mark.parametrize("connect", [_admin, _reader, _writer, _offsets, _fetcher, _publisher, _membership])
+async def test_whoever_is_cancelled_before_the_cluster_has_answered_leaves_no_socket_open(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, connect: Callable[[Connection], Coroutine[Any, Any, object]]
+) -> None:
+    """A shard may be lost while it opens; the client would leave its first connection to the garbage collector."""
+    asked: list[AIOKafkaConnection] = []
+    send = AIOKafkaConnection.send
+
+    def silent(self: AIOKafkaConnection, request: object, **options: Any) -> Awaitable[object]:  # noqa: ANN401 - theirs
+        if not isinstance(request, MetadataRequest):
+            answer: Awaitable[object] = send(self, request, **options)
+            return answer
+        asked.append(self)
+        return asyncio.Event().wait()
+
+    monkeypatch.setattr(AIOKafkaConnection, "send", silent)
+    async with asyncio.TaskGroup() as tasks:
+        opening = tasks.create_task(connect(Connection(kafka.bootstrap)))
+        await eventually(lambda: len(asked) == 1)
+        assert asked[0].connected()
+        opening.cancel()
+
+    assert not asked[0].connected()
 
 
 async def test_a_closed_client_is_closed(kafka: Kafka) -> None:
