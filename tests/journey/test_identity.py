@@ -95,6 +95,7 @@ def _empty(platform: Platform) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_f17_a_request_that_waited_in_a_backlog_is_answered_once(platform: Platform) -> None:
     """Two hours old, three times over, and again after the door was killed."""
     tenant, identity = tenant_of(platform, "--partitions", "2"), uuid.uuid4().hex
