@@ -10,6 +10,7 @@ import aiokafka.admin.config_resource as theirs
 import aiokafka.protocol.admin as protocol
 
 from streams.transport.admin import Admin
+from streams.transport.asking import until_answered
 
 _TOPIC, _LITERAL, _WRITE, _DENY = 2, 3, 4, 2
 """Of Kafka's access lists: a resource's type, a pattern's, an operation and a permission."""
@@ -18,10 +19,12 @@ _EVERYBODY = "User:*", "*", _WRITE, _DENY
 
 
 async def set_config(admin: Admin, topic: str, **configs: str) -> None:
-    """Give *topic* these configs and no others; an underscore stands for a dot."""
+    """Give *topic* these configs and no others; an underscore stands for a dot. Brokers that are away are passed by."""
     inside: Any = admin
     wanted = {name.replace("_", "."): value for name, value in configs.items()}
-    await inside._admin.alter_configs([theirs.ConfigResource(theirs.ConfigResourceType.TOPIC, topic, wanted)])
+    resource = theirs.ConfigResource(theirs.ConfigResourceType.TOPIC, topic, wanted)
+    async with asyncio.timeout(30):
+        await until_answered(inside._client, lambda: inside._admin.alter_configs([resource]))
 
 
 async def forbid_writing(admin: Admin, topic: str) -> None:
