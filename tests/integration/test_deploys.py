@@ -94,7 +94,7 @@ async def test_f18_a_stop_ends_within_its_grace_whatever_runs(bare_cluster: Conn
     async with deployment(bare_cluster, tmp_path, "compact", 4, wanted, HEADRACE_GRACE="1") as running:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(running.load.send(150, 30))
-            await running.ask("north", "long", 15.0)
+            await running.ask("north", "long", 30.0)
             await eventually(lambda: any(start.request_id == "long" for start in running.starts()))
             for worker in running.of("agent"):
                 assert await _took(running, worker, 1) < 10
