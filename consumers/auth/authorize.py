@@ -84,9 +84,10 @@ class Authorize:
         now = context.clock.now_ms()
         if ticket.deadline_ms <= now:
             raise ExpiredError
+        identity = identify(context.tenant, context)
         return Authorized(
-            request=request.model_copy(update={"session": context.arrival.session(request)}),
-            identity=(identity := identify(context.tenant, context)),
+            request=_in_session(request, context.arrival.session(request)),
+            identity=identity,
             run_id=identity.digest,
             ticket=ticket,
             origin=context.arrival.origin,
@@ -114,3 +115,8 @@ class Authorize:
             return wanted
         message = "replies may go only to the topics that the tenant's record lists"
         raise ForbiddenError(message)
+
+
+def _in_session(request: Request, session: str | None) -> Request:
+    """The request with the session that it belongs to, which mostly it has named itself."""
+    return request if request.session == session else request.model_copy(update={"session": session})

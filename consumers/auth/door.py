@@ -168,6 +168,20 @@ class Door:
             return ticket
         return ticket.model_copy(update={"charged_ms": known.charged_ms})
 
+    def admit(self, ticket: Ticket, limit: int, rates: Rates = UNLIMITED) -> Seen | None:
+        """As ``enter``, for a request that need not wait for anything; None: it may have to, and nothing is decided.
+
+        Most need not, and to ask for a promise, to take it and to give it back would cost them as much as all the rest.
+        """
+        gate = self._gate(ticket.key)
+        gate.set(limit, rates)
+        if (seen := self.look(ticket)) != "new":
+            return seen
+        if not (gate.is_free(ticket.lane) and rates.is_wide and gate.room.fits()):
+            return None
+        self._let_through(gate, ticket, rates)
+        return "new"
+
     async def enter(self, ticket: Ticket, limit: int, rates: Rates = UNLIMITED, aside: Aside = nullcontext) -> Seen:
         """Wait until the ticket's lane is free, its agent and user may, and the tenant has room among its *limit* and
         within its rate; in the order of asking.
@@ -175,10 +189,9 @@ class Door:
         "new": the request is open from now on, and charged. Otherwise another record with its identity got in before or
         meanwhile, or it was cancelled.
         """
-        gate = self._gate(ticket.key)
-        gate.set(limit, rates)
-        if (seen := self.look(ticket)) != "new":
+        if (seen := self.admit(ticket, limit, rates)) is not None:
             return seen
+        gate = self._gate(ticket.key)
         if not await self._claim(gate, ticket, aside):
             return self.look(ticket)
         try:

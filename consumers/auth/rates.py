@@ -29,6 +29,11 @@ class Rates:
         """Whether anything is limited."""
         return not (self.tenant is None and self.agent is None and self.user is None)
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether at most the tenant as a whole is limited."""
+        return self.agent is None and self.user is None
+
 
 UNLIMITED = Rates()
 

@@ -144,8 +144,8 @@ class EntryStage:
         """The door alone keeps order, and lets nobody wait who has waited out: to the loop each record is a lane."""
         tracing = self.outbox.tracing
         trace = tracing.begin(record)
-        job = self._job(record, trace)
-        return job._replace(run=tracing.around(record, trace, job.run), tenant=tenant_of(record.topic) or "")
+        lane, run, instead, *_ = self._job(record, trace)
+        return Job(lane, tracing.around(record, trace, run), instead, tenant_of(record.topic) or "")
 
     def _job(self, record: Record, trace: Trace) -> Job:
         tenant = self.registry.tenants.get(tenant_of(record.topic) or "")
@@ -216,9 +216,11 @@ class EntryStage:
         left_ms = min(arrival.ticket.deadline_ms, waited_out) - self.outbox.clock.now_ms()
         if left_ms <= 0:  # nothing that follows need suspend, so a timeout of zero would not be noticed
             raise _late(arrival, waited_out)
+        limits, rates = tenant.limits, rates_of(tenant.limits)
+        if (seen := arrival.door.admit(arrival.ticket, limits.concurrency, rates)) is not None:
+            return seen
         try:
-            limits, aside = tenant.limits, arrival.aside(self.aside)
-            entering = arrival.door.enter(arrival.ticket, limits.concurrency, rates_of(limits), aside)
+            entering = arrival.door.enter(arrival.ticket, limits.concurrency, rates, arrival.aside(self.aside))
             return await within(partial(asyncio.timeout, left_ms / 1_000), entering)
         except TimeoutError:
             raise _late(arrival, waited_out) from None
@@ -245,14 +247,14 @@ class EntryStage:
         seen = "new" if entered else arrival.door.look(arrival.ticket)
         if seen not in ("new", "cancelled"):
             return self._known(arrival, seen)
-        case = replace(arrival.case, ticket=arrival.door.charged(arrival.ticket))
+        case = arrival.case._replace(ticket=arrival.door.charged(arrival.ticket))
         arrival.door.close(arrival.ticket)
         return self.outbox.fail(case, error, arrival.record, arrival.trace.headers)
 
     def _unwritable(self, arrival: Arrival, outputs: Outputs, error: HeadraceError) -> Outputs:
         """Instead of an answer that no topic takes: a failure, on the tenant's own topic of results."""
         ticket = arrival.door.charged(arrival.ticket)
-        case = replace(arrival.case, reply_to=RESULTS.of(arrival.case.tenant), ticket=ticket)
+        case = arrival.case._replace(reply_to=RESULTS.of(arrival.case.tenant), ticket=ticket)
         if not any(output.topic == INBOX.name for output in outputs):  # the first of this identity stays as it is
             return self.outbox.refuse(_apart(case, arrival), error, arrival.record, arrival.trace.headers)
         arrival.door.close(arrival.ticket)
@@ -287,7 +289,7 @@ def doorsteps(tenant: Tenant) -> frozenset[Partition]:
 
 def _apart(case: Case, arrival: Arrival) -> Case:
     """The case of a record that shares its identity with another: its run is its own."""
-    return replace(case, run_id=hashlib.sha256(arrival.record.position.encode()).hexdigest()[:32])
+    return case._replace(run_id=hashlib.sha256(arrival.record.position.encode()).hexdigest()[:32])
 
 
 def _late(arrival: Arrival, waited_out_ms: int) -> HeadraceError:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 import pytest
 
 from consumers.auth.door import RENEW_MS, Door, Seen
+from consumers.auth.rates import Rates
 from schemas.inbox import InboxEntry, Ticket
 from tests.clock import Clock, settled
 from tests.unit.consumers.auth.bench import HOUR, Waiting, ticket
@@ -49,6 +50,23 @@ async def test_a_duplicate_is_joined_and_another_body_is_a_conflict() -> None:
         assert await within(door.enter(ticket("a"), 1)) == "joined"
         assert await within(door.enter(ticket("a", body="b"), 1)) == "conflict"
         door.close(ticket("a"))
+
+
+async def test_who_need_not_wait_is_let_in_at_once_and_for_anybody_else_nothing_is_decided() -> None:
+    """A claim or a promise that nobody takes up would hold the lane or the place for ever."""
+    door = Door(Clock())
+
+    assert door.admit(ticket("a"), 2) == "new"
+    assert door.admit(ticket("a"), 2) == "joined"
+    assert door.admit(ticket("a", body="b"), 2) == "conflict"
+    assert door.admit(ticket("b", lane=ticket("a").lane), 2) is None
+    assert door.admit(ticket("c"), 1) is None
+    assert door.admit(ticket("c"), 2, Rates(agent=1)) is None
+    assert door.admit(ticket("c"), 2, Rates(tenant=1)) == "new"
+    assert door.in_flight("acme") == 2
+
+    door.close(ticket("a"))
+    assert await within(door.enter(ticket("b", lane=ticket("a").lane), 2)) == "new"
 
 
 async def test_places_go_round_in_the_order_of_asking() -> None:
