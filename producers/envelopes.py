@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.cloudevents import CloudEvent, time_of
+from schemas.cloudevents import attributes, time_of
 from schemas.headers import CORRELATION_ID
 from schemas.hops import Origin
 from schemas.records import HeaderList
@@ -16,8 +16,7 @@ def envelope(event: HeaderList, trace: HeaderList, correlation: HeaderList = ())
 def event_of(kind: str, *, tenant: str, identifier: str, subject: str, now_ms: int) -> HeaderList:
     """Attributes of an event that the platform sends about *subject* on behalf of *tenant*."""
     source = f"/headrace/{tenant}"
-    event = CloudEvent(b"", id=identifier, source=source, type=kind, subject=subject, time=time_of(now_ms))
-    return event.headers()
+    return attributes(id=identifier, kind=kind, source=source, time=time_of(now_ms), subject=subject)
 
 
 def correlated(name: str) -> HeaderList:

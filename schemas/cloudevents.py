@@ -55,10 +55,28 @@ class CloudEvent:
         return tuple(headers)
 
 
-@lru_cache(maxsize=64)  # what is written together has one time
+def attributes(*, id: str, kind: str, source: str, time: str, subject: str) -> HeaderList:
+    """Binary mode, of an event of ours, which lacks nothing: as ``CloudEvent.headers``, in half of the time."""
+    return (
+        _VERSION_HEADER,
+        ("ce_id", id.encode()),
+        ("ce_type", kind.encode()),
+        ("ce_source", source.encode()),
+        ("ce_time", time.encode()),
+        ("ce_subject", subject.encode()),
+        _TYPE_HEADER,
+    )
+
+
 def time_of(milliseconds: int) -> str:
     """A moment as RFC 3339 in UTC."""
-    return datetime.fromtimestamp(milliseconds / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, rest = divmod(milliseconds, 1_000)
+    return f"{_second(seconds)}.{rest:03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def read(value: bytes | None, headers: Headers) -> CloudEvent:
