@@ -18,7 +18,8 @@ async def answer_the_same(text: str, run: Run) -> str:
     ``sleep``: seconds to wait first. ``fail``: the code of the error to raise instead (schemas/errors.py).
     ``fail_times``: how many attempts of the run fail; without it, all do. What cannot be read is ``malformed``.
     """
-    await asyncio.sleep(_seconds(run))
+    if seconds := _seconds(run):
+        await asyncio.sleep(seconds)
     error = _failure(run)
     if error is not None:
         raise error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from consumers.agent.agents import Agent
@@ -15,13 +16,14 @@ from consumers.agent.run import Run
 from consumers.context import Context
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.deadline import Deadline
+from consumers.resilience.lazy import within
 from consumers.resilience.retry import Retry
 from schemas.clock import SystemClock
 from schemas.errors import CancelledRunError, HeadraceError, InternalError, UnknownAgentError, chain_of
 from schemas.headers import TRACEPARENT, Headers
 from schemas.hops import Screened
 from schemas.requests import Request
-from schemas.results import ErrorInfo, Result, Timing, VerdictInfo
+from schemas.results import ErrorInfo, Result, Timing, verdict_info
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,10 @@ class Execute:
         agent = self._agent(screened)
         run = self._run(agent, screened, context)
         run.deadline.check()
-        began = context.clock.monotonic()
+        began, heeded = context.clock.monotonic(), partial(self.cancels.heeded, run.run_id, run.deadline)
         try:
-            async with self.cancels.heeded(run.run_id, run.deadline):
-                output = as_json(await _answer(agent, screened.text, run), agent.name)
+            self.cancels.check(run.run_id)
+            output = as_json(await within(heeded, _answer(agent, screened.text, run)), agent.name)
         except CancelledRunError as error:
             ended = {"status": "cancelled", "error": ErrorInfo(code=error.code, message=error.safe)}
             return _result(screened, run, None, _since(began, context)).model_copy(update=ended)
@@ -122,5 +124,5 @@ def _result(screened: Screened, run: Run, output: Any, agent_ms: int) -> Result:
             guard_ms=screened.guard_ms,
             agent_ms=agent_ms,
         ),
-        verdicts=tuple(VerdictInfo(guard=each.guard, action=each.action) for each in screened.verdicts),
+        verdicts=tuple([verdict_info(each.guard, each.action) for each in screened.verdicts]),
     )

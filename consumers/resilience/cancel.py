@@ -34,12 +34,16 @@ class Cancels:
         if run is not None:
             run.take_back()
 
+    def check(self, run_id: str) -> None:
+        """Raise CancelledRunError if the run was taken back: what has not begun never begins."""
+        if self._is_said(run_id):
+            raise CancelledRunError
+
     def heeded(self, run_id: str, deadline: Deadline | None = None) -> Heeded:
         """Cancel what goes on inside when the run is taken back, and raise CancelledRunError; at once if it was. With a
         deadline, the same when that passes: ExpiredError.
         """
-        if self._is_said(run_id):
-            raise CancelledRunError
+        self.check(run_id)
         return Heeded(self._running, run_id, deadline)
 
     def _is_said(self, run_id: str) -> bool:

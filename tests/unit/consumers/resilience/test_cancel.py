@@ -88,6 +88,16 @@ async def _tidying(cancels: Cancels, run_id: str) -> None:
         cancels.cancel(run_id)
 
 
+async def test_whether_a_run_was_taken_back_can_be_asked_before_it_begins() -> None:
+    """What has not begun never begins."""
+    cancels = Cancels(Clock())
+    cancels.cancel("a")
+
+    cancels.check("b")
+    with pytest.raises(CancelledRunError):
+        cancels.check("a")
+
+
 async def test_a_timeout_of_the_run_itself_is_none_of_ours() -> None:
     """Only what was taken back is cancelled."""
     cancels = Cancels(Clock())
