@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -46,6 +47,12 @@ class VerdictInfo(Payload):
 
     guard: str
     action: str
+
+
+@lru_cache(maxsize=1_024)
+def verdict_info(guard: str, action: str) -> VerdictInfo:
+    """Made once: guards are few, and mostly say the same."""
+    return VerdictInfo(guard=guard, action=action)
 
 
 class Result(Payload):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import structlog
 from pydantic import BaseModel
@@ -19,7 +20,7 @@ from schemas.hops import Authorized, Origin, Screened, Verdict
 from schemas.inbox import Ticket
 from schemas.letters import Reason
 from schemas.records import HeaderList, Outgoing, Record
-from schemas.results import Result, Timing, VerdictInfo
+from schemas.results import Result, Timing, VerdictInfo, verdict_info
 from schemas.seals import Seals
 from schemas.topics import EDGE_RECORD_LIMIT, INNER_LIMIT, PLATFORM, tenant_of
 from streams.measures import OTHER, Metrics
@@ -39,8 +40,7 @@ FOREIGN_LIMIT = 1_000_000
 _INNER = frozenset(topic.name for topic in PLATFORM)
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """One request, as far as it is known: enough to answer it."""
 
     tenant: str
@@ -65,7 +65,7 @@ class Case:
     @property
     def verdicts(self) -> tuple[VerdictInfo, ...]:
         """What the guards said, as the caller may know it."""
-        return tuple(VerdictInfo(guard=each.guard, action=each.action) for each in self.judged)
+        return tuple([verdict_info(each.guard, each.action) for each in self.judged])
 
 
 def case_of(hop: Authorized | Screened) -> Case:

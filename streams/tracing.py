@@ -83,7 +83,7 @@ def place_in(headers: HeaderList) -> Place | None:
             parent = value or parent
         elif name == TRACESTATE:
             state = value or state
-    match = _PARENT.fullmatch(parent)
+    match = _PARENT.fullmatch(parent) if parent else None
     if match is None or (match[1] == b"00" and match[5]) or not (match[2].strip(b"0") and match[3].strip(b"0")):
         return None  # W3C: an id of zeros is none
     sampled = int(match[4], 16) & TraceFlags.SAMPLED == TraceFlags.SAMPLED

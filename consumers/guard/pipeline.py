@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 from consumers.context import Context
@@ -118,11 +118,11 @@ class _Stage:
             if verdict.action == "block":  # no detector can make it worse, and one may cost a model call
                 return Outcome(content, tuple(verdicts))
 
-        return Outcome(content, (*verdicts, *await self._detect(content, context)))
+        if self.detectors:
+            verdicts += await self._detect(content, context)
+        return Outcome(content, tuple(verdicts))
 
     async def _detect(self, content: Content, context: Context) -> list[Verdict]:
-        if not self.detectors:
-            return []
         if len(content.text) > LARGE:
             await asyncio.to_thread(getattr, content, "views")  # kept there: no detector decodes on the loop
 
@@ -147,18 +147,29 @@ async def _rule(spec: GuardSpec, content: Content, context: Context) -> _Ruling:
 
 def _ruling(spec: GuardSpec, content: Content, judgement: Judgement) -> _Ruling:
     _check(spec, judgement)
-    verdict = Verdict(
-        guard=spec.name,
-        action=judgement.action,
-        score=judgement.score,
-        evidence=judgement.evidence[:EVIDENCE_LIMIT],
-        note=judgement.note[:NOTE_LIMIT],
-    )
+    verdict = _verdict(spec.name, judgement)
     if spec.policy.shadow:
         return _Ruling(_shadowed(verdict), content)
     if judgement.text is None:
         return _Ruling(verdict, content)
     return _Ruling(verdict, content.rewritten(judgement.text, judgement.hidden))
+
+
+def _verdict(guard: str, judgement: Judgement) -> Verdict:
+    if not (judgement.score or judgement.evidence or judgement.note):
+        return _bare(guard, judgement.action)
+    return Verdict(
+        guard=guard,
+        action=judgement.action,
+        score=judgement.score,
+        evidence=judgement.evidence[:EVIDENCE_LIMIT],
+        note=judgement.note[:NOTE_LIMIT],
+    )
+
+
+@lru_cache(maxsize=1_024)  # what most guards say of most texts
+def _bare(guard: str, action: Action) -> Verdict:
+    return Verdict(guard=guard, action=action)
 
 
 def _check(spec: GuardSpec, judgement: Judgement) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import structlog
@@ -60,7 +59,7 @@ def unwritable(outbox: Outbox, topic: Topic[Any], record: Record, error: Headrac
         case = case_of(open_hop(topic, record, outbox.seals))
     except HeadraceError as unopened:
         return _of_own(reject(outbox, record, unopened, trace))
-    return outbox.fail(replace(case, reply_to=RESULTS.of(case.tenant)), error, record, trace.headers)
+    return outbox.fail(case._replace(reply_to=RESULTS.of(case.tenant)), error, record, trace.headers)
 
 
 def _of_own(outputs: Outputs) -> Outputs:

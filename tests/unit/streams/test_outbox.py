@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from schemas.errors import (
@@ -108,7 +106,7 @@ def test_a_refusal_beside_the_first_request_closes_nothing() -> None:
 @pytest.mark.parametrize("refused", [True, False])
 def test_what_cannot_be_told_is_buried(*, refused: bool) -> None:
     """A damaged record may bear a key as large as a topic takes; its job must end all the same."""
-    case = replace(CASE, origin=samples.ORIGIN.model_copy(update={"key": b"k" * EDGE_RECORD_LIMIT}))
+    case = CASE._replace(origin=samples.ORIGIN.model_copy(update={"key": b"k" * EDGE_RECORD_LIMIT}))
 
     tell = OUTBOX.refuse if refused else OUTBOX.fail
     outputs = tell(case, ForbiddenError(), RECORD, TRACE)
@@ -131,7 +129,7 @@ def test_a_letter_lies_under_its_tenant_where_that_is_proven() -> None:
 
     assert OUTBOX.bury(RECORD, MalformedError(), TRACE).key == b"_unknown|platform.screened:1:3"
     assert OUTBOX.bury(edge, MalformedError(), TRACE).key == b"globex|tenants.globex.requests:1:3"
-    letter = OUTBOX.bury(RECORD, MalformedError("no"), TRACE, replace(CASE, attempt=2))
+    letter = OUTBOX.bury(RECORD, MalformedError("no"), TRACE, CASE._replace(attempt=2))
     assert letter.key == b"acme|platform.screened:1:3"
     assert [header(letter, f"headrace-{name}") for name in ("attempt", "stage", "worker", "error-message")] == [
         "2",
