@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from ops.embedded import java, ports, probe, properties
+from ops.embedded import java, ports, probe, properties, storage
 from ops.embedded.children import Child, started
 from ops.embedded.errors import EmbeddedError
 from ops.embedded.folders import Owned, owned
 from ops.embedded.jars import Jars, Progress
 from ops.embedded.java import Java
 from ops.embedded.server import Server
+from ops.embedded.storage import Pattern
 
 GRACE = 20.0
 """Seconds for a clean stop; a broker that takes longer is killed, and loses nothing."""
@@ -92,15 +93,16 @@ async def embedded_kafka(
 ) -> AsyncGenerator[Kafka]:
     """Run a broker that keeps its records in ``folder``, for as long as the block.
 
-    ``cache`` holds what instances share: jars (see ``Jars`` for ``repository`` and ``neighbour``) and Java's
-    ahead-of-time cache, which ``record_aot`` writes once, at the cost of 7 to 16 s at the end of the block.
+    ``cache`` holds what instances share: jars (see ``Jars`` for ``repository`` and ``neighbour``), what a new folder
+    looks like, and Java's ahead-of-time cache, which ``record_aot`` writes once, at the cost of 7 to 16 s at the end of
+    the block.
     ``more`` are settings over the fixed ones, by Kafka's own names.
     Raises EmbeddedError, of the class that says why.
     """
     jars = Jars(cache / "jars", repository, neighbour)
     found = java.found(await jars.ready(progress), cache / "aot")
     async with owned(folder) as mine:
-        kafka = Kafka(mine.path, port, await _formatted(mine, found), found, mine.lock, record_aot, more or {})
+        kafka = Kafka(mine.path, port, await _formatted(mine, found, cache), found, mine.lock, record_aot, more or {})
         await kafka.start()
         try:
             yield kafka
@@ -108,30 +110,36 @@ async def embedded_kafka(
             await kafka.stop()
 
 
-async def _formatted(mine: Owned, found: Java) -> str:
+async def _formatted(mine: Owned, found: Java, cache: Path) -> str:
     """Format the folder unless it is; return its cluster id."""
-    meta = mine.path / properties.DATA / "meta.properties"
-    if not meta.exists():
-        await _format(mine, found)
-    for line in meta.read_text().splitlines():
-        key, _, value = line.partition("=")
-        if key == "cluster.id":
-            return value
-    message = f"{meta} names no cluster: the folder is damaged, use another"
-    raise EmbeddedError(message)
+    data = mine.path / properties.DATA
+    if not (data / storage.META).exists():
+        await _format(mine, found, storage.Pattern.of(cache / "storage", found.jars, repr(properties.FIXED)))
+    cluster_id = storage.cluster_of(data)
+    if cluster_id is None:
+        message = f"{data / storage.META} names no cluster: the folder is damaged, use another"
+        raise EmbeddedError(message)
+    return cluster_id
 
 
-async def _format(mine: Owned, found: Java) -> None:
+async def _format(mine: Owned, found: Java, pattern: Pattern) -> None:
     """Beside its place, then moved into it: a format that was interrupted is one that never was."""
-    shutil.rmtree(mine.path / NEW, ignore_errors=True)
+    new, cluster_id = mine.path / NEW, new_cluster_id()
+    shutil.rmtree(new, ignore_errors=True)
+    if not pattern.copied(new, cluster_id):
+        await _run_format(mine, found, cluster_id)
+        pattern.keep(new)
+    new.rename(mine.path / properties.DATA)
+
+
+async def _run_format(mine: Owned, found: Java, cluster_id: str) -> None:
     port = ports.free()
     settings = properties.written(mine.path, port, ports.free(port), data=NEW)
-    arguments = ["format", "--standalone", "-t", new_cluster_id(), "-c", str(settings)]
+    arguments = ["format", "--standalone", "-t", cluster_id, "-c", str(settings)]
     command = found.command("kafka.tools.StorageTool", *arguments, flags=flags(mine.path))
     log = mine.path / "format.log"
     async with started("Kafka's format", command, log, grace=0.0, folder=mine.path, inherit=[mine.lock]) as child:
         await child.finished()
-    (mine.path / NEW).rename(mine.path / properties.DATA)
 
 
 def new_cluster_id() -> str:
