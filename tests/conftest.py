@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,22 @@ import pytest
 from ops.embedded.folders import user_cache
 from ops.embedded.kafka import Kafka, embedded_kafka
 from ops.embedded.valkey import Valkey, embedded_valkey
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the mark
+def pytest_collection_modifyitems(items: Iterable[pytest.Function]) -> None:
+    """Say which tests stay together where several processes share the suite."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(together(item)))
+
+
+def together(item: pytest.Function) -> str:
+    """One word for all tests of a file; those that share a platform or a bare cluster, which cost seconds, stay with
+    that instead.
+    """
+    if "platform" in item.fixturenames:
+        return f"platform-{item.callspec.params['platform']}"
+    return "bare" if "bare_kafka" in item.fixturenames else item.path.stem
 
 
 @pytest.fixture(scope="session")
