@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 NEXT_STEP = {
     "KafkaUnreachableError": "is it running, and is HEADRACE_KAFKA_BOOTSTRAP its address?",
+    "UntrustedBrokerError": "HEADRACE_KAFKA_CA_FILE has to name the authority that signed for this address, as PEM",
     "AccessDeniedError": "check HEADRACE_KAFKA_USERNAME and _PASSWORD, and what the account may do",
     "UnknownTopicError": "`headrace topics plan` shows what is missing, `headrace topics apply` makes it",
 }

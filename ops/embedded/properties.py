@@ -46,14 +46,15 @@ def written(
 ) -> Path:
     """Write the file for a broker that works in ``folder``, keeps its records in ``data`` there, and binds loopback.
 
-    *more* stands over what is fixed.
+    *more* stands over what is fixed; its ``listeners`` come beside ours.
     ``data`` stays relative: Kafka splits an absolute path at its commas, and reads it as Latin-1.
     """
+    others = [listener for listener in more.get("listeners", "").split(",") if listener]
     settings = {
         **FIXED,
         **more,
-        "listeners": f"CLIENT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller}",
-        "advertised.listeners": f"CLIENT://{LOOPBACK}:{port}",
+        "listeners": ",".join([f"CLIENT://{LOOPBACK}:{port}", f"CONTROLLER://{LOOPBACK}:{controller}", *others]),
+        "advertised.listeners": ",".join([f"CLIENT://{LOOPBACK}:{port}", *others]),
         "controller.quorum.bootstrap.servers": f"{LOOPBACK}:{controller}",
         "log.dirs": data,
     }

@@ -8,12 +8,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from streams.transport.errors import AccessDeniedError, KafkaUnreachableError, TransportError, own
-from streams.transport.library import KafkaError, errors
+from streams.transport.errors import (
+    AccessDeniedError,
+    KafkaUnreachableError,
+    TransportError,
+    UntrustedBrokerError,
+    own,
+)
+from streams.transport.library import KafkaError, collect_hosts, create_conn, errors
 
 Protocol: TypeAlias = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 _RETRY_S = 0.3
+_ANSWER_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +52,44 @@ class Connection:
     async def establish(self, start: Callable[[], Awaitable[object]], deadline_s: float) -> None:
         """Call *start* until it succeeds: brokers may come up later than we do.
 
-        Raises KafkaUnreachableError when *deadline_s* has passed, AccessDeniedError at once.
+        Raises KafkaUnreachableError when *deadline_s* has passed; what no waiting mends, AccessDeniedError and
+        UntrustedBrokerError, at once.
         """
         reason: object = ""
         try:
             async with asyncio.timeout(deadline_s):
-                while (reason := await _attempt(start)) is not None:  # noqa: ASYNC110 - nobody tells us
+                while (reason := await self._attempt(start)) is not None:  # noqa: ASYNC110 - nobody tells us
                     await asyncio.sleep(_RETRY_S)
         except TimeoutError:
             raise KafkaUnreachableError(self.bootstrap, _said(reason, deadline_s)) from None
+
+    async def _attempt(self, start: Callable[[], Awaitable[object]]) -> Exception | None:
+        try:
+            await start()
+        except (KafkaError, OSError, TransportError) as error:
+            cause = await self._cause() if isinstance(error, errors.KafkaConnectionError) else error
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                raise UntrustedBrokerError(self.bootstrap, cause.verify_message) from error
+            if cause is not None and isinstance(translated := own(cause), AccessDeniedError):
+                raise translated from error
+            return cause or error
+        return None
+
+    async def _cause(self) -> Exception | None:
+        """Why no broker lets us in, if one says so: clients only log that, and tell that they found none."""
+        options = self.options()
+        for host, port, _ in collect_hosts(options.pop("bootstrap_servers")):
+            try:
+                found = await create_conn(host, port, request_timeout_ms=_ANSWER_MS, **options)
+            except ConnectionError:  # nobody is there; perhaps the next one says more
+                continue
+            except (KafkaError, OSError) as error:
+                return error
+            found.close()
+        return None
 
 
 def _said(reason: object, deadline_s: float) -> object:
     """What the last attempt said, unless that is only that nobody answered."""
     silent = reason == "" or isinstance(reason, errors.KafkaConnectionError)
     return f"no answer within {deadline_s:g} s" if silent else reason
-
-
-async def _attempt(start: Callable[[], Awaitable[object]]) -> object:
-    try:
-        await start()
-    except (KafkaError, OSError, TransportError) as error:
-        translated = own(error)
-        if isinstance(translated, AccessDeniedError):
-            raise translated from error
-        return error
-    return None

@@ -4,6 +4,7 @@
 
     TransportError
     ├── KafkaUnreachableError    no broker answered before the deadline
+    │   └── UntrustedBrokerError one did, with a certificate that no known authority vouches for
     ├── AccessDeniedError        wrong credentials, or an ACL says no
     ├── UnknownTopicError        the topic or partition does not exist
     ├── TopicStarvedError        the topic has no leader or too few copies in step: it takes nothing for now
@@ -33,6 +34,10 @@ class KafkaUnreachableError(TransportError):
 
     def __init__(self, bootstrap: str, reason: object = "") -> None:
         super().__init__(f"cannot reach Kafka at {bootstrap}" + (f": {reason}" if reason else ""))
+
+
+class UntrustedBrokerError(KafkaUnreachableError):
+    """A broker's certificate is not one that an authority we know has signed for its name."""
 
 
 class AccessDeniedError(TransportError):
@@ -110,6 +115,7 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
     (
         (
             errors.AuthenticationFailedError,
+            errors.SaslAuthenticationFailed,
             errors.AuthenticationMethodNotSupported,
             errors.UnsupportedSaslMechanismError,
             errors.TopicAuthorizationFailedError,

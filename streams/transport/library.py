@@ -10,6 +10,7 @@ import aiokafka.admin
 import aiokafka.admin.config_resource
 import aiokafka.client
 import aiokafka.codec
+import aiokafka.conn
 import aiokafka.coordinator.assignors.sticky.sticky_assignor as sticky
 import aiokafka.coordinator.protocol
 import aiokafka.errors
@@ -49,6 +50,8 @@ DescribeConfigsRequest: Any = aiokafka.protocol.admin.DescribeConfigsRequest
 BatchBuilder: Any = aiokafka.record.default_records.DefaultRecordBatchBuilder
 MemoryRecords: Any = aiokafka.record.memory_records.MemoryRecords
 codecs: Any = aiokafka.codec
+collect_hosts: Any = aiokafka.conn.collect_hosts
+create_conn: Any = aiokafka.conn.create_conn
 calc_crc32c: Any = aiokafka.record.util.calc_crc32c
 decode_varint: Any = aiokafka.record.util.decode_varint
 encode_varint: Any = aiokafka.record.util.encode_varint

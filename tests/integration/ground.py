@@ -131,9 +131,9 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(bootstrap: str, partitions: int = 4, shards: int = 2) -> AsyncGenerator[Ground]:
-    """Topics of one's own on the broker at *bootstrap*."""
-    tag, connection = uuid.uuid4().hex[:8], Connection(bootstrap)
+async def ground(to: str | Connection, partitions: int = 4, shards: int = 2) -> AsyncGenerator[Ground]:
+    """Topics of one's own on the cluster of a connection, or of that bootstrap address."""
+    tag, connection = uuid.uuid4().hex[:8], to if isinstance(to, Connection) else Connection(to)
     async with await Admin.open(connection) as admin:
         topics = {f"shards-{tag}": shards, f"in-{tag}": partitions, f"out-{tag}": 3}
         await admin.create_topics([NewTopicSpec(name, count) for name, count in topics.items()])

@@ -21,7 +21,20 @@ _NOT_LEADER = 6
 
 ALL, READ = 2, 3
 """Operations of an access list."""
-_TOPIC, _LITERAL, _DENY = 2, 3, 2
+_TOPIC, _LITERAL, _DENY, _PREFIXED, _ALLOW = 2, 3, 2, 4, 3
+
+RESOURCES = {"topics": _TOPIC, "groups": 3, "the cluster": 4, "transactional ids": 5}
+OPERATIONS = {
+    "read": READ,
+    "write": 4,
+    "create": 5,
+    "alter": 7,
+    "describe": 8,
+    "describe configs": 10,
+    "alter configs": 11,
+    "idempotent write": 12,
+}
+"""What an access list is about, as our own pages call it. Source: Kafka's ``ResourceType`` and ``AclOperation``."""
 
 
 class Raw(NamedTuple):
@@ -91,6 +104,15 @@ class RawClient:
     async def forbid(self, topic: str, operation: int) -> None:
         """Deny everybody *operation* on *topic*."""
         answer = await self._ask(CreateAclsRequest(_TOPIC, topic, _LITERAL, "User:*", "*", operation, _DENY))
+        assert [code for code, _ in answer.creation_responses] == [0]
+
+    async def grant(self, principal: str, resource: str, prefix: str, operation: str) -> None:
+        """Allow *principal* an operation on all that begins with *prefix*, by the names of RESOURCES and OPERATIONS.
+        The cluster has no name, and no prefix.
+        """
+        pattern = (prefix, _PREFIXED) if prefix else ("kafka-cluster", _LITERAL)
+        request = CreateAclsRequest(RESOURCES[resource], *pattern, principal, "*", OPERATIONS[operation], _ALLOW)
+        answer = await self._ask(request)
         assert [code for code, _ in answer.creation_responses] == [0]
 
     async def allow(self, topic: str, operation: int) -> None:
