@@ -9,17 +9,18 @@ from functools import partial
 import structlog
 
 from schemas.records import Partition, Record
+from streams.beginnings import Beginnings
 from streams.carrying import Carrier
 from streams.committer import Committer
 from streams.fencing import fenced
 from streams.lanes import Entry, Lanes
-from streams.metrics import DROPPED_RUNS, MISSING_OFFSETS, MISSING_TOPICS, OPENS, REOPENS, reason_of
+from streams.metrics import DROPPED_RUNS, OPENS, REOPENS, reason_of
 from streams.offsetmap import Committed
 from streams.parameters import transactional_id
 from streams.runtime import Runtime
 from streams.suspicion import Suspicion
 from streams.tracker import Tracker
-from streams.transport.errors import AccessDeniedError, KafkaUnreachableError, TransportError, UnknownTopicError
+from streams.transport.errors import AccessDeniedError
 from streams.transport.publisher import Publisher
 from streams.work import Instead, Outputs
 
@@ -33,8 +34,6 @@ _APART_S = 4.0
 for nothing of the shard is taken up meanwhile, and a topic may take nothing for hours."""
 
 _CANCEL_S = 5.0
-_ASK_S = 2.0
-_SURE_S = 0.3
 
 log = structlog.get_logger()
 
@@ -55,6 +54,7 @@ class Shard:
         self.carrier = Carrier(runtime.parameters.carry_behind, self._may_be_carried, self._complete)
         self.suspicion = Suspicion(runtime, number, self.lanes)
         self.committer = Committer(self)
+        self.beginnings = Beginnings(runtime, self._lose)
         self.task: asyncio.Task[None] | None = None
         self._released = released
         self._publisher: Publisher | None = None
@@ -165,7 +165,7 @@ class Shard:
             partitions = self._routed()
             self._retain(partitions)
             committed = await self._committed(partitions)
-            self._start_first(await self._first(self._known(partitions) - committed.keys()))
+            self._start_first(await self.beginnings.of(self._known(partitions) - committed.keys()))
             self._restore(committed)
 
     def _restore(self, committed: Mapping[Partition, Committed]) -> None:
@@ -233,7 +233,7 @@ class Shard:
         self._retain(partitions)
         new = partitions - self.trackers.keys() - self.firsts.keys()
         committed = await self._committed(new)
-        beginnings = await self._first(self._known(new) - committed.keys())
+        beginnings = await self.beginnings.of(self._known(new) - committed.keys())
         if self.ready and self._publisher is life:  # else opening has asked route() again
             self._start_first(beginnings)
             for partition, state in committed.items():
@@ -262,11 +262,15 @@ class Shard:
 
     def _retain(self, partitions: Collection[Partition]) -> None:
         for partition in [known for known in self.trackers if known not in partitions]:
-            self._drop_tracker(self.trackers.pop(partition))
+            self._lose(partition)
         for partition in [known for known in self.firsts if known not in partitions]:
             del self.firsts[partition]
 
-    def _drop_tracker(self, tracker: Tracker) -> None:
+    def _lose(self, partition: Partition) -> None:
+        """Nothing of it is wanted any more, if anything was known of it."""
+        tracker = self.trackers.pop(partition, None)
+        if tracker is None:
+            return
         tracker.alive = False
         self.carrier.forget(tracker)
         self.lanes.discard(lambda entry: entry.tracker is tracker)
@@ -276,52 +280,9 @@ class Shard:
         self._tracker(partition).restore(state, set(), self.runtime.clock.monotonic())
         self.runtime.changed()
 
-    async def _first(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, Outputs]]:
-        """No offset: the stage says whether that is a beginning or a loss. A loss stands still; the others go on."""
-        answers = {partition: self.runtime.work.first(partition) for partition in partitions}
-        for partition, outputs in answers.items():
-            if outputs is None:
-                self.runtime.metrics.count(MISSING_OFFSETS)
-                log.error("offset_missing", group=self.runtime.work.group, partition=str(partition))
-                if partition in self.trackers:
-                    self._drop_tracker(self.trackers.pop(partition))
-        beginnings = {partition: outputs for partition, outputs in answers.items() if outputs is not None}
-        starts = await self._starts(beginnings.keys())
-        return {partition: (offset, beginnings[partition]) for partition, offset in starts.items()}
-
-    async def _starts(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """Where logs begin, without what does not exist or nobody leads: that stands still, and the others go on."""
-        absent = await self._absent(partitions)
-        self.runtime.metrics.count(MISSING_TOPICS, by=len({partition.topic for partition in absent}))
-        wanted = set(partitions) - absent
-        found = await self.runtime.fetcher.beginnings(wanted, _ASK_S)
-        for partition in absent:
-            self._withdraw(partition, UnknownTopicError(partition.topic))
-        for partition in wanted - found.keys():
-            self._withdraw(partition, KafkaUnreachableError(f"the leader of {partition}"))
-        return found
-
-    def _withdraw(self, partition: Partition, error: TransportError) -> None:
-        self.runtime.stops.withdraw(partition, error)
-        if partition in self.trackers:
-            self._drop_tracker(self.trackers.pop(partition))
-
-    async def _absent(self, partitions: Collection[Partition]) -> set[Partition]:
-        """Those that do not exist, asked twice: brokers hear of a new topic one after another."""
-        absent = set(partitions)
-        for pause in (0.0, _SURE_S):
-            if absent:
-                await asyncio.sleep(pause)
-                found = await self.runtime.fetcher.standings({partition.topic for partition in absent})
-                absent = {
-                    each for each in absent if each.topic in found and found[each.topic].partitions <= each.number
-                }
-        return absent
-
     def _start_first(self, beginnings: Mapping[Partition, tuple[int, Outputs]]) -> None:
         for partition in beginnings:
-            if partition in self.trackers:  # it had an offset once, and its log may have been made anew
-                self._drop_tracker(self.trackers.pop(partition))
+            self._lose(partition)  # it had an offset once, and its log may have been made anew
         self.firsts |= beginnings
         self.committer.wake.set()
 

@@ -1,0 +1,66 @@
+"""Where partitions begin of which no offset is committed, if their stage says that they are new."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import structlog
+
+from schemas.records import Partition
+from streams.metrics import MISSING_OFFSETS, MISSING_TOPICS
+from streams.runtime import Runtime
+from streams.transport.errors import KafkaUnreachableError, TransportError, UnknownTopicError
+from streams.work import Outputs
+
+_ASK_S = 2.0
+_SURE_S = 0.3
+
+log = structlog.get_logger()
+
+
+class Beginnings:
+    """Of one shard. *lose* is told of partitions that stand still from now on."""
+
+    def __init__(self, runtime: Runtime, lose: Callable[[Partition], None]) -> None:
+        self._runtime, self._lose = runtime, lose
+
+    async def of(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, Outputs]]:
+        """No offset: the stage says whether that is a beginning or a loss. A loss stands still; the others go on."""
+        answers = {partition: self._runtime.work.first(partition) for partition in partitions}
+        for partition, outputs in answers.items():
+            if outputs is None:
+                self._runtime.metrics.count(MISSING_OFFSETS)
+                log.error("offset_missing", group=self._runtime.work.group, partition=str(partition))
+                self._lose(partition)
+        beginnings = {partition: outputs for partition, outputs in answers.items() if outputs is not None}
+        starts = await self._starts(beginnings.keys())
+        return {partition: (offset, beginnings[partition]) for partition, offset in starts.items()}
+
+    async def _starts(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        """Where logs begin, without what does not exist or nobody leads: that stands still, and the others go on."""
+        absent = await self._absent(partitions)
+        self._runtime.metrics.count(MISSING_TOPICS, by=len({partition.topic for partition in absent}))
+        wanted = set(partitions) - absent
+        found = await self._runtime.fetcher.beginnings(wanted, _ASK_S)
+        for partition in absent:
+            self._withdraw(partition, UnknownTopicError(partition.topic))
+        for partition in wanted - found.keys():
+            self._withdraw(partition, KafkaUnreachableError(f"the leader of {partition}"))
+        return found
+
+    def _withdraw(self, partition: Partition, error: TransportError) -> None:
+        self._runtime.stops.withdraw(partition, error)
+        self._lose(partition)
+
+    async def _absent(self, partitions: Collection[Partition]) -> set[Partition]:
+        """Those that do not exist, asked twice: brokers hear of a new topic one after another."""
+        absent = set(partitions)
+        for pause in (0.0, _SURE_S):
+            if absent:
+                await asyncio.sleep(pause)
+                found = await self._runtime.fetcher.standings({partition.topic for partition in absent})
+                absent = {
+                    each for each in absent if each.topic in found and found[each.topic].partitions <= each.number
+                }
+        return absent
