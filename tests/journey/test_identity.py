@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -108,20 +109,35 @@ def test_f17_a_request_that_waited_in_a_backlog_is_answered_once(platform: Platf
 
 
 def test_f31_a_session_keeps_its_order_over_a_retry_a_refusal_and_deaths(platform: Platform, tmp_path: Path) -> None:
-    """The first waits in a retry tier while stages are killed; the others wait for it, and the count returns to 0."""
-    tenant = tenant_of(platform, "--concurrency", "1")
-    first = ask(1, "s", metadata={"fail": "model_overloaded", "fail_times": "1"})
-    session = [first, ask(2, "s", agent="nobody"), ask(3, "s")]
-    submit(platform, tenant, session, tmp_path / "session.jsonl")
-    Kcat(platform.bootstrap).wait(topics.RETRIES_10S.name, lambda record: str(first["id"]) in record.value)
+    """The first waits in a retry tier while stages are killed; the others wait for it, and the count returns to 0.
+
+    One tenant has room for another request meanwhile, and only its session holds it back; one has none, nor has it
+    afterwards if a place is lost.
+    """
+    roomy, narrow = tenant_of(platform, "--concurrency", "2"), tenant_of(platform, "--concurrency", "1")
+    sessions = {tenant: _session() for tenant in (roomy, narrow)}
+    for tenant, session in sessions.items():
+        submit(platform, tenant, session, tmp_path / f"{tenant}.jsonl")
+        Kcat(platform.bootstrap).wait(topics.RETRIES_10S.name, partial(_names, str(session[0]["id"])))
     for stage in ("auth", "guard", "agent", "retries"):
         restarted(platform, stage)
 
-    found = results(platform, tenant, 3, within=60)
-    assert [(record.json["request_id"], record.json["status"]) for record in found] == [
-        (session[0]["id"], "succeeded"),
-        (session[1]["id"], "refused"),
-        (session[2]["id"], "succeeded"),
-    ]
-    submit(platform, tenant, [ask(4)], tmp_path / "last.jsonl")
-    assert results(platform, tenant, 4)[3].json["status"] == "succeeded"
+    for tenant, session in sessions.items():
+        found = results(platform, tenant, 3, within=60)
+        assert [(record.json["request_id"], record.json["status"]) for record in found] == [
+            (session[0]["id"], "succeeded"),
+            (session[1]["id"], "refused"),
+            (session[2]["id"], "succeeded"),
+        ]
+    submit(platform, narrow, [ask(4)], tmp_path / "last.jsonl")
+    assert results(platform, narrow, 4)[3].json["status"] == "succeeded"
+
+
+def _session() -> list[dict[str, object]]:
+    """The first fails once, the second is refused, and nothing is wrong with the third."""
+    first = ask(1, "s", metadata={"fail": "model_overloaded", "fail_times": "1"})
+    return [first, ask(2, "s", agent="nobody"), ask(3, "s")]
+
+
+def _names(identity: str, record: Seen) -> bool:
+    return identity in record.value
