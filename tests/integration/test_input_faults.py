@@ -106,7 +106,7 @@ async def test_f25_a_network_that_swallows_bytes_costs_its_worker_the_shards_and
     """Connections stand, new ones are taken, nothing is answered: an outage, as far as this worker can tell, which a
     restart would not end. Whoever has a better network goes on; and when it is over, the worker is one of them again.
     """
-    monkeypatch.setattr(watchdog, "ANSWER_S", 0.3)  # its patience ends long before the takeover
+    monkeypatch.setattr(watchdog, "ANSWER_S", 0.3)
     proxy = Proxy(0, random.Random(25))
     async with proxy.listening():
         places = [Place.free(proxy.port)]
@@ -114,7 +114,12 @@ async def test_f25_a_network_that_swallows_bytes_costs_its_worker_the_shards_and
         async with embedded_cluster(tmp_path, embedded_cache, places) as cluster, ground(cluster.inner, 2, 1) as place:
             await place.provision()
             await place.feed(2_000, keys=50)
-            through = replace(place.parameters(), connection=Connection(cluster.bootstrap), watchdog_s=2.0)
+            through = replace(
+                place.parameters(),
+                connection=Connection(cluster.bootstrap),
+                watchdog_s=3.0,
+                transaction_deadline_s=1.5,
+            )
             async with running(place, through) as cut_off:
                 await place.collect(200)
                 proxy.freeze()
@@ -122,6 +127,7 @@ async def test_f25_a_network_that_swallows_bytes_costs_its_worker_the_shards_and
                     await eventually(lambda: other.owned == {0}, 60)
                     await place.collect(2_000)
                     await place.committed_to_the_end()
+                    await asyncio.sleep(8.0)  # beyond the watchdog's patience, and the silence after it counts anew
                     assert cut_off.fatal is None
                     proxy.thaw()
                 await eventually(lambda: cut_off.owned == {0} and cut_off.ready, 60)
