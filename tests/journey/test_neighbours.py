@@ -14,11 +14,19 @@ from ops.settings import Settings
 from streams.transport.connection import Connection
 from tests.journey.platform import Platform
 
-pytestmark = [pytest.mark.slow, pytest.mark.parametrize("platform", ["compact"], indirect=True)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.parametrize("platform", ["compact"], indirect=True),
+]
 
 PACE = Pace(rounds=2)
 SLACK_S = 0.5
 """What a busy machine adds now and then; ``Compared.line`` says what it really was."""
+
+
+TRIES = 2
+"""What others do to this machine seldom happens in both; what the platform does, does."""
 
 
 async def compared(platform: Platform, kind: str) -> Compared:
@@ -31,13 +39,22 @@ async def compared(platform: Platform, kind: str) -> Compared:
     return await measure(connection, settings, trouble, PACE, layout.shards)
 
 
+def assert_undelayed(platform: Platform, kind: str, part: float) -> None:
+    """A *part* of the innocent's requests waits hardly longer beside the trouble than without it."""
+    lines = list[str]()
+    for _ in range(TRIES):
+        found = asyncio.run(compared(platform, kind))
+        assert len(found.alone) == len(found.beside) == round(PACE.rounds * PACE.seconds * PACE.rate)
+        if percentile(found.beside, part) < 2 * percentile(found.alone, part) + SLACK_S:
+            return
+        lines.append(found.line())
+    pytest.fail("; ".join(lines))
+
+
 @pytest.mark.parametrize("kind", ["flood", "garbage", "cancels", "unwritable"])
 def test_f12_a_tenant_that_sends_a_hundred_times_its_share_delays_nobody_much(platform: Platform, kind: str) -> None:
     """Neither with requests nor with what nobody can read, take back or write."""
-    found = asyncio.run(compared(platform, kind))
-
-    assert len(found.alone) == len(found.beside) == round(PACE.rounds * PACE.seconds * PACE.rate)
-    assert percentile(found.beside, 0.95) < 2 * percentile(found.alone, 0.95) + SLACK_S, found.line()
+    assert_undelayed(platform, kind, 0.95)
 
 
 def test_f10_a_key_whose_runs_take_a_minute_delays_nobody_else(platform: Platform) -> None:
@@ -45,9 +62,8 @@ def test_f10_a_key_whose_runs_take_a_minute_delays_nobody_else(platform: Platfor
     before = platform.model.calls()["number"]
     platform.model.script({"text": "late", "delay": 60.0, "times": 1_000})
     try:
-        found = asyncio.run(compared(platform, "slow key"))
+        assert_undelayed(platform, "slow key", 0.99)
     finally:
         platform.model.clear()
 
     assert platform.model.calls()["number"] > before
-    assert percentile(found.beside, 0.99) < 2 * percentile(found.alone, 0.99) + SLACK_S, found.line()
