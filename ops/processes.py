@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import json
 import os
@@ -86,9 +87,15 @@ def run_supervised(stage: str, descriptor: int) -> None:
 
 
 def _preload(stage: str) -> None:
-    importlib.import_module("ops.stages")
-    if stage == "agent":
-        importlib.import_module("consumers.agent.models.openai_model")
+    """What is imported stays: to look for garbage meanwhile finds none, and takes a tenth of the time."""
+    gc.disable()
+    for module in (
+        "ops.stages",
+        "ops.health",
+        *(("consumers.agent.models.openai_client",) if stage == "agent" else ()),
+    ):
+        importlib.import_module(module)
+    gc.enable()
 
 
 def _tell(channel: socket.socket, line: bytes) -> None:
