@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import structlog
@@ -17,6 +18,12 @@ LOOK_S = 1.0
 SURE = 2
 """Looks that have to find a topic missing: a broker that has just started, or a topic that is new, may say so once."""
 
+SOON_S = 1.0
+"""After it what had no leader is tried again, once it has one: brokers that make a hundred topics take their time.
+Twice as long each further time, up to ``RETRY_S``."""
+
+_MOST_TIMES = 4
+
 log = structlog.get_logger()
 
 
@@ -28,16 +35,23 @@ class Revival:
     ) -> None:
         self._runtime, self._shards, self._repartition = runtime, shards, repartition
         self._orphans: set[Partition] = set()
+        self._tried: Counter[Partition] = Counter()
+        """How often each has been taken up again after it had no leader."""
 
     async def follow(self) -> None:
         """Until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
-            self._runtime.stops.keep({*self._ours()})
+            self._keep({*self._ours()})
             self._stop_orphans()
             self._retry()
             if await self._look() or self._withdrawn():
                 await self._repartition()
+
+    def _keep(self, ours: set[Partition]) -> None:
+        self._runtime.stops.keep(ours)
+        for partition in self._tried.keys() - ours:
+            del self._tried[partition]
 
     def _ours(self) -> Iterator[Partition]:
         for shard in self._shards.values():
@@ -71,7 +85,12 @@ class Revival:
                 self._runtime.stops.release(stop.partition)
 
     def _due(self, stop: Stop) -> bool:
-        return self._runtime.clock.monotonic() - stop.since > RETRY_S
+        return self._runtime.clock.monotonic() - stop.since > self._patience_s(stop)
+
+    def _patience_s(self, stop: Stop) -> float:
+        if stop.reason != "unavailable":
+            return RETRY_S
+        return min(RETRY_S, SOON_S * 2.0 ** min(_MOST_TIMES, self._tried[stop.partition]))
 
     async def _look(self) -> bool:
         """Ask about what is not there. Whether the shards have to take up or let go of something."""
@@ -92,6 +111,7 @@ class Revival:
         if error is None:
             if stop.reason != "missing" and not self._due(stop):
                 return False  # described, and yet not to be read: not every second
+            self._tried[partition] += stop.reason == "unavailable"
             stops.release(partition)
             return was
         stop.seen += 1

@@ -8,13 +8,15 @@ import pytest
 
 from ops.embedded.kafka import Kafka
 from schemas.records import Partition, Record
-from streams import revival
 from streams.metrics import PARTITION_STOPS, REOPENS
 from streams.transport import watermarks
 from streams.transport.library import Theirs
 from tests.integration.ground import eventually, ground
 
 pytestmark = pytest.mark.anyio
+
+TAKEN_UP_S = 8.0
+"""Below the ten seconds after which what cannot be read is tried again."""
 
 
 async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
@@ -33,7 +35,6 @@ async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
         return
 
     monkeypatch.setattr(watermarks, "by_leader", led)
-    monkeypatch.setattr(revival, "RETRY_S", 0.0)
     async with ground(kafka.bootstrap, partitions=4) as place:
         old, late = Partition(place.source, 0), Partition(place.source, 3)
         leaderless.add(late)
@@ -51,7 +52,7 @@ async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
             await eventually(lambda: worker.metrics.total(PARTITION_STOPS) > 0)
             await place.feed(200, keys=40)
             leaderless.clear()
-            await place.collect(400)
+            await place.collect(400, TAKEN_UP_S)
             await place.committed_to_the_end()
             assert worker.metrics.total(REOPENS) == 0
         await place.judge()
