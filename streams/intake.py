@@ -5,28 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from time import thread_time
-from typing import NamedTuple
 
-from schemas.records import Partition, Record
-from streams.metrics import QUEUE_SECONDS
+from schemas.records import Partition
+from streams.admission import Admission, Batch, Feed
 from streams.quanta import Quantum
 from streams.runtime import Runtime
 from streams.shard import Shard
-from streams.tracker import Tracker
 from streams.transport.errors import AccessDeniedError
 
 _LOOK_S = 0.05
 _CLOSED_S = 0.01
-_CHUNK = 64  # records admitted before the loop gets its turn: jobs may do their work at once (I9)
-
-
-class Feed(NamedTuple):
-    """A partition that is polled."""
-
-    shard: Shard
-    tracker: Tracker
-    quantum: Quantum
 
 
 class Intake:
@@ -35,7 +23,7 @@ class Intake:
     def __init__(self, runtime: Runtime, shards: dict[int, Shard]) -> None:
         self._runtime, self._shards = runtime, shards
         self._feeds: dict[Partition, Feed] = {}
-        self._queued = runtime.metrics.tally(QUEUE_SECONDS)
+        self._admission = Admission(runtime)
 
     async def run(self) -> None:
         """Until the worker stops."""
@@ -101,8 +89,7 @@ class Intake:
             return
         lives = {partition: feeds[partition].tracker.life for partition in room}
         fetched = await self._runtime.fetcher.take(room, slots.free, slots.free_bytes)
-        for partition, records in fetched.items():
-            await self._admit(feeds[partition], lives[partition], records)
+        await self._admission.admit([Batch(feeds[each], lives[each], records) for each, records in fetched.items()])
         if not fetched and not self._runtime.stale and not self._runtime.fetcher.faults:
             self._skip_markers(room)
 
@@ -118,28 +105,6 @@ class Intake:
                 self._runtime.stops.withdraw(partition, error)
             else:
                 self._runtime.stops.add(partition, error, feed.tracker.life)
-
-    async def _admit(self, feed: Feed, life: int, records: list[Record]) -> None:
-        """Every record that was polled is admitted, or its partition sought back (I8)."""
-        shard, tracker, quantum = feed
-        now_ms, took_s = self._runtime.clock.now_ms(), 0.0
-        for start in range(0, len(records), _CHUNK):
-            if not (shard.ready and tracker.alive and tracker.life == life and not tracker.unsought):
-                tracker.unsought = self._runtime.stale = True
-                return
-            began = thread_time()
-            waited: list[float] = []
-            for record in records[start : start + _CHUNK]:
-                if record.offset >= tracker.next and tracker.admit(record.offset, record.timestamp):
-                    waited.append((now_ms - record.timestamp) / 1_000)
-                    shard.lanes.add(tracker, record)
-            self._queued.observe_all(waited)
-            took_s += thread_time() - began
-            self._runtime.scheduler.pause()
-            await asyncio.sleep(0)
-        quantum.note(len(records), took_s)
-        if tracker.moved():
-            shard.committer.moved(tracker)
 
     def _skip_markers(self, partitions: Iterable[Partition]) -> None:
         """Markers and aborted records at the end are never returned: without this the lag never reaches zero."""

@@ -47,6 +47,11 @@ class Scheduler:
         held = self._of.get(tenant, 0)
         return not held or not tenant or held < SHARE * self._weight(tenant) * free
 
+    @property
+    def spent(self) -> bool:
+        """Whether no more may begin before the loop has had its turn."""
+        return self._burst.left <= 0
+
     def begin(self, tenant: str) -> None:
         """A job of *tenant* has begun."""
         burst = self._burst
