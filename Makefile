@@ -41,7 +41,8 @@ demo: install
 # Most tests wait for other processes, so two of them at once take little more than half the time of one.
 WORKERS ?= 2
 
-test: static
+test: dev
+	@$(BIN)/python -m tests.recorded & recording=$$!; $(MAKE) static; status=$$?; wait $$recording && exit $$status
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 check: static unit
@@ -49,8 +50,7 @@ check: static unit
 static: dev
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/mypy
-	$(BIN)/pyright
+	$(BIN)/pyright & types=$$!; $(BIN)/mypy; status=$$?; wait $$types && exit $$status
 	$(BIN)/lint-imports --no-logo
 
 unit: dev
