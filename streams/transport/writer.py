@@ -10,8 +10,8 @@ from schemas.clock import Clock, SystemClock
 from schemas.records import Outgoing, Partition
 from streams.transport import internals, watermarks
 from streams.transport.connection import Connection
-from streams.transport.errors import FencedError, OutcomeUnknownError, UnknownTopicError, translated
-from streams.transport.library import KafkaError, Producer, Theirs
+from streams.transport.errors import FencedError, OutcomeUnknownError, UnknownTopicError, may_pass, own
+from streams.transport.library import KafkaError, Producer, Theirs, errors
 from streams.transport.packing import place_of
 from streams.transport.publisher import Publisher
 
@@ -46,9 +46,14 @@ class Writer:
 
     async def close(self) -> None:
         """Wait for what is on its way, a few seconds at most, and close."""
-        producer, self._producer = self._producer, None
-        if producer is None:
+        if self._producer is not None:
+            await self._leave(self._producer)
+
+    async def _leave(self, producer: Theirs) -> None:
+        """Its number for what it has given up is missing from then on, so a broker takes nothing more of it."""
+        if self._producer is not producer:
             return
+        self._producer = None
         try:
             async with asyncio.timeout(_CLOSE_S):
                 await producer.stop()
@@ -65,16 +70,20 @@ class Writer:
         """Write *record*. Returns where it is.
 
         UnknownTopicError, RecordRefusedError and AccessDeniedError are final. After OutcomeUnknownError (the deadline
-        has passed) it may or may not be written, now or later.
+        has passed, or nobody has led the partition for seconds) it may or may not be written, now or later.
         """
         producer = await self._ready()
         try:
             async with asyncio.timeout(self._deadline_s):
                 place = place_of(record, await self._count(producer, record.topic))
-                with translated():
-                    metadata = await (await self._sent(producer, record, place))
+                metadata = await (await self._sent(producer, record, place))
         except TimeoutError:
             raise OutcomeUnknownError(f"no answer in {self._deadline_s:g} s for a record to {record.topic}") from None
+        except KafkaError as error:
+            if not (may_pass(error) or isinstance(error, errors.OutOfOrderSequenceNumber)):
+                raise own(error) from error
+            await self._leave(producer)
+            raise OutcomeUnknownError(f"a record to {record.topic} was given up: {error!r}") from error
         return place, metadata.offset
 
     async def _sent(self, producer: Theirs, record: Outgoing, place: Partition) -> asyncio.Future[Theirs]:

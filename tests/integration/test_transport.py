@@ -1,6 +1,7 @@
 """Readers, writers and the admin client on a real broker."""
 
 # ruff: noqa: SLF001 - what is private to them is what is asked for here
+# pyright: reportPrivateUsage=false
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from ops.embedded.kafka import Kafka
 from schemas.clock import SystemClock
 from schemas.records import Outgoing, Partition, Record
 from schemas.topics import partition_of
+from streams.transport import writer as writing
 from streams.transport.admin import Admin, NewTopicSpec
 from streams.transport.connection import Connection
 from streams.transport.errors import (
@@ -23,6 +25,7 @@ from streams.transport.errors import (
     FencedError,
     KafkaUnreachableError,
     OffsetLostError,
+    OutcomeUnknownError,
     RecordRefusedError,
     UnknownTopicError,
 )
@@ -67,6 +70,23 @@ async def test_what_is_written_is_read_as_it_was(kafka: Kafka) -> None:
         read = next(record for record in found if record.value is not None)
         assert (read.key, read.value, read.headers) == (record.key, record.value, record.headers)
         assert {record.partition for record in found} >= {2}
+
+
+async def test_a_record_that_nobody_leads_the_partition_of_may_or_may_not_be_written(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client gives it up after a while; whoever wrote it may write it again, as after a deadline."""
+    monkeypatch.setattr(writing, "_REQUEST_MS", 300)
+    async with ground(kafka.bootstrap) as place, await Writer.open(place.connection) as writer:
+        record = Outgoing(place.output, b"key", b"value")
+        await writer.send(record)
+        monkeypatch.setattr(writer._producer.client.cluster, "leader_for_partition", lambda _: -1)
+
+        with pytest.raises(OutcomeUnknownError, match="LeaderNotAvailable"):
+            await writer.send(record)
+
+        monkeypatch.undo()
+        await writer.send(record)
 
 
 async def test_many_tasks_share_a_writer(kafka: Kafka) -> None:
