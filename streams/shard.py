@@ -147,19 +147,21 @@ class Shard:
         )
         self._remembers = True
         await runtime.work.remember(self.number)
-        await self._load()
+        routing = await self._load()
         await self.suspicion.open(self._publisher, self.trackers.values())
         self.committer.restart()
         self.opened = True
+        if routing != runtime.routing:  # whoever was told of it meanwhile has passed us by
+            runtime.tasks.spawn(self.repartition())
         runtime.metrics.count(OPENS)
         runtime.changed()
         log.info(
             "shard_open", group=runtime.work.group, shard=self.number, partitions=len(self.trackers) + len(self.firsts)
         )
 
-    async def _load(self) -> None:
-        """Read offsets and maps, until no partition has come or gone meanwhile."""
-        routing = None
+    async def _load(self) -> int:
+        """Read offsets and maps, until no partition has come or gone meanwhile. Returns the routing that this is of."""
+        routing = -1
         while routing != self.runtime.routing:
             routing = self.runtime.routing
             partitions = self._routed()
@@ -167,6 +169,7 @@ class Shard:
             committed = await self._committed(partitions)
             self._start_first(await self.beginnings.of(self._known(partitions) - committed.keys()))
             self._restore(committed)
+        return routing
 
     def _restore(self, committed: Mapping[Partition, Committed]) -> None:
         """Runs go on over a re-open, unless their outcome is visible already."""

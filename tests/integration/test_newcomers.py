@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from ops.embedded.kafka import Kafka
 from schemas.records import Partition, Record
 from streams.metrics import PARTITION_STOPS, REOPENS
+from streams.suspicion import Suspicion
 from streams.transport import watermarks
 from streams.transport.library import Theirs
+from streams.worker import Worker
 from tests.integration.ground import eventually, ground
 
 pytestmark = pytest.mark.anyio
 
 TAKEN_UP_S = 8.0
 """Below the ten seconds after which what cannot be read is tried again."""
+
+
+async def at_once(_: Record) -> None:
+    """Nothing to wait for."""
 
 
 async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
@@ -30,9 +37,6 @@ async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
 
     def led(client: Theirs, partitions: list[Partition], when: int) -> Theirs:
         return by_leader(client, [each for each in partitions if each not in leaderless], when)
-
-    async def at_once(_: Record) -> None:
-        return
 
     monkeypatch.setattr(watermarks, "by_leader", led)
     async with ground(kafka.bootstrap, partitions=4) as place:
@@ -55,4 +59,30 @@ async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
             await place.collect(400, TAKEN_UP_S)
             await place.committed_to_the_end()
             assert worker.metrics.total(REOPENS) == 0
+        await place.judge()
+
+
+async def test_a_partition_that_comes_while_its_shard_opens_is_taken_up(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the offsets have been read, and the shard is not open yet: nobody would ask for it again."""
+    async with ground(kafka.bootstrap, partitions=2, shards=1) as place:
+        await place.provision()
+        await place.feed(20, keys=20)
+        early, late = Partition(place.source, 0), Partition(place.source, 1)
+        known, workers = {early}, list[Worker]()
+        theirs = Suspicion.open
+
+        async def opened(*arguments: Any) -> None:  # noqa: ANN401 - as theirs
+            await theirs(*arguments)
+            await eventually(lambda: bool(workers))
+            if late not in known:
+                known.add(late)
+                await workers[0].repartition()
+
+        monkeypatch.setattr(Suspicion, "open", opened)
+        async with place.worker(replace(place.work(at_once), route=lambda _: set(known))) as worker:
+            workers.append(worker)
+            await place.collect(20)
+            await place.committed_to_the_end()
         await place.judge()
