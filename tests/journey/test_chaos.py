@@ -11,7 +11,7 @@ import pytest
 from tests.journey.platform import CLI, clean_environment
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(480)
 def test_two_faults_lose_nothing_and_the_table_says_so(tmp_path: Path) -> None:
     """A worker is killed and the connections are cut, while 150 requests pass."""
     arguments = ("chaos", "--seed", "1", "--requests", "150", "--minutes", "0.1", "--faults", "kill,reset", "--json")
@@ -23,7 +23,7 @@ def test_two_faults_lose_nothing_and_the_table_says_so(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=150,
+        timeout=420,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr[-4_000:]

@@ -352,11 +352,13 @@ async def test_the_trace_goes_on_at_the_provider(model: Model, server: ScriptedM
 
 async def test_hundreds_of_calls_are_in_flight_at_once(model: Model, server: ScriptedModel) -> None:
     """More than any client's default pool holds: every one of them is at the server at the same time."""
-    server.script.add(ScriptedAnswer(text="hi", delay=1.0, times=300))
+    server.script.add(ScriptedAnswer(text="hi", delay=60.0, times=300))
     async with asyncio.TaskGroup() as group:
         calls = [group.create_task(model.complete(HELLO)) for _ in range(300)]
+        await _until(lambda: server.calls.in_flight == 300)
+        for call in calls:
+            call.cancel()
 
-    assert {call.result().text for call in calls} == {"hi"}
     assert server.calls.peak == 300
 
 
@@ -383,6 +385,6 @@ def test_the_sdk_is_imported_by_nobody_who_makes_no_model() -> None:
 
 
 async def _until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not happened():  # noqa: ASYNC110 - the server's counters are no events
             await asyncio.sleep(0.005)
