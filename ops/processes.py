@@ -89,12 +89,10 @@ def run_supervised(stage: str, descriptor: int) -> None:
 def _preload(stage: str) -> None:
     """What is imported stays: to look for garbage meanwhile finds none, and takes a tenth of the time."""
     gc.disable()
-    for module in (
-        "ops.stages",
-        "ops.health",
-        *(("consumers.agent.models.openai_client",) if stage == "agent" else ()),
-    ):
-        importlib.import_module(module)
+    importlib.import_module("ops.stages")
+    importlib.import_module("ops.health")
+    if stage == "agent":
+        importlib.import_module("consumers.agent.models.openai_client")
     gc.enable()
 
 

@@ -216,11 +216,9 @@ class EntryStage:
         left_ms = min(arrival.ticket.deadline_ms, waited_out) - self.outbox.clock.now_ms()
         if left_ms <= 0:  # nothing that follows need suspend, so a timeout of zero would not be noticed
             raise _late(arrival, waited_out)
-        limits, rates = tenant.limits, rates_of(tenant.limits)
-        if (seen := arrival.door.admit(arrival.ticket, limits.concurrency, rates)) is not None:
-            return seen
         try:
-            entering = arrival.door.enter(arrival.ticket, limits.concurrency, rates, arrival.aside(self.aside))
+            limits, aside = tenant.limits, arrival.aside(self.aside)
+            entering = arrival.door.enter(arrival.ticket, limits.concurrency, rates_of(limits), aside)
             return await within(partial(asyncio.timeout, left_ms / 1_000), entering)
         except TimeoutError:
             raise _late(arrival, waited_out) from None

@@ -67,12 +67,13 @@ class Connection:
         try:
             await start()
         except (KafkaError, OSError, TransportError) as error:
-            cause = await self._cause() if isinstance(error, errors.KafkaConnectionError) else error
+            silent = isinstance(error, errors.KafkaConnectionError)
+            cause = (await self._cause() if silent else None) or error
             if isinstance(cause, ssl.SSLCertVerificationError):
                 raise UntrustedBrokerError(self.bootstrap, cause.verify_message) from error
-            if cause is not None and isinstance(translated := own(cause), AccessDeniedError):
+            if isinstance(translated := own(cause), AccessDeniedError):
                 raise translated from error
-            return cause or error
+            return cause
         return None
 
     async def _cause(self) -> Exception | None:

@@ -28,11 +28,8 @@ OPERATIONS = {
     "read": READ,
     "write": 4,
     "create": 5,
-    "alter": 7,
     "describe": 8,
     "describe configs": 10,
-    "alter configs": 11,
-    "idempotent write": 12,
 }
 """What an access list is about, as our own pages call it. Source: Kafka's ``ResourceType`` and ``AclOperation``."""
 

@@ -27,6 +27,7 @@ from streams.transport.connection import Connection
 from streams.transport.errors import AccessDeniedError, UntrustedBrokerError
 from tests.integration.ground import eventually, ground
 from tests.integration.raw import RESOURCES, raw_client
+from tests.integration.test_engine import a_moment
 from tests.journey.platform import CLI, clean_environment, running
 
 pytestmark = pytest.mark.anyio
@@ -113,10 +114,6 @@ def _listener(port: int, server: Path) -> dict[str, str]:
 
 async def test_workers_do_over_tls_with_a_password_what_they_do_without(secured: Secured) -> None:
     """Ownership, fetches, offsets, transactions, admin: whatever opens a connection of its own."""
-
-    async def a_moment(_: object) -> None:
-        await asyncio.sleep(0.01)
-
     async with ground(secured.root) as place:
         await place.provision()
         await place.feed(200, keys=40)

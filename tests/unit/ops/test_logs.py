@@ -13,19 +13,9 @@ import structlog
 from ops import logs
 from ops.settings import Settings
 from schemas.errors import InternalError, MalformedError
+from tests.clock import Clock
 
 SECRET = "my card is 4111 1111"
-
-
-class StoppedClock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def now_ms(self) -> int:
-        return round(self.now * 1_000)
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture(autouse=True)
@@ -103,13 +93,13 @@ def test_a_librarys_line_is_bridged_under_its_own_name(capsys: pytest.CaptureFix
 
 def test_a_librarys_repetitions_are_counted_and_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     """While a broker is away, aiokafka says so several times a second for each partition."""
-    clock = StoppedClock()
+    clock = Clock()
     logs.configure(Settings(log="json"), clock=clock)
     library = logging.getLogger("aiokafka.conn")
 
     for number in range(5):
         library.warning("cannot reach %s", number)
-    clock.now = logs.QUIET_S + 1
+    clock.at = int((logs.QUIET_S + 1) * 1_000)
     library.warning("cannot reach %s", "it")
 
     assert [line["message"] for line in _lines(capsys)] == ["cannot reach 0", "cannot reach it (and 4 times more)"]
@@ -117,7 +107,7 @@ def test_a_librarys_repetitions_are_counted_and_not_written(capsys: pytest.Captu
 
 def test_our_own_lines_are_never_held_back(capsys: pytest.CaptureFixture[str]) -> None:
     """Two refusals are two events."""
-    logs.configure(Settings(log="json"), clock=StoppedClock())
+    logs.configure(Settings(log="json"), clock=Clock())
 
     for _ in range(3):
         structlog.get_logger().warning("request_refused")

@@ -21,6 +21,7 @@ from schemas.clock import SystemClock
 from schemas.records import Outgoing, Partition, Record
 from schemas.tenants import Tenant
 from schemas.topics import REQUESTS, shard_of
+from tests.clock import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -63,18 +64,12 @@ class Platform:
         return dict.fromkeys(places, 0)
 
 
-class Ticking:
+class Ticking(Clock):
     """A hundredth of a second goes by whenever somebody looks."""
 
-    def __init__(self) -> None:
-        self.at = 0.0
-
-    def now_ms(self) -> int:
-        return round(self.at * 1_000)
-
     def monotonic(self) -> float:
-        self.at += 0.01
-        return self.at
+        self.at += 10
+        return super().monotonic()
 
 
 async def test_waits_beside_trouble_and_without_are_told_apart_and_are_what_they_were() -> None:
