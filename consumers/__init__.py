@@ -1,1 +1,1 @@
-"""The steps: what happens to a request, with no Kafka inside."""
+"""The steps that process a request. They contain no Kafka code."""

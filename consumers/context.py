@@ -1,4 +1,4 @@
-"""What every step gets beside its value."""
+"""The context that every step receives beside its value."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from schemas.tenants import Tenant
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Whose record it is, the time, and the trace that this step belongs to."""
+    """The tenant, the clock and the trace of one step call."""
 
     tenant: Tenant
     clock: Clock
     trace: HeaderList = ()
-    """Headers for what the step sends out, W3C names."""
+    """Trace headers for records that the step sends, with W3C names."""
 
     envelope: Envelope | None = None
-    """The client's record; only the step that reads requests has it."""
+    """The client's record; set only for the stage that reads requests."""
 
     ticket: Ticket | None = None
-    """What the door let the request in with; only the step that reads requests has it."""
+    """The admission key of the admitted request; set only for the stage that reads requests."""
 
     @property
     def arrival(self) -> Envelope:
-        """The client's record, for the step that reads requests."""
+        """Return the client's record; raise InternalError outside the stage that reads requests."""
         if self.envelope is None:
             raise InternalError(detail="a step behind the door asked for the client's record")
         return self.envelope

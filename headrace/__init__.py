@@ -1,4 +1,4 @@
-"""The public names: what a user's agents and programs import."""
+"""The public names that a user's agents and programs import."""
 
 from consumers.agent.agents import Agent, AgentDefinitionError, agent
 from consumers.agent.models.port import (

@@ -1,1 +1,1 @@
-"""Who sent it, whether they may, and when it may go on."""
+"""Authentication, authorization and admission control of requests."""

@@ -1,4 +1,4 @@
-"""Whether the caller may make this request: the first step of every journey."""
+"""The authorization step, the first of every journey: may the caller make this request?"""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from schemas.tenants import Tenant
 from schemas.topics import RESULTS
 
 TOPIC_ISSUER = "topic"
-"""Of an identity that rests on the broker's access list alone."""
+"""Issuer of an identity that only the broker's access control list proves."""
 
 
 def identify(tenant: Tenant, context: Context) -> Identity:
-    """Who the request is from. In ``topic`` mode that is the tenant itself: ``ce_subject`` is never identity."""
+    """Return the request's identity. In ``topic`` mode it is the tenant itself: ``ce_subject`` is never identity."""
     envelope = context.arrival
     return _of_topic(tenant.id, envelope.source, envelope.request_id)
 
 
-@lru_cache(maxsize=1_024)  # a request is identified more than once on its way through a stage
+@lru_cache(maxsize=1_024)  # a stage identifies a request more than once
 def _of_topic(tenant: str, source: str, request_id: str) -> Identity:
     return Identity(tenant=tenant, issuer=TOPIC_ISSUER, subject=tenant, source=source, id=request_id)
 
 
 def ticket_of(request: Request, context: Context) -> Ticket:
-    """What the door knows the request by; the one that it was let in with, if it was."""
+    """Return the admission key that the request was admitted with, or a new one if it has none yet."""
     if context.ticket is not None:
         return context.ticket
     return new_ticket(identify(context.tenant, context), request, context)
 
 
 def new_ticket(identity: Identity, request: Request, context: Context) -> Ticket:
-    """What the door will know the request by."""
+    """Build the request's admission key."""
     session = context.arrival.session(request)
     return Ticket(
         key=request_key(identity),
@@ -52,7 +52,7 @@ def new_ticket(identity: Identity, request: Request, context: Context) -> Ticket
 
 
 def deadline_of(request: Request, context: Context) -> int:
-    """When the answer is worth nothing any more, in milliseconds since the epoch; never beyond the tenant's longest."""
+    """Return the request's deadline in milliseconds since the epoch, at most the tenant's ``max_deadline`` away."""
     limits, appended = context.tenant.limits, context.arrival.record.timestamp
     latest = appended + int(limits.max_deadline * 1_000)
     if isinstance(request.deadline, datetime):
@@ -62,7 +62,7 @@ def deadline_of(request: Request, context: Context) -> int:
 
 
 def identity_is_proven(tenant: Tenant) -> None:
-    """Raise UnauthenticatedError where the topic alone proves nothing."""
+    """Raise UnauthenticatedError if the tenant requires more proof of identity than its topic."""
     if tenant.identity != TOPIC_ISSUER:
         message = f"tenant {tenant.id} takes signed requests only, and this version verifies none"
         raise UnauthenticatedError(message)
@@ -70,13 +70,13 @@ def identity_is_proven(tenant: Tenant) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Authorize:
-    """Let a request through that its tenant may make."""
+    """Authorize a request if its tenant may make it."""
 
     deployed: Callable[[], Collection[str]]
-    """Every agent that some tenant may call."""
+    """Returns every agent that any tenant may call."""
 
     async def __call__(self, request: Request, context: Context) -> Authorized:
-        """The request with its identity and its deadline. Raises what the caller is told."""
+        """Return the request with its identity and deadline; raise the error that the caller receives."""
         began = context.clock.monotonic()
         identity_is_proven(context.tenant)
         self._agent_is_allowed(request.agent, context.tenant)
@@ -118,5 +118,5 @@ class Authorize:
 
 
 def _in_session(request: Request, session: str | None) -> Request:
-    """The request with the session that it belongs to, which mostly it has named itself."""
+    """Return the request with its session filled in. Most requests name their session already."""
     return request if request.session == session else request.model_copy(update={"session": session})

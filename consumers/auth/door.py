@@ -1,8 +1,8 @@
-"""The tenant's door: duplicates, order, concurrency, rate and cancels, decided in one place from what the inbox says.
+"""The admission controller: it decides duplicates, order, concurrency, rates and cancels from the admission log.
 
-A request is *open* from the moment the door lets it through until any stage closes it; the open ones are counted, not
-leased, so nothing can leak. The memory is rebuilt from ``platform.inbox`` whenever the shard opens; a forward that is
-decided but not committed counts as open, and is forgotten with the whole memory if its transaction comes to nothing.
+A request is *open* from its admission until a stage closes it. Open requests are counted, not leased, so no count can
+leak. The controller rebuilds its memory from ``platform.inbox`` whenever the shard opens. A forward that is decided but
+not committed counts as open. If its transaction aborts, the whole memory is discarded, and the forward with it.
 """
 
 from __future__ import annotations
@@ -25,49 +25,49 @@ from schemas.tenants import DlqLimit
 from schemas.topics import HOUR_MS, REQUEST_RETENTION_MS
 
 DEDUPE_WINDOW_MS = REQUEST_RETENTION_MS + HOUR_MS
-"""After its end a request is remembered as long as a copy of it may lie unread, and a while longer."""
+"""Milliseconds for which a closed request is remembered: as long as a copy may stay unread, plus one hour."""
 
 RENEW_MS = 24 * HOUR_MS
-"""The log drops what is old: that a partition is served has to be said again, long before that."""
+"""Milliseconds after which a ``serving`` event is written again, well before the admission log deletes the old one."""
 
 Seen: TypeAlias = Literal["new", "joined", "conflict", "cancelled"]
 Found: TypeAlias = Literal["ahead", "beyond", "over"]
-"""Where a cancel finds its request: not let in yet, beyond the door, or answered."""
+"""State of the request to cancel: ``ahead`` is not admitted yet, ``beyond`` is open, ``over`` is closed."""
 
 Aside: TypeAlias = Callable[[], AbstractContextManager[None]]
-"""Entered while a request waits for what holds up nobody but its own lane."""
+"""A context manager entered while a request waits in a way that holds up only its own lane."""
 
 Shut: TypeAlias = Callable[[str, float], None]
-"""Told of a tenant whose door has shut, and for how many seconds."""
+"""Callback with a tenant whose dead-letter breaker tripped, and for how many seconds."""
 
 
 Spoils: TypeAlias = Callable[[str], DlqLimit | None]
-"""How much of a tenant's may become dead letters, by the tenant's name."""
+"""Lookup of a tenant's dead-letter limit by the tenant's id; None: the breaker never trips."""
 
 
 def nobody_told(_tenant: str, _seconds: float) -> None:
-    """Nobody wants to hear of shut doors."""
+    """Ignore the notice of a tripped breaker."""
 
 
 def unlimited(_tenant: str) -> DlqLimit | None:
-    """No door ever shuts."""
+    """Return None: the dead-letter breaker never trips."""
     return None
 
 
 @dataclass(slots=True)
 class Known:
-    """One request that the door remembers."""
+    """One request that the admission controller remembers."""
 
     body: str
     lane: str
     open: bool
     at_ms: int
     charged_ms: int | None
-    """When it was counted against the tenant's rates."""
+    """Time of its charge against the rates, in milliseconds since the epoch; None if it was not charged."""
 
 
 class Door:
-    """The door of every tenant of one shard."""
+    """The admission controller for all tenants of one shard."""
 
     def __init__(
         self, clock: Clock, window_ms: int = DEDUPE_WINDOW_MS, shut: Shut = nobody_told, spoils: Spoils = unlimited
@@ -77,13 +77,13 @@ class Door:
         self._shut, self._spoils = shut, spoils
         self._known: dict[str, Known] = {}
         self._closed: OrderedDict[str, None] = OrderedDict()
-        """Keys of the known requests that are over, in the order of their ends."""
+        """Keys of the remembered requests that are closed, in the order of closing."""
 
         self._gates: dict[str, Gate] = {}
         self._serving: dict[str, int] = {}
 
     def recall(self, key: str, entry: InboxEntry | None, at_ms: int) -> None:
-        """Take up one inbox record, in the order of the log; None is its deletion."""
+        """Apply one record of the admission log, in the order of the log; None deletes its key."""
         if entry is None:
             self._drop(key)
         elif entry.state == "serving":
@@ -97,7 +97,7 @@ class Door:
                 self._gate(key).spoilage.note(at_ms, buried=entry.buried)
 
     def _take_up(self, ticket: Ticket, *, opened: bool, at_ms: int) -> None:
-        """An entry of any stage; each of a request that was charged says when, so that no entry alone is needed."""
+        """Apply an event of any stage. Each event of a charged request holds the time of the charge, so any one suffices."""
         known = self._known.get(ticket.key)
         charged = known.charged_ms if known is not None else None
         if ticket.charged_ms is not None and charged is None:
@@ -107,11 +107,11 @@ class Door:
         self._note(ticket, opened=opened, at_ms=at_ms, charged_ms=charged)
 
     def serves(self, key: str) -> bool:
-        """Whether the first offset of a partition has been committed once."""
+        """Return True if the partition's first offset has been committed."""
         return key in self._serving
 
     def renews(self, key: str) -> bool:
-        """Whether it has to be said again that a partition is served. If so, it counts as said."""
+        """Return True if a new ``serving`` event of the partition is due, and count it as written."""
         now, said = self._clock.now_ms(), self._serving.get(key)
         if said is not None and now - said < RENEW_MS:
             return False
@@ -119,7 +119,7 @@ class Door:
         return True
 
     def look(self, ticket: Ticket) -> Seen:
-        """Whether the request is known already, or was cancelled before it came."""
+        """Return ``joined`` or ``conflict`` if the request is known, ``cancelled`` if it was cancelled, else ``new``."""
         self._forget_old()
         known = self._known.get(ticket.key)
         if known is None or self._is_old(known):
@@ -137,7 +137,7 @@ class Door:
         return True
 
     def cancel(self, key: str) -> Found:
-        """The request with this inbox key is not wanted any more. If it waits here, it stops waiting at once."""
+        """Cancel the request with this admission log key and return its state. If it waits, its wait ends at once."""
         known = self._known.get(key)
         if known is not None and not self._is_old(known):
             return "beyond" if known.open else "over"
@@ -148,30 +148,30 @@ class Door:
         return "ahead"
 
     def in_flight(self, tenant: str) -> int:
-        """How many of the tenant's requests are beyond the door."""
+        """Return the number of the tenant's open requests."""
         gate = self._gates.get(tenant)
         return len(gate.open) if gate else 0
 
     def holds(self, tenant: str) -> bool:
-        """Whether the tenant has as many beyond the door as it may."""
+        """Return True if the tenant's concurrency, rate or dead-letter breaker allows no further request now."""
         gate = self._gates.get(tenant)
         return gate is not None and not gate.room.fits()
 
     def spoilage(self, tenant: str) -> Spoilage:
-        """What of the tenant's was buried, and whether its door is shut for that."""
+        """Return the tenant's dead-letter breaker."""
         return self._gate(tenant).spoilage
 
     def charged(self, ticket: Ticket) -> Ticket:
-        """The ticket with the moment at which it was counted against the tenant's rates, if it was."""
+        """Return the admission key with the time of its charge against the rates, if it was charged."""
         known = self._known.get(ticket.key)
         if known is None or known.charged_ms is None:
             return ticket
         return ticket.model_copy(update={"charged_ms": known.charged_ms})
 
     def admit(self, ticket: Ticket, limit: int, rates: Rates = UNLIMITED) -> Seen | None:
-        """As ``enter``, for a request that need not wait for anything; None: it may have to, and nothing is decided.
+        """Decide as ``enter`` does, without a wait; return None, with nothing decided, if the request may have to wait.
 
-        Most need not, and to ask for a promise, to take it and to give it back would cost them as much as all the rest.
+        Most requests need not wait. A future to reserve and release a place would double the cost of their admission.
         """
         gate = self._gate(ticket.key)
         gate.set(limit, rates)
@@ -183,11 +183,11 @@ class Door:
         return "new"
 
     async def enter(self, ticket: Ticket, limit: int, rates: Rates = UNLIMITED, aside: Aside = nullcontext) -> Seen:
-        """Wait until the ticket's lane is free, its agent and user may, and the tenant has room among its *limit* and
-        within its rate; in the order of asking.
+        """Wait until the request may be admitted, in order of arrival, and return the decision.
 
-        "new": the request is open from now on, and charged. Otherwise another record with its identity got in before or
-        meanwhile, or it was cancelled.
+        It waits for its lane, for its agent's and user's rates, and for the tenant's concurrency *limit* and rate. ``new``: the
+        request is now open, and charged. Otherwise another record with its identity was admitted before or meanwhile, or the
+        request was cancelled.
         """
         if (seen := self.admit(ticket, limit, rates)) is not None:
             return seen
@@ -200,7 +200,7 @@ class Door:
             self._unclaim(gate, ticket.lane)
 
     async def _claim(self, gate: Gate, ticket: Ticket, aside: Aside) -> bool:
-        """Become the next of a lane, from which on nobody of it can get by. False if it is not wanted any more."""
+        """Claim the lane, so that no other request of it can overtake. Return False if the request was cancelled."""
         lane = ticket.lane
         if gate.is_free(lane):
             gate.claimed.add(lane)
@@ -210,7 +210,7 @@ class Door:
             return await self._wait(gate, ticket.key, queue, lambda: self._unclaim(gate, lane))
 
     def _unclaim(self, gate: Gate, lane: str) -> None:
-        """The next of a lane has got in, or goes away."""
+        """Release the claim on a lane once its request is admitted or gives up."""
         gate.claimed.discard(lane)
         self._hand_on(gate, lane)
         gate.room.let_in()
@@ -237,7 +237,10 @@ class Door:
                 turnstile.give_back()
 
     async def _pass(self, gate: Gate, key: str, turnstile: Turnstile, aside: Aside = nullcontext) -> bool:
-        """Get a promise. If there is room, nobody waits: those who did have been called. False: not wanted any more."""
+        """Reserve a place at once if there is room, else wait for one. Return False if the request was cancelled.
+
+        Taking a free place overtakes no request: those that waited have been called first.
+        """
         turnstile.let_in()
         if turnstile.fits():
             turnstile.promised += 1
@@ -253,7 +256,7 @@ class Door:
         self._note(ticket, opened=True, at_ms=now, charged_ms=now if rates.any else None)
 
     async def _wait(self, gate: Gate, key: str, queue: Queue, give_back: Callable[[], None]) -> bool:
-        """Wait to be called from *queue*; False if the request is cancelled meanwhile."""
+        """Wait to be called from *queue*; return False if the request is cancelled meanwhile."""
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         waiting = gate.waiting.setdefault(key, set())
         waiting.add(turn)
@@ -265,7 +268,7 @@ class Door:
                 del gate.waiting[key]
 
     def close(self, ticket: Ticket) -> None:
-        """The request is over; its place and its lane are free."""
+        """Close the request, and free its place and its lane."""
         known = self._known.get(ticket.key)
         charged = known.charged_ms if known is not None else None
         self._note(ticket, opened=False, at_ms=self._clock.now_ms(), charged_ms=charged)
@@ -288,7 +291,7 @@ class Door:
             gate.room.let_in()
 
     def _hand_on(self, gate: Gate, lane: str) -> None:
-        """A free lane goes to the first that waits for it, and to nobody else."""
+        """Give a free lane to the first request that waits for it, and to no other."""
         queue = gate.lanes.get(lane)
         if queue is None or not gate.is_free(lane):
             return
@@ -313,7 +316,7 @@ class Door:
             self._free(self._gate(key), known.lane, key)
 
     def _forget_old(self) -> None:
-        """What was closed longer ago than the window, oldest first; open requests are never forgotten."""
+        """Forget requests closed longer ago than the window, oldest first. Open requests are never forgotten."""
         while self._closed and self._is_old(self._known[next(iter(self._closed))]):
             key, _ = self._closed.popitem(last=False)
             del self._known[key]

@@ -1,4 +1,4 @@
-"""One tenant at the door: which lanes are busy, who waits for a lane, for an agent's or user's rate, or for room."""
+"""The admission state of one tenant: its busy lanes, and the queues for lanes, rates and concurrency."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from schemas.clock import Clock
 from schemas.inbox import Ticket
 
 LOOK_S = 1.0
-"""The longest a rate waits before it looks at the clock again: one that was set right is noticed."""
+"""The longest wait in seconds before a rate queue reads the clock again, to notice a clock that was corrected."""
 
 NARROWS = 1_024
-"""Rates of agents and users that are kept before the idle ones are looked for."""
+"""Rate queues of agents and users that are kept before idle ones are removed."""
 
 CANCELLED = 10_000
-"""Requests that were cancelled before they came, a tenant; then the oldest word is forgotten."""
+"""Cancelled requests that are remembered for each tenant before they arrive; then the oldest is forgotten."""
 
 
 class Turnstile:
-    """Those that wait for a rate, called as it lets them through."""
+    """The queue of requests that wait for a rate. It calls each one as soon as the rate allows it."""
 
     __slots__ = ("promised", "queue", "rate", "timer")
 
@@ -32,33 +32,33 @@ class Turnstile:
         self.rate = Rate(clock)
         self.queue: Queue = OrderedDict()
         self.promised = 0
-        """Places given to somebody who has not gone through yet."""
+        """Places reserved for requests that have not been admitted yet."""
 
         self.timer: asyncio.TimerHandle | None = None
 
     def fits(self) -> bool:
-        """Whether one more may go through."""
+        """Return True if one more request may be admitted."""
         return self.rate.fits(self.promised)
 
     def let_in(self) -> None:
-        """Call those for whom there is room; come back when the rate lets the next one through."""
+        """Call waiting requests while there is room, and set a timer for the rest."""
         while self.queue and self.fits() and call(self.queue):
             self.promised += 1
         if self.queue:
             self.arm()
 
     def arm(self) -> None:
-        """Somebody waits: look again when time may let one more through."""
+        """Set a timer for a waiting request, for the time at which one more may fit."""
         if self.timer is None and (frees_ms := self.frees_ms()):
             wait_s = min(LOOK_S, max(0.001, frees_ms / 1_000))
             self.timer = asyncio.get_running_loop().call_later(wait_s, self._again)
 
     def frees_ms(self) -> int:
-        """Until time may let one more through; 0: time changes nothing."""
+        """Return the milliseconds until one more request may fit; 0 if time alone changes nothing."""
         return 0 if self.rate.fits(self.promised) else max(1, self.rate.frees_ms())
 
     def give_back(self) -> None:
-        """Somebody has gone through, or will not."""
+        """Release a reserved place once its request is admitted or gives up."""
         self.promised -= 1
         self.let_in()
 
@@ -69,16 +69,16 @@ class Turnstile:
 
 @dataclass(slots=True)
 class Places:
-    """Of the whole tenant, beyond the door."""
+    """The open requests of the whole tenant, and how many there may be."""
 
     open: dict[str, str] = field(default_factory=dict)
-    """Lane to the inbox key of the request that holds it."""
+    """Lane to the admission log key of its open request."""
 
     limit: int = 1
 
 
 class Room(Turnstile):
-    """Those that wait for the tenant's places, for its rate, and for its door to open again."""
+    """The queue of requests that wait for the tenant's concurrency, rate and dead-letter breaker."""
 
     __slots__ = ("places", "spoilage")
 
@@ -87,17 +87,17 @@ class Room(Turnstile):
         self.places, self.spoilage = places, spoilage
 
     def fits(self) -> bool:
-        """Whether one more request may be beyond the door."""
+        """Return True if the tenant may have one more open request."""
         free = len(self.places.open) + self.promised < self.places.limit
         return free and not self.spoilage.shut_ms() and super().fits()
 
     def frees_ms(self) -> int:
-        """Until time may let one more through; 0: time changes nothing."""
+        """Return the milliseconds until one more request may fit; 0 if time alone changes nothing."""
         return self.spoilage.shut_ms() or super().frees_ms()
 
 
 class Gate:
-    """What the door knows of one tenant."""
+    """The admission state of one tenant."""
 
     __slots__ = (
         "_clock",
@@ -118,36 +118,36 @@ class Gate:
         self.spoilage = Spoilage(clock, shut, spoils)
         self.room = Room(clock, self.places, self.spoilage)
         self.claimed: set[str] = set()
-        """Lanes whose next request has been chosen, and waits for room."""
+        """Lanes whose next request is chosen and waits for admission."""
 
         self.lanes: dict[str, Queue] = {}
         self.narrow: dict[tuple[str, str], Turnstile] = {}
-        """Of agents and users."""
+        """Rate queues of agents and users, by kind and name."""
 
         self._crowded = NARROWS
 
         self.waiting: dict[str, set[Turn]] = {}
-        """Inbox key to those that wait with it: a duplicate waits like the first."""
+        """Admission log key to the waiters with it: a duplicate waits like the first request."""
 
         self.cancelled: OrderedDict[str, int] = OrderedDict()
-        """Inbox keys of requests that were cancelled before the door let them in, and when."""
+        """Admission log keys of requests cancelled before admission, with the time of the cancel."""
 
     @property
     def open(self) -> dict[str, str]:
-        """Lane to the inbox key of the request that holds it."""
+        """Lane to the admission log key of its open request."""
         return self.places.open
 
     def is_free(self, lane: str) -> bool:
-        """Whether a request of this lane may go on to ask for room."""
+        """Return True if the lane has no open request and no claim."""
         return lane not in self.places.open and lane not in self.claimed
 
     def set(self, limit: int, rates: Rates) -> None:
-        """The limits as the registry has them now."""
+        """Apply the limits that the registry holds now, and call the requests that now fit."""
         self.places.limit, self.room.rate.limit = limit, rates.tenant
         self.room.let_in()
 
     def narrow_of(self, kind: str, name: str, limit: int | None) -> Turnstile:
-        """The rate of one agent or user; *limit* None: as it was."""
+        """Return the rate queue of one agent or user; *limit* None leaves its limit unchanged."""
         found = self.narrow.get((kind, name))
         if found is None:
             if len(self.narrow) >= self._crowded:
@@ -164,13 +164,13 @@ class Gate:
         self._crowded = max(NARROWS, 2 * len(self.narrow))
 
     def charge(self, ticket: Ticket, at_ms: int) -> None:
-        """The request was let in: it counts for its tenant, its agent and its user."""
+        """Charge an admitted request to the rates of its tenant, its agent and its user."""
         self.room.rate.charge(at_ms)
         self.narrow_of("agent", ticket.agent, None).rate.charge(at_ms)
         self.narrow_of("user", ticket.subject, None).rate.charge(at_ms)
 
     def note_cancelled(self, key: str, at_ms: int) -> None:
-        """Whoever comes with this key is not wanted. Bounded: a flood of such words forgets the oldest."""
+        """Remember the cancel of a request that is not admitted. A flood of cancels forgets the oldest."""
         self.cancelled[key] = at_ms
         if len(self.cancelled) > CANCELLED:
             self.cancelled.popitem(last=False)

@@ -1,7 +1,7 @@
-"""How many requests a minute: exact, for whichever minute one looks at.
+"""Request rates per minute, exact for every window of one minute.
 
 Source: the sliding window log, as B. Beyer et al. call for in "Site Reliability Engineering" (2016), chapter 21, for
-limits that may neither be passed nor leave anything unused. A leaky bucket would let through twice its burst.
+limits that may neither be exceeded nor leave capacity unused. A leaky bucket would admit twice its burst.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Requests a minute of the whole tenant, of each agent and of each user; None: as many as come."""
+    """Requests per minute of the whole tenant, of each agent and of each user; None: no limit."""
 
     tenant: int | None = None
     agent: int | None = None
@@ -26,12 +26,12 @@ class Rates:
 
     @property
     def any(self) -> bool:
-        """Whether anything is limited."""
+        """True if at least one rate is limited."""
         return not (self.tenant is None and self.agent is None and self.user is None)
 
     @property
     def is_wide(self) -> bool:
-        """Whether at most the tenant as a whole is limited."""
+        """True if at most the tenant's own rate is limited."""
         return self.agent is None and self.user is None
 
 
@@ -39,14 +39,14 @@ UNLIMITED = Rates()
 
 
 def rates_of(limits: Limits) -> Rates:
-    """What a tenant's record says."""
+    """Return the rates of a tenant's limits."""
     if limits.rpm is None and limits.rpm_per_agent is None and limits.rpm_per_user is None:
         return UNLIMITED
     return Rates(limits.rpm, limits.rpm_per_agent, limits.rpm_per_user)
 
 
 class Rate:
-    """The moments of the last minute at which something was let in."""
+    """The admission times of the last minute, and how many there may be."""
 
     __slots__ = ("_clock", "_times", "limit")
 
@@ -56,22 +56,22 @@ class Rate:
         self.limit = limit
 
     def fits(self, promised: int) -> bool:
-        """Whether one more may go in now, with *promised* others on their way."""
+        """Return True if one more request may be admitted now, with *promised* others reserved."""
         return self.limit is None or self._recent() + promised < self.limit
 
     def frees_ms(self) -> int:
-        """Until the oldest falls out of the minute; a minute if there is none."""
+        """Return the milliseconds until the oldest admission leaves the minute; a minute if there is none."""
         if not self._recent():
             return MINUTE_MS
         return self._times[0] + MINUTE_MS - self._clock.now_ms()
 
     @property
     def idle(self) -> bool:
-        """Whether nothing went in during the last minute."""
+        """True if there was no admission during the last minute."""
         return not self._recent()
 
     def charge(self, at_ms: int) -> None:
-        """Something was let in at *at_ms*; the log may say so late, and of what is long over."""
+        """Count an admission at *at_ms*. The admission log may report it late, or after its minute is over."""
         self._recent()
         if at_ms <= self._clock.now_ms() - MINUTE_MS:
             return
@@ -82,7 +82,7 @@ class Rate:
 
     def _recent(self) -> int:
         now, times = self._clock.now_ms(), self._times
-        if times and times[-1] > now:  # the clock was set back, or the former owner's runs ahead
+        if times and times[-1] > now:  # the clock was set back, or the former owner's clock runs ahead
             self._times = times = deque(min(each, now) for each in times)
         while times and times[0] <= now - MINUTE_MS:
             times.popleft()

@@ -1,7 +1,7 @@
-"""How much of what a tenant sends becomes dead letters, and whether its door is shut for that.
+"""The dead-letter breaker: it stops a tenant's admissions if too many of its requests become dead letters.
 
-Source: the ``DlqLimit`` of Sentry's arroyo, which bounds the part of a stream that may be invalid. There it ends the
-consumer; here it closes one tenant's door for a while.
+Source: the ``DlqLimit`` of Sentry's arroyo, which bounds the invalid part of a stream. There it ends the consumer; here
+it stops the admissions of one tenant for a while.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from schemas.clock import Clock
 from schemas.tenants import DlqLimit
 
 LOOK_S = 1.0
-"""The longest that somebody waits before looking at the clock again."""
+"""The longest wait in seconds before the clock is read again."""
 
 PARTS = 12
-"""Of a window: what is older than one, and not older than one and a twelfth, may still count."""
+"""Parts of a window. A request counts for one window, and at most for one part longer."""
 
 
 Limit: TypeAlias = Callable[[], DlqLimit | None]
-"""How much of what a tenant sends may become dead letters, as its record has it now; None: its door never shuts."""
+"""Lookup of the tenant's current dead-letter limit; None: the breaker never trips."""
 
 _NONE_SET = DlqLimit()
 
 
 class Spoilage:
-    """What has ended of one tenant, in the order of its ends, and what of it was buried."""
+    """The dead-letter breaker of one tenant. It counts closed requests and dead letters, in the order of their ends."""
 
     __slots__ = ("_buried", "_clock", "_last_ms", "_limit", "_parts", "_shut", "_until_ms")
 
     def __init__(self, clock: Clock, shut: Callable[[float], None], limit: Limit) -> None:
         self._clock, self._shut, self._limit = clock, shut, limit
         self._parts: deque[list[int]] = deque()
-        """Of each part of the window: when it begins, what ended in it, and what of that was buried."""
+        """For each part of the window: its start, its closed requests, and its dead letters."""
 
         self._buried = 0
-        """In all parts together."""
+        """Dead letters in all parts together."""
 
         self._last_ms = self._until_ms = 0
 
     def note(self, at_ms: int, *, buried: bool) -> None:
-        """Something has ended. What ends while the door is shut was let in before, and has had its effect."""
+        """Count a closed request. While the breaker is tripped none counts: each was admitted before it tripped."""
         if at_ms < self._until_ms:
             return
         part = at_ms - at_ms % self._part_ms()
@@ -57,17 +57,17 @@ class Spoilage:
             self._last_ms = max(self._last_ms, at_ms)
 
     def shut_ms(self) -> int:
-        """For how long the door is shut; 0: it is open."""
+        """Return the milliseconds for which the breaker stays tripped; 0 if it is not tripped."""
         limit = self._limit()
         if limit is None:
             return 0
         left = self._until_ms - self._clock.now_ms()
         if left <= 0 and self._buried >= limit.count and self._is_spoiled(limit):
             left = self._close(limit)
-        return max(0, min(left, int(limit.cool_down * 1_000)))  # a clock that was set back does not prolong it
+        return max(0, min(left, int(limit.cool_down * 1_000)))  # a clock that was set back does not prolong the pause
 
     async def over(self) -> None:
-        """Wait while the door is shut."""
+        """Wait while the breaker is tripped."""
         while left_ms := self.shut_ms():  # noqa: ASYNC110 - time is the event
             await asyncio.sleep(min(LOOK_S, left_ms / 1_000))
 
@@ -77,7 +77,7 @@ class Spoilage:
         return self._buried >= limit.count and self._buried >= limit.share * ended
 
     def _close(self, limit: DlqLimit) -> int:
-        """From the last dead letter on, which may be long ago for who has just read of it."""
+        """Trip the breaker from the last dead letter on. An owner that has just read the log may find that long ago."""
         self._until_ms = self._last_ms + int(limit.cool_down * 1_000)
         self._parts.clear()
         self._buried = 0

@@ -1,4 +1,4 @@
-"""Waiting to be called: in the order of asking, and whoever goes away costs nobody anything."""
+"""A first-in, first-out queue of waiters. A waiter that leaves delays no other."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 Turn: TypeAlias = "asyncio.Future[bool]"
-"""True: called. False: what waits is not wanted any more."""
+"""The future of one waiter. True: it was called. False: its request was withdrawn."""
 
 Queue: TypeAlias = "OrderedDict[Turn, None]"
-"""Who waits, in the order of asking."""
+"""The waiters, in order of arrival."""
 
 
 async def wait(queue: Queue, turn: Turn, give_back: Callable[[], None]) -> bool:
-    """Wait in *queue*. Called and cancelled at once, what was called for is given back."""
+    """Wait in *queue* until called; return False if withdrawn. Call ``give_back`` if cancelled after the call."""
     queue[turn] = None
     try:
         called = await turn
@@ -30,7 +30,7 @@ async def wait(queue: Queue, turn: Turn, give_back: Callable[[], None]) -> bool:
 
 
 def call(queue: Queue) -> bool:
-    """Call the first that still waits; False if nobody does."""
+    """Call the first waiter that still waits; return False if there is none."""
     while queue:
         turn, _ = queue.popitem(last=False)
         if not turn.done():
@@ -40,6 +40,6 @@ def call(queue: Queue) -> bool:
 
 
 def withdraw(turn: Turn) -> None:
-    """It is not wanted any more; one who has been called finds out by itself."""
+    """Withdraw a waiter's request. A waiter that was called already has to check for itself."""
     if not turn.done():
         turn.set_result(False)
