@@ -1,4 +1,4 @@
-"""An agent: a name, and what answers under it."""
+"""Agents: a name, and the function that answers requests to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 
 
 class AgentDefinitionError(ValueError):
-    """An agent cannot be used as it is written. Raised at start, to the developer; it never travels."""
+    """The definition of an agent is invalid. Raised to the developer at start; never sent to a client."""
 
 
 async def ask_the_model(text: str, run: Run) -> str:
@@ -31,7 +31,7 @@ async def ask_the_model(text: str, run: Run) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """What a request names. Without an ``answer`` of its own, it is one call of its model."""
+    """The agent that a request names. Without its own ``answer``, it makes one call of its model."""
 
     name: str
     _: KW_ONLY
@@ -39,13 +39,13 @@ class Agent:
     """The model's system message."""
 
     model: str = "default"
-    """One of the models that the worker is given."""
+    """Name of one of the worker's configured models."""
 
     description: str = ""
     answer: Answer = field(default=ask_the_model, repr=False)
 
     def __post_init__(self) -> None:
-        """Raise AgentDefinitionError for a name that no request could carry."""
+        """Raise AgentDefinitionError if no request could use the name."""
         try:
             _NAME.validate_python(self.name)
         except ValidationError as error:
@@ -62,7 +62,7 @@ class Agent:
         model: str = "default",
         description: str = "",
     ) -> Agent:
-        """An agent that is an ``async def`` of (text) or (text, run). Raises AgentDefinitionError for any other."""
+        """Make an agent of an ``async def`` of (text) or (text, run); raise AgentDefinitionError for any other."""
         return cls(
             name,
             instructions=instructions,
@@ -84,7 +84,7 @@ def agent(
 
 
 def _uniform(function: Answerer, name: str) -> Answer:
-    """The function as one of text and run."""
+    """Return the function as one of text and run."""
     if not _is_async(function):
         message = f"the agent {name!r} must be an `async def`: a plain function would hold up every other run"
         raise AgentDefinitionError(message)
@@ -103,7 +103,7 @@ def _is_async(function: Answerer) -> bool:
 
 
 def _positional(function: Answerer) -> int | None:
-    """How many arguments it takes by position; None where it is not clear."""
+    """Return the number of arguments that it takes by position; None if it is not clear."""
     parameters = inspect.signature(function).parameters.values()
     ours = [each for each in parameters if each.kind in _POSITIONAL]
     optional = [each for each in parameters if each.kind is each.KEYWORD_ONLY and each.default is not each.empty]

@@ -13,10 +13,10 @@ INSTRUCTIONS = "You are a helpful assistant. Answer briefly and to the point."
 
 
 async def answer_the_same(text: str, run: Run) -> str:
-    """The text itself, after what the request's metadata ask for.
+    """Return the text itself, after the actions that the request's metadata ask for.
 
     ``sleep``: seconds to wait first. ``fail``: the code of the error to raise instead (schemas/errors.py).
-    ``fail_times``: how many attempts of the run fail; without it, all do. What cannot be read is ``malformed``.
+    ``fail_times``: how many attempts of the run fail; without it, all do. An invalid value raises MalformedError.
     """
     if seconds := _seconds(run):
         await asyncio.sleep(seconds)

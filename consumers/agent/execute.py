@@ -1,4 +1,4 @@
-"""The step that runs an agent: a screened request goes in, and a succeeded result or an error comes out."""
+"""The step that runs an agent: it turns a screened request into a succeeded or cancelled result, or an error."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from schemas.results import ErrorInfo, Result, Timing, verdict_info
 
 @dataclass(frozen=True, slots=True)
 class _NoModel:
-    """Stands where a worker has no model of the agent's name: agents that ask none do not need one."""
+    """A placeholder for a model that the worker lacks. Only an agent that calls its model fails."""
 
     name: str
 
@@ -42,16 +42,16 @@ class Execute:
 
     agents: Registry
     models: Mapping[str, Model]
-    """By the names that agents know them by."""
+    """Models by the names that agents use."""
 
     retry: Retry = field(default_factory=Retry)
     cancels: Cancels = field(default_factory=lambda: Cancels(SystemClock()))
 
     async def __call__(self, screened: Screened, context: Context) -> Result:
-        """The agent's answer; or, of a run that is taken back, what it had spent by then.
+        """Return the agent's answer; for a cancelled run, a ``cancelled`` result with its usage so far.
 
-        Raises UnknownAgentError; ExpiredError when the deadline passes, before or during the run; InternalError for
-        what the agent raises, unless it is or wraps an error of ours.
+        Raises UnknownAgentError; ExpiredError when the deadline passes, before or during the run; InternalError for an
+        exception of the agent, unless it is or wraps a HeadraceError.
         """
         agent = self._agent(screened)
         run = self._run(agent, screened, context)
@@ -89,7 +89,7 @@ class Execute:
 
 
 def _asking(request: Request, text: str) -> Request:
-    """The request in the words that the guards have let through, which mostly are its own."""
+    """Return the request with the text that the guards passed. Most texts pass unchanged."""
     return request if request.input == text else request.model_copy(update={"input": text})
 
 
@@ -102,9 +102,9 @@ async def _answer(agent: Agent, text: str, run: Run) -> Any:  # noqa: ANN401 - a
         return await agent.answer(text, run)
     except (asyncio.CancelledError, GeneratorExit):
         raise
-    except BaseException as error:  # an exit, or a panic of a native library, must end the run and not the worker
+    except BaseException as error:  # an exit or a native library's panic must end the run, not the worker
         if any(isinstance(each, HeadraceError) for each in chain_of(error)):
-            raise  # its class, or that of what it wraps, decides
+            raise  # its class, or that of the error it wraps, decides
         message = f"the agent {agent.name!r} raised {type(error).__name__}"
         raise InternalError(message, detail=repr(error)) from error
 

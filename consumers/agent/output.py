@@ -1,4 +1,4 @@
-"""What an agent returned, as the JSON that the client will read."""
+"""Conversion of an agent's return value to the JSON that the client reads."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from schemas.errors import InternalError
 
 
 def as_json(output: object, agent: str) -> Any:  # noqa: ANN401 - JSON is whatever it is
-    """The output as plain values: models and dataclasses as objects, times as text.
+    """Return the output as plain values: models and dataclasses as objects, times as text.
 
-    Raises InternalError for what JSON does not hold: numbers that are none, broken text, circles, arbitrary objects.
+    Raises InternalError for values that JSON cannot hold: NaN, infinity, invalid text, cycles, arbitrary objects.
     """
     try:
         return from_json(to_json(output, inf_nan_mode="constants"), allow_inf_nan=False)

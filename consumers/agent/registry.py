@@ -1,4 +1,4 @@
-"""Which agents a worker has: each name once, from our own module and from the user's."""
+"""The agents of a worker, each name once: the built-in agents and the user's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from consumers.agent.agents import Agent, AgentDefinitionError
 
 
 class Registry(Mapping[str, Agent]):
-    """Agents by name. Raises AgentDefinitionError if two have the same."""
+    """Agents by name. Raises AgentDefinitionError if two have the same name."""
 
     def __init__(self, agents: Iterable[Agent] = ()) -> None:
         self._agents: dict[str, Agent] = {}
@@ -20,15 +20,15 @@ class Registry(Mapping[str, Agent]):
                 raise AgentDefinitionError(message)
 
     def __getitem__(self, name: str) -> Agent:
-        """KeyError for a name that nobody has."""
+        """Return the agent of this name; raise KeyError if there is none."""
         return self._agents[name]
 
     def __iter__(self) -> Iterator[str]:
-        """The names, in the order in which they were given."""
+        """Iterate over the names, in the order in which they were given."""
         return iter(self._agents)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Return the number of agents."""
         return len(self._agents)
 
     @property
@@ -37,15 +37,15 @@ class Registry(Mapping[str, Agent]):
         return tuple(sorted(self._agents))
 
     def joined(self, *others: Iterable[Agent]) -> Registry:
-        """These agents and others. Raises AgentDefinitionError if two have the same name."""
+        """Return a registry of these agents and others; raise AgentDefinitionError if two have the same name."""
         return Registry([*self.values(), *(each for agents in others for each in agents)])
 
 
 def load(target: str) -> tuple[Agent, ...]:
-    """The agents of ``package.module`` (every one at its top level), or of ``package.module:attribute``.
+    """Load the agents of ``package.module`` (all at its top level), or of ``package.module:attribute``.
 
-    The attribute is an Agent or several. Raises AgentDefinitionError where there are none; what the module itself
-    raises is let through.
+    The attribute is an Agent or several. Raises AgentDefinitionError if there are none. An exception that the module
+    itself raises is not caught.
     """
     name, _, attribute = target.partition(":")
     module = _module(name)
@@ -61,7 +61,7 @@ def _module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if not f"{name}.".startswith(f"{error.name}."):
-            raise  # the module is there, and misses something of its own
+            raise  # the module exists, but a module that it imports does not
         message = f"there is no module {name!r} to load agents from; is its folder on the path?"
         raise AgentDefinitionError(message) from error
     except (TypeError, ValueError) as error:
@@ -70,7 +70,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _of_module(module: ModuleType) -> tuple[Agent, ...]:
-    """An agent with two names in the module is one agent."""
+    """Return the module's agents. An agent with two names in the module is one agent."""
     found = [value for value in vars(module).values() if isinstance(value, Agent)]
     return tuple({id(each): each for each in found}.values())
 

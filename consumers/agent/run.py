@@ -1,4 +1,4 @@
-"""What an agent gets beside its text: whose run it is, how long it may take, and the model."""
+"""The run that an agent receives beside its text: the tenant, the request, the deadline and the model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from schemas.results import Usage
 from schemas.tenants import Tenant
 
 NOTHING = Usage()
-"""Of a run that has asked no model."""
+"""Usage of a run that has called no model."""
 
 Prompt: TypeAlias = str | Sequence[Message]
 """A text of the user, or a whole conversation."""
@@ -32,7 +32,7 @@ Prompt: TypeAlias = str | Sequence[Message]
 
 @dataclass(slots=True)
 class Spending:
-    """What the run has spent so far."""
+    """The run's usage so far."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -53,18 +53,18 @@ class Run:
     """The name of the agent that runs."""
 
     instructions: str
-    """The agent's."""
+    """The agent's instructions."""
 
     tenant: Tenant
     request: Request
-    """With the input that the guards let through."""
+    """The request, with the input that the guards passed."""
 
     request_id: str
     run_id: str
     """The same in every attempt."""
 
     attempt: int
-    """From 1; retries count it up."""
+    """The number of this attempt, from 1."""
 
     deadline: Deadline
     model: Model
@@ -79,29 +79,29 @@ class Run:
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """What the client sent along."""
+        """The metadata that the client sent with the request."""
         return self.request.metadata
 
     @property
     def deadline_ms(self) -> int:
-        """When the answer is worth nothing any more, in milliseconds since the epoch."""
+        """The deadline in milliseconds since the epoch."""
         return self.deadline.at_ms
 
     @property
     def clock(self) -> Clock:
-        """The time, to be read here and nowhere else."""
+        """The clock of the run. Read the time only from it."""
         return self.deadline.clock
 
     @property
     def usage(self) -> Usage:
-        """What the run has spent so far."""
+        """The run's usage so far."""
         spent = self.spending
         if not spent.model_calls:
             return NOTHING
         return Usage(input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, model_calls=spent.model_calls)
 
     def remaining(self) -> float:
-        """Seconds until the deadline; never below zero."""
+        """Return the seconds until the deadline, never below zero."""
         return self.deadline.remaining()
 
     async def ask(
@@ -112,9 +112,9 @@ class Run:
         temperature: float | None = None,
         max_output_tokens: int | None = None,
     ) -> ModelResponse:
-        """Ask the agent's model, again if it fails for now. The agent's instructions come first.
+        """Ask the agent's model, and retry temporary failures. The agent's instructions come first.
 
-        Raises the ModelError that is left after the retries, or ExpiredError at the deadline.
+        Raises the last ModelError after the retries, or ExpiredError at the deadline.
         """
 
         async def attempt() -> ModelResponse:

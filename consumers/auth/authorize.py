@@ -1,4 +1,4 @@
-"""The authorization step, the first of every journey: may the caller make this request?"""
+"""The authorization step, the first of every journey: it checks that the caller may make this request."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class Door:
                 self._gate(key).spoilage.note(at_ms, buried=entry.buried)
 
     def _take_up(self, ticket: Ticket, *, opened: bool, at_ms: int) -> None:
-        """Apply an event of any stage. Each event of a charged request holds the time of the charge, so any one suffices."""
+        """Apply an event of any stage. Each event of a charged request holds the charge's time, so any one suffices."""
         known = self._known.get(ticket.key)
         charged = known.charged_ms if known is not None else None
         if ticket.charged_ms is not None and charged is None:
@@ -119,7 +119,7 @@ class Door:
         return True
 
     def look(self, ticket: Ticket) -> Seen:
-        """Return ``joined`` or ``conflict`` if the request is known, ``cancelled`` if it was cancelled, else ``new``."""
+        """Return ``joined`` or ``conflict`` for a known request, ``cancelled`` if cancelled before, else ``new``."""
         self._forget_old()
         known = self._known.get(ticket.key)
         if known is None or self._is_old(known):
@@ -185,9 +185,9 @@ class Door:
     async def enter(self, ticket: Ticket, limit: int, rates: Rates = UNLIMITED, aside: Aside = nullcontext) -> Seen:
         """Wait until the request may be admitted, in order of arrival, and return the decision.
 
-        It waits for its lane, for its agent's and user's rates, and for the tenant's concurrency *limit* and rate. ``new``: the
-        request is now open, and charged. Otherwise another record with its identity was admitted before or meanwhile, or the
-        request was cancelled.
+        It waits for its lane, its agent's and user's rates, and the tenant's concurrency *limit*, rate and dead-letter
+        breaker. ``new``: the request is now open, and charged. Otherwise another record with its identity was admitted
+        before or meanwhile, or the request was cancelled.
         """
         if (seen := self.admit(ticket, limit, rates)) is not None:
             return seen

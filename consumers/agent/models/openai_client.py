@@ -1,7 +1,7 @@
 """A model behind the chat completions endpoint, through the OpenAI SDK's low-level ``post`` on its aiohttp client.
 
-``chat.completions.create`` costs twice the CPU for the same bytes, and the SDK's default client does not finish 5,000
-calls in flight. Retries are the platform's: the SDK does none.
+``chat.completions.create`` costs twice the CPU for the same bytes. The SDK's default client does not finish 5,000 calls
+in flight. The platform retries; the SDK does not.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PATH = "/chat/completions"
 def connect(
     *, base_url: str, api_key: str, connections: int, connect_timeout: float, idle_timeout: float
 ) -> openai.AsyncOpenAI:
-    """A client with every limit set by hand. Times are in seconds; the time of a call is limited by its caller."""
+    """Return a client with every limit set explicitly. Times are in seconds; the caller limits the time of a call."""
     limits = httpx2.Limits(
         max_connections=connections,  # None would be the aiohttp connector's own 100
         max_keepalive_connections=connections,
@@ -42,7 +42,7 @@ class OpenAIModel:
 
     client: openai.AsyncOpenAI
     name: str
-    """What the provider calls it."""
+    """The provider's name for the model."""
 
     total_timeout: float
     """Seconds that one call may take from end to end."""
@@ -64,7 +64,7 @@ class OpenAIModel:
                 PATH, cast_to=httpx2.Response, content=encode(request, self.name), options={"headers": headers}
             )
         except openai.APIError as error:
-            raise error_of(error, self.clock) from None  # its text may quote the prompt or the key
-        except aiohttp.ClientError as error:  # what the SDK's transport does not translate
+            raise error_of(error, self.clock) from None  # the error's text may quote the prompt or the key
+        except aiohttp.ClientError as error:  # the SDK's transport does not translate these
             raise ModelUnavailableError(detail=type(error).__name__) from None
         return response.content

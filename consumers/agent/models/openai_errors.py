@@ -1,4 +1,4 @@
-"""What the OpenAI SDK raises, as our errors: the class decides whether it is worth asking again."""
+"""Conversion of the OpenAI SDK's exceptions to Headrace errors, whose class decides about a retry."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 
 
 def error_of(error: openai.APIError, clock: Clock) -> ModelError:
-    """Our error for the SDK's. Nothing that the provider wrote in prose is kept: it may quote the prompt or the key."""
+    """Return the Headrace error for the SDK's. It keeps none of the provider's prose, which may quote prompt or key."""
     if isinstance(error, openai.APIStatusError):
         return _of_status(error, clock)
     if isinstance(error, openai.APITimeoutError) and _ran_out(error):
@@ -65,13 +65,13 @@ def _said(error: openai.APIStatusError) -> tuple[type[ModelError], str]:
 
 
 def _detail(error: openai.APIStatusError) -> str:
-    """What names the fault without quoting the conversation: identifiers only."""
+    """Return identifiers that name the fault. They cannot quote the conversation."""
     facts = {"type": error.type, "code": error.code, "param": error.param, "request": error.request_id}
     return " ".join(f"{name}={fact}" for name, fact in facts.items() if isinstance(fact, str) and _NAME.fullmatch(fact))
 
 
 def _ran_out(error: openai.APITimeoutError) -> bool:
-    """Whether time really ran out: the SDK's aiohttp transport also reports refused and cut connections as timeouts."""
+    """Return True if time really ran out: the SDK's aiohttp transport also reports refused and cut connections so."""
     return any(isinstance(cause, TimeoutError) for cause in chain_of(error))
 
 
@@ -80,7 +80,7 @@ def _causes(error: openai.APIError) -> str:
 
 
 def retry_after_of(headers: Mapping[str, str], clock: Clock) -> float | None:
-    """Seconds until the provider wants to be asked again, from a number or an HTTP date; None if it does not say."""
+    """Return the seconds after which the provider accepts a retry, from a number or an HTTP date; None if not given."""
     milliseconds = _seconds(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return milliseconds / 1_000

@@ -1,4 +1,4 @@
-"""How a worker gets a model of an OpenAI-compatible provider."""
+"""The settings and the opening of a model of an OpenAI-compatible provider."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from consumers.agent.models.port import Model
 from schemas.clock import Clock
 
 KEYLESS = "none"
-"""Sent where no key is given: local servers ask for none, the SDK insists on one."""
+"""Sent if no key is given: local servers need none, but the SDK requires one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAISettings:
-    """Where the model is, and what may be spent on reaching it. Times are in seconds."""
+    """Address, credentials, connection limits and timeouts of a model. Times are in seconds."""
 
     base_url: str
     """Up to and including ``/v1``."""
 
     name: str
-    """What the provider calls the model."""
+    """The provider's name for the model."""
 
     api_key: str | None = field(default=None, repr=False)
     connections: int = 10_000

@@ -1,4 +1,4 @@
-"""The chat completions endpoint's JSON: our request as its body, its body as our response."""
+"""The chat completions endpoint's JSON: requests to bodies, and bodies to responses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from schemas.errors import ModelUnavailableError
 
 
 class _Answered(BaseModel):
-    """Providers send more than we read, and leave out what they do not have."""
+    """Part of a provider's answer. Providers send more fields than these, and omit some."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -62,7 +62,7 @@ class _Completion(_Answered):
 
 
 def encode(request: ModelRequest, model: str) -> bytes:
-    """The body of a request to ``model``."""
+    """Return the body of a request to ``model``."""
     body: dict[str, Any] = {"model": model, "messages": [_message(message) for message in request.messages]}
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
@@ -97,7 +97,10 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
 
 
 def decode(body: bytes) -> ModelResponse:
-    """The response in a body. Raises ModelUnavailableError if it is none: something else answered in its place."""
+    """Return the response in a body.
+
+    Raises ModelUnavailableError if the body is no chat completion: something else answered in the provider's place.
+    """
     try:
         completion = _Completion.model_validate_json(body)
     except ValidationError as error:

@@ -10,7 +10,7 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filte
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """The model asks for a tool. ``arguments`` is the JSON it wrote, which may be none."""
+    """The model's call of a tool. ``arguments`` is the text it wrote, which may not be valid JSON."""
 
     id: str
     name: str
@@ -19,21 +19,21 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class SystemMessage:
-    """What the operator says."""
+    """The operator's instructions."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class UserMessage:
-    """What the user says."""
+    """A message of the user."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class AssistantMessage:
-    """What the model said before. Each tool call is answered by a ToolMessage right after it."""
+    """An earlier message of the model. A ToolMessage right after it answers each tool call."""
 
     text: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
@@ -41,7 +41,7 @@ class AssistantMessage:
 
 @dataclass(frozen=True, slots=True)
 class ToolMessage:
-    """What a tool answered to the call of this id."""
+    """A tool's answer to the call with this id."""
 
     call_id: str
     text: str
@@ -52,7 +52,7 @@ Message: TypeAlias = SystemMessage | UserMessage | AssistantMessage | ToolMessag
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A tool that the model may ask for. ``parameters`` is a JSON Schema."""
+    """A tool that the model may call. ``parameters`` is a JSON Schema."""
 
     name: str
     description: str
@@ -61,7 +61,7 @@ class ToolSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One question to a model. It does not say how the answer travels: a model that streams takes the same request."""
+    """One question to a model. It does not fix how the answer travels: a streaming model takes the same request."""
 
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
@@ -81,14 +81,14 @@ class ModelUsage:
 
 @dataclass(frozen=True, slots=True)
 class ModelResponse:
-    """The model's next message, why it ended there, and what it cost."""
+    """The model's next message, its finish reason, and its token usage."""
 
     text: str
     tool_calls: tuple[ToolCall, ...] = ()
     usage: ModelUsage = ModelUsage()
     finish_reason: FinishReason = "stop"
     model: str = ""
-    """What the provider calls the model that answered."""
+    """The provider's name for the model that answered."""
 
     @property
     def message(self) -> AssistantMessage:
@@ -97,7 +97,7 @@ class ModelResponse:
 
 
 class Model(Protocol):
-    """Something that continues a conversation."""
+    """A model that continues a conversation."""
 
     async def complete(self, request: ModelRequest) -> ModelResponse:
         """Ask once. Raises a ModelError that holds neither the prompt nor a key. Cancelling closes the call."""
