@@ -1,17 +1,18 @@
-"""Characters that nobody sees: which go, and which a script or an emoji needs.
+"""Invisible characters: the ones to remove, and the ones that a script or an emoji needs.
 
-What goes: Default_Ignorable_Code_Point (UAX #44; UTS #39 has identifiers do without them, UTR #36 tells why), the
+Removed: Default_Ignorable_Code_Point (UAX #44; UTS #39 excludes them from identifiers, UTR #36 gives the reasons), the
 interlinear annotation marks, and control characters that are not white space. A lone surrogate becomes U+FFFD.
 
-What stays, because the text means or looks something else without it:
+Kept, because the text means or looks something else without it:
 
 - a joiner (ZWJ, ZWNJ) after a letter or mark of a script that joins or stacks: Arabic and its relatives, the scripts of
-  India and their relatives (UAX #31, section 2.3). What follows is not asked: old Malayalam ends words with a joiner;
+  India and their relatives (UAX #31, section 2.3). The next character does not matter: old Malayalam ends words with a
+  joiner;
 - ZWJ between two emoji, and a variation selector 15 or 16 after one or within a keycap (UTS #51, ED-9a to ED-16);
 - the tags of the three flags that are recommended for interchange (UTS #51, ED-14a, RGI_Emoji_Tag_Sequence);
 - Mongolian variation and vowel selectors after Mongolian.
 
-Each rule asks only what no canonical reordering changes (UAX #15), so that what is once clean stays as it is.
+Each rule checks only properties that no canonical reordering changes (UAX #15), so a clean text stays as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ BLACK_FLAG: Final = "\U0001f3f4"
 FLAG_TAGS: Final = tuple(
     "".join(chr(0xE0000 + ord(letter)) for letter in region) + "\U000e007f" for region in ("gbeng", "gbsct", "gbwls")
 )
-"""What follows the black flag in those of England, Scotland and Wales."""
+"""The tags after the black flag in the flags of England, Scotland and Wales."""
 
 REPLACEMENT: Final = "\ufffd"
 _JOINER: Final = "\u200d"
@@ -69,10 +70,10 @@ UNSEEN: Final = _characters(
     (0x1D173, 0x1D17A),
     (0xE0000, 0xE0FFF),
 )
-"""Every character that goes unless a rule keeps it. NFKC makes none of them from any other (tested)."""
+"""Every character that is removed unless a rule keeps it. NFKC makes none of them from any other (tested)."""
 
 ASCII_CONTROLS: Final = {ord(char): None for char in _characters(*_CONTROLS) if char.isascii()}
-"""The same for ``str.translate``, which is fastest where all is ASCII."""
+"""The ASCII control characters of ``UNSEEN`` for ``str.translate``, which is fastest for ASCII texts."""
 
 _JOINING: Final = _bounds(
     (0x0600, 0x08FF),  # Arabic, Syriac, N'Ko, Mandaic
@@ -91,7 +92,7 @@ _JOINING: Final = _bounds(
     (0x1E900, 0x1E95F),  # Adlam
 )
 _MONGOLIAN: Final = _bounds((0x1820, 0x18AA))
-# Whole blocks instead of the property Extended_Pictographic: what is unassigned today may be an emoji tomorrow.
+# Whole blocks instead of the property Extended_Pictographic: a later Unicode version may add emoji to them.
 _PICTURES: Final = _bounds(
     (0x00A9, 0x00A9),
     (0x00AE, 0x00AE),
@@ -109,7 +110,7 @@ _PICTURES: Final = _bounds(
 
 
 def visible(text: str) -> str:
-    """*text*, which is in NFKC, without what nobody sees. Takes linear time."""
+    """Return *text*, which is in NFKC, without its invisible characters. Takes linear time."""
     kept: list[str] = []
     start = 0
     for at in [at for at, char in enumerate(text) if char in UNSEEN]:
@@ -180,7 +181,7 @@ def _back(kept: list[str], steps: int) -> str:
 
 
 def _base(kept: list[str]) -> str:
-    """The last character that no reordering moves, or nothing."""
+    """Return the last character that no reordering moves, or an empty string."""
     return next((char for char in islice(_backwards(kept), _REACH) if not unicodedata.combining(char)), "")
 
 

@@ -1,4 +1,4 @@
-"""Content: a text on its way to the model, the user or a tool, and where it comes from."""
+"""Content: a text on its way to the model, the user or a tool, and its source."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from consumers.guard.views import View, views_of
 Channel: TypeAlias = Literal["request", "tool_result", "memory", "tool_call", "answer"]
 
 LARGE = 32_768
-"""Characters from which the work on a text leaves the event loop for a thread."""
+"""Characters from which the work on a text moves from the event loop to a thread."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """What a guard judges. Its representation shows no text, so that no log does."""
+    """The text that a guard judges. Its ``repr`` omits the text, to keep it out of logs."""
 
     text: str = field(repr=False)
     channel: Channel = "request"
     tainted: bool = False
-    """Whether any of it comes from a source that is not trusted. Provenance: no guard changes it."""
+    """True if any of it comes from an untrusted source. Provenance: no guard changes it."""
 
     hidden: str = field(default="", repr=False)
-    """What was written in it in characters nobody sees. It has been taken out; for detectors only."""
+    """Text that was written in invisible characters within it, now removed. For detectors only."""
 
     @cached_property
     def views(self) -> tuple[View, ...]:
-        """The other readings of the text as it is now: decoded once, hidden. Detectors read these too."""
+        """The other readings of the current text: decoded once, and hidden. Detectors read these too."""
         return views_of(self.text, self.hidden)
 
     @property
@@ -37,7 +37,7 @@ class Content:
         return self.text, *(view.text for view in self.views)
 
     def rewritten(self, text: str, hidden: str = "") -> Content:
-        """The same content with another text, and with what more was *hidden* in the former."""
+        """Return the same content with another text; *hidden* is added to its hidden text."""
         if text == self.text and not hidden:
-            return self  # as most texts are; with the views that somebody may have looked at
+            return self  # the usual case; it keeps views that are already computed
         return replace(self, text=text, hidden="\n".join(filter(None, (self.hidden, hidden))))

@@ -1,4 +1,4 @@
-"""A guard: the one-method seam that every detector fills, and what the operator says of it."""
+"""The guard protocol, one method that every detector implements, and the operator's policy for a guard."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Action: TypeAlias = Literal["pass", "flag", "redact", "review", "block"]
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a guard says of one content. A guard that rewrites gives a text, with whatever action; "redact" must."""
+    """The result of a guard for one content. A rewrite returns a text, with any action; "redact" requires a text."""
 
     action: Action = "pass"
     score: float = 0.0
@@ -25,45 +25,45 @@ class Judgement:
     """Spans of the text as the guard received it."""
 
     note: str = ""
-    """Why, in words fixed beforehand: never a part of the content, since verdicts travel and are logged."""
+    """The reason, in fixed wording. It never quotes the content, since verdicts are sent and logged."""
 
     text: str | None = field(default=None, repr=False)
-    """What takes the place of the content's text; None: nothing does."""
+    """The text that replaces the content's text; None: it is not replaced."""
 
     hidden: str = field(default="", repr=False)
-    """What the guard took out of the text because nobody saw it; detectors still read it."""
+    """Text that the guard removed because it was invisible; detectors still read it."""
 
 
 class Guard(Protocol):
-    """Judges one content. May raise and may take its time: its policy says what becomes of that."""
+    """A guard judges one content. It may raise or be late; its policy decides the consequence."""
 
     async def __call__(self, content: Content, context: Context, /) -> Judgement:
-        """What it says of the content."""
+        """Return the guard's result for the content."""
         ...
 
 
 class Policy(Payload):
-    """How one guard is held."""
+    """The time limit and failure handling of one guard."""
 
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
-    """Seconds."""
+    """Time limit in seconds."""
 
     failure: Literal["open", "closed"] = "closed"
-    """When the guard fails or is late: "open" flags the content, "closed" blocks it."""
+    """Action if the guard fails or is late: "open" flags the content, "closed" blocks it."""
 
     shadow: bool = False
-    """Whether it only reports: its verdict passes, and its note says what it would have done."""
+    """True if the guard only reports: its verdict passes, and its note names the action it would have taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class GuardSpec:
-    """A guard in its place."""
+    """A guard with its name and its policy."""
 
     name: str
-    """In verdicts, results and metrics."""
+    """Its name in verdicts, results and metrics."""
 
     guard: Guard
     rewrites: bool = False
-    """Whether it may change the text. Such guards take turns; the others run side by side."""
+    """True if it may change the text. Such guards run one after another; the others run side by side."""
 
     policy: Policy = field(default_factory=Policy)

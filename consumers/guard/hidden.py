@@ -1,9 +1,10 @@
-"""Text that is written in characters nobody sees. Who hides it has a reason: that it is there is evidence.
+"""Detection of text that is written in invisible characters. Its presence is evidence, since hiding has a purpose.
 
 Three ways are known to reach models. Unicode tags repeat ASCII invisibly (block Tags, U+E0000; UTS #51 gives them one
-honest use, flags). Variation selectors number 256, so that a row of them spells bytes; Unicode defines no sequence with
+legitimate use, flags). Variation selectors number 256, so a row of them spells bytes; Unicode defines no sequence with
 two. Explicit bidi controls show text in another order than it is read (UAX #9, UTR #36; CVE-2021-42574). The implicit
-marks LRM, RLM and ALM move no letter, and honest right-to-left text is full of them: they go, and nobody is accused.
+marks LRM, RLM and ALM move no letter, and legitimate right-to-left text is full of them: they are removed but not
+reported.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Find(NamedTuple):
     end: int
 
     def read(self, text: str) -> str:
-        """What it says, as far as it can be read; *text* is where it was found."""
+        """Return the hidden text, as far as it can be decoded; *text* is the text that contains the run."""
         run = text[self.start : self.end]
         if self.kind == "hidden tags":
             return _printable("".join(chr(ord(char) - _TAGS) for char in run))
@@ -43,7 +44,7 @@ class Find(NamedTuple):
 
 
 def find(text: str) -> list[Find]:
-    """Every run that hides something, in order, in linear time."""
+    """Return every run that hides something, in order, in linear time."""
     return [found for run in _runs(text) if (found := _without_honest(run, text))]
 
 
@@ -61,7 +62,7 @@ def _runs(text: str) -> Iterator[Find]:
 
 
 def _without_honest(found: Find, text: str) -> Find | None:
-    """What is left when a flag's tags and a lone selector are taken away."""
+    """Return the run without a flag's tags; None if that is all of it, or if it is a lone selector."""
     if found.kind == "hidden selectors":
         return found if found.end - found.start > 1 else None
     if found.kind == "hidden tags" and text[found.start - 1 : found.start] == BLACK_FLAG:

@@ -1,8 +1,8 @@
-"""The normaliser: one spelling for every text, without what nobody sees.
+"""The normaliser: one spelling for every text, without invisible characters.
 
 NFKC (UAX #15) folds full-width, mathematical and other compatibility letters, so that detectors and the model read the
-same words. CPython before the fix of gh-149079 puts a long run of marks in order in quadratic time; so at most 30 marks
-stay on one letter. That is the bound of the Stream-Safe Text Format (UAX #15, section 13); no language needs as many.
+same words. CPython before the fix of gh-149079 sorts a long run of marks in quadratic time, so at most 30 marks stay on
+one letter. That is the bound of the Stream-Safe Text Format (UAX #15, section 13); no language needs as many.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ MARKS: Final = 30
 """Marks that one letter may bear."""
 
 GROWTH: Final = 18
-"""No character becomes more than so many: NFKC spells U+FDFA out as four words."""
+"""The most characters that NFKC makes of one: it spells U+FDFA out as four words."""
 
 _LATE_MARKS: Final = frozenset("\u0f73\u0f75\u0f81\uff9e\uff9f")
-"""They are marks only once they are decomposed."""
+"""Characters that become marks only once they are decomposed."""
 
 
 class Normalised(NamedTuple):
-    """A text as everybody may read it, and what hid in it."""
+    """A text in its normal spelling, and the text that was hidden in it."""
 
     text: str
     hidden: str = ""
     finds: tuple[Find, ...] = ()
-    """Where, in the text as it came."""
+    """Positions of hidden text in the original text."""
 
 
 class Normalise:
-    """The guard. What hides text or turns its order is flagged; all else that it changes is nobody's fault."""
+    """The guard that normalises. It flags hidden text and changed text order, but none of its other changes."""
 
     async def __call__(self, content: Content, context: Context) -> Judgement:  # noqa: ARG002 - the seam gives it
-        """The content in one spelling."""
+        """Return the content in its normal spelling."""
         large = len(content.text) > LARGE
         normal = await asyncio.to_thread(normalise, content.text) if large else normalise(content.text)
         if not normal.finds:
@@ -58,7 +58,7 @@ class Normalise:
 
 
 def normalise(text: str) -> Normalised:
-    """The text in NFKC without what nobody sees. Linear, never raises; a normal text stays as it is."""
+    """Return the text in NFKC without invisible characters. Linear, never raises; a normal text stays as it is."""
     if text.isascii():
         return Normalised(text.translate(ASCII_CONTROLS))
     if UNSEEN.isdisjoint(text):
@@ -70,17 +70,17 @@ def normalise(text: str) -> Normalised:
 
 
 def _clean(text: str) -> str:
-    # What was kept apart by something invisible meets now, and may compose.
+    # Characters that an invisible one separated are adjacent now, and may compose.
     return _nfkc(visible(_nfkc(text)))
 
 
 def _nfkc(text: str) -> str:
-    # A mark may decompose to two: what was few enough before need not be so after.
+    # A mark may decompose to two, so marks within the limit may exceed it afterwards.
     return _limit_marks(unicodedata.normalize("NFKC", _limit_marks(text)))
 
 
 def _limit_marks(text: str) -> str:
-    """At most MARKS marks in a row. Only every 31st character is looked at: no longer run slips between."""
+    """Keep at most MARKS marks in a row. Probing every 31st character is enough to meet every longer run."""
     kept: list[str] = []
     start = seen = 0
     for probe in range(0, len(text), MARKS + 1):

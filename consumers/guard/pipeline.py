@@ -1,6 +1,6 @@
-"""The pipeline: guards of a stage, first those that rewrite, one after another, then the detectors, side by side.
+"""The guard pipeline: first the guards that rewrite, one after another, then the detectors, side by side.
 
-So every detector reads exactly the text that goes on, and its evidence points into that text.
+So every detector reads exactly the text that is passed on, and its evidence refers to that text.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from schemas.hops import Verdict
 
 WORST_FIRST: Final[tuple[Action, ...]] = ("block", "review", "redact", "flag", "pass")
 EVIDENCE_LIMIT: Final = 64
-"""Spans of one verdict that travel."""
+"""Spans that one verdict carries at most."""
 
 NOTE_LIMIT: Final = 200
-"""Characters of a note that travel."""
+"""Characters of a note that a verdict carries at most."""
 
 
 class GuardContractError(Exception):
-    """The guard did what its spec rules out."""
+    """The guard did something that its spec excludes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a stage's guards say together."""
+    """The combined result of a stage's guards."""
 
     content: Content
-    """As the guards leave it; worth nothing if they block it."""
+    """The content after all rewrites; not for use if a guard blocks it."""
 
     verdicts: tuple[Verdict, ...] = ()
     """In the order of the stage, rewriting guards first."""
 
     @property
     def action(self) -> Action:
-        """The worst of all."""
+        """The most severe action of all verdicts."""
         for action in WORST_FIRST:
             if self.by(action):
                 return action
@@ -50,11 +50,11 @@ class Outcome:
 
     @property
     def blocks(self) -> bool:
-        """Whether the content must go no further."""
+        """True if the content must not be passed on."""
         return self.action == "block"
 
     def by(self, action: Action) -> Verdict | None:
-        """The first verdict with this action."""
+        """Return the first verdict with this action; None if there is none."""
         for verdict in self.verdicts:
             if verdict.action == action:
                 return verdict
@@ -78,15 +78,15 @@ class Pipeline:
         self._tool = _Stage.of(tool)
 
     async def input(self, content: Content, context: Context) -> Outcome:
-        """Before the model sees it: a request, a tool's result, a memory."""
+        """Judge content before the model reads it: a request, a tool's result, a memory."""
         return await self._input.run(content, context)
 
     async def output(self, content: Content, context: Context) -> Outcome:
-        """Before the user sees it."""
+        """Judge content before the user reads it."""
         return await self._output.run(content, context)
 
     async def tool(self, content: Content, context: Context) -> Outcome:
-        """Before a tool runs with it."""
+        """Judge content before a tool runs with it."""
         return await self._tool.run(content, context)
 
 
@@ -115,7 +115,7 @@ class _Stage:
         for spec in self.rewriters:
             verdict, content = await _rule(spec, content, context)
             verdicts.append(verdict)
-            if verdict.action == "block":  # no detector can make it worse, and one may cost a model call
+            if verdict.action == "block":  # no detector can worsen it, and one may cost a model call
                 return Outcome(content, tuple(verdicts))
 
         if self.detectors:
@@ -124,7 +124,7 @@ class _Stage:
 
     async def _detect(self, content: Content, context: Context) -> list[Verdict]:
         if len(content.text) > LARGE:
-            await asyncio.to_thread(getattr, content, "views")  # kept there: no detector decodes on the loop
+            await asyncio.to_thread(getattr, content, "views")  # cached there: no detector decodes on the loop
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_rule(spec, content, context)) for spec in self.detectors]
@@ -132,7 +132,7 @@ class _Stage:
 
 
 async def _rule(spec: GuardSpec, content: Content, context: Context) -> _Ruling:
-    """What one guard says, within its time; whatever goes wrong in it is a verdict."""
+    """Run one guard within its time limit. Every failure inside it becomes a verdict."""
     before = cancellations()
     try:
         judgement = await within(partial(asyncio.timeout, spec.policy.timeout), spec.guard(content, context))
@@ -140,7 +140,7 @@ async def _rule(spec: GuardSpec, content: Content, context: Context) -> _Ruling:
     except asyncio.CancelledError as error:
         if cancellations() > before:
             raise
-        return _failure(spec, content, error)  # something inside the guard was cancelled: not the run
+        return _failure(spec, content, error)  # something inside the guard was cancelled, not the run
     except Exception as error:  # noqa: BLE001 - guards are plug-ins: the policy decides what their failure means
         return _failure(spec, content, error)
 
@@ -167,7 +167,7 @@ def _verdict(guard: str, judgement: Judgement) -> Verdict:
     )
 
 
-@lru_cache(maxsize=1_024)  # what most guards say of most texts
+@lru_cache(maxsize=1_024)  # the verdict of most guards on most texts
 def _bare(guard: str, action: Action) -> Verdict:
     return Verdict(guard=guard, action=action)
 

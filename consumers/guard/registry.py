@@ -1,4 +1,4 @@
-"""Pipelines by name."""
+"""Guard pipelines by name."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from consumers.guard.pipeline import Pipeline
 
 
 def default_pipeline() -> Pipeline:
-    """What screens when nobody has chosen: the normaliser, before the model."""
+    """Return the pipeline used by default: the normaliser, before the model."""
     return Pipeline(input=[GuardSpec("normalise", Normalise(), rewrites=True, policy=Policy(timeout=10))])

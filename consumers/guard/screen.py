@@ -1,4 +1,4 @@
-"""The guard step: a request goes on in the words that the model may see, or not at all."""
+"""The guard step: it passes a request on with the text that the model may read, or refuses it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Screen:
 
     guards: Pipeline
     reviews: bool = False
-    """Whether a later stage asks a person about a request whose verdict is "review". If not, it is refused here."""
+    """True if a later stage asks a person about a request with a "review" verdict. If not, it is refused here."""
 
     async def __call__(self, authorized: Authorized, context: Context) -> Screened:
-        """The request as the model may see it; BlockedError names the guard that refused."""
+        """Return the request as the model may read it; raise BlockedError, which names the guard that refused."""
         started = context.clock.monotonic()
         outcome = await self.guards.input(Content(authorized.request.text), context)
         if refusal := self._refusal(outcome):

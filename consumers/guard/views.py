@@ -1,7 +1,7 @@
-"""Views: other readings of a text, for detectors. The model never sees them.
+"""Views: other readings of a text, for detectors. The model never reads them.
 
-A view is the whole text with what was encoded in it decoded in place, once: so an instruction that is half plain and
-half encoded reads as one. Nothing is cut off at a number of pieces; a view is never longer than its text.
+A view is the whole text with its encoded parts decoded in place, once. So an instruction that is half plain and half
+encoded reads as one. The number of decoded parts is not limited; a view is never longer than its text.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ Span: TypeAlias = tuple[int, int]
 Reading: TypeAlias = Literal["hidden", "base64", "percent"]
 
 SHORTEST: Final = 8
-"""Characters of base64 worth decoding: six letters. A shorter word of prose too often decodes to some text."""
+"""Characters of base64 worth decoding: six bytes. A shorter word of prose too often decodes to some text."""
 
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL_LETTERS: Final = {ord("-"): ord("+"), ord("_"): ord("/")}
 _SPACE: Final = ord(" ")
 _TO_BASE64: Final = bytes(code if code in _LETTERS else _URL_LETTERS.get(code, _SPACE) for code in range(256))
-"""RFC 4648: section 4's letters to themselves, those of the URL's alphabet (section 5) to these, the rest to spaces."""
+"""RFC 4648: maps section 4's alphabet to itself, section 5's URL characters to it, all other bytes to spaces."""
 
 _HEX: Final = "0123456789abcdefABCDEF"
 _PAIRS: Final = frozenset(high + low for high in _HEX for low in _HEX)
 
 
 class Piece(NamedTuple):
-    """What was decoded: from ``start:end`` of the text to ``at:until`` of the view."""
+    """A decoded part: from ``start:end`` of the text to ``at:until`` of the view."""
 
     start: int
     end: int
@@ -50,7 +50,7 @@ class View:
     pieces: tuple[Piece, ...] = field(default=(), repr=False)
 
     def locate(self, start: int, end: int) -> tuple[Span, ...]:
-        """Where ``start:end`` of the view stands in the text, whole pieces at a time; nowhere if it was hidden."""
+        """Return the spans of the text for ``start:end`` of the view, in whole pieces; none if it was hidden text."""
         if self.kind == "hidden":
             return ()
         return ((self._source_start(start), self._source_end(end)),)
@@ -71,7 +71,7 @@ class View:
 
 
 def views_of(text: str, hidden: str = "") -> tuple[View, ...]:
-    """Every reading of *text* beside itself, with what was *hidden* in it as one of them. Takes linear time."""
+    """Return every other reading of *text*, with its *hidden* text as one of them. Takes linear time."""
     readings = (_decoded("base64", text, _base64), _decoded("percent", text, _percent))
     concealed = (View("hidden", hidden),) if hidden else ()
     return concealed + tuple(view for view in readings if view.pieces)
@@ -91,8 +91,8 @@ def _decoded(kind: Reading, text: str, find: Callable[[str], Iterator[tuple[int,
 
 
 def _base64(text: str) -> Iterator[tuple[int, int, str]]:
-    """Each word of base64 that says something, with or without its padding."""
-    letters = text.encode("ascii", "replace").translate(_TO_BASE64)  # a byte a character: offsets stay
+    """Yield each base64 word that decodes to readable text, with or without its padding."""
+    letters = text.encode("ascii", "replace").translate(_TO_BASE64)  # one byte per character: offsets do not change
     at = 0
     for word in letters.split():
         if len(word) < SHORTEST:
@@ -106,7 +106,7 @@ def _base64(text: str) -> Iterator[tuple[int, int, str]]:
 def _unpack(word: bytes) -> bytes:
     try:
         return binascii.a2b_base64(word + b"=" * (-len(word) % 4))
-    except binascii.Error:  # five letters are no bytes, nor nine
+    except binascii.Error:  # a word of five or nine letters is not valid base64
         return b""
 
 
@@ -117,7 +117,7 @@ def _padded(text: str, end: int) -> int:
 
 
 def _percent(text: str) -> Iterator[tuple[int, int, str]]:
-    """Each run of percent-encoded bytes (RFC 3986, section 2.1), whatever they say: a stray one hides no other."""
+    """Yield each run of percent-encoded bytes (RFC 3986, section 2.1), readable or not: a stray one hides no other."""
     start = text.find("%")
     while start >= 0:
         end = start
@@ -129,7 +129,7 @@ def _percent(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _readable(raw: bytes) -> str | None:
-    """The bytes as text if at most one character in eight is noise. Most words of prose decode to nothing but noise."""
+    """Return the bytes as text if at most one character in eight is noise. Most prose decodes to noise only."""
     text = raw.decode("utf-8", "replace")
     most = len(text) // 8
     if not text or text.count(REPLACEMENT) > most:

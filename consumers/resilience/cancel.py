@@ -1,4 +1,4 @@
-"""Runs that somebody has taken back: what goes on is cancelled at once, what has not begun never begins."""
+"""Cancelled runs: a running one is cancelled at once, and one that has not begun never begins."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from schemas.clock import Clock
 from schemas.errors import CancelledRunError, ExpiredError, HeadraceError
 
 KEEP_MS = 24 * 3_600_000
-"""How long a run that has not come yet is waited for; well below the time after which its id may be used again."""
+"""Milliseconds for which a cancel is kept for its run; well below the time after which a run id may be reused."""
 
 KEPT = 100_000
-"""Words that are kept; then the oldest is forgotten."""
+"""Cancels that are kept; then the oldest is forgotten."""
 
 
 class Cancels:
-    """What one worker has been told, and the runs that it can reach."""
+    """The cancels that one worker has received, and the runs that it can end."""
 
     def __init__(self, clock: Clock, kept: int = KEPT) -> None:
         self._clock, self._kept = clock, kept
@@ -26,7 +26,7 @@ class Cancels:
         self._running: dict[str, Heeded] = {}
 
     def cancel(self, run_id: str) -> None:
-        """End the run, now or when it comes."""
+        """End the run now, or refuse it when it arrives."""
         self._said[run_id] = self._clock.now_ms()
         if len(self._said) > self._kept:
             self._said.popitem(last=False)
@@ -35,13 +35,14 @@ class Cancels:
             run.take_back()
 
     def check(self, run_id: str) -> None:
-        """Raise CancelledRunError if the run was taken back: what has not begun never begins."""
+        """Raise CancelledRunError if the run was cancelled: a run that has not begun never begins."""
         if self._is_said(run_id):
             raise CancelledRunError
 
     def heeded(self, run_id: str, deadline: Deadline | None = None) -> Heeded:
-        """Cancel what goes on inside when the run is taken back, and raise CancelledRunError; at once if it was. With a
-        deadline, the same when that passes: ExpiredError.
+        """Return a scope that is cancelled when the run is, with CancelledRunError; raise that at once if it was.
+
+        With a deadline, the scope is also cancelled when the deadline passes, with ExpiredError.
         """
         self.check(run_id)
         return Heeded(self._running, run_id, deadline)
@@ -52,7 +53,7 @@ class Cancels:
 
 
 class Heeded:
-    """A run that can be reached while it goes on."""
+    """The scope of a run that can be cancelled while it runs."""
 
     __slots__ = ("_error", "_run_id", "_running", "_scope")
 
@@ -62,7 +63,7 @@ class Heeded:
         self._error: type[HeadraceError] = ExpiredError
 
     def take_back(self) -> None:
-        """End it now."""
+        """End the run now."""
         self._error = CancelledRunError
         if not self._scope.expired():
             self._scope.reschedule(asyncio.get_running_loop().time())

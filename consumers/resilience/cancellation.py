@@ -1,4 +1,4 @@
-"""Whose cancellation it is: the run was taken back, or something within gave up."""
+"""The origin of a cancellation: the run's own task was cancelled, or an awaitable inside it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import asyncio
 
 
 def cancellations() -> int:
-    """How often this task has been told to stop.
+    """Return the number of cancel requests that this task has received.
 
-    Ask before and after: a CancelledError without a higher count was raised from within. The count alone says nothing,
-    for a task that lives long may carry one from before.
+    Compare the number before and after: a CancelledError without a higher number was raised inside the task. One number
+    alone proves nothing, since a long-lived task may hold an earlier request.
     """
     task = asyncio.current_task()
     return task.cancelling() if task is not None else 0

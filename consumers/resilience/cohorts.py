@@ -1,7 +1,8 @@
-"""Runs what may kill its process in processes that may die: in cohorts, halved until the culprit is alone.
+"""The suspect pool: it runs tasks that may kill their process in separate processes, in cohorts that it halves.
 
-A binary search over real deaths. Who dies in company is only suspected further; condemned is who twice killed a process
-that ran nothing else, before or beside it. Everybody else is answered, however often its process has died.
+It is a binary search over real process deaths. A task whose process dies beside other tasks only stays a suspect. A
+task is condemned if it twice killed a process that ran nothing else, before or beside it. Every other task is answered,
+however often its process has died.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 STRIKES = 2
-"""Deaths alone, after which nothing else can be to blame."""
+"""Deaths of a task's own process after which no other task can be the cause."""
 
 PAUSE_S, LONGEST_PAUSE_S = 0.5, 10.0
-"""Before another process is tried where one would not start; doubled each time."""
+"""Seconds before the next start of a process after a failed start; doubled each time, up to the longest."""
 
 log = structlog.get_logger()
 
@@ -40,20 +41,20 @@ class Process(Protocol[T_contra, R_co]):
     """A process that runs several tasks at once and may die of any of them."""
 
     async def run(self, task: T_contra, /) -> R_co:
-        """What the task answers or raises; ProcessEndedError if its process dies. Cancelled, it stops there too."""
+        """Return or raise the task's own outcome; ProcessEndedError if its process dies. A cancel stops the task."""
         ...
 
 
 @dataclass(eq=False, slots=True)
 class Suspect(Generic[T, R]):
-    """A task, who waits for its answer, and how often it has killed a process that was its own."""
+    """A task, the future of its answer, and its deaths in a process of its own."""
 
     task: T
     answer: asyncio.Future[R]
     strikes: int = 0
 
     async def run(self, process: Process[T, R]) -> None:
-        """Let it answer whoever waits. If its process dies, nothing is known."""
+        """Run the task and settle its answer. If its process dies, the answer stays open."""
         try:
             answer = await process.run(self.task)
         except ProcessEndedError:
@@ -65,7 +66,7 @@ class Suspect(Generic[T, R]):
                 self.answer.set_result(answer)
 
     def judge(self) -> None:
-        """It has killed a process of its own."""
+        """Count a death of the task's own process; condemn the task after ``STRIKES``."""
         self.strikes += 1
         if self.strikes >= STRIKES:
             self._settle(PoisonError(detail=f"{self.strikes} processes died of it alone"))
@@ -77,18 +78,18 @@ class Suspect(Generic[T, R]):
 
 @dataclass(slots=True)
 class Cohorts(Generic[T, R]):
-    """Tasks in cohorts of *size*, each cohort in a process, *processes* of them side by side."""
+    """The suspect pool: cohorts of *size* tasks, each cohort in a process, with *processes* of them side by side."""
 
     start: Callable[[], AbstractAsyncContextManager[Process[T, R]]]
-    """A new process, ended with the block. ProcessEndedError or OSError if it cannot be started."""
+    """Starts a process that ends with the block. Raises ProcessEndedError or OSError if it cannot start."""
 
     size: int = 64
     processes: int = 4
     linger_s: float = 2.0
-    """How long a process without work is kept."""
+    """Seconds for which a process without work is kept."""
 
     died: Callable[[int], None] = lambda _: None
-    """Called at each death under a cohort, with how many of it are left."""
+    """Called at each death under a cohort, with the number of its tasks that are still unanswered."""
 
     _fresh: deque[Suspect[T, R]] = field(default_factory=deque[Suspect[T, R]])
     _halves: deque[list[Suspect[T, R]]] = field(default_factory=deque[list[Suspect[T, R]]])
@@ -96,14 +97,14 @@ class Cohorts(Generic[T, R]):
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, task: T) -> R:
-        """What the task answers or raises; PoisonError if it is condemned. ``serve`` has to run meanwhile."""
+        """Return or raise the task's outcome; PoisonError if it is condemned. Needs ``serve`` to run."""
         suspect = Suspect[T, R](task, asyncio.get_running_loop().create_future())
         self._fresh.append(suspect)
         self._news.set()
         return await suspect.answer
 
     async def serve(self) -> None:
-        """Until cancelled. While nobody is suspected no process runs."""
+        """Run cohorts until cancelled. Without suspects there is no process."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self.processes):
                 group.create_task(self._tend())
@@ -140,7 +141,7 @@ class Cohorts(Generic[T, R]):
             yield process
 
     async def _serve_by(self, process: Process[T, R]) -> None:
-        """Until it dies, has nothing to do, or whoever comes next must have a process of its own."""
+        """Run cohorts in the process until it dies, has no work, or the next task needs a process of its own."""
         used = False
         while cohort := await self._next(used=used):
             if await self._dies_of(process, cohort, used=used):
@@ -148,7 +149,7 @@ class Cohorts(Generic[T, R]):
             used = True
 
     async def _next(self, *, used: bool) -> list[Suspect[T, R]]:
-        """The next cohort for a process that was *used* for others or not; empty if it is to end."""
+        """Return the next cohort for a process that was *used* before or not; empty if the process is to end."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self.linger_s):
                 while not (self._halves or self._fresh):
@@ -161,7 +162,7 @@ class Cohorts(Generic[T, R]):
     # --- one cohort ---------------------------------------------------------------------------------------------------
 
     async def _dies_of(self, process: Process[T, R], cohort: list[Suspect[T, R]], *, used: bool) -> bool:
-        """Run the cohort; whether the process died of it. Whoever is waited for no longer is left out."""
+        """Run the cohort; return True if the process died of it. Suspects whose caller has left are omitted."""
         running = _waited_for(cohort)
         async with asyncio.TaskGroup() as group:
             for suspect in running:
@@ -183,7 +184,7 @@ class Cohorts(Generic[T, R]):
 
 
 def _waited_for(cohort: list[Suspect[T, R]]) -> list[Suspect[T, R]]:
-    """Those that have no answer, and that somebody still wants one of."""
+    """Return the suspects without an answer whose caller still waits."""
     return [suspect for suspect in cohort if not suspect.answer.done()]
 
 

@@ -1,4 +1,4 @@
-"""The moment after which an answer is worth nothing: every wait of a run ends there."""
+"""The deadline of a run: every wait of the run ends there."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from schemas.errors import ExpiredError, HeadraceError
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment in milliseconds since the epoch, and the clock that it is read on."""
+    """A moment in milliseconds since the epoch, and the clock that measures it."""
 
     at_ms: int
     clock: Clock
 
     def remaining(self) -> float:
-        """Seconds that are left; never below zero."""
+        """Return the seconds until the deadline, never below zero."""
         return max(0.0, (self.at_ms - self.clock.now_ms()) / 1_000)
 
     def check(self) -> None:
-        """Raise ExpiredError if it has passed: expired work costs nothing."""
+        """Raise ExpiredError if the deadline has passed, so that expired work costs nothing."""
         if not self.remaining():
             raise ExpiredError
 
     def enforced(self) -> Enforced:
-        """Cancel what goes on inside when the moment comes, and raise ExpiredError; a TimeoutError of its own stays."""
+        """Return a scope that is cancelled at the deadline, with ExpiredError. A TimeoutError of its body stays."""
         return Enforced(asyncio.timeout(self.remaining()), ExpiredError)
 
 
 class Enforced:
-    """A timeout that raises an error of ours. A generator would say it in fewer lines, and take twice the time."""
+    """A timeout that raises a HeadraceError. A generator would be shorter, but takes twice the time."""
 
     __slots__ = ("_error", "_scope")
 

@@ -1,4 +1,4 @@
-"""Limits of time that cost nothing where nobody waits: most steps end at once, and a timer takes as long as they do."""
+"""Timeouts that cost nothing for work that never suspends. Most steps do not, and a timer costs as much as they do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 async def within(scope: Callable[[], AbstractAsyncContextManager[object]], work: Awaitable[T]) -> T:
-    """What *work* gives; from where it first waits for anything, inside of *scope*, which is not made before."""
+    """Return the result of *work*. *scope* is made and entered only when *work* first suspends."""
     steps = work.__await__()
     try:
         waits = next(steps)
@@ -24,7 +24,7 @@ async def within(scope: Callable[[], AbstractAsyncContextManager[object]], work:
 
 @types.coroutine
 def _rest(steps: Generator[Any, Any, T], waits: object) -> Generator[Any, Any, T]:
-    """What is left of *steps*, as ``yield from`` gives it. They wait for *waits*, which the loop has yet to be told."""
+    """Drive the rest of *steps*, as ``yield from`` does. They wait for *waits*, which the loop has not received yet."""
     while True:
         try:
             yield waits

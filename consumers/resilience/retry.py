@@ -1,4 +1,4 @@
-"""Try again, a little later, while there is time: inline retries of a call that failed for now.
+"""Inline retries of a call after temporary failures, until the deadline.
 
 The waits are exponential with full jitter: Marc Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
 """
@@ -19,26 +19,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often and how soon. Times are in seconds."""
+    """The number of attempts and the waits between them. Times are in seconds."""
 
     attempts: int = 3
-    """The first one included."""
+    """The number of attempts, the first one included."""
 
     wait_first: float = 0.5
-    """The most that is waited after the first attempt; it doubles with each."""
+    """The longest wait after the first attempt; it doubles with each further attempt."""
 
     wait_longest: float = 10.0
     inline_longest: float = 60.0
-    """A provider that asks for more than this is not waited for here: the run gives its place to others."""
+    """Longest ``retry_after`` that is waited for here. Beyond it, the run frees its place for others."""
 
     chance: Callable[[], float] = random.random
-    """Uniform in [0, 1)."""
+    """Returns random numbers, uniform in [0, 1)."""
 
     async def __call__(self, call: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
         """Await ``call()`` until it succeeds.
 
-        The last error is raised when it is permanent, when the attempts are used up, or when the next one would start
-        after the deadline. Every attempt is cancelled at the deadline: ExpiredError.
+        Raises the last error if it is permanent, if the attempts are used up, or if the next attempt would start after
+        the deadline. Every attempt is cancelled at the deadline, with ExpiredError.
         """
         tried = 0
         while True:
@@ -53,7 +53,7 @@ class Retry:
             await asyncio.sleep(wait)
 
     def _wait(self, error: HeadraceError, tried: int) -> float | None:
-        """Seconds before the next attempt; None if there is none. What the provider asks for wins."""
+        """Return the seconds before the next attempt; None if there is none. ``retry_after`` takes precedence."""
         fate = fate_of(error)
         if tried >= self.attempts or not fate.retryable:
             return None
