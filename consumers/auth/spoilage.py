@@ -77,7 +77,7 @@ class Spoilage:
         return self._buried >= limit.count and self._buried >= limit.share * ended
 
     def _close(self, limit: DlqLimit) -> int:
-        """Trip the breaker from the last dead letter on. An owner that has just read the log may find that long ago."""
+        """Trip the breaker, counted from the last dead letter. After a replay of the log, that may be long ago."""
         self._until_ms = self._last_ms + int(limit.cool_down * 1_000)
         self._parts.clear()
         self._buried = 0

@@ -1,7 +1,7 @@
 """The normaliser: one spelling for every text, without invisible characters.
 
 NFKC (UAX #15) folds full-width, mathematical and other compatibility letters, so that detectors and the model read the
-same words. CPython before the fix of gh-149079 sorts a long run of marks in quadratic time, so at most 30 marks stay on
+same words. CPython before the fix of gh-149079 sorts a long run of marks in quadratic time. So at most 30 marks stay on
 one letter. That is the bound of the Stream-Safe Text Format (UAX #15, section 13); no language needs as many.
 """
 

@@ -20,7 +20,7 @@ Span: TypeAlias = tuple[int, int]
 Reading: TypeAlias = Literal["hidden", "base64", "percent"]
 
 SHORTEST: Final = 8
-"""Characters of base64 worth decoding: six bytes. A shorter word of prose too often decodes to some text."""
+"""The fewest base64 characters worth decoding: six bytes. A shorter word of prose too often decodes to some text."""
 
 _LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _URL_LETTERS: Final = {ord("-"): ord("+"), ord("_"): ord("/")}

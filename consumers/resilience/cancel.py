@@ -40,9 +40,10 @@ class Cancels:
             raise CancelledRunError
 
     def heeded(self, run_id: str, deadline: Deadline | None = None) -> Heeded:
-        """Return a scope that is cancelled when the run is, with CancelledRunError; raise that at once if it was.
+        """Return a scope that cancels its body when the run is cancelled, and raises CancelledRunError.
 
-        With a deadline, the scope is also cancelled when the deadline passes, with ExpiredError.
+        Raises CancelledRunError at once if the run was cancelled before. With a deadline, the scope also cancels its
+        body when the deadline passes, and raises ExpiredError.
         """
         self.check(run_id)
         return Heeded(self._running, run_id, deadline)

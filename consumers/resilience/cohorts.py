@@ -141,7 +141,7 @@ class Cohorts(Generic[T, R]):
             yield process
 
     async def _serve_by(self, process: Process[T, R]) -> None:
-        """Run cohorts in the process until it dies, has no work, or the next task needs a process of its own."""
+        """Run cohorts until the process dies, has no work, or the next task needs a process of its own."""
         used = False
         while cohort := await self._next(used=used):
             if await self._dies_of(process, cohort, used=used):

@@ -37,8 +37,8 @@ class Retry:
     async def __call__(self, call: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
         """Await ``call()`` until it succeeds.
 
-        Raises the last error if it is permanent, if the attempts are used up, or if the next attempt would start after
-        the deadline. Every attempt is cancelled at the deadline, with ExpiredError.
+        Raises the last error if it is permanent or the attempts are used up. The same holds if the next attempt would
+        start after the deadline. Every attempt is cancelled at the deadline, with ExpiredError.
         """
         tried = 0
         while True:
