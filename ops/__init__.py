@@ -1,1 +1,1 @@
-"""Settings in, processes out."""
+"""Commands and processes: they read the settings and run the stages."""

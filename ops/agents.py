@@ -1,4 +1,4 @@
-"""Settings into what runs a request: the agents, and the models that they know by name."""
+"""Build the agents, and the models that they know by name, from the settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_MODEL = "default"
 
 @asynccontextmanager
 async def models_of(settings: Settings, clock: Clock) -> AsyncGenerator[Mapping[str, Model]]:
-    """The models that agents know by name; none where nobody said where a model is."""
+    """Yield the models that agents know by name; none if the settings have neither a base URL nor an API key."""
     if settings.model_base_url is None and settings.model_api_key is None:
         yield {}
         return
@@ -33,6 +33,6 @@ async def models_of(settings: Settings, clock: Clock) -> AsyncGenerator[Mapping[
 
 
 def agents_of(settings: Settings) -> Agents:
-    """The two that every worker has, and the user's."""
+    """Return the built-in agents that every worker has, joined with the user's."""
     own = load(settings.agents) if settings.agents else ()
     return Agents(builtin.BUILTIN).joined(own)

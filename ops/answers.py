@@ -1,8 +1,8 @@
-"""The results of requests, matched by their ids as they arrive.
+"""Match the results of one tenant to the requests that this client sent, by request id.
 
-A request id that its caller chose may have been used before. Then the door joins the request to the first one, and the
-answer lies in the past; or it refuses it as a conflict, and the answer is yet to come. What was answered in the past
-counts only once the door has passed the request and nothing new has come of it.
+A caller's own request id may have been used before. The admission controller may then join the request to the first
+one, whose result was published earlier. Or it may refuse the request as a conflict, and the refusal is still to come.
+An earlier result counts only after the admission controller has committed the request's offset without a new result.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from streams.transport.reader import Reader
 
 POLL_S = 0.2
 BRIEF_S = 0.05
-"""Where the end is near: a transaction's marker is never returned, and counts as read when a poll has ended."""
+"""Poll timeout in seconds near the end of a topic. A transaction marker is never returned: it counts as read when a
+poll has ended."""
 CONFLICT = "id_conflict"
 
 log = structlog.get_logger()
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A request that the broker has taken."""
+    """A request that the broker has acknowledged."""
 
     request_id: str
     partition: Partition
@@ -40,27 +41,27 @@ class Sent:
 
 @dataclass(slots=True)
 class Answers:
-    """Hears the results of one tenant from where *reader* stands. Begin before anything is sent."""
+    """The results of one tenant, read from the position of *reader* on. Open it before sending any request."""
 
     tenant: str
     reader: Reader
     admin: Admin
     clock: Clock
     group: str = ENTRY_GROUP
-    """That reads requests."""
+    """The consumer group that reads requests."""
 
     expected: set[str] = field(default_factory=set[str])
-    """Ids whose result is to be kept; say so before sending."""
+    """Request ids whose result is kept. Add an id before sending its request."""
 
     open: dict[str, Sent] = field(default_factory=dict[str, Sent])
-    """What has been sent and not been answered."""
+    """Requests that were sent and have no result yet, by request id."""
 
     heard: dict[str, Result] = field(default_factory=dict[str, Result])
     past: dict[str, Result] = field(default_factory=dict[str, Result])
-    """What was answered before this client sent anything."""
+    """Results published before this client sent anything, by request id."""
 
     async def recall(self) -> None:
-        """Take what the topic holds already as the past."""
+        """Read the results that the topic already holds into ``past``, without ``id_conflict`` refusals."""
         ends = await self.reader.high_watermarks()
         while not self.reader.past(ends):
             for result in results_in(await self.reader.poll(BRIEF_S)):
@@ -68,9 +69,9 @@ class Answers:
                     self.past[result.request_id] = result
 
     async def arriving(self, within: float, finished: Callable[[], bool] = lambda: True) -> AsyncGenerator[Result]:
-        """The result of each request that is sent, as it comes, until *finished* says so and all are answered.
+        """Yield the result of each sent request, until *finished* returns True and every request has its result.
 
-        Raises NoResultError if *within* seconds go by without one that something waits for.
+        Raises NoResultError if a request is open and no result arrives for *within* seconds.
         """
         last = self.clock.monotonic()
         while self.open or not finished():
@@ -98,12 +99,12 @@ class Answers:
                 self.heard[result.request_id] = result
 
     async def _joined(self) -> list[str]:
-        """Requests that the door has passed without a word of its own, since it had given it before."""
+        """Return the open requests that joined an earlier one: their offsets are committed without a new result."""
         asked = [sent for request_id, sent in self.open.items() if request_id in self.past]
         if not asked:
             return []
         passed = await self.admin.committed(self.group, {sent.partition for sent in asked})
-        ends = await self.reader.high_watermarks()  # a refusal and the offset become visible together
+        ends = await self.reader.high_watermarks()  # a refusal and its offset are in one transaction
         while not self.reader.past(ends):
             await self._listen(BRIEF_S)
         silent = [sent for sent in asked if sent.request_id not in self.heard]
@@ -111,7 +112,7 @@ class Answers:
 
 
 def results_in(records: list[Record]) -> list[Result]:
-    """The results that can be read; the others are logged."""
+    """Return the results that can be parsed; log the others."""
     return [result for record in records if (result := _result_in(record)) is not None]
 
 

@@ -1,4 +1,4 @@
-"""Work beside a block."""
+"""Run a coroutine concurrently with a block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import Any
 
 @asynccontextmanager
 async def background(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
-    """Run *work* beside the block, and end it with the block. What the block raises is not put into a group."""
+    """Run *work* while the block runs, and cancel it when the block ends.
+
+    An exception of the block is raised as it is, not inside an ExceptionGroup.
+    """
     failure: Exception | None = None
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(work)

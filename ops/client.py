@@ -1,4 +1,4 @@
-"""A client of the platform, as the command line uses it: sends requests of one tenant, and waits for their results."""
+"""The client of the command line: it sends one tenant's requests and waits for their results."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from streams.transport.writer import Writer
 
 NAME = "headrace-client"
 PATIENCE_S = 15.0
-"""For the broker to answer."""
+"""Seconds to wait for the broker to answer."""
 WAIT_S = 330.0
-"""For a result: a little more than a tenant's default deadline."""
+"""Seconds to wait for a result: a little more than a tenant's default deadline."""
 POLL_S = 0.5
 
 
 @dataclass(slots=True)
 class Client:
-    """Sends requests; ``answers`` is None if it does not wait for any."""
+    """The client of one tenant. ``answers`` is None if it does not wait for results."""
 
     tenant: str
     writer: Writer
@@ -47,7 +47,7 @@ class Client:
     clock: Clock
 
     async def send(self, request: Request, request_id: str | None = None) -> Sent:
-        """Send a request in a trace of its own; without an id it gets one that nobody has used."""
+        """Send a request in a new trace. Without *request_id*, it gets a random UUID."""
         chosen = request_id or str(uuid.uuid4())
         trace = follow(()).headers
         record = request_record(self.tenant, request, request_id=chosen, now_ms=self.clock.now_ms(), trace=trace)
@@ -59,14 +59,14 @@ class Client:
         return sent
 
     def arriving(self, within: float, finished: Callable[[], bool] = lambda: True) -> AsyncGenerator[Result]:
-        """See ``Answers.arriving``; nothing arrives at a client that does not wait."""
+        """Return ``Answers.arriving``. Raises TypeError if the client was opened with ``wait=False``."""
         if self.answers is None:
             message = "this client only sends: open it with wait=True"
             raise TypeError(message)
         return self.answers.arriving(within, finished)
 
     async def _written(self, record: Outgoing) -> tuple[Partition, int]:
-        """A tenant without a topic is no tenant."""
+        """Write *record*. Raises UnknownTenantError if the tenant has no topic."""
         try:
             return await self.writer.send(record)
         except UnknownTopicError as error:
@@ -75,7 +75,10 @@ class Client:
 
 @asynccontextmanager
 async def opened(settings: Settings, tenant: str, *, wait: bool, recall: bool = False) -> AsyncGenerator[Client]:
-    """A client of *tenant*. If it is to *wait*, it listens from now on; *recall*: ids may have been used before."""
+    """Open a client of *tenant*; with *wait*, it reads results from now on.
+
+    With *recall*, it reads earlier results too: set it if request ids may have been used before.
+    """
     connection = connection_of(settings)
     async with AsyncExitStack() as stack:
         answers = await stack.enter_async_context(_answers(connection, tenant, recall=recall)) if wait else None
@@ -104,14 +107,14 @@ async def _reader(connection: Connection, tenant: str, start: Literal["earliest"
 async def submit(
     settings: Settings, tenant: str, request: Request, *, request_id: str | None = None, within: float = WAIT_S
 ) -> Result:
-    """Send one request and wait for its result. Raises NoResultError after *within* seconds, UnknownTenantError."""
+    """Send one request and return its result. Raises NoResultError after *within* seconds, UnknownTenantError."""
     async with opened(settings, tenant, wait=True, recall=request_id is not None) as client:
         await client.send(request, request_id)
         return await anext(client.arriving(within))
 
 
 async def cancel(settings: Settings, tenant: str, request_id: str, *, source: str) -> None:
-    """Take a request of *source* back. Raises NotInteractiveError where the tenant has no topic for that."""
+    """Cancel a request that *source* sent. Raises NotInteractiveError if the tenant has no control topic."""
     control = Control(request_id=request_id, kind="cancel")
     now_ms, trace = SystemClock().now_ms(), follow(()).headers
     record = control_record(tenant, control, control_id=str(uuid.uuid4()), now_ms=now_ms, source=source, trace=trace)
@@ -123,7 +126,7 @@ async def cancel(settings: Settings, tenant: str, request_id: str, *, source: st
 
 
 async def results(settings: Settings, tenant: str, *, follow: bool) -> AsyncGenerator[Result]:
-    """The tenant's results from the first that is kept, committed ones only; then, with *follow*, those that come."""
+    """Yield the tenant's committed results, from the earliest one retained; with *follow*, also new ones."""
     async with await _reader(connection_of(settings), tenant, "earliest") as reader:
         ends = await reader.high_watermarks()
         while follow or not reader.past(ends):

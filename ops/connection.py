@@ -1,4 +1,4 @@
-"""How the settings say that Kafka is reached."""
+"""Build the Kafka connection from the settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from streams.transport.connection import Connection
 
 
 def connection_of(settings: Settings) -> Connection:
-    """The connection that the settings describe. Raises NoBrokerError if they name no broker."""
+    """Return the connection that the settings describe. Raises NoBrokerError if they name no broker."""
     if not settings.kafka_bootstrap:
         raise NoBrokerError
     password = settings.kafka_password

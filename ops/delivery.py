@@ -1,6 +1,6 @@
-"""Spans on their way out of the process: kept for a second at most, put together, and posted by a thread.
+"""Deliver spans in batches, at least once a second, from a thread.
 
-Whoever hands one over never waits, and never hears of a collector that is away: what it does not take is lost.
+The caller never waits and never sees a collector's error: a span that the collector does not take is lost.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 Post: TypeAlias = Callable[[list[bytes]], bool]
-"""Delivers spans; whether they have been taken. May block, must not raise."""
+"""A function that delivers spans and returns True if the collector took them. It may block and must not raise."""
 
 EVERY_S = 1.0
-"""Between two deliveries, while there is little to deliver."""
+"""Seconds between two deliveries, unless a full batch waits."""
 
 PIECE = 1024 * 1024
-"""Bytes of spans in one delivery; collectors take several times as much by default."""
+"""Bytes of spans in one delivery; collectors accept several times as much by default."""
 
 HELD = 16 * 1024 * 1024
-"""Bytes of spans that wait; what comes beyond is lost."""
+"""Maximum bytes of waiting spans; further spans are lost."""
 
 PATIENCE_S = 4.0
-"""At the end, for what is left."""
+"""Seconds that ``close`` waits for the remaining spans."""
 
 
 class Delivery:
-    """Takes spans from one thread, and posts them from another."""
+    """A queue that takes spans from one thread and posts them from another."""
 
     def __init__(self, post: Post, *, every_s: float = EVERY_S, held: int = HELD) -> None:
         self._post, self._every_s, self._held = post, every_s, held
         self._waiting: deque[bytes] = deque()
         self._came = self._went = 0
-        """Bytes. Each is counted by one thread only, so that neither needs a lock."""
+        """Bytes queued and bytes sent. One thread alone writes each counter, so neither needs a lock."""
 
         self._refused = self._failed = 0
         self.delivered = 0
@@ -45,11 +45,11 @@ class Delivery:
 
     @property
     def lost(self) -> int:
-        """Spans that no collector took, or for which there was no room."""
+        """Spans lost because the collector did not take them or the queue was full."""
         return self._refused + self._failed
 
     def take(self, span: bytes) -> None:
-        """Have it delivered, if there is room."""
+        """Queue *span* for delivery; count it as lost if the queue is full."""
         waiting = self._came - self._went
         if waiting >= self._held:
             self._refused += 1
@@ -60,7 +60,7 @@ class Delivery:
             self._wake.set()
 
     def close(self, patience_s: float = PATIENCE_S) -> None:
-        """Deliver what is left, unless the collector is away. Blocks for so many seconds at most."""
+        """Deliver the remaining spans, unless the collector is unreachable. Blocks for *patience_s* seconds at most."""
         self._over.set()
         self._wake.set()
         self._thread.join(patience_s)
@@ -73,7 +73,7 @@ class Delivery:
         self._deliver()
 
     def _deliver(self) -> None:
-        """All that waits, until the collector does not take it: then the rest waits for the next time."""
+        """Post all waiting spans in batches. A batch that fails is lost, and the rest waits for the next delivery."""
         while piece := list(self._piece()):
             if not self._post(piece):
                 self._failed += len(piece)

@@ -1,4 +1,4 @@
-"""The wait until nobody works under a layout any more, and nothing is left that its stages alone would do."""
+"""Wait until a layout has no workers, and no records that only its stages would read."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from streams.journey import DEPLOYED, ENTRIES, group_of
 from streams.transport.groups import Groups, Member
 
 WAIT_S = 120.0
-"""Above a worker's grace, and above the session of one that was killed."""
+"""Default limit of a wait in seconds: above a worker's grace, and above the session timeout of a killed worker."""
 LOOK_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Desertion:
-    """Of one layout, for each of the two waits *wait_s* seconds."""
+    """The drain of one layout. Each wait lasts *wait_s* seconds at most."""
 
     groups: Groups
     legacy: Legacy
@@ -28,7 +28,10 @@ class Desertion:
     clock: Clock
 
     async def of_the_door(self) -> None:
-        """Nobody lets anything in, and what the next journey does not read is done. GroupBusyError, UndoneError."""
+        """Wait until no worker reads requests, and the records that the next journey does not read are done.
+
+        Raises GroupBusyError, UndoneError.
+        """
         await self._empty(ENTRIES)
         async for last in self._looks():
             undone = await self.legacy.undone()
@@ -40,7 +43,7 @@ class Desertion:
             self.tell(f"waiting until {records} records of {topic} are done")
 
     async def of_all(self) -> None:
-        """Nobody is in any group. GroupBusyError."""
+        """Wait until every group of the layout is empty. Raises GroupBusyError."""
         await self._empty(DEPLOYED[self.legacy.layout.journey])
 
     async def _empty(self, stages: Iterable[str]) -> None:
@@ -57,7 +60,7 @@ class Desertion:
                 self.tell(told := text)
 
     async def _looks(self) -> AsyncGenerator[bool]:
-        """When to look; True the last time."""
+        """Yield False at each check until *wait_s* seconds have passed, then True for the last check."""
         end = self.clock.monotonic() + self.wait_s
         while (left := end - self.clock.monotonic()) > 0:
             yield False

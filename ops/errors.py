@@ -1,27 +1,28 @@
-"""What can go wrong before or around the platform: each is one line that names the next step, and an exit code.
+"""The errors of commands and processes: each is one line that names the next step, and an exit code.
 
 ::
 
     OperationError                  1
-    ├── UsageError                  2   what was asked for makes no sense
-    │   ├── NoBrokerError               nobody said where Kafka is
-    │   ├── NameTakenError              a user's package is called like one of ours
-    │   ├── NoSuchModuleError           the agents' module is not to be found
-    │   ├── InvalidError                a value that does not fit
-    │   └── ConfigurationError          the settings do not fit each other, or the cluster
-    ├── LayoutDiffersError              the registry has another layout than the one wanted
-    ├── LayoutMovingError               the layout is on its way to another
+    ├── UsageError                  2   the command or its settings are invalid
+    │   ├── NoBrokerError               the settings name no Kafka broker
+    │   ├── NameTakenError              a user's package has the name of one of Headrace's
+    │   ├── NoSuchModuleError           the agents' module cannot be found
+    │   ├── InvalidError                an argument or a setting has an invalid value
+    │   └── ConfigurationError          the settings contradict each other, or the cluster
+    ├── LayoutDiffersError              the cluster has another layout than the one wanted
+    ├── LayoutMovingError               the layout is moving to another one, or has moved
     ├── NoLayoutError                   the cluster has not been set up
-    ├── GroupBusyError                  workers of the layout that is to be left still run
-    ├── UndoneError                     what the new journey does not read has not been done to its end
-    ├── OffsetMissingError              a group has lost its place in a topic
-    ├── ChangedMeanwhileError           somebody else wrote the registry at the same time, again and again
+    ├── GroupBusyError                  workers of the layout to be replaced are still running
+    ├── UndoneError                     records remain that the new journey does not read
+    ├── OffsetMissingError              a group has no offset in a partition that holds records
+    ├── ChangedMeanwhileError           other writers kept changing the registry at the same time
     ├── UnknownTenantError              no tenant of this name is registered
+    ├── NotInteractiveError             the tenant has no control topic
     ├── TenantExistsError               a tenant of this name is registered with other settings
-    ├── NotServedError                  nobody serves the tenant
+    ├── NotServedError                  no worker serves the tenant
     ├── NoSealError                     the seal's secret is missing, and the broker is not on this machine
-    ├── NoResultError                   the result did not come in time
-    ├── DemoFailedError                 the demonstration did not show what it should
+    ├── NoResultError                   the result did not arrive in time
+    ├── DemoFailedError                 a request of the demonstration did not end as expected
     ├── ChaosError                      a promise was broken under faults
     └── StackError                      the local stack could not be started or did not stay up
 """
@@ -37,19 +38,19 @@ if TYPE_CHECKING:
 
 
 class OperationError(Exception):
-    """The root; ``str(error)`` is a single line for the person at the terminal."""
+    """The root of these errors. ``str(error)`` is one line for the person at the terminal."""
 
     exit_code: ClassVar[int] = 1
 
 
 class UsageError(OperationError):
-    """What was asked for makes no sense."""
+    """The command or its settings are invalid."""
 
     exit_code = 2
 
 
 class NoBrokerError(UsageError):
-    """Nobody said where Kafka is."""
+    """The settings name no Kafka broker."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -58,7 +59,7 @@ class NoBrokerError(UsageError):
 
 
 class NameTakenError(UsageError):
-    """A user's package is called like one of ours, so that one of the two would never be found."""
+    """A user's package has the name of one of Headrace's, so Python would import only one of the two."""
 
     def __init__(self, room: str, path: Path) -> None:
         super().__init__(
@@ -67,7 +68,7 @@ class NameTakenError(UsageError):
 
 
 class NoSuchModuleError(UsageError):
-    """The agents' module is not to be found."""
+    """The agents' module cannot be found."""
 
     def __init__(self, module: str) -> None:
         super().__init__(
@@ -76,19 +77,19 @@ class NoSuchModuleError(UsageError):
 
 
 class InvalidError(UsageError):
-    """A value that does not fit."""
+    """An argument or a setting has an invalid value."""
 
 
 class ConfigurationError(UsageError):
-    """The settings do not fit each other, or the cluster."""
+    """The settings contradict each other, or the cluster."""
 
 
 class LayoutDiffersError(OperationError):
-    """The registry has another layout than the one wanted."""
+    """The cluster has another layout than the one wanted."""
 
 
 class LayoutMovingError(OperationError):
-    """The layout is on its way to another, or has got there; None: its record is gone."""
+    """The layout is moving to another one, or has moved. *layout* is None if its record is gone."""
 
     def __init__(self, layout: Layout | None) -> None:
         if layout is None:
@@ -103,7 +104,7 @@ class LayoutMovingError(OperationError):
 
 
 class GroupBusyError(OperationError):
-    """Workers of the layout that is to be left still run."""
+    """Workers of the layout to be replaced are still running."""
 
     def __init__(self, group: str, members: Sequence[str], seconds: float) -> None:
         super().__init__(
@@ -113,7 +114,7 @@ class GroupBusyError(OperationError):
 
 
 class UndoneError(OperationError):
-    """What the new journey does not read has not been done to its end."""
+    """Records remain that the new journey does not read."""
 
     def __init__(self, topic: str, records: int, seconds: float) -> None:
         super().__init__(
@@ -123,14 +124,14 @@ class UndoneError(OperationError):
 
 
 class NoLayoutError(OperationError):
-    """The cluster has not been set up."""
+    """The cluster has not been set up: it has no layout."""
 
     def __init__(self) -> None:
         super().__init__("the cluster has no layout: run `headrace topics apply` first")
 
 
 class OffsetMissingError(OperationError):
-    """A group has lost its place in a topic that holds records: starting anew would run some of them again."""
+    """A group has no offset in a partition that holds records: starting anew would run some of them again."""
 
     def __init__(self, group: str, partition: str) -> None:
         super().__init__(
@@ -140,7 +141,7 @@ class OffsetMissingError(OperationError):
 
 
 class ChangedMeanwhileError(OperationError):
-    """Somebody else wrote the registry at the same time, again and again."""
+    """Other writers kept changing the registry at the same time."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -159,7 +160,7 @@ class UnknownTenantError(OperationError):
 
 
 class NotInteractiveError(OperationError):
-    """The tenant has no topic for control."""
+    """The tenant has no control topic."""
 
     def __init__(self, tenant: str) -> None:
         super().__init__(
@@ -176,7 +177,7 @@ class TenantExistsError(OperationError):
 
 
 class NotServedError(OperationError):
-    """Nobody serves the tenant."""
+    """No worker serves the tenant."""
 
     def __init__(self, tenant: str, seconds: float) -> None:
         super().__init__(
@@ -196,7 +197,7 @@ class NoSealError(OperationError):
 
 
 class NoResultError(OperationError):
-    """The result did not come in time."""
+    """The result did not arrive in time."""
 
     def __init__(self, tenant: str, missing: int, first: str, seconds: float) -> None:
         more = f" and {missing - 1} more" if missing > 1 else ""
@@ -207,14 +208,14 @@ class NoResultError(OperationError):
 
 
 class DemoFailedError(OperationError):
-    """The demonstration did not show what it should."""
+    """A request of the demonstration did not end as expected."""
 
     def __init__(self, wrong: int, folder: Path) -> None:
         super().__init__(f"{wrong} of the requests did not end as expected: look into the logs in {folder}")
 
 
 class ChaosError(OperationError):
-    """Under faults something was lost, repeated, reordered or not finished."""
+    """Under faults, a request was lost, repeated, reordered or not finished."""
 
     def __init__(self, seed: int, folder: Path) -> None:
         super().__init__(f"seed {seed} broke a promise, see the table; the logs of every process are in {folder}")

@@ -1,4 +1,4 @@
-"""How a command says that it failed: one line on standard error with the next step, and the contract's exit code."""
+"""Report a failed command: one line on standard error with the next step, and the contract's exit code."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ NEXT_STEP = {
     "AccessDeniedError": "check HEADRACE_KAFKA_USERNAME and _PASSWORD, and what the account may do",
     "UnknownTopicError": "`headrace topics plan` shows what is missing, `headrace topics apply` makes it",
 }
-"""What to do about errors of the rooms below, which do not know that there is a command line."""
+"""Next steps for errors of the lower layers, which do not know the command line."""
 HELP = "NoArgsIsHelpError"
-"""Raised for a noun without a verb: its message is the help, and is shown as it is."""
+"""Class name of the error for a noun without a verb. Its message is the help text, printed unchanged."""
 DEBUG = "HEADRACE_LOG_LEVEL=debug shows where"
 
 
 @runtime_checkable
 class _Misuse(Protocol):
-    """What typer raises for arguments that do not fit."""
+    """The error that typer raises for invalid arguments."""
 
     exit_code: int
 
@@ -33,7 +33,7 @@ class _Misuse(Protocol):
 
 
 def report(error: Exception, *, debug: bool) -> int:
-    """Print *error* as one line (and, with *debug*, all there is to know); return the exit code."""
+    """Print *error* as one line, after its traceback if *debug*, and return the exit code."""
     cause = innermost(error)
     if type(cause).__name__ == HELP and isinstance(cause, _Misuse):
         sys.stderr.write(f"{cause.format_message()}\n")
@@ -45,14 +45,14 @@ def report(error: Exception, *, debug: bool) -> int:
 
 
 def innermost(error: Exception) -> Exception:
-    """The first error inside groups of errors: what a task group failed with."""
+    """Return the first error inside nested exception groups: the one that failed a task group."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
 def sentence(error: Exception) -> str:
-    """One line for a person."""
+    """Return *error* as one line for a person."""
     match error:
         case OperationError():
             text = str(error)
@@ -70,7 +70,10 @@ def sentence(error: Exception) -> str:
 
 
 def _is_invalid(error: Exception) -> TypeGuard[ValidationError]:
-    """Asked of what is loaded: who raises it has loaded it, and a usage error need not."""
+    """Return True if *error* is a pydantic ValidationError.
+
+    It does not import pydantic, to keep a usage error fast: code that raises a ValidationError has imported it.
+    """
     pydantic = sys.modules.get("pydantic")
     return pydantic is not None and isinstance(error, pydantic.ValidationError)
 
@@ -83,7 +86,7 @@ def _fault(error: ValidationError) -> str:
 
 
 def exit_code(error: Exception) -> int:
-    """2 for what was asked wrongly, 1 for what went wrong."""
+    """Return the exit code: 2 for a usage error, 1 for any other failure."""
     match error:
         case OperationError():
             return error.exit_code

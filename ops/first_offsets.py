@@ -1,4 +1,4 @@
-"""Where the stages begin to read the platform's own topics: committed once, while these are empty."""
+"""Commit the first offsets of the platform's own topics, once, while these topics are empty."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from streams.transport.writer import TransactionalWriter
 TRANSACTIONAL_ID = "headrace.provision"
 
 Groups: TypeAlias = Mapping[str, tuple[Topic[Any], ...]]
-"""Groups and what they read."""
+"""The topics that each group reads, by group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class FirstOffsets:
     lost: Mapping[str, tuple[Partition, ...]]
 
     def changes(self) -> Iterator[Change]:
-        """The same, for the operator."""
+        """Yield these partitions as changes, to show them to the operator."""
         for group, partitions in self.fresh.items():
             yield Change("commit", group, f"offset 0 of {len(partitions)} empty partitions")
         for group, partitions in self.lost.items():
@@ -39,7 +39,7 @@ class FirstOffsets:
             yield Change("differs", group, f"has no offset of {places}, which hold records")
 
     async def commit(self, connection: Connection) -> None:
-        """Let each group begin at the beginning of what is empty. Raises OffsetMissingError if anything is lost."""
+        """Commit offset 0 for each empty partition. Raises OffsetMissingError if any partition is ``lost``."""
         for group, partitions in self.lost.items():
             raise OffsetMissingError(group, str(partitions[0]))
         if not self.fresh:
@@ -52,7 +52,7 @@ class FirstOffsets:
 async def first_offsets(
     connection: Connection, admin: Admin, layout: Layout, absent: frozenset[str], groups: Groups = INNER_GROUPS
 ) -> FirstOffsets:
-    """Which offsets are missing under *layout*; the topics in *absent* do not exist yet."""
+    """Return the partitions without an offset under *layout*. The topics in *absent* do not exist yet."""
     missing = {group: partitions async for group, partitions in _missing(admin, layout, groups) if partitions}
     asked = [each for partitions in missing.values() for each in partitions if each.topic not in absent]
     async with await Reader.open(connection, (), name=TRANSACTIONAL_ID) as reader:

@@ -1,4 +1,4 @@
-"""Following a topic beside the stage's own work, through whatever the brokers go through."""
+"""Keep following a topic beside the stage's own work, through any broker failure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ log = structlog.get_logger()
 
 
 async def persistently(follow: Callable[[], Awaitable[None]]) -> None:
-    """Call *follow* again when a broker has failed it: it goes on where it was, and no outage ends the worker.
+    """Call *follow* again after each broker failure: it resumes at its position, and no outage ends the worker.
 
-    What no waiting mends is raised: OffsetLostError, AccessDeniedError.
+    Errors that waiting does not resolve are raised: OffsetLostError, AccessDeniedError.
     """
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What a stage stands on, found out before anything runs: a worker that does not fit its cluster refuses to start."""
+"""Build a stage's context before it runs: a worker that does not fit its cluster refuses to start."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from streams.transport.connection import Connection
 from streams.transport.reader import Reader
 
 LAYOUT_PATIENCE_S = 60.0
-"""How long a stage waits for the topics and the layout of a cluster that is being set up."""
+"""Seconds that a stage waits for the topics and the layout of a cluster that is being set up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a stage stands on: the cluster, its registry, its layout and its seals."""
+    """The context of a stage: the cluster, its registry, its layout and its seals."""
 
     connection: Connection
     registry: Registry
     reader: Reader
-    """Of what the registry follows; open as long as the stage."""
+    """The reader that the registry follows; open as long as the stage."""
 
     layout: Layout
     tenure: Tenure
-    """How long that is the layout to serve under."""
+    """The period in which ``layout`` is the one to serve under."""
 
     seals: Seals
     clock: Clock
@@ -45,9 +45,10 @@ class Ground:
 async def found(
     settings: Settings, stage: str, clock: Clock, stack: AsyncExitStack, patience_s: float = LAYOUT_PATIENCE_S
 ) -> Ground:
-    """The ground of *stage*. LayoutDiffersError if the cluster is laid out for another.
+    """Return the context of *stage*. Raises LayoutDiffersError if the cluster's layout does not fit it.
 
-    NoLayoutError if it is laid out for none, or LayoutMovingError, if it is still so after *patience_s*.
+    Raises NoLayoutError if there is no layout after *patience_s* seconds, or LayoutMovingError if it is closed to
+    *stage*.
     """
     connection, registry = connection_of(settings), Registry()
     reader = await Reader.open(connection, TENANTS.name, name="headrace-registry", deadline_s=LAYOUT_PATIENCE_S)
@@ -62,7 +63,7 @@ async def found(
 
 
 async def _layout(registry: Registry, reader: Reader, stage: str, patience_s: float) -> Layout:
-    """The layout, once it is open for *stage*."""
+    """Return the layout once it is open for *stage*."""
     try:
         async with asyncio.timeout(patience_s):
             await registry.load(reader)
@@ -85,7 +86,7 @@ async def _shards_fit(admin: Admin, layout: Layout) -> None:
 
 
 def _stage_fits(stage: str, layout: Layout) -> None:
-    """Two journeys at once would answer everything twice."""
+    """Raise LayoutDiffersError if the journey lacks *stage*: two journeys at once would answer each request twice."""
     names = DEPLOYED[layout.journey]
     if stage not in names:
         raise LayoutDiffersError(

@@ -1,6 +1,6 @@
-"""What a worker says of itself over HTTP: whether it lives, is ready, has started, and what it has measured.
+"""Serve a worker's probes and metrics over HTTP: alive, ready, started, and the measurements.
 
-It asks the worker's memory and never Kafka or a model: an outage of theirs must not restart the fleet.
+The probes read the worker's memory and never ask Kafka or a model: their outage must not restart the fleet.
 """
 
 from __future__ import annotations
@@ -20,57 +20,57 @@ from streams.measures import Metrics
 
 BEAT_S = 10.0
 POLL_S = 30.0
-"""A worker that has not looked for records this long is not ready; twice as long, and it is not alive."""
+"""A worker that has not polled for this many seconds is not ready; after twice as many, it is not alive."""
 
 LAST_WORDS_S = 0.5
-"""For answers on their way when the worker ends: nothing else keeps a drained worker."""
+"""Seconds for open responses when the worker ends: nothing else delays a drained worker."""
 
 log = structlog.get_logger()
 
 
 class Watched(Protocol):
-    """A worker as its health is seen."""
+    """The parts of a worker that its probes read."""
 
     metrics: Metrics
 
     @property
     def ready(self) -> bool:
-        """Whether every shard that it owns is open."""
+        """True if every shard that the worker owns is open."""
         ...
 
     @property
     def joined(self) -> bool:
-        """Whether its group has given it its shards, be they none."""
+        """True if the group has assigned the worker its shards, even if there are none."""
         ...
 
     @property
     def stopping(self) -> bool:
-        """Whether it drains."""
+        """True if the worker is draining."""
         ...
 
     @property
     def fatal(self) -> str | None:
-        """Why it cannot go on."""
+        """The reason why the worker cannot go on, or None."""
         ...
 
     def beat_ago_s(self) -> float:
-        """Seconds since its loop turned."""
+        """Return the seconds since the event loop last ran."""
         ...
 
     def polled_ago_s(self) -> float:
-        """Seconds since it looked for records."""
+        """Return the seconds since the worker last polled for records."""
         ...
 
 
 @dataclass(slots=True)
 class Health:
-    """The answers, each a list of reasons why not."""
+    """The probes of one worker. Each returns the reasons why it fails."""
 
     worker: Watched
     _started: bool = field(default=False)
 
     def alive(self) -> list[str]:
-        """Why the process should be ended."""
+        """Return the reasons to end the process."""
         beat, polled = self.worker.beat_ago_s(), self.worker.polled_ago_s()
         late = [f"the event loop was last seen {beat:.0f} s ago"] if beat > BEAT_S else []
         if polled > 2 * POLL_S and not self.worker.stopping:
@@ -78,7 +78,7 @@ class Health:
         return late
 
     def ready(self) -> list[str]:
-        """Why it does not serve."""
+        """Return the reasons why the worker does not serve."""
         worker, polled = self.worker, self.worker.polled_ago_s()
         reasons = {
             "it has failed": worker.fatal is not None,
@@ -90,14 +90,17 @@ class Health:
         return [reason for reason, holds in reasons.items() if holds]
 
     def started(self) -> list[str]:
-        """Why it has not been ready once."""
+        """Return the reasons why the worker has never been ready; none once it was ready."""
         self._started = self._started or self.worker.ready
         return [] if self._started else self.ready()
 
 
 @asynccontextmanager
 async def served(worker: Watched, host: str, port: int) -> AsyncGenerator[str]:
-    """Answer on *port* (0: a free one) for as long as the block. Its address; OperationError if the port is taken."""
+    """Serve the probes and metrics on *port* (0: a free one) during the block, and yield the address.
+
+    Raises OperationError if the port is taken.
+    """
     health = Health(worker)
 
     async def metrics(_: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""Our packages have plain names: they are found first, and a user's of the same name is refused, never mixed in."""
+"""Import a user's modules after Headrace's own packages, and refuse a module that has the name of one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ops.errors import NameTakenError, NoSuchModuleError
 
 ROOMS = ("headrace", "schemas", "producers", "consumers", "streams", "ops")
 HOME = Path(__file__).resolve().parents[1]
-"""The folder that our packages are in."""
+"""The folder that contains Headrace's packages."""
 
 
 def admit(folder: Path, agents: str | None = None) -> None:
-    """Let the user's modules in *folder* be imported, after everything that is installed.
+    """Append *folder* to the import path: the user's modules there are found after everything installed.
 
-    *agents* is ``package.module`` or ``package.module:attribute``. Raises NameTakenError for a folder or module beside
-    the user's that has the name of one of ours, NoSuchModuleError if *agents* is not to be found.
+    *agents* is ``package.module`` or ``package.module:attribute``. Raises NameTakenError if a folder or module beside
+    the user's has the name of one of Headrace's packages. Raises NoSuchModuleError if *agents* cannot be found.
     """
     refuse_doubles(folder)
     if str(folder) not in sys.path:
@@ -27,7 +27,7 @@ def admit(folder: Path, agents: str | None = None) -> None:
 
 
 def refuse_doubles(folder: Path) -> None:
-    """Raise NameTakenError if *folder* has a package or a module that is called like one of ours and is another."""
+    """Raise NameTakenError if *folder* has another package or module with the name of one of Headrace's."""
     for room in ROOMS:
         for path in (folder / room, folder / f"{room}.py"):
             if _is_code(path) and path.resolve() != HOME / room:
@@ -35,12 +35,12 @@ def refuse_doubles(folder: Path) -> None:
 
 
 def _is_code(path: Path) -> bool:
-    """Whether it is meant for Python: a module, or a folder unless it holds only files of other kinds."""
+    """Return True if *path* is a module, or a folder that has Python files or is empty."""
     return path.is_file() or (path.is_dir() and (any(path.glob("*.py")) or not any(path.iterdir())))
 
 
 def folder_of(agents: str) -> Path:
-    """The folder that the topmost package of *agents* is in. Raises NoSuchModuleError."""
+    """Return the folder that contains the top-level package of *agents*. Raises NoSuchModuleError."""
     module = agents.partition(":")[0]
     top = module.partition(".")[0]
     spec = find_spec(top) if top.isidentifier() else None

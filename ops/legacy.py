@@ -1,4 +1,4 @@
-"""What one layout leaves to the next: its shards are fenced, then offsets, maps and the doors' memory copied."""
+"""Hand one layout over to the next: fence its shards, then copy offsets, offset maps and the admission log."""
 
 from __future__ import annotations
 
@@ -27,32 +27,32 @@ from streams.transport.writer import TransactionalWriter
 
 NAME = "headrace-legacy"
 AT_ONCE = 8
-"""Shards that are fenced side by side."""
+"""Shards fenced concurrently."""
 FENCE_S = 30.0
 TIMEOUT_MS = 8_000
 PLACES = 1_000
 METADATA = 256 * 1024
-"""Partitions, and characters of maps, in one transaction."""
+"""Maximum partitions, and maximum characters of offset maps, in one transaction."""
 
 Places = Mapping[Partition, tuple[int, str]]
 
 
 def left_behind(journey: JourneyName, following: JourneyName) -> dict[str, tuple[Topic[Any], ...]]:
-    """Groups of the one journey that the other does not have, and what they read."""
+    """Return the groups of *journey* that *following* does not have, with the topics they read."""
     gone = {group_of(stage) for stage in DEPLOYED[journey]} - {group_of(stage) for stage in DEPLOYED[following]}
     return {group: topics for group, topics in INNER_GROUPS.items() if group in gone}
 
 
 @dataclass(frozen=True, slots=True)
 class Legacy:
-    """Of *layout*, which is on its way to another."""
+    """The handover of *layout*, which is moving to another one."""
 
     connection: Connection
     groups: Groups
     layout: Layout
 
     async def undone(self) -> dict[str, int]:
-        """Records that the next journey would not read and this one has not done, by topic, if there are any."""
+        """Return the count of records, by topic, that this journey has not done and the next would not read."""
         found: dict[str, int] = {}
         for group, topics in left_behind(self.layout.journey, self.layout.following().journey).items():
             offsets = await self.groups.offsets(self._old(group))
@@ -71,7 +71,7 @@ class Legacy:
         return sum(not states[Partition(record.topic, record.partition)].holds(record.offset) for record in records)
 
     async def fence(self) -> None:
-        """No shard of the layout can commit anything any more, and what was left open is settled."""
+        """Fence every shard of the layout, so that none can commit any more, and settle their open transactions."""
         groups = dict.fromkeys(group_of(stage, self.layout.version) for stage in DEPLOYED[self.layout.journey])
         some = asyncio.Semaphore(AT_ONCE)
         async with asyncio.TaskGroup() as tasks:
@@ -90,14 +90,14 @@ class Legacy:
         )
 
     async def hand_down_memory(self, writer: TransactionalWriter, tell: Callable[[str], None]) -> list[Change]:
-        """What the doors remember goes to where the next layout looks for it."""
+        """Move the admission log's entries to the partitions where the next layout reads them."""
         memories = Memories(self.connection, self.layout.shards, self.layout.following().shards)
         return await memories.move(writer, tell)
 
     async def hand_down_offsets(self, admin: Admin, writer: TransactionalWriter) -> AsyncIterator[Change]:
-        """Commit each group's places for the group that follows it; a change for each transaction.
+        """Commit each group's offsets and maps for the group that follows it; yield a change for each transaction.
 
-        Raises OffsetMissingError if a group has lost its place.
+        Raises OffsetMissingError if a group has lost an offset.
         """
         for group in (ENTRY_GROUP, *INNER_GROUPS):
             following = versioned(group, self.layout.version + 1)
@@ -109,7 +109,7 @@ class Legacy:
                 yield Change("commit", following, f"offsets of {len(part)} partitions, as {self._old(group)} left them")
 
     async def _places(self, group: str, admin: Admin) -> Places:
-        """Where *group* goes on: where it stands, or where nobody of this layout has read yet."""
+        """Return the offset and map at which the group that follows *group* starts in each partition."""
         held = await self.groups.offsets(self._old(group))
         if group in INNER_GROUPS:
             return await self._inner(group, held)
@@ -117,7 +117,10 @@ class Legacy:
         return {place: at for place, at in held.items() if place.number < counts.get(place.topic, 0)}
 
     async def _inner(self, group: str, held: Places) -> Places:
-        """A group that this layout does not have begins where the topic ends: nothing is on its way there."""
+        """Return the same for an inner group.
+
+        A group that this layout lacks starts at the end of its topics: no record is on its way there.
+        """
         following, deployed = self.layout.following(), {group_of(stage) for stage in DEPLOYED[self.layout.journey]}
         wanted = [Partition(topic.name, n) for topic in INNER_GROUPS[group] for n in range(following.shards)]
         if group not in deployed:
@@ -133,7 +136,7 @@ class Legacy:
 
 
 def parts(places: Places) -> Iterator[dict[Partition, tuple[int, str]]]:
-    """No transaction carries too many, or maps that are too long together."""
+    """Split *places* so that no transaction has too many partitions, or maps that are too long together."""
     part: dict[Partition, tuple[int, str]] = {}
     size = 0
     for place, (offset, text) in places.items():

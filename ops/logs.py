@@ -1,7 +1,7 @@
-"""One log line is one event: JSON or console on standard error, with the ids of what is being worked on, never content.
+"""Log each event as one line on standard error, JSON or console, with the ids of the work but no content.
 
-A stack trace is kept as places in the code. The text of an exception may quote a prompt, so that only the texts of our
-own errors, which are safe to show, are logged.
+A stack trace is logged as locations in the code. An exception's text may quote a prompt, so only the texts of
+Headrace's own errors are logged, which are safe to show.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from ops.settings import Settings
 
 OWN = "headrace"
-"""Name of the logger that our own lines pass."""
+"""Name of the logger for Headrace's own lines."""
 SILENT = logging.CRITICAL + 1
 QUIET_S = 10.0
 """Seconds in which a library's line is not repeated."""
 FRAMES = 20
-"""Innermost places in the code that are logged of one exception."""
+"""Innermost code locations logged for one exception."""
 
 
 def configure(settings: Settings, *, clock: Clock | None = None, command: bool = False, **bound: str) -> None:
-    """Log from now on as *settings* say; *bound* stands on every line (``stage="auth"``).
+    """Configure logging from *settings*. The fields in *bound* are on every line (``stage="auth"``).
 
-    A *command* says itself what went wrong: libraries are heard only by who looks for a fault.
+    A *command* reports its own failure, so the lines of libraries appear only at log level debug.
     """
     chain = _chain(bound)
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(settings.log)]
@@ -49,7 +49,10 @@ def configure(settings: Settings, *, clock: Clock | None = None, command: bool =
 
 
 def _configure_own(chain: list[Processor], handler: logging.Handler, level: str) -> None:
-    """Our own lines share the handler and not the filter's root level: libraries stay quiet when we do not."""
+    """Configure the logger of Headrace's own lines.
+
+    It shares the handler but not the root's level: libraries stay quiet when Headrace's lines are logged.
+    """
     own = logging.getLogger(OWN)
     own.setLevel(level)
     own.handlers[:] = [handler]
@@ -90,13 +93,13 @@ def _json(value: object, **_options: object) -> str:
 
 
 def _named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """A library's text is no event name: its logger is."""
+    """Use a library's logger name as the event, since its text is no event name."""
     record: logging.LogRecord = event["_record"]
     return {**event, "event": record.name, "message": event["event"]}
 
 
 def _without_content(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace an exception by what is safe to keep of it."""
+    """Replace an exception by the parts that are safe to log."""
     told = event.pop("exc_info", None)
     error = sys.exception() if told is True else told[1] if isinstance(told, tuple) else told
     if isinstance(error, BaseException):
@@ -117,16 +120,16 @@ def _places(traceback: TracebackType | None) -> list[str]:
 
 @dataclass(slots=True)
 class _Heard:
-    """A library's line: when it was last let through, and how often it came since."""
+    """A library's line: the time it last passed, and the number of repeats since."""
 
     at: float
     repeated: int = 0
 
 
 class Repeats(logging.Filter):
-    """Lets a library's line through once in ``QUIET_S`` seconds, and says how many were held back before it.
+    """A filter that passes a library's line once in ``QUIET_S`` seconds, with the number suppressed before it.
 
-    aiokafka repeats itself for every partition and every attempt while a broker is away. Our own lines all pass.
+    aiokafka repeats itself for every partition and every attempt while a broker is down. Headrace's own lines all pass.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -135,7 +138,7 @@ class Repeats(logging.Filter):
         self._heard: dict[tuple[str, str], _Heard] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is logged."""
+        """Return True if the line is logged."""
         if record.name == OWN:
             return True
         line, now = (record.name, str(record.msg)), self._clock.monotonic()

@@ -1,4 +1,4 @@
-"""What the doors remember, moved to the shards that tenants have under another number of them."""
+"""Move the admission log's entries to the shards that tenants have under another number of shards."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from streams.transport.writer import TransactionalWriter
 
 NAME = "headrace-memories"
 ENTRIES = 1_000
-"""Of one transaction."""
+"""Maximum entries moved in one transaction."""
 PATIENCE_S = 600.0
-"""For one partition to be read."""
+"""Seconds allowed to read one partition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Memories:
-    """The inbox, from *shards* to *following* of them."""
+    """The admission log, moving from *shards* to *following* shards."""
 
     connection: Connection
     shards: int
     following: int
 
     async def move(self, writer: TransactionalWriter, tell: Callable[[str], None]) -> list[Change]:
-        """Write the latest word on each request again, to its tenant's new shard, and take it back from the old one.
+        """Write the latest entry of each request to its tenant's new shard, and a tombstone to the old one.
 
-        Both in one transaction: made again, only what has not been moved is. All partitions are looked through, for one
-        that was begun may have had another number in mind.
+        Both are in one transaction, so a repeated move handles only the remaining entries. Every partition is checked:
+        an interrupted move may have had another number of shards as its target.
         """
         if self.shards == self.following:
             return []
@@ -47,7 +47,7 @@ class Memories:
         return [Change("move", INBOX.name, f"{moved} entries to other partitions")]
 
     async def _latest(self, number: int) -> list[Record]:
-        """The last record of each key, in the order of the log, without what is taken back."""
+        """Return the latest record of each key, in log order, without tombstones."""
         latest: dict[bytes, Record] = {}
         async with await Reader.open(self.connection, [Partition(INBOX.name, number)], name=NAME) as reader:
             async for record in reader.until(await reader.high_watermarks(), PATIENCE_S):

@@ -1,4 +1,4 @@
-"""How a worker's process is called: by brokers, in letters and spans, and by the parent that has to speak for it."""
+"""Names of a worker's process for brokers, dead letters and spans, and for the parent that expels it when it dies."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import socket
 
 
 def process_name() -> str:
-    """Of this process, as letters and spans name it."""
+    """Return the name of this process in dead letters and spans."""
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def client_name(stage: str, pid: int) -> str:
-    """The client id of a worker on this host. Two hosts may well have workers with the same process id."""
+    """Return the client id of a worker on this host. It names the host: two hosts may use the same process id."""
     return f"headrace-{stage}-{socket.gethostname()}-{pid}"

@@ -1,4 +1,4 @@
-"""Word of a worker that has died, for the group that would wait a whole session for it."""
+"""Expel a dead worker from its group, which would otherwise wait a whole session for it."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from streams.transport.groups import Groups
 
 NAME = "headrace-obituary"
 PATIENCE_S = 5.0
-"""Below the session: after that the group knows by itself."""
+"""Seconds to try: less than the session timeout, after which the group notices the death itself."""
 
 log = structlog.get_logger()
 
 
 async def died(settings: Settings, stage: str, pid: int) -> None:
-    """Let the group of *stage* know that this host's process *pid* is dead, so that others take over its shards now.
+    """Expel this host's process *pid* from the group of *stage*, so that others take over its shards now.
 
-    Only for one that is known to have ended. If Kafka cannot be told, the session ends it: that is logged.
+    Call it only for a process that is known to have ended. If Kafka cannot be reached, that is logged, and the session
+    timeout expels the worker.
     """
     try:
         async with asyncio.timeout(PATIENCE_S):

@@ -1,4 +1,4 @@
-"""A loop that goes on when a task beside the main one asks its process to end: an agent's code may not do that."""
+"""Keep an event loop running when a background task asks the process to end: an agent's code may not do that."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 
 def run_whatever_is_raised(loop: asyncio.AbstractEventLoop, main: Coroutine[Any, Any, T]) -> T:
-    """What *main* returns or raises, whatever any other task raises.
+    """Run *main* and return its result or raise its error, no matter what any other task raises.
 
-    A SystemExit or KeyboardInterrupt goes through the loop, and would end a worker that has the runs of many tenants.
-    The task that raised it has ended by it; everything else goes on where it was. Signals are not concerned: whoever
-    wants them has a handler of the loop's.
+    A SystemExit or KeyboardInterrupt passes through the loop, and would end a worker with runs of many tenants. Only
+    the task that raised it ends; everything else continues. Signals are not affected: use the loop's signal handlers
+    for them.
     """
     task = loop.create_task(main)
     while True:

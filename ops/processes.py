@@ -1,4 +1,4 @@
-"""A stage as a process: alone, in several processes, or at the hand of a parent that tells it where everything is."""
+"""Run a stage as a process: alone, as one of several, or under a parent that sends its settings."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from ops.settings import Settings, debugging
 from schemas.clock import Clock, SystemClock
 
 READY = b"ready"
-"""The line by which a stage says that it serves what it owns; a line with an address says where its health is."""
+"""The line that a stage sends when it serves its shards. A line with an address tells where its health is."""
 
 COMMAND = (sys.executable, "-P", "-m", "ops.processes")
-"""Takes a stage and a descriptor. ``-P``: what lies in the working directory must not be imported in place of ours."""
+"""Takes a stage and a descriptor. ``-P`` keeps modules in the working directory from replacing Headrace's."""
 LAST_WORDS_S = 2.0
-"""Seconds that a stage has for its drain once its parent is dead, and with it the broker that the parent ran."""
+"""Seconds for a stage to drain after its parent has died, and with it the broker that the parent ran."""
 LINE_LIMIT = 1 << 20
 
 Changes: TypeAlias = Mapping[str, str]
-"""Fields of the settings that a parent knows better than the environment."""
+"""Fields of the settings that the parent sends; they override the environment."""
 
 
 def run_alone(
@@ -39,8 +39,8 @@ def run_alone(
 ) -> None:
     """Run one stage in this process until it is told to stop. Raises OperationError if it cannot.
 
-    *tell* takes what a parent may want to hear: READY, and the address of the stage's health. *clock* takes the place
-    of the machine's.
+    *tell* receives the lines for a parent: READY, and the address of the stage's health. *clock* replaces the machine's
+    clock.
     """
     house.admit(Path.cwd(), settings.agents)
     from ops import logs  # noqa: PLC0415 - who only starts such a process need not wait for what it loads
@@ -53,7 +53,7 @@ def run_alone(
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
-    """On uvloop where there is one."""
+    """Run *main* on uvloop where it is available."""
     from ops.outliving import run_whatever_is_raised  # noqa: PLC0415 - as ``logs`` above
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -69,14 +69,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def settings_line(changes: Changes) -> bytes:
-    """What a parent sends: not by environment or command line, which others can read."""
+    """Return the line with the settings. A socket carries it: others can read an environment or a command line."""
     return json.dumps(dict(changes)).encode() + b"\n"
 
 
 def run_supervised(stage: str, descriptor: int) -> None:
-    """Run one stage with the settings that the parent sends; say when it is ready; end when the parent does.
+    """Run one stage with the settings that the parent sends, report when it is ready, and end with the parent.
 
-    What a stage imports is imported before the settings come, while the parent still starts the broker.
+    The stage's modules are imported before the settings arrive, while the parent still starts the broker.
     """
     channel = socket.socket(fileno=descriptor)
     _preload(stage)
@@ -87,7 +87,7 @@ def run_supervised(stage: str, descriptor: int) -> None:
 
 
 def _preload(stage: str) -> None:
-    """What is imported stays: to look for garbage meanwhile finds none, and takes a tenth of the time."""
+    """Import a stage's modules without garbage collection, which would find nothing and cost a tenth of the time."""
     gc.disable()
     importlib.import_module("ops.stages")
     importlib.import_module("ops.health")
@@ -97,12 +97,12 @@ def _preload(stage: str) -> None:
 
 
 def _tell(channel: socket.socket, line: bytes) -> None:
-    with suppress(OSError):  # a parent that is gone need not know
+    with suppress(OSError):  # the parent may have ended
         channel.sendall(line + b"\n")
 
 
 def _end_with_parent(channel: socket.socket) -> None:
-    """A thread, so that a loop that is stuck ends too."""
+    """End this process when its parent closes the channel. A thread runs this, so that a stuck loop ends too."""
     with suppress(OSError):
         while channel.recv(1):
             pass
@@ -112,7 +112,10 @@ def _end_with_parent(channel: socket.socket) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a stage at the hand of a parent, without what a command line needs: a fifth of a start. The exit status."""
+    """Run a stage under a parent and return the exit status.
+
+    It skips the imports of the command line, which take a fifth of a start.
+    """
     try:
         run_supervised(arguments[0], int(arguments[1]))
     except Exception as error:  # noqa: BLE001 - the last place where an error can still become a sentence

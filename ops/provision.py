@@ -1,4 +1,4 @@
-"""What a cluster needs before a stage can start: topics, layout, seal, first offsets. Made once; again for free."""
+"""Create what a stage needs to start: topics, layout, seal and first offsets. A second run changes nothing."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ SECRET_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the operator asks of the layout; None: as it is, or the default of a new cluster."""
+    """The layout that the operator asks for. None: as it is, or the default of a new cluster."""
 
     shards: int | None = None
     journey: JourneyName | None = None
 
     def layout(self, existing: Layout | None) -> Layout:
-        """The layout to have. Raises LayoutDiffersError if there is another one, or one on its way to another."""
+        """Return the wanted layout. Raises LayoutDiffersError if there is another one, or one that is moving."""
         if existing is not None and existing.next is not None:
             raise LayoutDiffersError(_underway(existing.next))
         changes = {name: value for name in ("shards", "journey") if (value := getattr(self, name)) is not None}
@@ -59,14 +59,14 @@ def _underway(move: Move) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Provision:
-    """One cluster, and what is wanted of it."""
+    """The setup of one cluster."""
 
     connection: Connection
     settings: Settings
     wish: Wish = Wish()
 
     async def plan(self) -> list[Change]:
-        """What ``apply`` would do, and what differs and is left alone. Writes nothing."""
+        """Return the changes that ``apply`` would make, and the differences that it leaves alone. Writes nothing."""
         async with await Admin.open(self.connection, name=NAME) as admin:
             exists = await admin.describe([TENANTS.name])
             registry = await registrar.load(self.connection) if exists else Registry()
@@ -77,9 +77,9 @@ class Provision:
         return [*topics, *map(written, entries), *offsets.changes()]
 
     async def apply(self) -> list[Change]:
-        """Make what is missing. Returns what was done, and what differs and was left alone.
+        """Create everything that is missing. Return the changes made, and the differences left alone.
 
-        The layout comes first: of two that set up a cluster at once, one is told that the other was faster. Raises
+        The layout is written first: if two operators set up a cluster at once, the slower one learns of it. Raises
         LayoutDiffersError, OffsetMissingError.
         """
         async with await Admin.open(self.connection, name=NAME) as admin, background(_woken(admin)):
@@ -97,14 +97,17 @@ class Provision:
         return [*dict.fromkeys(made), *map(written, entries), *offsets.changes()]
 
     async def _make(self, admin: Admin, wanted: list[NewTopicSpec]) -> list[Change]:
-        """Create what is missing of *wanted*; say what was, and what differs."""
+        """Create the topics of *wanted* that are missing. Return them, and the differences of the others."""
         changes = differences(wanted, await _found(admin, wanted))
         missing = {change.what for change in changes if change.action == "create"}
         await admin.create_topics([spec for spec in wanted if spec.name in missing])
         return changes
 
     def _founding(self, registry: Registry) -> Iterator[Entry]:
-        """The records that a new cluster lacks. Only a broker on this machine may hold a seal's secret."""
+        """Yield the registry records that a new cluster lacks.
+
+        Only a broker on this machine may hold a seal's secret.
+        """
         layout = self.wish.layout(registry.layout)
         if registry.layout is None:
             yield layout
@@ -120,7 +123,7 @@ class Provision:
 
 
 async def _woken(admin: Admin) -> None:
-    """A new broker makes its own topic for groups when it is first asked for one: let it, while we make ours."""
+    """Make a new broker create its own topic for groups, which the first request triggers, while ours are created."""
     await admin.committed(ENTRY_GROUP, ())
 
 
@@ -129,6 +132,6 @@ async def _found(admin: Admin, wanted: list[NewTopicSpec]) -> dict[str, TopicDes
 
 
 def written(entry: Entry) -> Change:
-    """The record of the registry that this is, for the operator."""
+    """Return the change that shows the operator this record of the registry."""
     detail = f"shards={entry.shards} journey={entry.journey}" if isinstance(entry, Layout) else "made up"
     return Change("write", f"the registry's {entry.kind}", detail)

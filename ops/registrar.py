@@ -1,4 +1,4 @@
-"""The registry's only writer: compare and set, so that two operators never overwrite each other unseen."""
+"""The registry's only writer. It compares and sets: two operators never overwrite each other unnoticed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ PATIENCE_S = 10.0
 
 Entry: TypeAlias = Tenant | Layout | SealSecret
 Decide: TypeAlias = Callable[[Registry], Iterable[Entry]]
-"""Looks at the registry as it stands and says what to write; raises what the operator is to be told."""
+"""A function that returns the entries to write, given the current registry. It may raise an error for the operator."""
 
 
 async def load(connection: Connection) -> Registry:
-    """The registry as it stands. UnknownTopicError if there is none."""
+    """Return the current registry. Raises UnknownTopicError if there is none."""
     registry = Registry()
     async with await Reader.open(connection, [PARTITION], name="headrace-registry", deadline_s=PATIENCE_S) as reader:
         await registry.load(reader)
@@ -37,10 +37,10 @@ async def load(connection: Connection) -> Registry:
 
 
 async def change(connection: Connection, decide: Decide) -> Registry:
-    """Write what *decide* says of the registry as it stands; returns the registry it was decided on.
+    """Write the entries that *decide* returns for the current registry, and return that registry.
 
-    Whoever writes at the same time is fenced, or fences us; then it is read and decided again. Raises
-    ChangedMeanwhileError when that does not end.
+    A concurrent writer is fenced, or fences this one; then the registry is read and decided again. Raises
+    ChangedMeanwhileError after ``TRIES`` attempts.
     """
     failure: TransportError | None = None
     for attempt in range(TRIES):
@@ -48,12 +48,12 @@ async def change(connection: Connection, decide: Decide) -> Registry:
         try:
             return await _change_once(connection, decide)
         except (FencedError, OutcomeUnknownError, BrokerError) as error:
-            failure = error  # written or not: the next look will tell
+            failure = error  # the next read shows if the write succeeded
     raise ChangedMeanwhileError from failure
 
 
 async def _change_once(connection: Connection, decide: Decide) -> Registry:
-    """Fence, then read: nobody who came before can still write what has not been seen."""
+    """Fence, then read: no earlier writer can still write a record that this read has not seen."""
     async with await TransactionalWriter.open(
         connection, TRANSACTIONAL_ID, name="headrace-registry", deadline_s=PATIENCE_S
     ) as writer:

@@ -1,8 +1,8 @@
-"""From one layout to the next: announced, deserted, handed down, and only then opened.
+"""Move a cluster to its next layout: announce it, drain the old layout, hand it over, then open the next one.
 
-Each step may be killed and made again. ``platform.tenants`` says how far the move has come: the layout has a ``next``
-from the announcement on, and is the next one in the end. Workers that see it announced finish what runs and end; new
-ones wait until it is open (``streams/tenure.py``).
+Each step may be killed and repeated. ``platform.tenants`` holds the progress. The layout has a ``next`` from the
+announcement on; at the end, the next layout replaces it. Workers that see the announcement finish their runs and end.
+New workers wait until the next layout is open (``streams/tenure.py``).
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from streams.transport.writer import TransactionalWriter
 NAME = "headrace-relayout"
 TRIES = 8
 SHARDED = tuple(topic.name for topic in PLATFORM if topic.partitions == "shards")
-"""Topics whose partitions are the shards."""
+"""Topics with one partition for each shard."""
 
 
 @dataclass(frozen=True, slots=True)
 class Relayout:
-    """The move of one cluster to the layout that is wished for."""
+    """The move of one cluster to the wanted layout."""
 
     connection: Connection
     wish: Wish
@@ -47,15 +47,15 @@ class Relayout:
     """Takes a line for the person at the terminal."""
 
     wait_s: float = WAIT_S
-    """For workers to end, and for what is left behind to be done."""
+    """Seconds for workers to end, and for the records that the next journey does not read to be done."""
 
     clock: Clock = field(default_factory=SystemClock)
 
     async def apply(self) -> list[Change]:
-        """Make the move, or go on with one that was begun. Returns what was done: nothing, if the layout is as wished.
+        """Make the move, or continue one that was begun. Return the changes: none if the layout is as wanted.
 
-        Raises NoLayoutError, LayoutDiffersError, GroupBusyError, UndoneError, ChangedMeanwhileError; whichever it is,
-        run it again once that is seen to.
+        Raises NoLayoutError, LayoutDiffersError, GroupBusyError, UndoneError, ChangedMeanwhileError. After any of them,
+        correct the cause and run it again.
         """
         async with (
             await Admin.open(self.connection, name=NAME) as admin,
@@ -71,10 +71,10 @@ class Relayout:
             await desertion.of_all()
             return await self._finish(admin, groups, layout)
 
-    # --- announced ----------------------------------------------------------------------------------------------------
+    # --- announcement -------------------------------------------------------------------------------------------------
 
     async def _announce(self, admin: Admin) -> Layout:
-        """The layout as the registry has it now: on its way, unless it is as wished for."""
+        """Announce the move and return the layout in the registry: it has a ``next`` unless it is as wanted."""
         partitions = max((await admin.partition_counts(SHARDED)).values())
 
         def decide(registry: Registry) -> list[Entry]:
@@ -98,14 +98,14 @@ class Relayout:
         return layout.model_copy(update={"next": move})
 
     def _move(self, layout: Layout) -> Move:
-        """What is not said stays as it is, or as the move that is under way will have it."""
+        """Return the wanted move. An unset value is taken from the move under way, else from the layout."""
         shape = layout.next or layout
         journey = self.wish.journey or shape.journey
         closing: Literal["entry", "all"] = "entry" if left_behind(layout.journey, journey) else "all"
         return Move(shards=self.wish.shards or shape.shards, journey=journey, closing=closing)
 
     async def _close_all(self, layout: Layout) -> Layout:
-        """Announce that all stages close: the door has, and nothing is left behind."""
+        """Announce that all stages close: the stages that read requests have, and no record is left behind."""
         closed = layout.model_copy(update={"next": layout.next and layout.next.model_copy(update={"closing": "all"})})
 
         def decide(registry: Registry) -> list[Entry]:
@@ -116,10 +116,14 @@ class Relayout:
         await registrar.change(self.connection, decide)
         return closed
 
-    # --- handed down, and opened --------------------------------------------------------------------------------------
+    # --- handover and opening -----------------------------------------------------------------------------------------
 
     async def _finish(self, admin: Admin, groups: Groups, layout: Layout) -> list[Change]:
-        """Whoever writes the registry meanwhile fences us: then it is looked at, and all of this done again."""
+        """Open the next layout, again and again if a concurrent writer of the registry fences this one.
+
+        Each attempt reads the registry first, and repeats everything. Raises ChangedMeanwhileError after ``TRIES``
+        attempts.
+        """
         failure: TransportError | None = None
         for _ in range(TRIES):
             try:
@@ -129,11 +133,15 @@ class Relayout:
         raise ChangedMeanwhileError from failure
 
     async def _open_next(self, admin: Admin, groups: Groups, layout: Layout) -> list[Change]:
-        """All of it is written under the registry's transactional id: nobody else can write a layout meanwhile."""
+        """Hand the layout over and open the next one.
+
+        Everything is written under the registry's transactional id, so that no other writer changes the layout
+        meanwhile.
+        """
         following = layout.following()
         opened = written(following)
         async with await TransactionalWriter.open(self.connection, registrar.TRANSACTIONAL_ID, name=NAME) as writer:
-            if await self._found(layout, following) == following:  # by another, or by a try of ours without an answer
+            if await self._found(layout, following) == following:  # opened by another, or by an unacknowledged try
                 return [opened]
             legacy = Legacy(self.connection, groups, layout)
             await legacy.fence()
@@ -145,9 +153,9 @@ class Relayout:
         return [*changes, opened]
 
     async def _found(self, *expected: Layout) -> Layout:
-        """The layout in the registry; ChangedMeanwhileError if it is none of these.
+        """Return the layout in the registry. Raises ChangedMeanwhileError if it is none of *expected*.
 
-        To be asked each time that the writer has fenced: whoever wrote before that has been seen then.
+        Call it each time that the writer has fenced: it then sees everything written before.
         """
         found = (await registrar.load(self.connection)).layout
         if found is None or found not in expected:
@@ -156,7 +164,7 @@ class Relayout:
 
 
 async def _grow(admin: Admin, layout: Layout) -> list[Change]:
-    """More partitions for the topics that have as many as there are shards."""
+    """Add partitions to the topics that have one for each shard."""
     counts = await admin.partition_counts(SHARDED)
     short = [name for name in SHARDED if counts.get(name, 0) < layout.shards]
     await admin.add_partitions(dict.fromkeys(short, layout.shards))

@@ -1,4 +1,4 @@
-"""One stage in several processes, which share our output and drain with us."""
+"""Run one stage in several processes, which share this process's output and drain with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 async def run_many(stage: str, count: int, settings: Settings) -> None:
-    """Run one stage in *count* processes until SIGTERM, then drain them all; what they log is ours."""
+    """Run one stage in *count* processes until SIGTERM, then drain them all. They share this process's log output."""
     logs.configure(settings, stage=stage)
     changes: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
     changes.set_result(_changes(settings))
@@ -35,20 +35,23 @@ async def run_many(stage: str, count: int, settings: Settings) -> None:
 
 
 async def _died(settings: Settings, stage: str, pid: int) -> None:
-    """Its shards go to the others at once. What that takes is loaded only now: most processes never die."""
+    """Expel a dead worker, so that its shards move to the others at once.
+
+    The import is late because most processes never die.
+    """
     from ops.obituary import died  # noqa: PLC0415 - see above
 
     await died(settings, stage, pid)
 
 
 def _changes(settings: Settings) -> Changes:
-    """Several processes cannot share a port: each takes a free one, and logs it."""
+    """Return the settings to send. Processes cannot share a port: each takes a free one, and logs it."""
     agents = {} if settings.agents is None else {"agents": settings.agents}
     return agents if settings.http_port is None else {**agents, "http_port": "0"}
 
 
 def _stop(processes: Sequence[StageProcess]) -> None:
-    """The first signal; the next one ends this process, and with it the others."""
+    """Drain every process on the first signal. The next one ends this process, and with it the others."""
     for process in processes:
         process.stop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -61,7 +64,10 @@ def _log_line(text: str) -> None:
 
 @asynccontextmanager
 async def _inheriting(command: Sequence[str], descriptor: int, *, grace: float) -> AsyncGenerator[Process]:
-    """A process that shares our output. It has its own session: a Ctrl-C reaches us only, and we pass it on once."""
+    """Start a process that shares this process's output, and stop it at the end of the block.
+
+    It has its own session: a Ctrl-C reaches only this process, which passes it on once.
+    """
     process = await asyncio.create_subprocess_exec(
         *command, stdin=DEVNULL, pass_fds=[descriptor], start_new_session=True
     )

@@ -1,4 +1,4 @@
-"""What the environment says. No other module reads it."""
+"""The settings from the environment. No other module reads it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 
 class Settings(BaseSettings):
-    """Each field is ``HEADRACE_`` and its name in capitals; the model's may also come from ``OPENAI_*``."""
+    """The settings.
+
+    Each field is ``HEADRACE_`` and its name in capitals; the model's may also come from ``OPENAI_*``.
+    """
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="ignore", populate_by_name=True)
 
     kafka_bootstrap: str | None = None
-    """``host:port``, comma-separated. None: the embedded broker, where a command starts one."""
+    """``host:port``, comma-separated. None: the embedded broker, if the command starts one."""
 
     kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
     kafka_sasl_mechanism: str | None = None
@@ -41,67 +44,69 @@ class Settings(BaseSettings):
     log: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     http_port: int | None = Field(default=None, ge=0, le=65_535)
-    """Of a worker's health and metrics, or of what ``headrace dev`` shows. 0: a free one. None: a worker has none."""
+    """Port for a worker's health and metrics, or for the page of ``headrace dev``. 0: a free one. None: a worker serves
+    none."""
 
     http_host: str = "127.0.0.1"
-    """The address that a worker's port is bound to; probes of an orchestrator come from elsewhere."""
+    """Address that a worker's port is bound to. Change it for probes of an orchestrator, which come from other hosts.
+    """
 
     metrics_tenants: str = ""
     """Tenants, comma-separated, that metrics name; all others are counted together."""
 
     tier_weights: dict[str, PositiveFloat] = Field(default_factory=dict)
-    """How much more of a busy worker a tenant of each tier gets, as JSON: ``{"gold": 4, "trial": 0.5}``. A tier that is
-    not named weighs 1."""
+    """Relative share of a busy worker for a tenant of each tier, as JSON: ``{"gold": 4, "trial": 0.5}``. A tier without
+    a weight has 1."""
 
     otlp_endpoint: str | None = Field(
         default=None, validation_alias=AliasChoices("HEADRACE_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     )
-    """Where spans go, by OTLP over HTTP: ``http://host:4318``. None: none are recorded."""
+    """Collector for spans, by OTLP over HTTP: ``http://host:4318``. None: no spans are recorded."""
 
     trace_ratio: float = Field(
         default=1.0, ge=0, le=1, validation_alias=AliasChoices("HEADRACE_TRACE_RATIO", "OTEL_TRACES_SAMPLER_ARG")
     )
-    """Of the traces that enter the platform, those that are recorded; what goes wrong in the others is, too."""
+    """Fraction of the traces entering the platform that are recorded. Errors in the other traces are recorded too."""
 
     seal_secret: SecretStr | None = None
-    """``kid:secret`` in base64, comma-separated; the first seals, all are believed. Required unless the broker is on
-    this machine."""
+    """``kid:secret`` with the secret in base64, comma-separated. The first one seals, all are accepted. Required unless
+    the broker is on this machine."""
 
     replication_factor: int = Field(default=0, ge=0, le=9)
-    """Of the topics that are created. 0: three, or as many as there are brokers if the only one is on this machine."""
+    """Copies of each partition of new topics. 0: three, or one if every broker named is on this machine."""
 
     maven_repository: str | None = None
-    """Where Kafka's jars are fetched instead of the usual place."""
+    """Maven repository from which Kafka's jars are fetched, instead of the usual one."""
 
     transaction_deadline: float = Field(default=5.5, gt=0)
     drain: float = Field(default=10, ge=0)
-    """Seconds that a shard moved by plan may finish its runs."""
+    """Seconds for a shard that is moved by plan to finish its runs."""
 
     max_running: int = Field(default=500, ge=1, le=100_000)
-    """Runs of one worker of an agent stage (or another behind the door) at the same time. One tenant alone gets eight
-    ninths of them: somebody who comes later waits for nobody's run to end."""
+    """Maximum concurrent runs of one worker of a stage after admission, such as an agent stage. One tenant alone gets
+    at most eight ninths of them, so that a tenant that comes later need not wait for a run to end."""
 
     grace: float = Field(default=30, gt=0)
-    """Seconds that a worker may take to stop."""
+    """Seconds for a worker to stop."""
 
     suspect_memory: int = Field(default=2_048, gt=0)
-    """MiB that a process may allocate which runs what is suspected of having killed a worker; up to four run at a time.
-    Not kept on macOS, whose kernel does not enforce it."""
+    """MiB that a process may allocate while it runs suspects of having killed a worker. At most four such processes run
+    at a time. Not enforced on macOS, whose kernel does not support it."""
 
     @property
     def has_model(self) -> bool:
-        """Whether somebody said where a model is."""
+        """True if the base URL or the API key of a model is set."""
         return bool(self.model_base_url or self.model_api_key)
 
     @property
     def on_loopback(self) -> bool:
-        """Whether every broker named is on this machine."""
+        """True if every broker named is on this machine."""
         hosts = [server.rsplit(":", 1)[0].strip("[]") for server in (self.kafka_bootstrap or "").split(",") if server]
         return all(host in {"localhost", "::1"} or host.startswith("127.") for host in hosts)
 
 
 def cache_folder() -> Path:
-    """Where what can be fetched again is kept: the platform's cache folder for this user."""
+    """Return the folder for files that can be fetched again: the operating system's cache folder for this user."""
     if chosen := os.environ.get("XDG_CACHE_HOME"):
         return Path(chosen) / "headrace"
     home = Path.home()
@@ -109,15 +114,15 @@ def cache_folder() -> Path:
 
 
 def maven_folder() -> Path:
-    """A local Maven repository that may have the jars already."""
+    """Return the local Maven repository, which may have the jars already."""
     return Path(os.environ.get("M2_REPO") or Path.home() / ".m2" / "repository")
 
 
 def child_environment(**changes: str) -> dict[str, str]:
-    """The environment for a child process: this one's, with *changes*."""
+    """Return the environment for a child process: this process's, with *changes*."""
     return {**os.environ, **changes}
 
 
 def debugging() -> bool:
-    """Whether errors are to be shown whole. Asked when settings could not be read, too."""
+    """Return True if errors are shown in full. It works even when the settings cannot be read."""
     return os.environ.get("HEADRACE_LOG_LEVEL", "").lower() == "debug"

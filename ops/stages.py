@@ -1,4 +1,4 @@
-"""One stage in one process: from settings to a stop that has drained."""
+"""Run one stage in one process, from the settings to a drained stop."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ log = structlog.get_logger()
 
 STAGES = ("auth", "guard", "admission", "agent", RETRIES)
 CANCELLABLE = ("agent", RETRIES)
-"""Stages in which a run beyond the door can be reached: where it goes on, and where it waits to be tried again."""
+"""Stages that can cancel a run after admission: where it runs, and where it waits for its retry."""
 
 READY_POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Who hears of a stage: a parent, or nobody."""
+    """Callbacks for the parent of a stage; by default, each does nothing."""
 
     ready: Callable[[], None] = lambda: None
-    """Called each time everything that it owns is open: at the start, and after each change of the group."""
+    """Called when every owned shard is open: at the start, and after each change of the group."""
 
     http: Callable[[str], None] = lambda _: None
-    """Called with the address of its health and metrics, if it has one."""
+    """Called with the address of the stage's health and metrics, if it has one."""
 
     worker: Callable[[Worker], None] = lambda _: None
     """Called with the worker before it starts."""
@@ -69,8 +69,9 @@ class Told:
 async def run_stage(
     settings: Settings, stage: str, told: Told, clock: Clock, stop: asyncio.Event | None = None
 ) -> None:
-    """Run *stage* until *stop* (SIGTERM or SIGINT if None), then drain. Raises OperationError if it cannot run, or
-    cannot go on.
+    """Run *stage* until *stop* (SIGTERM or SIGINT if None), then drain.
+
+    Raises OperationError if it cannot run, or cannot go on.
     """
     if stage not in STAGES:
         raise UsageError(f"no stage is called {stage}: there are {', '.join(STAGES)}")
@@ -128,7 +129,7 @@ async def _first(*ends: Coroutine[Any, Any, object]) -> None:
 
 
 def _stop_signal() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT. A second one ends the process at once."""
+    """Return an event that the first SIGTERM or SIGINT sets. A second one ends the process at once."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def asked() -> None:
@@ -149,7 +150,7 @@ async def _inbox_reader(ground: Ground, stack: AsyncExitStack) -> Reader:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a stage has beside its records: its memory, who may cancel, and what others see of it."""
+    """The services of a stage beside its records: admission state, cancels, run controls, metrics and spans."""
 
     doors: Doors
     cancels: Cancels
@@ -208,7 +209,7 @@ async def _work(settings: Settings, stage: str, ground: Ground, beside: Beside, 
 
 
 def _weights(settings: Settings, registry: Registry) -> Callable[[str], float]:
-    """A tenant weighs what its tier does, as the registry has it now."""
+    """Return the function for a tenant's weight: that of its tier, as the registry has it now."""
     weights = settings.tier_weights
 
     def weight(tenant: str) -> float:
@@ -219,7 +220,7 @@ def _weights(settings: Settings, registry: Registry) -> Callable[[str], float]:
 
 
 def _under(ground: Ground, work: Work) -> Work:
-    """The stage's work in the group of its layout, and only while that is open."""
+    """Return *work* in the group of its layout, guarded so that shards open only while that layout is open."""
     group = versioned(work.group, ground.layout.version)
     return replace(work, group=group, remember=ground.tenure.guarding(work.remember))
 
@@ -236,7 +237,7 @@ def _parameters(settings: Settings, stage: str, ground: Ground) -> Parameters:
 
 
 async def _keep_partitions(worker: Worker, registry: Registry) -> None:
-    """A new tenant is one local assignment, not a rebalance."""
+    """Repartition the worker after each registry change: a new tenant is a local assignment, not a rebalance."""
     seen = registry.version
     while True:
         if seen == registry.version:

@@ -1,4 +1,4 @@
-"""Stages in processes of their own, started again whenever one ends before it is told to."""
+"""Run stages in their own processes, and restart one that ends before it is told to."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from schemas.clock import Clock, SystemClock
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 STEADY_S = 30.0
-"""Whoever has run so long is started again without a pause."""
+"""A stage that has run this many seconds is restarted after the shortest pause again."""
 HOPELESS = 2
-"""Exit status of a stage that was asked for something that makes no sense: to ask again would not help."""
+"""Exit status of a stage with a usage error: a restart would not help."""
 LINE = 4_096
-"""Bytes that are heard at a time."""
+"""Maximum bytes read at a time."""
 KILL_AFTER_S = 5.0
-"""Beyond the grace."""
+"""Seconds beyond the grace after which a process is killed."""
 
 
 class Launch(Protocol):
-    """Starts a command that inherits one descriptor; stops it politely at the end of the block."""
+    """A function that starts a command with one inherited descriptor, and stops it cleanly at the end of the block."""
 
     def __call__(self, command: Sequence[str], descriptor: int, /) -> AbstractAsyncContextManager[Process]:
-        """The process, running."""
+        """Yield the running process."""
         ...
 
 
 async def unmourned(_pid: int) -> None:
-    """Nobody is told of a death."""
+    """Do nothing: the default of ``mourn``."""
 
 
 @dataclass(slots=True)
 class StageProcess:
-    """One stage. It is started at once, and gets its settings when they are known."""
+    """One stage's process. It is started at once, and gets its settings when they are known."""
 
     stage: str
     launch: Launch
@@ -48,17 +48,17 @@ class StageProcess:
 
     changes: asyncio.Future[Changes]
     last_words: Callable[[], str] = lambda: ""
-    """What the process said last."""
+    """Returns the last output of the process."""
 
     mourn: Callable[[int], Awaitable[None]] = unmourned
-    """Takes the process id of one that has ended otherwise than it was asked to; awaited before another is started."""
+    """Called with the id of a process that ended in an unexpected way; awaited before another is started."""
 
     clock: Clock = field(default_factory=SystemClock)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set while it serves what it owns."""
+    """Set while the stage serves its shards."""
 
     http: str = ""
-    """Where its health and metrics are; empty if it has not said, or has none."""
+    """Address of the stage's health and metrics; empty if it has sent none, or has none."""
 
     pid: int = 0
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -66,15 +66,15 @@ class StageProcess:
     _was_ready: bool = False
 
     def stop(self) -> None:
-        """Let it finish what runs, and do not start it again."""
+        """Drain the process, and do not start it again."""
         self._over.set()
 
     def restart(self) -> None:
-        """Let it finish what runs, and start it again; at once, if it waits to be started."""
+        """Drain the process, and start it again; if it waits for a restart, start it at once."""
         self._anew.set()
 
     async def run(self) -> None:
-        """Keep it running until ``stop``. Raises StackError if it cannot be started at all."""
+        """Keep the stage running until ``stop``. Raises StackError if it cannot be started at all."""
         pause = FIRST_PAUSE_S
         while not self._over.is_set():
             began = self.clock.monotonic()
@@ -97,9 +97,9 @@ class StageProcess:
             raise StackError(f"the stage {self.stage} cannot start: {self.last_words() or 'see the line above'}")
 
     async def _once(self) -> int:
-        """From a start to an end, the process's own or the one it is told to make. Returns its exit status."""
+        """Run the process until it ends, by itself or because it is told to. Return its exit status."""
         ours, theirs = socket.socketpair()
-        with ours:  # until it has ended: a stage whose parent lets go of it ends at once
+        with ours:  # open until it has ended: a stage ends when its parent closes it
             command = [*COMMAND, self.stage, str(theirs.fileno())]
             async with self.launch(command, theirs.fileno()) as process:
                 theirs.close()
@@ -110,7 +110,10 @@ class StageProcess:
         return process.returncode or 0
 
     async def _talk(self, channel: socket.socket) -> None:
-        """Say where everything is, hear when it is ready; without end, for a silent process may live."""
+        """Send the settings and read the stage's lines.
+
+        It never returns: a process that closed its end may still run.
+        """
         channel.settimeout(0)
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(channel, settings_line(await asyncio.shield(self.changes)))
@@ -131,7 +134,7 @@ class StageProcess:
 
 
 async def first(*waits: Coroutine[Any, Any, object], within: float | None = None) -> None:
-    """Return when one of them has ended, or after *within* seconds; the others are cancelled."""
+    """Return when one of *waits* has ended, or after *within* seconds; cancel the others."""
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(wait) for wait in waits]
         await asyncio.wait(running, timeout=within, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""Spans out of the process, where somebody has said to which collector; the SDK is loaded only then."""
+"""Export spans to the collector that the settings name. Only then is the SDK loaded."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 SCOPE = "headrace"
 EXPORT_S = 2.0
-"""For one attempt to deliver spans; a collector that is away must not hold a worker that has drained."""
+"""Timeout in seconds of one delivery: an unreachable collector must not delay a worker that has drained."""
 
 
 @asynccontextmanager
 async def tracing_of(
     settings: Settings, stage: str, worker: str, clock: Clock, metrics: Metrics, version: int = 1
 ) -> AsyncGenerator[Tracing]:
-    """The stage's spans for as long as the block; at its end what is left is delivered, or lost."""
+    """Yield the stage's spans during the block; at its end, the remaining spans are delivered or lost."""
     if settings.otlp_endpoint is None:
         yield Tracing(clock=clock)
         return
@@ -48,25 +48,25 @@ async def tracing_of(
 
 
 def exporter_to(endpoint: str) -> OTLPSpanExporter:
-    """The SDK's, which knows the headers, certificates and compression that operators set in the environment."""
+    """Return the SDK's exporter, which reads headers, certificates and compression from the environment."""
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - see above
 
     return OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_S)
 
 
 def post_by(exporter: OTLPSpanExporter, stage: str, worker: str) -> Post:
-    """Deliver a worker's spans by *exporter*."""
+    """Return the function that delivers a worker's spans through *exporter*."""
     resource, scope = _around(stage, worker)
 
     def post(spans: list[bytes]) -> bool:
-        # Its public `export` takes the SDK's own spans; a test sees that the way below is still there.
+        # The public `export` takes only the SDK's own spans. A test checks that `_client` still exists.
         return exporter._client.export(scoped(resource, scope, spans)).success  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     return post
 
 
 def _around(stage: str, worker: str) -> tuple[bytes, bytes]:
-    """Resource and scope as the SDK encodes them, with nothing in them."""
+    """Return the resource and the scope as the SDK encodes them, without spans."""
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans  # noqa: PLC0415
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415

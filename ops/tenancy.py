@@ -1,4 +1,4 @@
-"""Tenants come: their topics first, then their record, then the proof that they are being served."""
+"""Add tenants: create their topics, then their records, then wait until they are served."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from streams.transport.connection import Connection
 
 NAME = "headrace-tenancy"
 SERVED_S = 20.0
-"""How long a tenant may take to be served: a worker that has died keeps its shards for some seconds."""
+"""Seconds that a tenant may take to be served: a worker that has died keeps its shards for some seconds."""
 LOOK_S = 0.1
 
 
@@ -33,27 +33,27 @@ class Tenancy:
     settings: Settings
 
     async def all(self) -> dict[str, Tenant]:
-        """Every tenant, by name."""
+        """Return every tenant, sorted by name."""
         registry = await registrar.load(self.connection)
         return dict(sorted(registry.tenants.items()))
 
     async def one(self, name: str) -> Tenant:
-        """One tenant. Raises UnknownTenantError."""
+        """Return one tenant. Raises UnknownTenantError."""
         registry = await registrar.load(self.connection)
         if name not in registry.tenants:
             raise UnknownTenantError(name)
         return registry.tenants[name]
 
     async def add(self, tenant: Tenant) -> None:
-        """Make a tenant; one that is there already and the same is fine. Raises TenantExistsError, NoLayoutError."""
+        """Register a tenant; one that exists and is equal is accepted. Raises TenantExistsError, NoLayoutError."""
         await self._write([tenant], _unless_another)
 
     async def put(self, *tenants: Tenant) -> None:
-        """Make these tenants, or make them like this."""
+        """Register these tenants, or replace their records."""
         await self._write(tenants, _whatever_is_there)
 
     async def _write(self, tenants: Sequence[Tenant], accept: Callable[[Registry, Tenant], bool]) -> None:
-        """Topics before records: a stage must never be told to read what is not there."""
+        """Create topics before records: a stage must never be told to read a missing topic."""
         before = await registrar.load(self.connection)
         wanted = [tenant for tenant in tenants if accept(before, tenant)]
         await self._create_topics(before, wanted)
@@ -72,7 +72,7 @@ class Tenancy:
             await admin.create_topics([spec for tenant in tenants for spec in topology.of(tenant)])
 
     async def served(self, *tenants: Tenant, within: float = SERVED_S) -> None:
-        """Wait until the door of each tenant has opened. Raises NotServedError after *within* seconds."""
+        """Wait until the admission controller serves each tenant. Raises NotServedError after *within* seconds."""
         waiting = {tenant.id: doorsteps(tenant) for tenant in tenants}
         group = entry_group((await registrar.load(self.connection)).layout)
         try:
@@ -97,7 +97,10 @@ def _whatever_is_there(registry: Registry, tenant: Tenant) -> bool:
 async def _unserved(
     admin: Admin, group: str, waiting: dict[str, frozenset[Partition]]
 ) -> dict[str, frozenset[Partition]]:
-    """The tenants of whom some partition has no offset: the door commits it when it opens, and nobody else does."""
+    """Return the tenants with a partition that has no offset.
+
+    Only the shard that opens a tenant's admission controller commits it.
+    """
     asked = [partition for partitions in waiting.values() for partition in partitions]
     committed = await admin.committed(group, asked)
     return {name: partitions for name, partitions in waiting.items() if partitions - committed.keys()}

@@ -1,4 +1,4 @@
-"""Which topics there should be, and how those that are there differ."""
+"""Define the topics that a cluster needs, and compare them with those that exist."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from schemas.topics import PER_INTERACTIVE_TENANT, PER_TENANT, PLATFORM, Topic
 from streams.transport.admin import NewTopicSpec, TopicDescription
 
 COPIES = 3
-"""Of every partition, outside one machine."""
+"""Copies of every partition, unless all brokers are on this machine."""
 
 Action: TypeAlias = Literal["create", "differs", "write", "commit", "grow", "move"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference between what should be and what is. ``differs`` is shown, and left to the operator."""
+    """One difference between the wanted and the actual state. ``differs`` is shown, and left to the operator."""
 
     action: Action
     what: str
@@ -28,34 +28,34 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """How topics are divided and copied."""
+    """The partition and copy counts of topics."""
 
     layout: Layout
     copies: int
 
     def platform(self) -> list[NewTopicSpec]:
-        """The platform's own topics."""
+        """Return the platform's own topics."""
         return [self.spec(topic, topic.name, self.layout.shards) for topic in PLATFORM]
 
     def of(self, tenant: Tenant) -> list[NewTopicSpec]:
-        """The topics of one tenant."""
+        """Return the topics of one tenant."""
         topics: tuple[Topic[Any], ...] = PER_TENANT + (PER_INTERACTIVE_TENANT if tenant.interactive else ())
         return [self.spec(topic, topic.of(tenant.id), tenant.partitions) for topic in topics]
 
     def spec(self, topic: Topic[Any], name: str, partitions: int) -> NewTopicSpec:
-        """The topic as it should be created; a topic of one partition has one, whatever the rest has."""
+        """Return the topic as it should be created; a topic declared with one partition always has one."""
         count = 1 if topic.partitions == "one" else partitions
         configs = {"min.insync.replicas": str(max(1, self.copies - 1)), **topic.config}
         return NewTopicSpec(name, count, self.copies, configs)
 
 
 def copies_of(settings: Settings) -> int:
-    """As the settings say, else three, or one on this machine."""
+    """Return the replication factor: the configured one, else one on this machine and three elsewhere."""
     return settings.replication_factor or (1 if settings.on_loopback else COPIES)
 
 
 def differences(wanted: Iterable[NewTopicSpec], found: Mapping[str, TopicDescription]) -> list[Change]:
-    """What is missing, and what is there in another shape."""
+    """Return the missing topics, and each difference of an existing one."""
     return [change for spec in wanted for change in _of_topic(spec, found.get(spec.name))]
 
 

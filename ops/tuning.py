@@ -1,4 +1,4 @@
-"""What a long-running worker asks of its interpreter and of the kernel."""
+"""Tune the interpreter and the kernel's limits for a long-running worker."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import resource
 import structlog
 
 FILES = 65_536
-"""Thousands of model calls are in flight at once, and each is a socket."""
+"""Open files wanted: thousands of model calls are in flight at once, and each is a socket."""
 
 ENOUGH = 12_000
-"""Below it the operator is told."""
+"""Open files below which the operator is warned."""
 
 YOUNG = 10_000
 """Objects between two collections of the youngest generation; the default of 700 costs 12 to 16 us a record."""
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def tune() -> None:
-    """Leave what was imported out of every collection, collect less often, and open as many files as allowed."""
+    """Exclude imported objects from garbage collection, collect less often, and raise the limit of open files."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, *gc.get_threshold()[1:])

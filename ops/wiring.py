@@ -1,4 +1,4 @@
-"""Settings into values: the seals, and the steps that every journey is made of."""
+"""Build the seals, and the steps of every journey, from the settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ SECRET_BYTES = 16
 
 
 def seals_of(settings: Settings, registry: Registry, cluster: str) -> Seals:
-    """The operator's secrets, else the one that a broker on this machine may hold; NoSealError without either."""
+    """Return seals with the operator's secrets, else with the one in the registry.
+
+    Only a broker on this machine may hold a secret. Raises NoSealError without either.
+    """
     if settings.seal_secret is not None:
         return Seals(_secrets(settings.seal_secret.get_secret_value()), cluster)
     if registry.secret is None or not settings.on_loopback:
@@ -48,7 +51,7 @@ def _secret(text: str) -> tuple[str, bytes]:
 
 
 def steps_of(registry: Registry, agents: Agents, models: Mapping[str, Model], cancels: Cancels) -> Steps:
-    """The steps that every journey is made of."""
+    """Return the steps that every journey consists of."""
     return Steps(
         authorize=Authorize(registry.agents),
         screen=Screen(default_pipeline()),
