@@ -44,7 +44,7 @@ class Relayout:
     connection: Connection
     wish: Wish
     tell: Callable[[str], None]
-    """Takes a line for the person at the terminal."""
+    """Called with each line for the person at the terminal."""
 
     wait_s: float = WAIT_S
     """Seconds for workers to end, and for the records that the next journey does not read to be done."""

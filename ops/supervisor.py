@@ -44,7 +44,7 @@ class StageProcess:
     stage: str
     launch: Launch
     tell: Callable[[str], None]
-    """Takes a line for the person at the terminal."""
+    """Called with each line for the person at the terminal."""
 
     changes: asyncio.Future[Changes]
     last_words: Callable[[], str] = lambda: ""

@@ -1,4 +1,4 @@
-"""The command line: ``headrace NOUN VERB``. A command imports what it needs when it runs."""
+"""The command line: ``headrace NOUN VERB``. Each command imports what it needs when it runs."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")
 
 YOUNG = 100_000
-"""Objects between two collections of the youngest generation: some ten thousand are made by each library that a command
-imports, and stay. To look for garbage among them takes a tenth of a short command's time.
-"""
+"""Objects between two collections of the youngest generation. Each library that a command imports makes some ten
+thousand objects, which stay. Collecting among them would take a tenth of a short command's time."""
 
 
 def main() -> None:
@@ -44,13 +43,13 @@ def main() -> None:
 
 
 def execute(arguments: list[str]) -> int:
-    """Run one command; an error becomes one line on standard error. Returns the exit code."""
+    """Run one command and return the exit code. An error becomes one line on standard error."""
     try:
         return int(app(arguments, prog_name="headrace", standalone_mode=False) or 0)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        output.close()  # as `head` does: nothing is left to say
+        output.close()  # the reader has closed the pipe, as `head` does
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last place where an error can still become a sentence
         return report(error, debug=_debugging())

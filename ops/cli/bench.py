@@ -1,4 +1,4 @@
-"""``headrace bench``: what the engine costs, each figure beside a reference that was measured in the same run."""
+"""``headrace bench``: measure the engine, each figure beside a reference from the same run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def chain(
     journey: Journeys = "compact",
     as_json: AsJson = False,
 ) -> None:
-    """CPU a record: one transactional hop, and the whole journey, against aiokafka by hand."""
+    """Measure CPU per record against plain aiokafka: one transactional hop, and the whole journey."""
     from functools import partial
 
     from ops.bench import chain
@@ -52,7 +52,7 @@ def latency(
     journey: Journeys = "compact",
     as_json: AsJson = False,
 ) -> None:
-    """From a client's write to a reader of committed records: one hop of 8 shards, and the whole journey."""
+    """Measure the time from a client's write to a committed read: one hop of 8 shards, and the whole journey."""
     from functools import partial
 
     from ops.bench import latency
@@ -67,7 +67,7 @@ def inflight(
     rounds: Rounds = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Many model calls of one second at once: wall clock, and memory."""
+    """Measure wall clock and memory of many concurrent model calls of one second each."""
     from functools import partial
 
     from ops.bench import inflight
@@ -84,7 +84,7 @@ def tenants(
     rounds: Rounds = 3,
     as_json: AsJson = False,
 ) -> None:
-    """A thousand tenants against one: CPU a request, time to start, time to open a door."""
+    """Compare many tenants with one: CPU per request, start time, and time to open an admission controller."""
     from functools import partial
 
     from ops.bench import tenants
@@ -106,7 +106,7 @@ def neighbours(
     rounds: Rounds = 3,
     as_json: AsJson = False,
 ) -> None:
-    """A tenant beside one that makes trouble, quiet and noisy by turns: what it waits for its results."""
+    """Measure how long a tenant waits for results while another one is quiet or disruptive by turns."""
     from functools import partial
 
     from ops.bench import neighbours
@@ -127,7 +127,7 @@ def _journeys(chosen: str) -> tuple[JourneyName, ...]:
 
 
 def _measure(bench: str, run: Run, *, as_json: bool) -> None:
-    """Run it, say each figure as it comes, and all ratios at the end."""
+    """Run the benchmark, print each figure as it comes, and all ratios at the end."""
     from ops import logs
     from ops.bench.figures import summary
     from ops.bench.machine import measured

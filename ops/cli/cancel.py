@@ -1,4 +1,4 @@
-"""``headrace cancel``: take a request back."""
+"""``headrace cancel``: cancel a request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def cancel(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
-    """Take a request back. If it is not answered yet, its result says cancelled; this command does not wait for it."""
+    """Cancel a request. If it has no result yet, its result says cancelled; this command does not wait for it."""
     import asyncio
 
     from ops.cli import output

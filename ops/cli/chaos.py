@@ -1,4 +1,4 @@
-"""``headrace chaos``: hurt a whole platform on purpose, and count what was lost."""
+"""``headrace chaos``: inject faults into a whole platform, and count the losses."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def chaos(
     ] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as one JSON object.")] = False,
 ) -> None:
-    """Run a platform of its own under faults, and print the loss table. Exit code 0 only if every promise was kept."""
+    """Run a separate platform under faults, and print the loss table. Exit code 0 only if every promise was kept."""
     import asyncio
 
     from ops import logs

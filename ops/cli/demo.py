@@ -1,4 +1,4 @@
-"""``headrace demo``: everything once, with real requests, and gone again."""
+"""``headrace demo``: run a temporary platform with real requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def demo(
     agents: Annotated[str | None, typer.Option(help="Module of your agents: package.module[:attribute].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one result a line.")] = False,
 ) -> None:
-    """Start everything in a folder that goes again, submit requests of two tenants, print their results."""
+    """Start everything in a temporary folder, submit requests of two tenants, and print their results."""
     import asyncio
 
     from ops import house

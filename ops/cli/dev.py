@@ -1,4 +1,4 @@
-"""``headrace dev``: a whole platform on this machine, until Ctrl-C."""
+"""``headrace dev``: run a whole platform on this machine until Ctrl-C."""
 
 from __future__ import annotations
 

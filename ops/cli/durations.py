@@ -1,4 +1,4 @@
-"""A length of time as people write it: ``500ms``, ``30s``, ``2m``, ``1h``, or a plain number of seconds."""
+"""Parse a duration: ``500ms``, ``30s``, ``2m``, ``1h``, or a plain number of seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0}
 
 
 def seconds(text: str) -> float:
-    """The seconds that *text* says. Raises InvalidError for anything that is not a time above zero."""
+    """Return *text* in seconds. Raises InvalidError unless it is a finite time above zero."""
     number, unit = text.strip(), 1.0
     for suffix, factor in UNITS.items():
         if number.endswith(suffix):

@@ -1,4 +1,4 @@
-"""Requests from the command line: read, sent at their pace, and their results printed as they come."""
+"""Submit requests from the command line: read them, send them at a rate, and print their results."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from schemas.results import Result
 
 STDIN = "-"
 MARGIN_S = 15.0
-"""Beyond the deadline: the platform answers what has expired too."""
+"""Seconds of waiting beyond the deadline: an expired request gets a result too."""
 DEFAULT_DEADLINE_S = 300.0
-"""A tenant's, unless its record says otherwise."""
+"""A tenant's default deadline in seconds, unless its record has another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,17 @@ class Errand:
 
 
 def request_of(text: str, defaults: Mapping[str, Any], request_id: str | None) -> Errand:
-    """The request that the options describe."""
+    """Return the request that the options describe."""
     given = {name: value for name, value in defaults.items() if value}
     said = sys.stdin.read() if text == STDIN else text
     return Errand(_valid({**given, "input": said}, "the request"), request_id)
 
 
 def lines_of(file: Path, defaults: Mapping[str, Any]) -> list[Errand]:
-    """One request a line; what it leaves out is taken from the options. Its ``id`` (or ``request_id``) names it."""
+    """Return one request for each line of *file*. Options fill in the fields that a line lacks.
+
+    The field ``id`` (or ``request_id``) is the request id. Raises InvalidError if the file or a line cannot be read.
+    """
     try:
         text = sys.stdin.read() if str(file) == STDIN else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -80,23 +83,23 @@ def _valid(fields: Mapping[str, Any], place: str) -> Request:
 
 @dataclass(slots=True)
 class Errands:
-    """Runs them: all are sent, and with ``wait`` all are answered, or it says which are not."""
+    """Submits requests. With ``wait``, it also waits for every result, and raises NoResultError if one is missing."""
 
     settings: Settings
     tenant: str
     wait: bool
     as_json: bool
     rate: float | None = None
-    """Requests a second; None: as fast as the broker takes them."""
+    """Requests per second. None: as fast as the broker takes them."""
 
     patience: float | None = None
-    """Seconds without a result after which it gives up; None: a little more than the longest deadline."""
+    """Seconds without a result after which it fails. None: a little more than the longest deadline."""
 
     statuses: list[Status] = field(default_factory=list[Status])
     _sent_all: bool = False
 
     async def run(self, errands: Sequence[Errand]) -> int:
-        """The exit code of the worst result; 0 where nobody waits."""
+        """Submit *errands* and return the exit code of the worst result; 0 without ``wait``."""
         recall = any(errand.request_id for errand in errands)
         async with opened(self.settings, self.tenant, wait=self.wait, recall=recall) as client:
             with output.progress(quiet=self.as_json or len(errands) == 1) as bars:

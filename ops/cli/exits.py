@@ -1,4 +1,4 @@
-"""The exit code that a result stands for: what a script may rely on."""
+"""The exit code for each status of a result. Scripts may rely on it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from schemas.errors import Status
 
 CODES: dict[Status, int] = {"succeeded": 0, "failed": 1, "refused": 3, "expired": 4, "cancelled": 5}
 SEVERITY: tuple[Status, ...] = ("succeeded", "cancelled", "expired", "refused", "failed")
-"""Mildest first: the worst result of several decides."""
+"""Statuses, mildest first: the worst of several results decides."""
 
 
 def code_of(statuses: Iterable[Status]) -> int:
-    """The exit code of the worst; 0 if there are none."""
+    """Return the exit code of the worst status; 0 if there are none."""
     seen: set[Status] = {"succeeded", *statuses}
     return next(CODES[status] for status in reversed(SEVERITY) if status in seen)

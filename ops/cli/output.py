@@ -1,4 +1,4 @@
-"""What a command prints: data on standard output, one JSON object a line where asked; all else on standard error."""
+"""Print a command's output: data on standard output, on request as JSON lines; all else on standard error."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ if TYPE_CHECKING:
 
 
 def line(value: BaseModel | dict[str, Any]) -> None:
-    """One JSON object on one line, at once."""
+    """Print *value* as one line of JSON, and flush it."""
     from pydantic_core import to_json
 
     print(to_json(value, exclude_none=True).decode(), flush=True)
 
 
 def text_of(value: object) -> str:
-    """A value as text: a text as it is, all else as JSON."""
+    """Return *value* as text: a string as it is, all else as JSON."""
     from pydantic_core import to_json
 
     return value if isinstance(value, str) else to_json(value).decode()
 
 
 def close() -> None:
-    """Let what is still to be written go nowhere: whoever read it has gone."""
+    """Redirect standard output to the null device, because its reader has gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:
-    """Something for the person at the terminal that is no data."""
+    """Print a message for the person at the terminal on standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def console(*, errors: bool = False) -> Console:
-    """A terminal for people."""
+    """Return a terminal for people."""
     from rich.console import Console
 
     return Console(stderr=errors, highlight=False)
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Rows for a person to read."""
+    """Print rows as a table for people."""
     from rich.table import Table
     from rich.text import Text
 
@@ -56,7 +56,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
 
 def progress(*, quiet: bool) -> Progress:
-    """A bar on standard error; none where nobody looks at it, or where the output is for a program."""
+    """Return a progress bar on standard error; hidden if *quiet*, or if standard error is not a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -1,4 +1,4 @@
-"""``headrace results``: what became of a tenant's requests."""
+"""``headrace results``: print the results of a tenant's requests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def results(
     limit: Annotated[int | None, typer.Option(min=1, help="End after so many.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
-    """Print the results that are kept, oldest first, committed ones only."""
+    """Print the committed results that are retained, oldest first."""
     import asyncio
 
     from ops.cli.session import begun

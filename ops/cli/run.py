@@ -1,4 +1,4 @@
-"""``headrace run STAGE``: one stage against the environment, in this process or in several."""
+"""``headrace run STAGE``: run one stage with the environment's settings, in this process or in several."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def run(
     count: Annotated[int, typer.Option(min=1, max=64, help="Processes to run it in.")] = 1,
     agents: Annotated[str | None, typer.Option(help="Module of your agents: package.module[:attribute].")] = None,
 ) -> None:
-    """Run one stage until SIGTERM, then finish what runs and exit 0."""
+    """Run one stage until SIGTERM, then finish its runs and exit 0."""
     import asyncio
 
     from ops.processes import run_alone

@@ -1,4 +1,4 @@
-"""``headrace schemas``: the contracts of what travels."""
+"""``headrace schemas``: the contracts of the platform's messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOLDER = Path("docs/reference")
 
 @app.callback()
 def schemas() -> None:
-    """The contracts of what travels."""
+    """Export the contracts of the platform's messages."""
 
 
 @app.command("export")

@@ -1,4 +1,4 @@
-"""What a command begins with: the settings, and logs that do not talk over its own words."""
+"""Begin a command: read its settings, and keep library logs out of its output."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 
 def settings_with(agents: str | None) -> Settings:
-    """The environment's settings; *agents* overrides what it says."""
+    """Return the environment's settings; *agents* overrides theirs."""
     from ops.settings import Settings
 
     return Settings.model_validate({} if agents is None else {"agents": agents})
 
 
 def begun() -> Settings:
-    """The settings, with the logs of a command: libraries are not heard."""
+    """Return the settings, and configure logging for a command: the lines of libraries are hidden."""
     from ops import logs
 
     settings = settings_with(None)

@@ -1,4 +1,4 @@
-"""A platform on this machine, seen from the terminal: its folder, its signals, what it says when it is up."""
+"""Run a local platform from the terminal: its folder, its signals, and its download bar."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from ops.failures import INTERRUPTED
 
 STARTING = "starting Kafka, Valkey, a model and the stages (the first time, Kafka is fetched)"
 ECHO_S = 0.5
-"""A second signal that comes so soon is the first one again: to the process, and to its group."""
+"""Seconds in which a second signal counts as the first: one Ctrl-C may reach both the process and its group."""
 
 Arrived: TypeAlias = Callable[[int, int], None]
-"""Takes the bytes that are here and those that will be."""
+"""A function that takes the bytes that have arrived and the bytes in total."""
 
 Use: TypeAlias = Callable[[Platform, asyncio.Event], Awaitable[None]]
-"""What is done with a platform that is up; the event says that it is to end."""
+"""A function that uses a running platform; the event is set when it has to end."""
 
 
 @contextmanager
 def folder_of(data: Path | None) -> Generator[Path]:
-    """The folder that was named, made if need be; else one that goes at the end."""
+    """Yield the named folder, created if needed; without a name, a folder that is removed at the end."""
     if data is not None:
         data.mkdir(parents=True, exist_ok=True)
         yield data.resolve()
@@ -47,7 +47,7 @@ def folder_of(data: Path | None) -> Generator[Path]:
 
 @contextmanager
 def kept_if_it_fails() -> Generator[Path]:
-    """A folder that goes at the end, unless that end is an error, which its logs may explain."""
+    """Yield a folder that is removed at the end, but kept after an error, which its logs may explain."""
     folder = Path(tempfile.mkdtemp(prefix="headrace-"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -55,7 +55,7 @@ def kept_if_it_fails() -> Generator[Path]:
 
 @contextmanager
 def download_bar(*, quiet: bool) -> Generator[Arrived]:
-    """A bar on standard error for the first start, which fetches the broker."""
+    """Yield the callback of a bar on standard error, for the first start, which downloads the broker."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     hidden = quiet or not sys.stderr.isatty()
     with Progress(*columns, console=output.console(errors=True), disable=hidden, transient=True) as bars:
@@ -65,17 +65,17 @@ def download_bar(*, quiet: bool) -> Generator[Arrived]:
 
 @dataclass(slots=True)
 class Signals:
-    """The first Ctrl-C or SIGTERM ends what is done, politely; the second ends every process at once."""
+    """The signal handler: the first Ctrl-C or SIGTERM stops cleanly; the second ends every process at once."""
 
     bringing: Bringing
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
-    """What is to be cancelled; None while ``stop`` is listened to."""
+    """The task to cancel on a signal; None while ``stop`` is awaited."""
 
     first_at: float = 0.0
 
     def __call__(self) -> None:
-        """Take a signal."""
+        """Handle one signal."""
         now = asyncio.get_running_loop().time()
         if not self.stop.is_set():
             self.first_at = now
@@ -88,7 +88,7 @@ class Signals:
 
 
 async def use(bringing: Bringing, what: Use) -> None:
-    """Bring the platform up, do something with it, and take it down: stages first. A signal ends it at any time."""
+    """Start the platform, run *what* with it, and stop it, stages first. A signal ends it at any time."""
     signals = Signals(bringing)
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, signals)

@@ -1,4 +1,4 @@
-"""``headrace submit``: one request, or a file of them."""
+"""``headrace submit``: send one request, or a file of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``headrace tenants``: who may use the platform."""
+"""``headrace tenants``: register and list the tenants that may use the platform."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def add(  # noqa: PLR0913, PLR0917 - one argument an option
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when it is being served.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Make a tenant, and return when it is being served."""
+    """Register a tenant, and return when it is served."""
     import asyncio
 
     from schemas.tenants import Limits, Tenant

@@ -1,4 +1,4 @@
-"""``headrace topics``: what a cluster needs before a stage can start."""
+"""``headrace topics``: create what a cluster needs before a stage can start."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def plan(shards: Shards = None, journey: Journey = None, as_json: AsJson = False
 
 @app.command("apply")
 def apply(shards: Shards = None, journey: Journey = None, as_json: AsJson = False) -> None:
-    """Make topics, layout and first offsets that are missing; what differs is shown and left alone."""
+    """Create the topics, layout and first offsets that are missing; show what differs, and leave it alone."""
     import asyncio
 
     _print(asyncio.run(_provision(shards, journey).apply()), as_json=as_json)
@@ -46,7 +46,7 @@ def relayout(
 ) -> None:
     """Move the cluster to another number of shards, or another journey.
 
-    Workers finish what runs and end; those that are started meanwhile wait. Run it again if it was interrupted.
+    Workers finish their runs and end; workers that start meanwhile wait. Run it again if it was interrupted.
     """
     import asyncio
 

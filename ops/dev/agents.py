@@ -1,4 +1,4 @@
-"""The names of the user's agents, asked in a process of its own: what their module does at import is not done to us."""
+"""List the user's agents in a separate process, so that their module's import affects only that process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE_S = 30.0
 
 
 async def names_of(agents: str) -> tuple[str, ...]:
-    """The names of the agents in ``package.module[:attribute]``. Raises StackError with what the module said."""
+    """Return the names of the agents in ``package.module[:attribute]``. Raises StackError with the module's error."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "ops.dev.agents", agents), stdin=DEVNULL, stdout=PIPE, stderr=PIPE
     )
@@ -36,7 +36,7 @@ def _last(output: bytes) -> str:
 
 
 def main(agents: str) -> None:
-    """Print the names, on the last line: the module may print too."""
+    """Print the names on the last line: the module may print lines of its own before."""
     from consumers.agent.registry import load  # noqa: PLC0415 - only here, in the process that needs it
     from ops import house  # noqa: PLC0415 - as above
 

@@ -1,4 +1,4 @@
-"""Real requests of two tenants, and what has to become of each."""
+"""Submit real requests of two tenants, and check the result of each."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from schemas.requests import Request
 from schemas.results import Result
 
 PATIENCE_S = 90.0
-"""For a model that runs on this machine's processor."""
+"""Seconds to wait for a result: the model may run on this machine's processor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A request, and how it must end."""
+    """A request and its expected result."""
 
     tenant: str
     request: Request
     status: Status
     code: str | None = None
     output: str | None = None
-    """None: whatever the model says, if it says anything."""
+    """The expected output. None: any output of the model that is not empty."""
 
     def as_expected(self, result: Result) -> bool:
-        """Whether it ended like that."""
+        """Return True if *result* is as expected."""
         code = result.error.code if result.error else None
         said = result.output if self.output is None else self.output
         answered = self.status != "succeeded" or (bool(said) and result.output == said)
@@ -46,19 +46,19 @@ SCENES = (
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A scene with what became of it."""
+    """A scene and its actual result."""
 
     scene: Scene
     result: Result
 
     @property
     def as_expected(self) -> bool:
-        """Whether it ended as it must."""
+        """True if the result is as expected."""
         return self.scene.as_expected(self.result)
 
 
 async def play(settings: Settings) -> list[Played]:
-    """Send them all at once, and wait for each. Raises NoResultError if one does not come."""
+    """Submit all scenes at once and return their results. Raises NoResultError if one does not arrive."""
     async with asyncio.TaskGroup() as tasks:
         playing = [tasks.create_task(_play(settings, scene)) for scene in SCENES]
     return [task.result() for task in playing]

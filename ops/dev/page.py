@@ -1,4 +1,4 @@
-"""What a platform on this machine shows over HTTP: whether it lives and is ready, its contract, its endpoints."""
+"""Serve the pages of a local platform over HTTP: alive, ready, its contract and its endpoints."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ STYLE = "body{font:16px/1.5 system-ui;margin:3rem auto;max-width:44rem}td{paddin
 
 @dataclass(slots=True)
 class Page:
-    """The pages, and what they ask."""
+    """The pages and the data that they show."""
 
     waiting: Callable[[], list[str]]
-    """What is not ready."""
+    """Returns the stages that are not ready."""
 
     rows: dict[str, str] = field(default_factory=dict[str, str])
-    """Name and value of what there is to know."""
+    """Names and values on the index page."""
 
     draining: bool = False
 
     @asynccontextmanager
     async def served(self, port: int) -> AsyncGenerator[str]:
-        """Serve on loopback (0: on a free port) for as long as the block; its address."""
+        """Serve on loopback (*port* 0: on a free one) during the block, and yield the address."""
         app = web.Application()
         app.add_routes(
             [

@@ -1,4 +1,4 @@
-"""A whole platform on this machine: servers, topics, tenants and stages, up together and down in order."""
+"""Run a whole platform on this machine: start servers, topics, tenants and stages, and stop them in order."""
 
 from __future__ import annotations
 
@@ -27,52 +27,52 @@ if TYPE_CHECKING:
     from streams.journey import JourneyName
 
 SHARDS = 6
-"""Enough to see that there are several."""
+"""Enough shards to show that there are several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be brought up."""
+    """The options of a platform to start."""
 
     folder: Path
-    """Of data and logs."""
+    """Folder of data and logs."""
 
     temporary: bool
-    """Whether the folder goes with the platform."""
+    """True if the folder is removed with the platform."""
 
     tell: Callable[[str], None]
-    """Takes a line for the person at the terminal."""
+    """Called with each line for the person at the terminal."""
 
     journey: JourneyName = "compact"
     kafka_port: int = 0
     record_aot: bool = False
     reload: bool = False
     progress: Progress | None = None
-    """Of the first start, which fetches the broker."""
+    """Progress of the first start, which downloads the broker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A platform that is up."""
+    """A platform that is running."""
 
     settings: Settings
-    """With which it is reached."""
+    """Settings to connect to the platform."""
 
     http: str
     model: str
     tenants: tuple[Tenant, ...]
     pids: Callable[[], dict[str, int]]
     workers: Callable[[], dict[str, str]]
-    """Where the health and metrics of each stage are."""
+    """Returns the address of each stage's health and metrics."""
 
     @property
     def valkey(self) -> str:
-        """The address of the shared state, with its password."""
+        """The address of Valkey, with its password."""
         url = self.settings.valkey_url
         return url.get_secret_value() if url else ""
 
     def rows(self) -> dict[str, str]:
-        """What a person may want to know of it."""
+        """Return the names and values to show to a person."""
         return {
             "Kafka": self.settings.kafka_bootstrap or "",
             "Valkey": self.valkey,
@@ -85,7 +85,7 @@ class Platform:
 
 @dataclass(slots=True)
 class Bringing:
-    """A platform on its way up. Whoever has to end it at once calls ``kill``."""
+    """A platform that is starting. Call ``kill`` to end it at once."""
 
     settings: Settings
     plan: Plan
@@ -95,7 +95,7 @@ class Bringing:
 
     @classmethod
     def begin(cls, settings: Settings, plan: Plan) -> Bringing:
-        """Decide what is ours and what is given; nothing is started yet."""
+        """Decide which servers to run and which are given; nothing is started yet."""
         folder, tell, load = plan.folder, plan.tell, Load()
         kafka = kafka_server(folder, settings, port=plan.kafka_port, record_aot=plan.record_aot, progress=plan.progress)
         broker = None if settings.kafka_bootstrap else Kept(kafka, tell, load)
@@ -109,11 +109,11 @@ class Bringing:
         return cls(settings, plan, load, servers, stages(plan.journey, folder, settings.grace, tell))
 
     def pids(self) -> dict[str, int]:
-        """Process ids, by what they are."""
+        """Return the process id of each server and stage, by name."""
         return {**self.servers.pids(), **self.stages.pids()}
 
     def kill(self) -> None:
-        """End every process at once, and remove a folder that nobody wants to keep."""
+        """End every process at once, and remove a temporary folder."""
         for pid in filter(None, self.pids().values()):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -122,7 +122,10 @@ class Bringing:
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[Platform]:
-        """Everything side by side: the stages load their code while the broker boots. Down in the reverse order."""
+        """Start everything concurrently and yield the platform: the stages load their code while the broker boots.
+
+        At the end of the block, everything stops in the reverse order.
+        """
         async with AsyncExitStack() as last, self.servers.running(), self.stages.running(), AsyncExitStack() as stack:
             setup = await self._setup()
             tenants = await setup.prepare(self._wish())
@@ -141,7 +144,7 @@ class Bringing:
             page.draining = True
 
     async def _setup(self) -> Setup:
-        """The cluster, once it is there."""
+        """Return the setup of the cluster, once its broker runs."""
         make, settings = await self.load(_setup_code), self.settings
         if self.servers.kafka is not None:
             broker = await self.servers.kafka.server()
@@ -157,7 +160,7 @@ class Bringing:
         return settings.model_copy(update={"valkey_url": SecretStr(valkey.url)})
 
     def _wish(self) -> Wish:
-        """A cluster of somebody else's keeps its number of shards."""
+        """Return the wanted layout: an external cluster keeps its number of shards."""
         from ops.provision import Wish  # noqa: PLC0415 - loaded with the setup
 
         return Wish(None if self.settings.kafka_bootstrap else SHARDS, self.plan.journey)

@@ -1,6 +1,6 @@
-"""The embedded servers, each in a task of its own: they start side by side, and come back if they end.
+"""Run the embedded servers, each in its own task: they start concurrently, and restart if they end.
 
-A server's code is loaded when it is started: the broker boots while the rest is still being loaded.
+A server's code is loaded when it is started: the broker boots while the rest is still loading.
 """
 
 from __future__ import annotations
@@ -31,49 +31,49 @@ T = TypeVar("T")
 
 
 class Load:
-    """Loads code beside the loop, one after the other: what is asked for first is there first."""
+    """A loader that imports code in a thread beside the loop, one call after the other, in their order."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="load")
 
     async def __call__(self, work: Callable[[], T]) -> T:
-        """What *work* returns, which imports what it needs."""
+        """Run *work*, which imports what it needs, and return its result."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
 
 @dataclass(slots=True)
 class Kept(Generic[S]):
-    """A server that is kept up until it is told to stop."""
+    """A server that is kept running until it is told to stop."""
 
     opened: Callable[[], AbstractAsyncContextManager[S]]
     tell: Callable[[str], None]
-    """Takes a line for the person at the terminal."""
+    """Called with each line for the person at the terminal."""
 
     load: Load
     after: Callable[[], Coroutine[Any, Any, object]] | None = None
-    """What it waits for before it starts."""
+    """Awaited before the server starts."""
 
     _up: asyncio.Event = field(default_factory=asyncio.Event)
     _over: asyncio.Event = field(default_factory=asyncio.Event)
     _server: S | None = None
 
     async def server(self) -> S:
-        """The server, once clients are served."""
+        """Return the server, once it serves clients."""
         while self._server is None:
             await self._up.wait()
         return self._server
 
     @property
     def pid(self) -> int:
-        """Process id; 0 while it is not up."""
+        """The process id; 0 while the server is down."""
         return self._server.pid if self._server is not None and self._up.is_set() else 0
 
     def stop(self) -> None:
-        """Stop it cleanly."""
+        """Stop the server cleanly."""
         self._over.set()
 
     async def run(self) -> None:
-        """Keep it up until ``stop``. Raises EmbeddedError if it does not start."""
+        """Keep the server running until ``stop``. Raises EmbeddedError if it does not start."""
         if self.after is not None:
             await first(self._over.wait(), self.after())
             if self._over.is_set():
@@ -91,7 +91,7 @@ class Kept(Generic[S]):
 
 
 async def _ended(pid: int) -> None:
-    """Return when there is no such process any more."""
+    """Return when the process no longer exists."""
     while _runs(pid):  # noqa: ASYNC110 - a process that is no longer tells nobody
         await asyncio.sleep(LOOK_S)
 
@@ -106,28 +106,28 @@ def _runs(pid: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """What a platform on this machine stands on; None: somebody else's is used."""
+    """The servers of a local platform. None: it is not embedded, for example because an external one is used."""
 
     kafka: Kept[Kafka] | None
     valkey: Kept[Valkey] | None
     model: Kept[LocalModel] | None
 
     def all(self) -> list[Kept[Kafka] | Kept[Valkey] | Kept[LocalModel]]:
-        """Those that are ours."""
+        """Return the embedded servers."""
         return [each for each in (self.kafka, self.valkey, self.model) if each is not None]
 
     def pids(self) -> dict[str, int]:
-        """Their process ids."""
+        """Return their process ids, by name."""
         named = (("kafka", self.kafka), ("valkey", self.valkey), ("model", self.model))
         return {name: each.pid for name, each in named if each is not None}
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Start them side by side and return at once; at the end of the block, stop them and wait."""
+        """Start them concurrently and enter the block at once; at its end, stop them and wait."""
         async with asyncio.TaskGroup() as tasks:
             for each in self.all():
                 tasks.create_task(each.run())
-            await asyncio.sleep(0)  # their code is loaded first: the broker is what everything waits for
+            await asyncio.sleep(0)  # load the servers' code first: everything waits for the broker
             yield
             for each in self.all():
                 each.stop()
@@ -136,7 +136,7 @@ class Servers:
 def kafka_server(
     folder: Path, settings: Settings, *, port: int, record_aot: bool, progress: Progress | None
 ) -> Callable[[], AbstractAsyncContextManager[Kafka]]:
-    """The broker that keeps its records in *folder*."""
+    """Return the function that opens the broker, which keeps its records in *folder*."""
 
     def opened() -> AbstractAsyncContextManager[Kafka]:
         from ops.embedded.kafka import embedded_kafka  # noqa: PLC0415 - see above
@@ -155,7 +155,7 @@ def kafka_server(
 
 
 def valkey_server(folder: Path) -> Callable[[], AbstractAsyncContextManager[Valkey]]:
-    """The shared state that is kept in *folder*."""
+    """Return the function that opens Valkey, which keeps its state in *folder*."""
 
     def opened() -> AbstractAsyncContextManager[Valkey]:
         from ops.embedded.valkey import embedded_valkey  # noqa: PLC0415 - see above
@@ -166,7 +166,7 @@ def valkey_server(folder: Path) -> Callable[[], AbstractAsyncContextManager[Valk
 
 
 def model_server(folder: Path) -> Callable[[], AbstractAsyncContextManager[LocalModel]]:
-    """The local model, with its log in *folder*."""
+    """Return the function that opens the local model, which logs to *folder*."""
 
     def opened() -> AbstractAsyncContextManager[LocalModel]:
         from ops.embedded.localmodel import embedded_model  # noqa: PLC0415 - see above

@@ -1,4 +1,4 @@
-"""What makes a platform of servers and stages: topics, tenants, a model, a page. Loaded while the broker boots."""
+"""Build a platform from servers and stages: topics, tenants, a model, a page. Loaded while the broker boots."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def tenants_of(agents: tuple[str, ...] = ()) -> tuple[Tenant, Tenant]:
-    """Those that a new platform begins with; *agents* are the user's. ``globex`` may not call ``assistant``."""
+    """Return the tenants of a new platform; *agents* are the user's. ``globex`` may not call ``assistant``."""
     return (
         Tenant(id="acme", name="Acme", agents=("assistant", "echo", *agents), interactive=True),
         Tenant(id="globex", name="Globex", agents=("echo", *agents)),
@@ -34,41 +34,41 @@ def tenants_of(agents: tuple[str, ...] = ()) -> tuple[Tenant, Tenant]:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """One cluster that has been started, or was there."""
+    """The setup of one cluster, started here or external."""
 
     settings: Settings
-    """With which it is reached."""
+    """Settings to connect to the cluster."""
 
     tell: Callable[[str], None]
-    """Takes a line for the person at the terminal."""
+    """Called with each line for the person at the terminal."""
 
     def begin_logging(self) -> None:
-        """What a library says while the broker comes and goes is not for the terminal."""
+        """Configure logging: a library's lines while the broker starts and stops stay off the terminal."""
         logs.configure(self.settings, command=True)
 
     async def prepare(self, wish: Wish) -> tuple[Tenant, ...]:
-        """Make topics and tenants; who they are."""
+        """Create topics and tenants, and return the tenants."""
         tenants = tenants_of(await self._agents())
         await Provision(connection_of(self.settings), self.settings, wish).apply()
         await self._tenancy.put(*tenants)
         return tenants
 
     def model(self, local: Kept[LocalModel] | None) -> AbstractAsyncContextManager[Found]:
-        """The model, for as long as the block."""
+        """Return the context manager that yields the model."""
         return model(self.settings, local, self.tell)
 
     def page(self, waiting: Callable[[], list[str]]) -> Page:
-        """What is shown over HTTP; *waiting* says what is not ready."""
+        """Return the pages shown over HTTP; *waiting* returns the stages that are not ready."""
         from ops.dev.page import Page  # noqa: PLC0415 - a web server, for which nothing else waits
 
         return Page(waiting)
 
     async def served(self, tenants: tuple[Tenant, ...]) -> None:
-        """Wait until each has an open door."""
+        """Wait until the admission controller serves each tenant."""
         await self._tenancy.served(*tenants)
 
     async def reloads(self) -> AsyncIterator[None]:
-        """One item each time that the agents are to be loaded anew: the tenants may call those that there are now."""
+        """Yield each time that the agents must be reloaded: the tenants may then call the current ones."""
         async for _ in edits(self.settings.agents or ""):
             try:
                 await self._tenancy.put(*tenants_of(await self._agents()))

@@ -1,4 +1,4 @@
-"""The stages of a platform on this machine, each in a process of its own."""
+"""Run the stages of a local platform, each in its own process."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ AGENT = "agent"
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """Where one stage's process says what it does; what the one before said is kept beside it."""
+    """The log of one stage's process. The log of the process before is kept beside it."""
 
     stage: str
     folder: Path
     grace: float
-    """Seconds that the process has for its drain."""
+    """Seconds for the process to drain."""
 
     @property
     def path(self) -> Path:
-        """Of the process that runs."""
+        """The log file of the running process."""
         return self.folder / f"{self.stage}.log"
 
     @asynccontextmanager
     async def launch(self, command: Sequence[str], descriptor: int) -> AsyncGenerator[Process]:
-        """The stage's process (``supervisor.Launch``)."""
+        """Run the stage's process during the block (``supervisor.Launch``)."""
         if self.path.exists():
             self.path.replace(self.folder / f"{self.stage}.before.log")
         name = f"the stage {self.stage}"
@@ -44,22 +44,22 @@ class Log:
             yield child.process
 
     def last_words(self) -> str:
-        """The last line, and where the others are."""
+        """Return the last line of the log, and the log's path."""
         lines = self.path.read_text(errors="replace").splitlines() if self.path.exists() else []
         return f"{lines[-1] if lines else 'it said nothing'} (log: {self.path})"
 
 
 @dataclass(slots=True)
 class Stages:
-    """All of them; they start at once, and wait for ``found`` before they do anything."""
+    """All stages. They start at once, and wait for ``found`` before they do anything."""
 
     processes: list[StageProcess]
     found: asyncio.Future[Changes]
-    """Where everything is."""
+    """The settings to send to the stages, with all addresses."""
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Start them and return at once; at the end of the block, let them drain."""
+        """Start the stages and enter the block at once; at its end, drain them."""
         async with asyncio.TaskGroup() as tasks:
             for process in self.processes:
                 tasks.create_task(process.run())
@@ -68,7 +68,7 @@ class Stages:
                 process.stop()
 
     async def ready(self) -> None:
-        """Wait until each serves what it owns. Raises StackError after a minute."""
+        """Wait until each stage serves its shards. Raises StackError after a minute."""
         try:
             async with asyncio.timeout(START_S):
                 for process in self.processes:
@@ -78,26 +78,26 @@ class Stages:
             raise StackError(f"the stage {late.stage} is not ready after {START_S:g} s: {late.last_words()}") from None
 
     def waiting(self) -> list[str]:
-        """Those that do not serve at the moment."""
+        """Return the stages that do not serve at the moment."""
         return [process.stage for process in self.processes if not process.ready.is_set()]
 
     def pids(self) -> dict[str, int]:
-        """Their process ids."""
+        """Return the process id of each stage."""
         return {process.stage: process.pid for process in self.processes}
 
     def health(self) -> dict[str, str]:
-        """Where the health and metrics of each are."""
+        """Return the address of each stage's health and metrics."""
         return {process.stage: process.http for process in self.processes if process.http}
 
     def reload_agents(self) -> None:
-        """Let the agent stage start again, with the agents as they are now."""
+        """Restart the agent stage with the current agents."""
         for process in self.processes:
             if process.stage == AGENT:
                 process.restart()
 
 
 def addresses(settings: Settings) -> dict[str, str]:
-    """What a stage must be told: fields of its settings."""
+    """Return the settings fields that a stage must receive."""
     changes = {"kafka_bootstrap": settings.kafka_bootstrap or "", "log": "json", "http_port": "0"}
     if settings.valkey_url is not None:
         changes["valkey_url"] = settings.valkey_url.get_secret_value()
@@ -107,7 +107,7 @@ def addresses(settings: Settings) -> dict[str, str]:
 
 
 def stages(journey: JourneyName, folder: Path, grace: float, tell: Callable[[str], None]) -> Stages:
-    """The stages of a journey, with their logs in *folder*."""
+    """Return the stages of a journey, with their logs in *folder*."""
     found: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
     logs = [Log(stage, folder, grace) for stage in DEPLOYED[journey]]
     return Stages([StageProcess(log.stage, log.launch, tell, found, log.last_words) for log in logs], found)

@@ -1,4 +1,4 @@
-"""Notices that the user's agents have been edited: modification times of their module, or of its whole package."""
+"""Detect edits of the user's agents by the modification times of their module, or of its whole package."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Stamp = frozenset[tuple[Path, int]]
 
 
 async def edits(agents: str) -> AsyncIterator[None]:
-    """One item after each edit, without end."""
+    """Yield after each edit, without end."""
     files = await asyncio.to_thread(stamp, agents)
     while True:
         await asyncio.sleep(LOOK_S)
@@ -24,7 +24,7 @@ async def edits(agents: str) -> AsyncIterator[None]:
 
 
 def stamp(agents: str) -> Stamp:
-    """Every source file of *agents* with its modification time; a file that goes while we look is left out."""
+    """Return every source file of *agents* with its modification time; skip a file that disappears meanwhile."""
     return frozenset(_stamped(_files(agents.partition(":")[0].partition(".")[0])))
 
 
