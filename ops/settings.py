@@ -14,10 +14,7 @@ SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 
 class Settings(BaseSettings):
-    """The settings.
-
-    Each field is ``HEADRACE_`` and its name in capitals; the model's may also come from ``OPENAI_*``.
-    """
+    """The settings: ``HEADRACE_`` and a field's name in capitals; the model's may also come from ``OPENAI_*``."""
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="ignore", populate_by_name=True)
 
@@ -44,12 +41,11 @@ class Settings(BaseSettings):
     log: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     http_port: int | None = Field(default=None, ge=0, le=65_535)
-    """Port for a worker's health and metrics, or for the page of ``headrace dev``. 0: a free one. None: a worker serves
+    """Port of a worker's health and metrics, or of the page of ``headrace dev``. 0: a free one. None: a worker has
     none."""
 
     http_host: str = "127.0.0.1"
-    """Address that a worker's port is bound to. Change it for probes of an orchestrator, which come from other hosts.
-    """
+    """Address that a worker's port is bound to. Probes of an orchestrator come from other hosts."""
 
     metrics_tenants: str = ""
     """Tenants, comma-separated, that metrics name; all others are counted together."""
