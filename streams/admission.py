@@ -1,4 +1,4 @@
-"""Admits what a poll has brought: all partitions in turn, and no more at once than may begin at once."""
+"""Dispatch the records of a poll: all partitions in rotation, and only as many jobs at once as may begin."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from streams.runtime import Runtime
 from streams.shard import Shard
 from streams.tracker import Tracker
 
-_CHUNK = 64  # records admitted before the loop gets its turn: jobs may do their work at once (I9)
+_CHUNK = 64  # records dispatched before the event loop runs other callbacks: jobs may do their work at once (I9)
 _ROUND, _LEAST = 16, 4
-"""Records of one partition before the next has its turn, for what may begin at once is shared by all; and the fewest,
-when nothing more may begin: whoever has to wait for a turn must be known to wait."""
+"""``_ROUND`` is the most records dispatched from one partition before the next. The limit exists because all partitions
+share the jobs that may begin at once. ``_LEAST`` is the fewest, even when no further job may begin. The scheduler must
+know which jobs wait."""
 
 
 class Feed(NamedTuple):
@@ -30,7 +31,7 @@ class Feed(NamedTuple):
 
 
 class Batch:
-    """What one poll brought of one partition, and how much of it has been admitted."""
+    """The records that one poll returned for one partition, and the number already dispatched."""
 
     __slots__ = ("at", "feed", "life", "records", "took_s")
 
@@ -38,27 +39,27 @@ class Batch:
         self.feed, self.life, self.records = feed, life, records
         self.at = 0
         self.took_s = 0.0
-        """CPU time of this thread."""
+        """CPU time of this thread, in seconds."""
 
     @property
     def is_valid(self) -> bool:
-        """Whether it may be admitted: else its partition has to be sought back (I8)."""
+        """True if the records may be dispatched. Otherwise the partition must be sought again (I8)."""
         shard, tracker, _ = self.feed
         return shard.ready and tracker.alive and tracker.life == self.life and not tracker.unsought
 
 
 class Admission:
-    """Of one worker."""
+    """The dispatcher of one worker."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._queued = runtime.metrics.tally(QUEUE_SECONDS)
 
     async def admit(self, batches: Iterable[Batch]) -> None:
-        """Every record that was polled is admitted, or its partition sought back (I8).
+        """Admit every polled record, or mark its partition for a new seek (I8).
 
-        The loop has its turn whenever no more may begin. Whoever is admitted then need not wait for a turn of its own,
-        which costs as much as beginning.
+        Yields to the event loop whenever no further job may begin. Jobs dispatched after that need not wait in the
+        scheduler. Such a wait costs as much as beginning.
         """
         scheduler, now_ms, since, left = self._runtime.scheduler, self._runtime.clock.now_ms(), 0, deque(batches)
         while left:
@@ -77,7 +78,7 @@ class Admission:
                 since = 0
 
     def _admit_some(self, batch: Batch, now_ms: int) -> int:
-        """The next few of one partition; how many."""
+        """Admit the next records of one partition. Return their number."""
         shard, tracker, _ = batch.feed
         scheduler, began, count = self._runtime.scheduler, thread_time(), 0
         waited: list[float] = []

@@ -1,4 +1,4 @@
-"""A number of times a second that something may be done."""
+"""A token bucket: limits how many times a second an action is allowed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from schemas.clock import Clock
 
 @dataclass(slots=True)
 class Allowance:
-    """*rate* times a second, and *burst* times at once. Full at the beginning."""
+    """A bucket that gains *rate* tokens a second and holds at most *burst* tokens. It starts full."""
 
     clock: Clock
     rate: float
@@ -21,7 +21,7 @@ class Allowance:
         self._left, self._at = self.burst, self.clock.monotonic()
 
     def take(self) -> bool:
-        """Whether once more is allowed; if so, it counts."""
+        """Take a token. Return True if one was available."""
         now = self.clock.monotonic()
         self._left = min(self.burst, self._left + (now - self._at) * self.rate)
         self._at = now

@@ -1,4 +1,4 @@
-"""Where partitions begin of which no offset is committed, if their stage says that they are new."""
+"""The initial offsets of partitions without a committed offset, if their stage declares them new."""
 
 from __future__ import annotations
 
@@ -20,13 +20,17 @@ log = structlog.get_logger()
 
 
 class Beginnings:
-    """Of one shard. *lose* is told of partitions that stand still from now on."""
+    """The initial offsets for one shard. *lose* is called with each partition that stops."""
 
     def __init__(self, runtime: Runtime, lose: Callable[[Partition], None]) -> None:
         self._runtime, self._lose = runtime, lose
 
     async def of(self, partitions: Collection[Partition]) -> dict[Partition, tuple[int, Outputs]]:
-        """No offset: the stage says whether that is a beginning or a loss. A loss stands still; the others go on."""
+        """Return the initial offset and the first outputs of each new partition.
+
+        The stage decides whether a missing offset means a new partition or a loss. After a loss the partition stops;
+        the others continue.
+        """
         answers = {partition: self._runtime.work.first(partition) for partition in partitions}
         for partition, outputs in answers.items():
             if outputs is None:
@@ -38,7 +42,10 @@ class Beginnings:
         return {partition: (offset, beginnings[partition]) for partition, offset in starts.items()}
 
     async def _starts(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """Where logs begin, without what does not exist or nobody leads: that stands still, and the others go on."""
+        """Return the start offset of each log.
+
+        A partition that does not exist or has no leader stops; the others continue.
+        """
         absent = await self._absent(partitions)
         self._runtime.metrics.count(MISSING_TOPICS, by=len({partition.topic for partition in absent}))
         wanted = set(partitions) - absent
@@ -54,7 +61,10 @@ class Beginnings:
         self._lose(partition)
 
     async def _absent(self, partitions: Collection[Partition]) -> set[Partition]:
-        """Those that do not exist, asked twice: brokers hear of a new topic one after another."""
+        """Return the partitions that do not exist.
+
+        Asks twice, because brokers learn of a new topic one after another.
+        """
         absent = set(partitions)
         for pause in (0.0, _SURE_S):
             if absent:

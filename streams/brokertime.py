@@ -1,4 +1,4 @@
-"""What time it is for the broker, never later than it is: a worker's own clock may be set while records wait."""
+"""The broker's current time, never ahead of it: a worker's own clock may be set while records wait."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from schemas.clock import Clock
 
 
 class BrokerTime:
-    """A lower bound on the broker's clock, exact to the delay of a fetch while records come.
+    """A lower bound on the broker's clock, exact to the delay of a fetch while records arrive.
 
-    A record's stamp was the broker's time at some moment before now; the monotonic clock adds what has passed since.
-    Without a newer stamp the worker's wall clock is believed, but not beyond where the monotonic clock has brought it
-    since this was made: a step forward makes nothing early. A worker whose clock was wrong from the start is early by
-    as much.
+    A record's timestamp was the broker's time at an earlier moment. The monotonic clock adds the time since then.
+    Without a newer timestamp the worker's wall clock counts. It counts at most as its value at creation plus the
+    monotonic time since. So a step forward of the wall clock makes nothing early. A worker whose clock was wrong from
+    the start is early by that error.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -20,14 +20,14 @@ class BrokerTime:
         self._stamped = float("-inf")
 
     def _ahead(self) -> float:
-        """Milliseconds by which the wall clock is ahead of the monotonic one: a step of the clock changes it."""
+        """Return the milliseconds from the monotonic to the wall clock. A step of the wall clock changes them."""
         return self._clock.now_ms() - self._clock.monotonic() * 1_000
 
     def saw(self, stamp_ms: int) -> None:
-        """A record with this stamp of the broker's has come."""
+        """Take up the broker's timestamp of a record that has arrived."""
         self._stamped = max(self._stamped, stamp_ms - self._clock.monotonic() * 1_000)
 
     def now_ms(self) -> float:
-        """Milliseconds since the epoch."""
+        """Return the lower bound in milliseconds since the epoch."""
         ahead = max(self._stamped, min(self._start, self._ahead()))
         return ahead + self._clock.monotonic() * 1_000

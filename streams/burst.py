@@ -1,8 +1,8 @@
-"""How many jobs begin before the event loop has its turn.
+"""Limit the jobs that begin before the event loop runs other callbacks.
 
-What begins at once runs in the order of arrival, to the end of its first step: a flood that came first would have the
-loop for as long as all of it takes. So no more begin than fit into a quantum, by what the last ones took; the others
-wait for their tenants' turns. Jobs that are cheap to begin never notice.
+Jobs that begin at once run in the order of arrival, each to the end of its first step. A flood that came first would
+hold the loop until all of it has run. So only as many jobs begin as fit into a quantum, estimated from the latest ones.
+The others wait in the scheduler's fair queue. Jobs that are cheap to begin are not delayed.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Callable
 from time import thread_time
 
 QUANTUM_S = 0.004
-"""Of this thread's CPU time: what other processes do meanwhile makes no job dearer."""
+"""Seconds of this thread's CPU time. CPU time, so that other processes do not raise the measured cost of a job."""
 
 LEAST, MOST, FIRST = 8, 256, 64
 NEWEST = 0.3
-"""Part that the newest burst has in the average."""
+"""Weight of the newest burst in the average."""
 
 
 class Burst:
-    """What is left of it; *again* is called when the next one begins."""
+    """The jobs that may still begin in the current burst. *again* is called when the next burst begins."""
 
     __slots__ = ("_again", "_began_s", "_closed", "_each_s", "_full", "_given", "left", "spent")
 
@@ -28,30 +28,34 @@ class Burst:
         self._again = again
         self._each_s = QUANTUM_S / FIRST
         self.spent = False
-        """Whether the next one has been arranged for."""
+        """True if the next burst has been scheduled."""
 
         self._full = self._given = FIRST
         self.left = FIRST
-        """Jobs that may still begin, of those that this burst was given."""
+        """Jobs that may still begin, of those granted to this burst."""
 
         self._closed = False
         self._began_s = 0.0
 
     def arrange(self) -> None:
-        """A job has begun, the first of this burst."""
+        """Schedule the next burst. Called when the first job of this one has begun."""
         self.spent = True
         asyncio.get_running_loop().call_soon(self._next)
 
     def close(self) -> None:
-        """The jobs that have begun stand one behind another, and behind them comes something else: what that takes is
-        none of theirs.
+        """End the measurement of this burst behind the jobs that have begun.
+
+        These jobs are queued on the loop one behind another. Callbacks queued later must not count as their time.
         """
         if self.spent and not self._closed:
             self._closed = True
             asyncio.get_running_loop().call_soon(self._over, self._given - self.left)
 
     def _next(self) -> None:
-        """The loop has turned, and is about to run what has begun: how long that takes is seen behind it."""
+        """Start the next burst.
+
+        The loop is about to run the jobs that have begun. A callback queued behind them measures their time.
+        """
         self._began_s = thread_time()
         if not self._closed:
             asyncio.get_running_loop().call_soon(self._note, self._began_s, self._given - self.left)

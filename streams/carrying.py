@@ -1,8 +1,9 @@
-"""Moves a long run out of the way: its record is appended again, the old offset is done, and the run goes on.
+"""The relocation of a long run: append its record again, complete the old offset, and let the run continue.
 
-A carry is one transaction: the copy of the record at the end of its partition, and the old offset. The broker says
-where the copy stands before that transaction ends, so nobody starts it a second time here; to any other worker the copy
-is an ordinary record, and it runs it if this one dies. The outcome of the run completes the offset of the copy.
+A relocation is one transaction: the copy of the record at the end of its partition, and the old offset. The broker
+returns the copy's offset before the transaction ends, so this worker never starts the copy as a second run. For any
+other worker the copy is an ordinary record, which it runs if this worker dies. The outcome of the run completes the
+offset of the copy.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from streams.tracker import Finished, Tracker
 from streams.work import Instead, Outputs
 
 State: TypeAlias = Literal["due", "void", "sent", "doubtful", "settled"]
-"""Of a carry: not in a transaction yet; never to be in one; in one that has not ended; in one of which no more is known
-than that the old offset is done; over, so the run is where its copy stands."""
+"""The state of a relocation.
+
+``due``: not in a transaction yet. ``void``: the run finished first, so it never joins a transaction. ``sent``: in a
+transaction that has not ended. ``doubtful``: in a transaction of which only one fact is known, that the old offset is
+done. ``settled``: over; the run holds the offset of its copy.
+"""
 
 
 class Outcome(NamedTuple):
-    """What a run has come to while its carry was under way."""
+    """The outcome of a run that finished during its relocation."""
 
     outputs: Outputs
     instead: Instead | None
@@ -31,29 +36,29 @@ class Outcome(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Carry:
-    """A run that has left, or is leaving, the offset where its lane knows it."""
+    """The relocation of one run from the offset by which its lane knows it."""
 
     tracker: Tracker
     first: int
-    """The offset by which its lane knows it."""
+    """The offset by which the lane knows the run."""
 
     offset: int
-    """The offset that it holds open; once a carry is under way, the one that the carry completes."""
+    """The offset that the run holds open. During a relocation, the offset that the relocation completes."""
 
     state: State = "due"
     copy: int | None = None
-    """Where the copy stands, of a carry that is under way."""
+    """The offset of the copy, during a relocation."""
 
     outcome: Outcome | None = None
 
     def placed(self, offset: int) -> None:
-        """The copy stands at *offset*; from now on it may be fetched, and must not be started."""
+        """Note the copy's *offset*. From now on the copy may be fetched, and must not be started."""
         self.copy = offset
         self.tracker.kept.add(offset)
 
     @property
     def void(self) -> bool:
-        """Whether the run has finished before its copy was sent."""
+        """True if the run finished before its copy was sent."""
         return self.state == "void"
 
     @property
@@ -62,28 +67,28 @@ class Carry:
         return self.offset if self.copy is None else self.copy
 
     def arrive(self) -> None:
-        """The run is where its copy stands."""
+        """Let the run hold the offset of its copy."""
         self.offset, self.copy, self.state = self.place, None, "settled"
 
 
 @dataclass(slots=True)
 class Carrier:
-    """The carries of one shard. Pure: it knows no Kafka, and what it begins goes into the next transaction."""
+    """The relocations of one shard. Pure: it does no Kafka I/O. New relocations join the next transaction."""
 
     distance: int
-    """A run is carried once its offset is so far behind what will be fetched next."""
+    """A run is relocated once its offset is this far behind the next offset to fetch."""
 
     alone: Callable[[Tracker, int], Record | None]
-    """The record of a run, unless something else waits in its lane: that would be overtaken (I7)."""
+    """Return the record of a run, unless another waits in its lane: a relocation would break their order (I7)."""
 
     complete: Callable[[Tracker, int, Outputs, Instead | None], None]
-    """Told of the outcome of an offset."""
+    """Called with the outcome of an offset."""
 
     runs: dict[tuple[Tracker, int], Carry] = field(default_factory=dict[tuple[Tracker, int], Carry])
-    """Those that have left, or are leaving, by tracker and the offset at which their lane knows them."""
+    """The relocations, by tracker and by the offset at which the run's lane knows it."""
 
     def begin(self, trackers: Iterable[Tracker]) -> None:
-        """Let what has fallen behind leave with the next transaction."""
+        """Queue the relocation of each run that is too far behind, for the next transaction."""
         for tracker in trackers:
             if late := tracker.behind(self.distance):
                 known = {carry.offset: carry for carry in self._of(tracker)}
@@ -98,12 +103,12 @@ class Carrier:
             carry.tracker.leave(carry.offset, carried(record), carry)
 
     def send(self, batch: Iterable[Finished]) -> None:
-        """These are in a transaction that has not ended."""
+        """Mark the relocations in *batch* as sent: their transaction has not ended."""
         for carry in _carries(batch):
             carry.state = "sent"
 
     def settle(self, batch: Iterable[Finished]) -> list[Carry]:
-        """Their transaction has been committed. Returns those that have arrived."""
+        """Settle the relocations in *batch*, whose transaction was committed. Return them."""
         arrived = list(_carries(batch))
         for carry in arrived:
             self._arrive(carry)
@@ -119,7 +124,10 @@ class Carrier:
         self.complete(carry.tracker, carry.offset, *outcome)
 
     def finish(self, tracker: Tracker, first: int, outputs: Outputs, instead: Instead | None) -> bool:
-        """Whether *first* is of a run that was carried; then its outcome goes where it belongs, once that is known."""
+        """Return True if *first* belongs to a relocated run.
+
+        Its outcome then completes the right offset, once that is known.
+        """
         carry = self.runs.get((tracker, first))
         if carry is None:
             return False
@@ -133,30 +141,33 @@ class Carrier:
         self._end(carry, outcome)
         return True
 
-    # --- over a re-open -----------------------------------------------------------------------------------------------
+    # --- after a reopen -----------------------------------------------------------------------------------------------
 
     def resolve(self, committed: Mapping[Partition, Committed]) -> None:
-        """After a fence: what has become of each carry, as the offsets say. Before the trackers are restored."""
+        """Derive the state of each relocation from the offsets read after a fence.
+
+        Call it before the trackers are restored.
+        """
         for key, carry in list(self.runs.items()):
             state = committed.get(carry.tracker.partition)
             if state is not None and not self._survives(carry, state):
                 del self.runs[key]
 
     def _survives(self, carry: Carry, state: Committed) -> bool:
-        """Whether the outcome of the run is still wanted, and not to be had from its old offset."""
-        if carry.first != carry.offset and not state.holds(carry.first):  # offsets were set back: it never left
+        """Return True if the run's outcome is still needed and does not belong to its old offset."""
+        if carry.first != carry.offset and not state.holds(carry.first):  # offsets reset: the first is open again
             carry.tracker.withdraw(carry.offset)
             return False
         if carry.state == "settled":
             return not state.holds(carry.offset)
         if not state.holds(carry.offset):
             return carry.state != "doubtful" and self._stays(carry)
-        # Done by our transaction, or by another owner, whose fence then aborted ours: only the copy can tell.
+        # Our transaction completed it, or another owner whose fence aborted ours: only the copy shows which.
         carry.state = "doubtful"
         return carry.copy is not None and not state.holds(carry.copy)
 
     def _stays(self, carry: Carry) -> bool:
-        """The carry came to nothing, and waits for the next transaction; not if the run has finished meanwhile."""
+        """Queue a failed relocation for the next transaction. Return False if the run has finished meanwhile."""
         carry.state, carry.copy = "due", None
         if carry.outcome is None:
             return True
@@ -165,21 +176,27 @@ class Carrier:
         return False
 
     def knows(self, tracker: Tracker, first: int) -> bool:
-        """Whether the run that its lane knows by *first* is, or will be, elsewhere."""
+        """Return True if the run that its lane knows by *first* is, or will be, relocated."""
         return (tracker, first) in self.runs
 
     def places(self, tracker: Tracker, running: Collection[int]) -> set[int]:
-        """The offsets that the runs of *tracker* will complete; *running* are those by which lanes know them."""
+        """Return the offsets that the runs of *tracker* will complete.
+
+        *running* are the offsets by which the lanes know these runs.
+        """
         carries = list(self._of(tracker))
         return set(running) - {carry.first for carry in carries} | {carry.place for carry in carries}
 
     @property
     def doubts(self) -> bool:
-        """Whether any copy has yet to be seen."""
+        """True if the copy of any relocation has yet to be seen."""
         return any(carry.state == "doubtful" for carry in self.runs.values())
 
     def look(self) -> list[Carry]:
-        """Take up what was doubtful, by what has been fetched since. Returns what others have run: it is forgotten."""
+        """Resolve doubtful relocations from what has been fetched since.
+
+        Forgets and returns those whose copies another worker has run.
+        """
         doubtful = [carry for carry in self.runs.values() if carry.state == "doubtful"]
         passed = [carry for carry in doubtful if carry.tracker.next > carry.place]
         lost = [carry for carry in passed if carry.place not in carry.tracker.open]
@@ -191,7 +208,7 @@ class Carrier:
         return lost
 
     def forget(self, tracker: Tracker | None = None) -> None:
-        """Nothing of *tracker* runs any more; of none, without one."""
+        """Forget the relocations of *tracker*; without it, all of them."""
         for key in [key for key in self.runs if tracker in {None, key[0]}]:
             del self.runs[key]
 

@@ -1,4 +1,4 @@
-"""The transactions of one shard, one after another: outputs, offsets and maps of all its partitions together (I4)."""
+"""The transactions of one shard, one at a time: outputs, offsets and maps of all its partitions together (I4)."""
 
 from __future__ import annotations
 
@@ -25,37 +25,38 @@ from streams.transport.publisher import Publisher
 from streams.work import Outputs
 
 SLOW_S = 0.5
-"""A transaction that takes longer may wait for a topic that is gone or takes nothing: aiokafka would, without end."""
+"""Seconds after which a transaction is checked for a topic that is missing or accepts no writes. aiokafka would wait
+for such a topic without end."""
 
 FEW = 8
-"""Completions of a partition that need not wait for more: a transaction for more is worth the interval."""
+"""The most completions of a partition that may commit early. With more, waiting for the commit interval pays."""
 
 METADATA_LIMIT = 512 * 1024
-"""Characters of maps in one transaction; what is over waits for the next."""
+"""Characters of offset maps in one transaction. Further maps wait for the next one."""
 
 
 log = structlog.get_logger()
 
 
 class Transaction(NamedTuple):
-    """What one transaction will say."""
+    """The content of one transaction."""
 
     steps: list[Step]
     firsts: list[Partition]
     outputs: list[Outgoing]
     copies: list[tuple[Outgoing, Told]]
-    """Of runs that are carried."""
+    """The copies of relocated records, each with the callback that takes its offset."""
 
     offsets: dict[Partition, tuple[int, str]]
 
     @property
     def written(self) -> list[Outgoing]:
-        """Every record of it."""
+        """All records of the transaction."""
         return [*self.outputs, *(copy for copy, _ in self.copies)]
 
 
 class Owner(Protocol):
-    """What a shard is to its committer."""
+    """The shard, as its committer sees it."""
 
     runtime: Runtime
     alive: bool
@@ -66,20 +67,23 @@ class Owner(Protocol):
 
     @property
     def publisher(self) -> Publisher:
-        """The producer of this life."""
+        """The transactional producer of this life."""
         ...
 
     def look(self) -> None:
-        """Take up carried runs whose copies have been seen."""
+        """Resolve the relocated runs whose copies have been seen."""
         ...
 
     def started(self, partition: Partition) -> None:
-        """The first offset of *partition* has been committed."""
+        """Take up *partition*, whose first offset has been committed."""
         ...
 
 
 class Committer:
-    """Runs until its shard is dropped, fenced, or in doubt. The only writer of its partitions' offsets."""
+    """The committer of one shard, the only writer of its partitions' offsets.
+
+    It runs until the shard is dropped, fenced, or in doubt.
+    """
 
     def __init__(self, shard: Owner) -> None:
         self._shard = shard
@@ -92,7 +96,7 @@ class Committer:
         self._waiting_since: float | None = None
         self._full = asyncio.Event()
         self._gathering = False
-        """Whether it waits for more to share the next transaction."""
+        """True while it waits for more completions to share the next transaction."""
 
         self._doubt: str | None = None
         self._screening = Screening(shard.runtime)
@@ -102,33 +106,33 @@ class Committer:
         """Completions that are not visible yet."""
 
         self.bytes = 0
-        """Of the values that they are to write."""
+        """Bytes of the values that these completions write."""
 
         self.ended = 0
-        """Transactions that have ended, in whatever way."""
+        """Transactions that have ended, committed or not."""
 
         self.committed = 0
-        """Those of them that were committed."""
+        """Transactions that were committed."""
 
         self._duration = shard.runtime.metrics.tally(TRANSACTION_SECONDS)
 
     @property
     def busy(self) -> bool:
-        """Whether anything finished is not visible yet, or anything else has to be said."""
+        """True if an outcome is not visible yet, or the shard's ownership mark has to be committed."""
         return self.waiting > 0 or self._in_flight or bool(self._shard.suspicion.unsaid())
 
     @property
     def apart(self) -> bool:
-        """Whether anything finished waits until its topic takes it."""
+        """True if a finished record waits until its topic accepts it."""
         return any(tracker.aside for tracker in self._shard.trackers.values())
 
     def stalled(self) -> bool:
-        """Whether a completion has waited for longer than the brake allows."""
+        """Return True if a completion has waited longer than ``brake_s``."""
         since = self._waiting_since
         return since is not None and self._runtime.clock.monotonic() - since > self._runtime.parameters.brake_s
 
     def add(self, tracker: Tracker) -> None:
-        """A record of *tracker* has finished."""
+        """Queue the newest completion of *tracker* for the next transaction."""
         self._dirty.add(tracker)
         self.waiting += 1
         self.bytes += tracker.pending[-1].size
@@ -139,17 +143,17 @@ class Committer:
         self.wake.set()
 
     def moved(self, tracker: Tracker) -> None:
-        """The watermark of *tracker* may be committed further, for nothing it passed has to be run."""
+        """Queue *tracker*, whose watermark can advance: no record that it passed has to run."""
         self._dirty.add(tracker)
         self.wake.set()
 
     def doubt(self, reason: str) -> None:
-        """Have the shard opened again, between two transactions."""
+        """Make the shard reopen, between two transactions."""
         self._doubt = reason
         self.wake.set()
 
     def restart(self) -> None:
-        """The shard has re-opened: count again what waits, and commit it."""
+        """Count the pending completions again after a reopen, and commit them."""
         self._doubt = None
         self._runtime.outlets.forget()
         self._dirty = {tracker for tracker in self._shard.trackers.values() if tracker.pending}
@@ -166,7 +170,7 @@ class Committer:
         self._waiting_since = self._runtime.clock.monotonic() if self.waiting else None
 
     async def run(self) -> str:
-        """Commit what comes. Returns why the shard has to be opened again."""
+        """Commit until the shard has to reopen or is dropped. Return the reason."""
         while self._shard.alive:
             await self._due()
             if self._doubt is not None:
@@ -180,7 +184,7 @@ class Committer:
         return "dropped"
 
     async def _screen(self) -> None:
-        """Nothing that cannot be written may join a transaction: it would end it for everybody."""
+        """Prepare the next batch. An output that cannot be written would abort the transaction for all partitions."""
         if recalled := self._screening.recall(self._shard.trackers.values()):
             self._dirty.update(recalled)
             self._tally()
@@ -189,13 +193,15 @@ class Committer:
         await self._screening.sort(self._dirty)
 
     def _rest(self) -> None:
-        """What waits now waits for an earlier record, not for a commit: the brake would only hold that one back."""
+        """Reset the commit timer: the remaining completions wait for an earlier offset."""
         self._count()
         self._waiting_since = None
 
     async def _due(self) -> None:
-        """Leading edge: an idle shard commits at once, a busy one at its pace, a full one earlier. Where records are
-        sparse there is nothing to gather, and the interval would only add to their way.
+        """Wait until the next transaction is due.
+
+        An idle shard commits at once, a busy one at its interval, a full one earlier. A partition with sparse records
+        commits at once: there is nothing to gather, and the interval would only add latency.
         """
         clock, parameters = self._runtime.clock, self._runtime.parameters
         with suppress(TimeoutError):
@@ -208,7 +214,10 @@ class Committer:
         self._last = clock.monotonic()
 
     async def _gather(self, pause_s: float) -> None:
-        """Let more share the next transaction, unless somebody comes who need not wait for that."""
+        """Wait at most *pause_s* seconds for more completions.
+
+        A full batch, or a completion that may commit early, ends the wait.
+        """
         self._full.clear()
         self._gathering = True
         try:
@@ -219,14 +228,20 @@ class Committer:
             self._gathering = False
 
     def _may_be_early(self, tracker: Tracker) -> bool:
-        """Each partition by itself: however much there is of others, what is sparse is visible at once."""
+        """Return True, and count it, if *tracker* may commit before its interval ends.
+
+        Each partition is judged by itself: sparse records become visible at once, however many other partitions have.
+        """
         if not 0 < len(tracker.pending) <= FEW:
             return False
         rested = self._rests.rested(tracker, self._runtime.clock.monotonic())
         return rested and self._runtime.early.take(tracker.partition)
 
     def _longest_rest_s(self) -> float:
-        """What has been set aside is looked at now and then, even if nothing else happens."""
+        """Return the longest wait without a wake-up.
+
+        Outcomes set aside and doubtful relocations have to be checked regularly.
+        """
         return RECALL_S if self.apart or self._shard.carrier.doubts else self._runtime.parameters.keepalive_s / 10
 
     def _next(self) -> Transaction | None:
@@ -247,12 +262,12 @@ class Committer:
         return Transaction(steps, firsts, outputs, copies, offsets) if offsets else None
 
     def _steps(self) -> Iterator[tuple[Step, str]]:
-        """Each partition's part, in turn, with its map."""
+        """Yield each partition's part of the next transaction, with its offset map."""
         parameters, now = self._runtime.parameters, self._runtime.clock.monotonic()
         self._sweep(now)
         limit = max(1, parameters.batch // max(1, len(self._dirty)))
         size, left = 0, MOST_BYTES
-        for tracker in sorted(self._dirty, key=_waited):  # else those at the end might wait for ever
+        for tracker in sorted(self._dirty, key=_waited):  # oldest commit first: else the last partitions might starve
             step = tracker.collect(limit, now, parameters.keepalive_s, left) if tracker.alive else None
             if step is None:
                 if not (tracker.alive and tracker.pending):
@@ -268,13 +283,13 @@ class Committer:
                 break
 
     def _sweep(self, now: float) -> None:
-        """Now and then look at every partition: unchanged offsets have to be committed again."""
+        """Queue every partition from time to time: unchanged offsets have to be committed again."""
         if now - self._swept >= self._runtime.parameters.keepalive_s / 10:
             self._swept = now
             self._dirty.update(self._shard.trackers.values())
 
     async def _commit(self, transaction: Transaction) -> str | None:
-        """One transaction. Returns the doubt it leaves, if any: the re-open reads what really happened (I15)."""
+        """Commit one transaction. Return the doubt it leaves, or None. The reopen reads what really happened (I15)."""
         publisher = self._shard.publisher
         if transaction.copies:
             for step in transaction.steps:
@@ -309,9 +324,9 @@ class Committer:
             watch.cancel()
 
     async def _watch(self, transaction: Transaction) -> None:
-        """UnknownTopicError or TopicStarvedError once a slow transaction waits for a topic that takes nothing.
+        """Raise TopicStarvedError or UnknownTopicError once a slow transaction waits for a topic without writes.
 
-        A topic that is read is among them: its offsets would be committed in vain, without end.
+        The input topics are checked too: committing the offsets of a missing topic would fail without end.
         """
         while True:
             await asyncio.sleep(SLOW_S)
@@ -323,7 +338,7 @@ class Committer:
     async def _withdraw_missing(self, places: Collection[Partition]) -> None:
         try:
             absent = await self._runtime.fetcher.absences({place.topic for place in places})
-        except TransportError:  # nobody knows; the transaction has its own deadline
+        except TransportError:  # unknown; the transaction has its own deadline
             return
         for place in places:
             error = absent.get(place.topic)
@@ -367,5 +382,5 @@ def _waited(tracker: Tracker) -> float:
 
 
 def _cause(error: Exception) -> Exception:
-    """What went wrong first, without the group around it."""
+    """Return the first error, without the exception groups around it."""
     return _cause(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error

@@ -1,4 +1,7 @@
-"""What the doors pass on about runs beyond them: each worker that runs or moves them reads all that may matter yet."""
+"""The run controls that admission controllers publish for the later stages.
+
+Each worker that executes or moves runs reads all controls that may still matter.
+"""
 
 from __future__ import annotations
 
@@ -23,37 +26,40 @@ PARTITION = Partition(RUN_CONTROL.name, 0)
 
 CATCH_UP_S = 30.0
 SKEW_MS = 600_000
-"""How wrong this worker's clock may be."""
+"""Milliseconds by which this worker's clock may be wrong."""
 
 
 def reach_ms(tenants: Iterable[Tenant]) -> int:
-    """How long ago a run that still goes on can have been cancelled: no run outlives its tenant's longest deadline."""
+    """Return how many milliseconds ago a run that still continues can have been cancelled, at most ``KEEP_MS``.
+
+    No run outlives its tenant's longest deadline.
+    """
     longest = max((tenant.limits.max_deadline for tenant in tenants), default=0.0)
     return min(KEEP_MS, round(longest * 1_000) + SKEW_MS)
 
 
 @dataclass(frozen=True, slots=True)
 class RunControls:
-    """Follows ``platform.control``. The *reader* is this one's alone, and reads nothing yet."""
+    """The follower of ``platform.control``. The *reader* is used by it alone, and has read nothing yet."""
 
     reader: Reader
     seals: Seals
     cancels: Cancels
 
     async def catch_up(self, since_ms: int) -> None:
-        """Take up what was said from *since_ms* on, before this worker runs anything."""
+        """Apply the controls written since *since_ms*, before this worker runs anything."""
         await self.reader.add([PARTITION], await self.reader.since(since_ms, [PARTITION]))
         async for record in self.reader.until(await self.reader.high_watermarks([PARTITION]), CATCH_UP_S):
             self.take(record)
 
     async def follow(self) -> None:
-        """Until cancelled."""
+        """Apply new controls until cancelled."""
         while True:
             for record in await self.reader.poll(1.0):
                 self.take(record)
 
     def take(self, record: Record) -> None:
-        """Do what one record says; without our seal it says nothing."""
+        """Apply one control record. A record without the platform's seal is logged and ignored."""
         try:
             control = open_hop(RUN_CONTROL, record, self.seals)
         except HeadraceError as error:

@@ -1,4 +1,4 @@
-"""The span of a step as OpenTelemetry's current one: what an agent's own instruments record stands below it."""
+"""The span of a step as OpenTelemetry's current span: spans of an agent's own instrumentation become its children."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _NOTHING = Context()
 
 
 class Here(NonRecordingSpan):
-    """A step's span as others see it. Its context is made for who asks: most steps have nobody who does."""
+    """A step's span as OpenTelemetry sees it. Its context is built on demand, because most steps never need it."""
 
-    def __init__(self, here: Trace) -> None:  # the SDK's wants the context
+    def __init__(self, here: Trace) -> None:  # without super(), which needs the span context
         self._here = here
 
     def get_span_context(self) -> SpanContext:
-        """Sampled as the step's headers say."""
+        """Return the span context, sampled as the step's headers say."""
         (_, place), *rest = self._here.headers
         state = next((value for name, value in rest if name == TRACESTATE), None)
         return SpanContext(
@@ -35,5 +35,5 @@ class Here(NonRecordingSpan):
 
 
 def made_current(here: Trace) -> None:
-    """From now on, in this task: whoever asks OpenTelemetry where it is, is in *here*."""
+    """Make *here* OpenTelemetry's current span for the rest of this task."""
     attach(set_span_in_context(Here(here), _NOTHING))

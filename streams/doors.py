@@ -1,4 +1,7 @@
-"""The doors of the shards that this worker owns: each is read from its partition of the inbox, and kept up to date."""
+"""The admission controllers of the shards that this worker owns.
+
+Each one is rebuilt from its partition of the admissions topic, and kept up to date from it.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,17 @@ from streams.transport.reader import Reader
 log = structlog.get_logger()
 
 POLL_S = 0.1
-"""Longest wait of one poll, and so the longest that the first door waits for the reader."""
+"""Longest wait of one poll in seconds. The first controller waits at most this long for the reader."""
 
 LOOK_S = 0.005
-"""Between two looks at how far a door has been read."""
+"""Seconds between two checks of the reader's position."""
 
 
 class Doors:
-    """Opens a door only once everything is read that was in the log when its shard was fenced."""
+    """The admission controllers of one worker.
+
+    A controller opens only after everything is read that was in the log when its shard was fenced.
+    """
 
     def __init__(
         self,
@@ -44,22 +50,30 @@ class Doors:
         self._doors: dict[int, Door] = {}
 
     def of(self, tenant: str) -> Door:
-        """The door of a tenant whose shard is open here."""
+        """Return the admission controller of a tenant whose shard is open here."""
         return self._doors[shard_of(tenant, self._shards)]
 
     def serves(self, tenant: str, key: str) -> bool:
-        """Whether the first offset of a tenant's partition has been committed once; nobody knows while it is closed."""
+        """Return True if the first offset of a tenant's partition has been committed once.
+
+        False while its admission controller is closed, because it is unknown then.
+        """
         door = self._doors.get(shard_of(tenant, self._shards))
         return door is not None and door.serves(key)
 
     def holds(self, tenant: str) -> bool:
-        """Whether the tenant's own limit makes it wait; while its door is closed, nobody knows."""
+        """Return True if the tenant's own limit makes it wait.
+
+        False while its admission controller is closed, because it is unknown then.
+        """
         door = self._doors.get(shard_of(tenant, self._shards))
         return door is not None and door.holds(tenant)
 
     async def remember(self, shard: int) -> None:
-        """Rebuild the shard's door. Reads to the high watermark as it stands now: an open transaction may hold the last
-        stable offset below what the former owner committed, so stopping there would forget what it let in.
+        """Rebuild the shard's admission controller from the log.
+
+        Reads to the current high watermark. An open transaction may hold the last stable offset below what the former
+        owner committed. A read that ends there would forget requests that the former owner admitted.
         """
         partition = Partition(INBOX.name, shard)
         self._reader.remove([partition])
@@ -70,17 +84,18 @@ class Doors:
             await asyncio.sleep(LOOK_S)
 
     def _shut(self, tenant: str, seconds: float) -> None:
-        """An alarm: nothing is lost, and nobody of this tenant is served."""
+        """Raise an alarm: the dead-letter breaker has stopped admission of *tenant*. Its requests wait; none is lost.
+        """
         log.error("door_shut", tenant=tenant, seconds=round(seconds, 1), reason="too many dead letters")
         self._metrics.count(DOORS_SHUT, *self._metrics.tenant(tenant))
 
     def forget(self, shard: int) -> None:
-        """The shard has closed; what is still being read of it is thrown away."""
+        """Forget the admission controller of a closed shard, and stop reading its partition."""
         self._doors.pop(shard, None)
         self._reader.remove([Partition(INBOX.name, shard)])
 
     async def follow(self) -> None:
-        """Keep every door up to date, until cancelled."""
+        """Keep every admission controller up to date, until cancelled."""
         while True:
             for record in await self._reader.poll(POLL_S):
                 self._recall(record)

@@ -1,8 +1,9 @@
-"""Who need not wait until others share its transaction: what is sparse, while its partition keeps to a fair share.
+"""Limit the transactions that commit before their interval ends, with a fair share for each partition.
 
-A partition into which much is written would otherwise use up what all partitions of a worker have together, and its
-neighbours would wait for an interval each time. Source: A. K. Choudhury, E. L. Hahne, "Dynamic Queue Length Thresholds
-for Shared-Memory Packet Switches" (1998), here over what was taken lately instead of what is held.
+A partition with sparse records need not wait until others share its transaction. A busy partition would otherwise use
+up all early transactions of the worker. The other partitions would then wait for an interval each time. Source: A. K.
+Choudhury, E. L. Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet Switches" (1998), applied here to
+recent use instead of held buffers.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ from schemas.clock import Clock
 from streams.lately import Lately
 
 MEMORY_S = 0.2
-"""What was taken is forgotten exponentially; this is its time constant. *rate* times it may be taken at once."""
+"""Time constant, in seconds, of the exponential decay of past use. *rate* times this may be used at once."""
 
 SHARE = 0.5
-"""Of what is left, that one holder may have: one alone gets a third of all, eight get four fifths together."""
+"""Part of the free transactions that one holder may have. One holder alone gets a third of all; eight together get four
+fifths."""
 
 MOST_KNOWN = 256
-"""Holders are looked through when there are more, and those that took nothing lately are forgotten."""
+"""With more holders than this, those without recent use are forgotten."""
 
 LITTLE = 0.01
-"""Of one, that is left of what was taken: as good as nothing."""
+"""A decayed count up to this is as good as zero."""
 
 
 class Early:
-    """*rate* transactions a second, in all; nobody may have more of them than a share of what is left."""
+    """At most *rate* early transactions a second in all. Each holder may have only a share of the free ones."""
 
     def __init__(self, clock: Clock, rate: float) -> None:
         self._clock = clock
@@ -35,11 +37,11 @@ class Early:
         self._of: dict[Hashable, Lately] = {}
 
     def __len__(self) -> int:
-        """Holders that are remembered."""
+        """Return the number of remembered holders."""
         return len(self._of)
 
     def take(self, holder: Hashable) -> bool:
-        """Whether *holder* may have one more now; if so, it counts."""
+        """Return True, and count it, if *holder* may have one more now."""
         now = self._clock.monotonic()
         free, of = self._most - self._all.count(now), self._of.get(holder)
         if free < 1 or (of is not None and of.count(now) >= SHARE * free):

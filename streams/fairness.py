@@ -1,7 +1,7 @@
-"""Whose turn it is: deficit round robin over tenants, by cost and weight. Pure: nothing waits here.
+"""Deficit round robin over tenants, by cost and weight. Pure: nothing waits here.
 
 Source: M. Shreedhar, G. Varghese, "Efficient Fair Queueing using Deficit Round Robin" (1995). Costs here range over
-four orders of magnitude, so rounds in which nobody can afford anything are not walked through but added up.
+four orders of magnitude. So the credit of rounds in which no tenant can afford an item is added up in one step.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ from typing import Generic, TypeVar
 T = TypeVar("T", bound=Hashable)
 
 QUANTUM = 1.0
-"""Of cost, that a tenant of weight 1 may spend each time its turn comes."""
+"""Cost that a tenant of weight 1 may spend in each of its turns."""
 
 LEAST = 1e-3
-"""Cost of what is said to cost less, and weight of whom is said to weigh less: rounds stay finite."""
+"""The least cost of an item and the least weight of a tenant. Lower values are raised to it, so that rounds stay
+finite."""
 
 
 class Line(Generic[T]):
-    """What waits of one tenant, in order, with its costs."""
+    """The waiting items of one tenant, in order, with their costs."""
 
     __slots__ = ("credit", "items", "weight")
 
@@ -32,40 +33,43 @@ class Line(Generic[T]):
 
     @property
     def short(self) -> float:
-        """How much credit is missing for the first item."""
+        """The credit that is missing for the first item."""
         return next(iter(self.items.values())) - self.credit
 
     def rounds(self) -> int:
-        """Turns until the first item can be afforded."""
+        """Return the number of turns until the first item can be afforded."""
         return max(0, math.ceil(self.short / (QUANTUM * self.weight)))
 
 
 class RoundRobin(Generic[T]):
-    """Items of many tenants. Over time each tenant that always has some gets its weight's part of the cost spent."""
+    """Waiting items of many tenants.
+
+    Over time, each tenant that always has waiting items gets its weight's share of the cost spent.
+    """
 
     def __init__(self, weight: Callable[[str], float]) -> None:
         self._weight = weight
         self._lines: OrderedDict[str, Line[T]] = OrderedDict()
-        """Of tenants that wait; the first has its turn."""
+        """The lines of tenants with waiting items. The first tenant has the next turn."""
 
     def __bool__(self) -> bool:
         return bool(self._lines)
 
     def add(self, tenant: str, item: T, cost: float) -> None:
-        """*item* waits, behind the others of its tenant."""
+        """Append *item* to the line of its tenant."""
         line = self._lines.get(tenant)
         if line is None:
             line = self._lines[tenant] = Line(self._weight(tenant))
         line.items[item] = max(LEAST, cost)
 
     def remove(self, tenant: str, item: T) -> None:
-        """*item* waits no longer."""
+        """Remove *item* from the line of its tenant."""
         line = self._lines.get(tenant)
         if line is not None and line.items.pop(item, None) is not None and not line.items:
-            del self._lines[tenant]  # its credit with it: nobody saves up
+            del self._lines[tenant]  # its credit with it: an idle tenant saves none
 
     def next(self, may: Callable[[str], bool]) -> tuple[str, T] | None:
-        """The tenant whose turn it is among those that *may*, and its first item, which waits no longer."""
+        """Take the next item among the tenants that *may*. Return it with its tenant, or None if there is none."""
         if not any(map(may, self._lines)):
             return None
         while True:
@@ -79,7 +83,7 @@ class RoundRobin(Generic[T]):
             self._pass_rounds([line for tenant, line in self._lines.items() if may(tenant)])
 
     def _pass_rounds(self, lines: list[Line[T]]) -> None:
-        """The rounds, but for the last one, in which nobody could afford anything."""
+        """Add the credit of all rounds, but for the last, in which no tenant could afford an item."""
         rounds = min(line.rounds() for line in lines) - 1
         for line in lines:
             line.credit += max(0, rounds) * QUANTUM * line.weight

@@ -1,8 +1,8 @@
-"""A shard's two transactional ids: all that were used before are fenced, and one that is free is taken.
+"""The two transactional ids of a shard: fence every former producer, and take an id that is free.
 
-A transaction that a topic took part in cannot end while that topic has too few copies in step: its marker is refused,
-and whoever asks for the id is told to wait, for hours if need be. One tenant's topic would stop all tenants of the
-shard. So there is a spare id.
+A transaction that wrote to a topic cannot end while that topic has too few in-sync replicas. The broker refuses its
+marker. A producer that asks for the id is told to wait, for hours if need be. One tenant's topic would stop all tenants
+of the shard. So each shard has a spare id.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from streams.transport.publisher import Publisher
 
 SPARE: Final = "|spare"
 LOOK_S = 0.5
-"""How long a transaction that is ending is waited for before its coordinator is asked what it is waiting for."""
+"""Seconds to wait for a transaction that is ending. After them its coordinator is asked for the cause."""
 
 RETRY_S = 0.05
 
@@ -26,17 +26,18 @@ log = structlog.get_logger()
 
 
 async def fenced(publisher: Callable[[str], Publisher], transactional_id: str) -> Publisher:
-    """A publisher whose id is free, after both ids of the shard have been fenced (I5). The caller sets the deadline.
+    """Return a publisher with a free id, after both ids of the shard have been fenced (I5).
 
-    An id that cannot be had counts as fenced once its coordinator has decided to abort what is open under it, and the
-    group's offsets know that: the epoch was bumped then, and nothing of it can become visible any more.
+    The caller sets the deadline. An id that cannot be taken counts as fenced once two conditions hold: its coordinator
+    has decided to abort the open transaction, and the group's offsets know that. The epoch was bumped then, so no part
+    of the transaction can become visible.
     """
     first, spare = publisher(transactional_id), transactional_id + SPARE
     try:
         if await _has(first, transactional_id):
             await _fence_other(first, spare)
             return first
-    except BaseException:  # cancelled too: no socket stays open
+    except BaseException:  # on cancellation too: leave no socket open
         await first.kill()
         raise
     log.warning("transaction_cannot_end", transactional_id=transactional_id, instead=spare)
@@ -47,14 +48,14 @@ async def fenced(publisher: Callable[[str], Publisher], transactional_id: str) -
 async def _opened(publisher: Publisher) -> Publisher:
     try:
         await publisher.fence()
-    except BaseException:  # as above
+    except BaseException:  # on cancellation too
         await publisher.kill()
         raise
     return publisher
 
 
 async def _has(publisher: Publisher, transactional_id: str) -> bool:
-    """Fence it. False if that has to wait for a transaction which can do no harm."""
+    """Fence the id. Return False if that has to wait for a transaction which can do no harm."""
     async with asyncio.TaskGroup() as tasks:
         fence = tasks.create_task(publisher.fence())
         while not fence.done():
@@ -66,7 +67,7 @@ async def _has(publisher: Publisher, transactional_id: str) -> bool:
 
 
 async def _fence_other(publisher: Publisher, spare: str) -> None:
-    """Nobody may be left on the spare id; few ever were."""
+    """Fence the spare id: a former owner may still use it, though few ever did."""
     waited = 0.0
     while not await publisher.fence_other(spare):
         if waited >= LOOK_S and await _is_harmless(publisher, spare):
@@ -76,7 +77,7 @@ async def _fence_other(publisher: Publisher, spare: str) -> None:
 
 
 async def _is_harmless(publisher: Publisher, transactional_id: str) -> bool:
-    """What the coordinator says; if it cannot be asked, there is nothing to rely on."""
+    """Return True if the coordinator reports that the transaction is harmless, False if it cannot be asked."""
     try:
         return await publisher.harmless(transactional_id)
     except TransportError as error:

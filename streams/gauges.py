@@ -1,4 +1,4 @@
-"""What a worker is at this moment, told to its metrics when somebody asks for them."""
+"""The current state of a worker, written to its metrics when they are read."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from streams.shard import Shard
 from streams.tracker import SPAN, Tracker
 
 WAITING = 10
-"""Tenants whose lag is shown by name: those that wait most."""
+"""Tenants whose lag is shown by name: those with the largest lag."""
 
 
 class Gauges:
-    """Sets the gauges of one worker whenever it is called."""
+    """The gauges of one worker. Each call sets them."""
 
     def __init__(self, runtime: Runtime, shards: Mapping[int, Shard], lag: Lag) -> None:
         self._runtime, self._shards, self._lag = runtime, shards, lag
 
     def __call__(self) -> None:
-        """Look once."""
+        """Set all gauges once."""
         shards = list(self._shards.values())
         trackers = [tracker for shard in shards for tracker in shard.trackers.values()]
         self._set_work(shards)

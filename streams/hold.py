@@ -1,4 +1,4 @@
-"""Waiting until a shard may start something again: one looks, for all that wait."""
+"""Pause jobs until their shard may start work again. One waiting task polls for all of them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _LOOK_S = 0.05
 
 
 class Held(Protocol):
-    """What may be held back."""
+    """The owner of the jobs that may be held back."""
 
     def held_back(self) -> bool:
-        """Whether nothing may start now."""
+        """Return True if nothing may start now."""
         ...
 
 
 class Hold:
-    """Those that wait, thousands at a time, and the one of them that looks."""
+    """The pause shared by waiting tasks, thousands at a time. One of them polls the owner."""
 
     def __init__(self, owner: Held) -> None:
         self._owner = owner
@@ -35,6 +35,6 @@ class Hold:
         try:
             while self._owner.held_back():  # noqa: ASYNC110 - three conditions, one of them time
                 await asyncio.sleep(_LOOK_S)
-        finally:  # cancelled, another of those that wait goes on looking
+        finally:  # if it is cancelled, another waiting task polls
             self._looks = False
             self._looked.set()

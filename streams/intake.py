@@ -1,4 +1,4 @@
-"""Fetches for all shards of a worker through one consumer, and admits what may run."""
+"""Fetch for all shards of a worker through one consumer, and dispatch the records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _CLOSED_S = 0.01
 
 
 class Intake:
-    """Slot first, then fetch. Never polls a partition before it has been sought (I8)."""
+    """The fetch loop of a worker. It takes a free slot before it fetches, and never polls an unsought partition (I8).
+    """
 
     def __init__(self, runtime: Runtime, shards: dict[int, Shard]) -> None:
         self._runtime, self._shards = runtime, shards
@@ -26,7 +27,7 @@ class Intake:
         self._admission = Admission(runtime)
 
     async def run(self) -> None:
-        """Until the worker stops."""
+        """Fetch and dispatch until the worker stops."""
         runtime = self._runtime
         while not runtime.halted:
             runtime.polled_at = runtime.clock.monotonic()
@@ -46,10 +47,10 @@ class Intake:
                 await changed.wait()
 
     def _align(self) -> None:
-        """Assign what is ready and seek all that needs it. assign() forgets every position, so then all are sought.
+        """Assign the partitions of ready shards and seek those that need it.
 
-        A closed shard's partitions leave the assignment: their position must not survive, for unread records would look
-        like gaps, which is loss.
+        ``assign()`` forgets every position, so after it all partitions are sought. The partitions of a closed shard
+        leave the assignment. Their position must not survive: unread records would look like gaps, which is loss.
         """
         self._runtime.stale = False
         fetcher, stops = self._runtime.fetcher, self._runtime.stops
@@ -73,7 +74,7 @@ class Intake:
         self._feeds = feeds
 
     async def _turn(self) -> None:
-        """One poll, and the admission of what it brought."""
+        """Poll once, and dispatch the records."""
         feeds = self._feeds
         beside = self._runtime.work.beside
         slots = self._runtime.slots
@@ -94,20 +95,23 @@ class Intake:
             self._skip_markers(room)
 
     def _stop_faulty(self) -> None:
-        """What cannot be read is polled no longer: loudly, and never by a silent jump."""
+        """Stop polling the partitions that cannot be read. Each stop raises an alarm; no offset is skipped silently."""
         faults = self._runtime.fetcher.faults
         while faults:
             partition, error = faults.popitem()
             feed = self._feeds.get(partition)
             if feed is None:
                 continue
-            if isinstance(error, AccessDeniedError):  # nor can an offset of it be committed
+            if isinstance(error, AccessDeniedError):  # its offset cannot be committed either
                 self._runtime.stops.withdraw(partition, error)
             else:
                 self._runtime.stops.add(partition, error, feed.tracker.life)
 
     def _skip_markers(self, partitions: Iterable[Partition]) -> None:
-        """Markers and aborted records at the end are never returned: without this the lag never reaches zero."""
+        """Advance past transaction markers and aborted records at the end of a partition.
+
+        The consumer never returns them, so the lag would otherwise never reach zero.
+        """
         for partition in partitions:
             shard, tracker, _ = self._feeds[partition]
             position = self._runtime.fetcher.position(partition)

@@ -1,4 +1,4 @@
-"""The way of a request, as data. Its ends are fixed: a journey that skips auth, or ends early, does not type-check."""
+"""The stages of a request, as data. A journey that skips auth, or ends early, does not type-check."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ JourneyName: TypeAlias = tenants.JourneyName
 StageName: TypeAlias = Literal["auth", "guard", "admission", "agent"]
 
 ENTRY_GROUP = "headrace.auth"
-"""Of the stage that reads requests, in every journey: two groups on one request topic would answer everything twice."""
+"""The consumer group of the stage that reads requests, in every journey. Two groups on one request topic would answer
+every request twice."""
 
 ENTRIES = ("auth", "admission")
 """Stages that read requests."""
@@ -35,23 +36,23 @@ RETRIES_GROUP = "headrace.retries"
 
 
 def group_of(stage: str, version: int = 1) -> str:
-    """A stage's consumer group under a layout of this version."""
+    """Return the consumer group of a stage under a layout of this version."""
     return versioned(ENTRY_GROUP if stage in ENTRIES else f"headrace.{stage}", version)
 
 
 def versioned(group: str, version: int) -> str:
-    """The group of a layout: its plain name under the first one, with the version behind it under every later one."""
+    """Return the group name under a layout: plain for version 1, with the version appended for every later one."""
     return group if version == 1 else f"{group}.{version}"
 
 
 def entry_group(layout: tenants.Layout | None) -> str:
-    """The group that reads requests, of a cluster with this layout."""
+    """Return the group that reads requests in a cluster with this layout."""
     return versioned(ENTRY_GROUP, 1 if layout is None else layout.version)
 
 
 @dataclass(frozen=True, slots=True)
 class Stage(Generic[In, Out]):
-    """What is deployed: one step between two topics, in one consumer group."""
+    """One deployed step between two topics, in one consumer group."""
 
     name: StageName
     reads: Topic[In]
@@ -60,12 +61,12 @@ class Stage(Generic[In, Out]):
 
     @property
     def group(self) -> str:
-        """Its consumer group."""
+        """The stage's consumer group."""
         return group_of(self.name)
 
 
 class Journey:
-    """From a request to its result."""
+    """The stages from a request to its result."""
 
     __slots__ = ("stages",)
 
@@ -77,13 +78,13 @@ class Journey:
         self.stages = stages
 
     def stage(self, name: str) -> Stage[Any, Any] | None:
-        """The stage of this name."""
+        """Return the stage of this name, or None."""
         return next((stage for stage in self.stages if stage.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The steps that both journeys are made of."""
+    """The steps of which both journeys consist."""
 
     authorize: Step[Request, Authorized]
     screen: Step[Authorized, Screened]
@@ -91,7 +92,7 @@ class Steps:
 
 
 def split(steps: Steps) -> Journey:
-    """Three stages: the default in production."""
+    """Return the journey of three stages, the default in production."""
     return Journey(
         Stage("auth", reads=topics.REQUESTS, run=steps.authorize, writes=topics.AUTHORIZED),
         Stage("guard", reads=topics.AUTHORIZED, run=steps.screen, writes=topics.SCREENED),
@@ -100,7 +101,7 @@ def split(steps: Steps) -> Journey:
 
 
 def compact(steps: Steps) -> Journey:
-    """Two stages, auth and guard in one: the default of ``headrace dev``."""
+    """Return the journey of two stages, with auth and guard in one: the default of ``headrace dev``."""
     return Journey(
         Stage("admission", reads=topics.REQUESTS, run=fused(steps.authorize, steps.screen), writes=topics.SCREENED),
         Stage("agent", reads=topics.SCREENED, run=steps.execute, writes=topics.RESULTS),
@@ -108,7 +109,7 @@ def compact(steps: Steps) -> Journey:
 
 
 def fused(first: Step[In, A], second: Step[A, Out]) -> Step[In, Out]:
-    """Two steps as one."""
+    """Return one step that runs two steps in sequence."""
 
     async def both(value: In, context: Context) -> Out:
         return await second(await first(value, context), context)
@@ -122,11 +123,11 @@ DEPLOYED: dict[JourneyName, tuple[str, ...]] = {
     "compact": ("admission", "agent", RETRIES),
     "split": ("auth", "guard", "agent", RETRIES),
 }
-"""The stages of each journey in the order of the way, and the mover of what is tried again."""
+"""The stages of each journey in order, with the retry mover."""
 
 INNER_GROUPS: dict[str, tuple[Topic[Any], ...]] = {
     "headrace.guard": (topics.AUTHORIZED,),
     "headrace.agent": (topics.SCREENED,),
     RETRIES_GROUP: tuple(topic for _, topic in topics.RETRY_TIERS),
 }
-"""Groups that read the platform's own topics; provisioning commits their first offsets."""
+"""Groups that read the platform's own topics. Provisioning commits their first offsets."""

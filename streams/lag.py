@@ -1,4 +1,4 @@
-"""How far each owned partition is behind, asked of the brokers now and then: the fetcher knows only what it reads."""
+"""The lag of each owned partition. The brokers are asked for it, because the fetcher knows only what it reads."""
 
 from __future__ import annotations
 
@@ -21,27 +21,30 @@ log = structlog.get_logger()
 
 
 class Behind(NamedTuple):
-    """One partition as it is now."""
+    """The current lag of one partition."""
 
     partition: Partition
     shard: Shard
     tracker: Tracker
     records: int
-    """Offsets that may be read and are not done."""
+    """Offsets that can be read and are not done."""
 
     unread: int
-    """Those that have not been fetched."""
+    """Offsets that have not been fetched."""
 
 
 class Stand(NamedTuple):
-    """Where a watermark stands, and since when (monotonic)."""
+    """A watermark, and the monotonic time since which it has not moved."""
 
     low: int
     since: float
 
 
 class Lag:
-    """The ends of the owned partitions. Up to the last stable offset: what an open transaction holds cannot be read."""
+    """The end offsets of the owned partitions, up to the last stable offset.
+
+    Records beyond it belong to an open transaction and cannot be read.
+    """
 
     def __init__(self, runtime: Runtime, shards: Mapping[int, Shard]) -> None:
         self._runtime, self._shards = runtime, shards
@@ -49,7 +52,7 @@ class Lag:
         self._stands: dict[Partition, Stand] = {}
 
     async def follow(self) -> None:
-        """Until cancelled. While brokers do not answer, what was known stays."""
+        """Refresh the end offsets until cancelled. While the brokers do not answer, the known ones remain."""
         while True:
             await asyncio.sleep(LOOK_S)
             partitions = self._owned().keys() - self._runtime.stops.absent()
@@ -69,7 +72,7 @@ class Lag:
         }
 
     def behind(self) -> Iterator[Behind]:
-        """Every partition of the open shards of which the end is known."""
+        """Yield every partition of the ready shards whose end offset is known."""
         for shard, tracker in self._owned().values():
             end = self._ends.get(tracker.partition)
             if end is not None:
@@ -77,7 +80,7 @@ class Lag:
                 yield Behind(tracker.partition, shard, tracker, records, max(0, end - tracker.next))
 
     def stall_s(self) -> float:
-        """The longest time that the watermark of a lagging partition has stood."""
+        """Return the longest time, in seconds, that the watermark of a lagging partition has not moved."""
         now = self._runtime.clock.monotonic()
         return max((now - stand.since for stand in self._stands.values()), default=0.0)
 

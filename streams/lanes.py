@@ -1,4 +1,4 @@
-"""Runs jobs: lanes side by side, the jobs of one lane one after another (I7)."""
+"""Run jobs: lanes in parallel, the jobs of one lane one after another (I7)."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from streams.work import Instead, Job, Outputs
 
 
 class Entry(NamedTuple):
-    """A job in its lane."""
+    """One job in its lane."""
 
     tracker: Tracker
     offset: int
     job: Job
     record: Record
     size: int
-    """Of key and value, in bytes."""
+    """Bytes of the record's key and value."""
 
 
 class Owner(Protocol):
-    """What a shard is to its lanes."""
+    """The shard, as its lanes see it."""
 
     alive: bool
 
     def held_back(self) -> bool:
-        """Whether nothing may start now: a crash would throw the work away."""
+        """Return True if nothing may start now: a crash would lose the work."""
         ...
 
     def finish(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None) -> None:
-        """The record's outcome is known; so is what is written *instead* of what cannot be written."""
+        """Take the outcome of a record. *instead* builds the replacement for outputs that cannot be written."""
         ...
 
     def broke(self, error: Exception) -> None:
-        """A job raised, which it must not: the worker cannot go on."""
+        """Take the error of a job. A job must not raise, so the worker cannot go on."""
         ...
 
 
 class Lanes:
-    """The lanes of one shard. A job that finishes at once costs no task."""
+    """The lanes of one shard. A job that finishes at once needs no task."""
 
     def __init__(
         self,
@@ -60,22 +60,23 @@ class Lanes:
         self._owner, self._slots, self._scheduler = owner, slots, scheduler
         self._in_order = in_order
         self.prepare = prepare
-        """Record to job; another may take its place at any time."""
+        """Turns a record into a job. It may be replaced at any time."""
 
         self._queues: dict[Hashable, deque[Entry]] = {}
         self._tasks: dict[Hashable, asyncio.Task[None]] = {}
         self._fresh: dict[Hashable, Awaitable[Outputs] | None] = {}
-        """Lanes that no task has taken up, and what of theirs has started already."""
+        """Lanes without a running task, with the awaitable of their first job if it has started."""
 
         self._late: Counter[str] = Counter()
-        """By tenant, jobs at the head of their lanes that have not begun: whoever comes after them waits too."""
+        """By tenant, jobs at the head of their lanes that have not begun. Later jobs of the tenant have to wait behind
+        them."""
 
         self._hold = Hold(owner)
         self.running = 0
         """Jobs that have started and not finished."""
 
     def add(self, tracker: Tracker, record: Record) -> None:
-        """Run the record's job when its lane is free and its tenant's turn has come; now, if both are so."""
+        """Run the record's job once its lane is free and its tenant may start one. Start it now if both hold."""
         try:
             job = self.prepare(record)
             queue = self._queues.get(job.lane)
@@ -102,7 +103,7 @@ class Lanes:
         return Entry(tracker, record.offset, job, record, size)
 
     def _drop(self, entry: Entry) -> None:
-        """It is held no longer."""
+        """Release the entry's record and bytes from the in-flight limits."""
         self._slots.give(entry.tracker, entry.size)
 
     def _open(self, entry: Entry, started: Awaitable[Outputs] | None) -> None:
@@ -112,9 +113,9 @@ class Lanes:
         _begin(self._run(lane, queue))
 
     async def _run(self, lane: Hashable, queue: deque[Entry]) -> None:
-        """One lane, from its first job until it is empty."""
+        """Run one lane, from its first job until it is empty."""
         task = asyncio.current_task()
-        if self._queues.get(lane) is not queue or task is None:  # all of it was obsolete
+        if self._queues.get(lane) is not queue or task is None:  # the whole lane was discarded
             return
         self._tasks[lane] = task
         started = self._unfresh(lane, queue)
@@ -124,12 +125,12 @@ class Lanes:
                 try:
                     if started is None:
                         await self._start(queue, entry)
-                    else:  # most lanes have one job: nothing in between
+                    else:  # most lanes have one job: skip the checks
                         await self._await(entry, started)
                 except asyncio.CancelledError:
                     if not self._owner.alive:
                         raise
-                    task.uncancel()  # only this job is obsolete
+                    task.uncancel()  # only this job was discarded
                 started = None
                 if queue and queue[0] is entry:
                     self._drop(queue.popleft())
@@ -139,8 +140,8 @@ class Lanes:
             self._close(lane, queue)
 
     def _unfresh(self, lane: Hashable, queue: deque[Entry]) -> Awaitable[Outputs] | None:
-        """The lane is taken up, or never will be: what of it has started already."""
-        if lane not in self._fresh:  # its first job is obsolete
+        """Mark the lane as taken up or discarded. Return the awaitable of its first job, if that has started."""
+        if lane not in self._fresh:  # its first job was discarded
             return None
         started = self._fresh.pop(lane)
         if started is None:
@@ -157,10 +158,10 @@ class Lanes:
             await self._begin(entry)
 
     async def _called(self, queue: deque[Entry], entry: Entry) -> bool:
-        """Wait until nothing holds the shard back and a run slot is given; a slot is not held for a shard that may not
-        start. False if a re-open found the outcome visible meanwhile.
+        """Wait until the shard is not held back and the job has a run slot. Return False if the job was discarded.
 
-        Jobs that begin in order are not held back: who waited here would be overtaken by who comes when it is over.
+        A reopen discards a job whose outcome is visible already. A slot is given back while the shard is held back.
+        Jobs that begin in order do not wait for the shard: later jobs would overtake them when the wait ends.
         """
         tenant, cost = entry.job.tenant, entry.job.cost
         while True:
@@ -180,7 +181,7 @@ class Lanes:
             del self._late[tenant]
 
     async def _begin(self, entry: Entry) -> None:
-        """It has its slot."""
+        """Run a job that has its slot."""
         try:
             result = entry.job.run()
         except Exception:
@@ -209,7 +210,7 @@ class Lanes:
             self._tasks.pop(lane, None)
 
     def held(self) -> dict[Tracker, set[int]]:
-        """Offsets that are running or waiting."""
+        """Return the offsets that are running or waiting, by tracker."""
         held: dict[Tracker, set[int]] = defaultdict(set)
         for queue in self._queues.values():
             for entry in queue:
@@ -217,14 +218,15 @@ class Lanes:
         return held
 
     def alone(self, tracker: Tracker, offset: int) -> Record | None:
-        """The record of *offset* if it has its lane to itself; None if anything waits in it too, or it is not there."""
+        """Return the record of *offset* if it is alone in its lane. Return None if others wait there, or it is absent.
+        """
         for entry, *others in self._queues.values():
             if entry.offset == offset and entry.tracker is tracker:
                 return None if others else entry.record
         return None
 
     def discard(self, obsolete: Callable[[Entry], bool]) -> list[asyncio.Task[None]]:
-        """Forget what is *obsolete*: cancelled if it runs. Returns the tasks that have been cancelled."""
+        """Discard the entries that are *obsolete*, and cancel those that run. Return the cancelled tasks."""
         cancelled: list[asyncio.Task[None]] = []
         for lane, queue in list(self._queues.items()):
             head, *waiting = queue
@@ -240,7 +242,10 @@ class Lanes:
         return cancelled
 
     def _stop(self, lane: Hashable, queue: deque[Entry]) -> asyncio.Task[None] | None:
-        """End the job at the head of a lane. Where no task has taken it up, there is nobody to clean up after it."""
+        """End the job at the head of a lane. Return its task, if it has one.
+
+        Without a task, this method releases what the job holds.
+        """
         task = self._tasks.get(lane)
         if task is not None:
             task.cancel()
@@ -255,12 +260,15 @@ class Lanes:
         return None
 
     def cancel(self) -> list[asyncio.Task[None]]:
-        """Cancel everything. Returns the tasks that have been cancelled."""
+        """Cancel everything. Return the cancelled tasks."""
         return self.discard(lambda _: True)
 
 
 def _begin(work: Coroutine[object, object, None]) -> None:
-    """At once where tasks can (Python 3.12), else in the next turn of the loop, which holds its task until then."""
+    """Start a task at once where Python can (3.12), else in the next iteration of the loop.
+
+    The loop holds a reference to the task until then.
+    """
     loop = asyncio.get_running_loop()
     if sys.version_info >= (3, 12):
         asyncio.Task(work, loop=loop, eager_start=True)

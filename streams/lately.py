@@ -1,4 +1,4 @@
-"""How often something was done lately: a count that is forgotten exponentially."""
+"""A count of recent events that decays exponentially."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 class Lately:
-    """After *memory_s* seconds, a little more than a third is left of what was counted."""
+    """A decaying count. After *memory_s* seconds, a little more than a third of it remains."""
 
     __slots__ = ("_at", "_count", "_memory_s")
 
@@ -15,11 +15,11 @@ class Lately:
         self._count = 0.0
 
     def count(self, now: float) -> float:
-        """What is left of it."""
+        """Return the decayed count."""
         self._count *= math.exp((self._at - now) / self._memory_s)
         self._at = now
         return self._count
 
     def add(self, now: float) -> None:
-        """Once more."""
+        """Count one event."""
         self._count = self.count(now) + 1
