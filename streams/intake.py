@@ -18,7 +18,9 @@ _CLOSED_S = 0.01
 
 
 class Intake:
-    """The fetch loop of a worker. It takes a free slot before it fetches, and never polls an unsought partition (I8).
+    """The fetch loop of a worker. It finds a free slot before it fetches.
+
+    It never polls a partition before its seek (I8).
     """
 
     def __init__(self, runtime: Runtime, shards: dict[int, Shard]) -> None:
