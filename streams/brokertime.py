@@ -20,7 +20,7 @@ class BrokerTime:
         self._stamped = float("-inf")
 
     def _ahead(self) -> float:
-        """Return the milliseconds from the monotonic to the wall clock. A step of the wall clock changes them."""
+        """Return how far the wall clock is ahead of the monotonic clock, in milliseconds. A clock step changes it."""
         return self._clock.now_ms() - self._clock.monotonic() * 1_000
 
     def saw(self, stamp_ms: int) -> None:

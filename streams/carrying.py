@@ -1,7 +1,7 @@
 """The relocation of a long run: append its record again, complete the old offset, and let the run continue.
 
 A relocation is one transaction: the copy of the record at the end of its partition, and the old offset. The broker
-returns the copy's offset before the transaction ends, so this worker never starts the copy as a second run. For any
+returns the copy's offset before the transaction ends. So this worker never starts the copy as a second run. For any
 other worker the copy is an ordinary record, which it runs if this worker dies. The outcome of the run completes the
 offset of the copy.
 """

@@ -84,8 +84,7 @@ class Doors:
             await asyncio.sleep(LOOK_S)
 
     def _shut(self, tenant: str, seconds: float) -> None:
-        """Raise an alarm: the dead-letter breaker stopped the admission of *tenant*. Its requests wait; none is lost.
-        """
+        """Raise an alarm: the dead-letter breaker stopped admission of *tenant*. Its requests wait; none is lost."""
         log.error("door_shut", tenant=tenant, seconds=round(seconds, 1), reason="too many dead letters")
         self._metrics.count(DOORS_SHUT, *self._metrics.tenant(tenant))
 

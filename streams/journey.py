@@ -1,4 +1,7 @@
-"""The stages of a request, as data. A journey that skips auth, or ends early, does not type-check."""
+"""The stages of a request, as data.
+
+Types fix both ends: a journey that skips auth, or ends early, does not type-check.
+"""
 
 from __future__ import annotations
 

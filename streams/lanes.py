@@ -218,8 +218,7 @@ class Lanes:
         return held
 
     def alone(self, tracker: Tracker, offset: int) -> Record | None:
-        """Return the record of *offset* if it is alone in its lane. Return None if others wait there or it is absent.
-        """
+        """Return the record of *offset*. Return None if other records wait in its lane, or if it is absent."""
         for entry, *others in self._queues.values():
             if entry.offset == offset and entry.tracker is tracker:
                 return None if others else entry.record
