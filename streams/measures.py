@@ -1,7 +1,7 @@
-"""What one worker has measured, by the words of ``streams.metrics``, and how Prometheus is told.
+"""The metric store of one worker, and its rendering for Prometheus.
 
-The store is our own because it stands on hot paths: one loop measures, so it needs no lock, and a count costs a third
-of one in prometheus-client, which renders the text.
+It holds the metrics that ``streams.metrics`` defines. The store is our own because it is on hot paths. One event loop
+writes to it, so it needs no lock. A count costs a third of one in prometheus-client, which only renders the text.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from prometheus_client.registry import Collector
 from streams.metrics import VOCABULARY, Metric
 
 OTHER = "other"
-"""The label of every tenant that is not named, and of every tier that nobody knows."""
+"""The label of each tenant that is not named, and of each unknown tier."""
 
 NAMED = 50
-"""Tenants that may be named; those beyond are ``other``."""
+"""The maximum number of tenants with a label of their own; the others share ``other``."""
 
 
 class Tally:
@@ -35,33 +35,33 @@ class Tally:
         self.total = 0.0
 
     def observe(self, value: float) -> None:
-        """One more."""
+        """Add one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
     def observe_all(self, values: Iterable[float]) -> None:
-        """As many more."""
+        """Add each of *values*."""
         bounds, counts = self.bounds, self.counts
         for value in values:
             counts[bisect_left(bounds, value)] += 1
             self.total += value
 
     def buckets(self) -> list[tuple[str, float]]:
-        """Upper bounds and how many are not above, as Prometheus writes them."""
+        """Return each upper bound with the number of values at or below it, as Prometheus writes them."""
         names = [*map(str, self.bounds), "+Inf"]
         return list(zip(names, accumulate(self.counts), strict=True))
 
 
 class Metrics(Collector):
-    """The measures of one stage. A word that is not in the vocabulary cannot be said."""
+    """The metrics of one stage. It accepts only metrics from ``VOCABULARY``."""
 
     def __init__(self, stage: str, tenants: Collection[str] = ()) -> None:
         self.stage = stage
         self.tier_of: Callable[[str], str] = lambda _: OTHER
-        """A tenant's tier, or "other"."""
+        """Returns a tenant's tier, or "other"."""
 
         self.look: list[Callable[[], None]] = []
-        """Called before the measures are read: each sets its gauges."""
+        """Callbacks that run before the metrics are read; each sets its gauges."""
 
         self._named = frozenset(sorted(tenants)[:NAMED])
         self._values: dict[Metric, dict[tuple[str, ...], float]] = {each: defaultdict(float) for each in VOCABULARY}
@@ -75,28 +75,28 @@ class Metrics(Collector):
                 self._values[metric][start,] = 0
 
     def count(self, metric: Metric, *labels: str, by: float = 1) -> None:
-        """*by* more."""
+        """Add *by* to the value of *metric*."""
         self._values[metric][labels] += by
 
     def set(self, metric: Metric, value: float, *labels: str) -> None:
-        """It is *value* now."""
+        """Set the value of *metric* to *value*."""
         self._values[metric][labels] = value
 
     def clear(self, metric: Metric) -> None:
-        """Nothing is known of it now."""
+        """Remove all values of *metric*: they are not known now."""
         self._values[metric].clear()
 
     def tally(self, metric: Metric) -> Tally:
-        """The histogram, for who observes often."""
+        """Return the histogram itself, for callers that observe often."""
         return self._tallies[metric]
 
     def total(self, metric: Metric, *labels: str) -> float:
-        """What is counted, of these labels or of all together."""
+        """Return the count for *labels*, or the sum over all labels if none are given."""
         values = self._values[metric]
         return values[labels] if labels else sum(values.values())
 
     def totals(self) -> dict[str, float]:
-        """Every count that is not zero, by the last part of its name, for one line of a log."""
+        """Return every counter that is not zero, by its name without ``headrace_``, for one log line."""
         counts = {
             metric.name.removeprefix("headrace_"): self.total(metric)
             for metric in VOCABULARY
@@ -105,11 +105,11 @@ class Metrics(Collector):
         return {name: count for name, count in counts.items() if count}
 
     def tenant(self, name: str) -> tuple[str, str]:
-        """Its labels: tier, and its name where it may be said."""
+        """Return the tier and tenant labels; the tenant is ``other`` unless it is a named one."""
         return self.tier_of(name), name if name in self._named else OTHER
 
     def text(self) -> bytes:
-        """The measures in Prometheus' text format."""
+        """Return the metrics in Prometheus' text format."""
         for each in self.look:
             each()
         registry = CollectorRegistry(auto_describe=False)
@@ -117,7 +117,7 @@ class Metrics(Collector):
         return generate_latest(registry)
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily]:
-        """Everything, for a registry of prometheus-client."""
+        """Yield every metric, for a registry of prometheus-client."""
         for metric in VOCABULARY:
             yield self._histogram(metric) if metric.kind == "histogram" else self._family(metric)
 

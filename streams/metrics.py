@@ -1,4 +1,4 @@
-"""The engine's closed vocabulary: every metric that it has. ``docs/reference/metrics.md`` is written from it."""
+"""The closed list of the engine's metrics. ``docs/reference/metrics.md`` is generated from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3_600)
 
 OUTCOMES = ("answered", "forwarded", "retried", "buried", "joined")
-"""How a record may end (I10)."""
+"""The possible outcomes of a record (I10)."""
 
 TRANSACTION_OUTCOMES = ("committed", "fenced", "timeout", "refused", "failed")
 
@@ -18,41 +18,41 @@ _REASONS = {
     "repartition failed": "repartition",
     "dropped": "dropped",
 }
-"""What a shard says before a colon, and the class of it."""
+"""The text before the colon in a shard's reason to reopen, and its class."""
 
 REOPEN_REASONS = (*_REASONS.values(), "other")
 
 
 def reason_of(text: str) -> str:
-    """The class of a reason to open a shard again."""
+    """Return the class of a reason to reopen a shard."""
     return _REASONS.get(text.partition(":")[0], "other")
 
 
 STOP_REASONS = ("offset_lost", "unreadable", "missing", "forbidden", "unavailable")
-"""Why a partition may stand still."""
+"""The possible reasons for a stopped partition."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Metric:
-    """One metric. Every one has the label ``stage`` before its own."""
+    """One metric. Each metric has the label ``stage`` before its own labels."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
     says: str
     labels: tuple[str, ...] = ()
     starts: tuple[str, ...] = ()
-    """Values of its only label that are shown before they occur: a rate needs a zero to start from."""
+    """Values of its only label that are exported before they occur: a rate needs a zero to start from."""
 
     buckets: tuple[float, ...] = SECONDS
-    """Of a histogram: upper bounds."""
+    """The upper bounds of a histogram's buckets."""
 
     @property
     def sample(self) -> str:
-        """The name by which it is asked for."""
+        """The name of the exported sample, as queries use it."""
         return f"{self.name}_total" if self.kind == "counter" else self.name
 
 
-# --- what is done -----------------------------------------------------------------------------------------------------
+# --- outcomes and transactions ----------------------------------------------------------------------------------------
 
 RECORDS = Metric(
     "headrace_records",
@@ -110,7 +110,7 @@ SPANS = Metric(
     ("delivered", "lost"),
 )
 
-# --- what waits -------------------------------------------------------------------------------------------------------
+# --- backlog and lag --------------------------------------------------------------------------------------------------
 
 LAG_RECORDS = Metric(
     "headrace_lag_records",
@@ -145,7 +145,7 @@ HELD_BYTES = Metric("headrace_held_bytes", "gauge", "Of the keys and values of t
 RUNNING = Metric("headrace_running", "gauge", "Jobs that run at this moment.")
 PENDING = Metric("headrace_pending", "gauge", "Finished records that wait for their transaction.")
 
-# --- who works --------------------------------------------------------------------------------------------------------
+# --- shards, membership and partitions --------------------------------------------------------------------------------
 
 SHARDS_OWNED = Metric("headrace_shards_owned", "gauge", "Shards that the group has given to this worker.")
 SHARDS_READY = Metric("headrace_shards_ready", "gauge", "Shards that are open and not being handed over.")
@@ -188,7 +188,7 @@ PARTITION_STOPS = Metric(
 )
 MISSING_TOPICS = Metric("headrace_missing_topics", "counter", "Topics that should exist and do not.")
 
-# --- what is wrong with the process -----------------------------------------------------------------------------------
+# --- health of the process --------------------------------------------------------------------------------------------
 
 LOOP_BLOCKS = Metric(
     "headrace_event_loop_blocks", "counter", "Times that something held the event loop for more than 50 ms (I9)."
@@ -246,7 +246,7 @@ VOCABULARY: tuple[Metric, ...] = (
 
 
 def page() -> str:
-    """The vocabulary as a page."""
+    """Return the reference page of all metrics, as Markdown."""
     rows = [
         f"| `{metric.sample}` | {metric.kind} | {', '.join(f'`{label}`' for label in ('stage', *metric.labels))} "
         f"| {metric.says} |"

@@ -1,6 +1,7 @@
-"""Which offsets beyond the committed one are done, as text that fits the metadata of a commit.
+"""The offset map: the completed offsets beyond the committed one, as text for the metadata of a commit.
 
-The text is ``1``, the kind (``b`` plain, ``z`` deflated), the base offset in hex, a dot, and a bitmap in base85.
+The text is ``1``, the kind, the base offset in hex, a dot, and a bitmap in base85. The kind is ``b`` (plain) or ``z``
+(deflated).
 """
 
 from __future__ import annotations
@@ -14,21 +15,24 @@ from typing import NamedTuple, TypeVar
 _T = TypeVar("_T")
 
 AHEAD = 24_000
-"""Offsets that a map covers: 3,000 bytes, 3,750 characters in base85."""
+"""The number of offsets that a map covers: 3,000 bytes, 3,750 characters in base85."""
 
 LIMIT = 4_096
-"""Characters that a broker takes as metadata (``offset.metadata.max.bytes``)."""
+"""The number of characters that a broker accepts as metadata (``offset.metadata.max.bytes``)."""
 
 _VERSION = "1"
-_BITMAP_LIMIT = 8_192  # bytes that a map may unfold to: hostile metadata must not fill the memory
+_BITMAP_LIMIT = 8_192  # bytes to which a map may inflate: hostile metadata must not fill the memory
 
 
 class MapTooLongError(Exception):
-    """The map does not fit: a broker would refuse the whole transaction, and its producer with it (I3)."""
+    """The map does not fit: a broker would refuse the whole transaction, which breaks its producer (I3)."""
 
 
 class OffsetSet(AbstractSet[int]):
-    """Offsets not far from each other, as a bitmap: a set of Python's would cost milliseconds for each full map."""
+    """A set of offsets that are close to each other, stored as a bitmap.
+
+    A Python set would cost milliseconds for each full map.
+    """
 
     __slots__ = ("_base", "_bits")
 
@@ -37,7 +41,7 @@ class OffsetSet(AbstractSet[int]):
 
     @classmethod
     def of(cls, offsets: Iterable[int]) -> OffsetSet:
-        """These."""
+        """Return the set of *offsets*."""
         if isinstance(offsets, OffsetSet):
             return offsets
         known = list(offsets)
@@ -71,7 +75,7 @@ class OffsetSet(AbstractSet[int]):
         return f"{type(self).__name__}.of({list(self)})"
 
     def plus(self, offsets: Collection[int], low: int) -> OffsetSet:
-        """With *offsets*, without whatever is below *low*."""
+        """Return this set with *offsets* added and all offsets below *low* removed."""
         places = [offset - low for offset in offsets if offset >= low]
         added = bytearray((max(places, default=-1) >> 3) + 1)
         for place in places:
@@ -79,7 +83,7 @@ class OffsetSet(AbstractSet[int]):
         return OffsetSet(low, self._bits_from(low) | int.from_bytes(added, "little"))
 
     def packed(self, base: int) -> bytes:
-        """The bitmap of what is at or above *base*, its first bit for that."""
+        """Return the bitmap of the offsets at or above *base*. Its first bit is *base*."""
         bits = self._bits_from(base)
         return bits.to_bytes((bits.bit_length() + 7) >> 3, "little")
 
@@ -89,18 +93,21 @@ class OffsetSet(AbstractSet[int]):
 
 
 class Committed(NamedTuple):
-    """What a group has committed for one partition: everything below ``offset``, and ``done`` beyond it."""
+    """The committed state of one partition: all offsets below ``offset``, and those in ``done`` beyond it."""
 
     offset: int
     done: AbstractSet[int]
 
     def holds(self, offset: int) -> bool:
-        """Whether the outcome of *offset* is visible."""
+        """Return True if the outcome of *offset* is visible."""
         return offset < self.offset or offset in self.done
 
 
 def encode(base: int, done: Iterable[int]) -> str:
-    """The text for *done*, all of them at or above *base*; empty if there are none."""
+    """Return the text for *done*, or an empty string if *done* is empty. All offsets are at or above *base*.
+
+    Raise MapTooLongError if the text is longer than ``LIMIT``.
+    """
     bits = OffsetSet.of(done).packed(base)
     if not bits:
         return ""
@@ -113,7 +120,10 @@ def encode(base: int, done: Iterable[int]) -> str:
 
 
 def decode(base: int, text: str | None) -> OffsetSet:
-    """The offsets that *text* holds. Of another base (I16), or unreadable: none, so work is repeated, never skipped."""
+    """Return the offsets that *text* holds.
+
+    The set is empty if *text* has another base (I16) or cannot be read. Work is then repeated, never skipped.
+    """
     return OffsetSet(base, int.from_bytes(_bitmap(base, text), "little"))
 
 

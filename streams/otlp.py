@@ -1,8 +1,8 @@
-"""Spans as they travel: OpenTelemetry's protocol, written field by field.
+"""The encoding of spans in OpenTelemetry's protocol (OTLP), written field by field.
 
-The SDK's spans and its encoder take twenty times as long, most of it for what is the same in each span. Protobuf lets
-the parts of a message be put together from pieces that are made once, in any order. Source: opentelemetry-proto 1.x,
-``opentelemetry/proto/trace/v1/trace.proto``; a test holds each span against what the SDK makes of the same facts.
+The SDK's spans and encoder take twenty times as long, mostly for content that is the same in each span. Protobuf allows
+the fields of a message in any order, so constant parts are encoded once. Source: opentelemetry-proto 1.x,
+``opentelemetry/proto/trace/v1/trace.proto``. A test compares each span with the SDK's encoding of the same values.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from streams.varints import uvarint
 _KINDS: Final = {kind: kind.value + 1 for kind in SpanKind}
 _TIMES: Final = Struct("<cQcQ")
 _BYTE = 0x80
-"""What is less than this is one byte."""
+"""Numbers below this take one byte as a varint."""
 
 _REMOTE, _ALONE = b"\x85\x01\x00\x03\x00\x00", b"\x85\x01\x00\x01\x00\x00"
-"""Flags of a span: its parent is known to be in another process, or not to be."""
+"""The flags of a span: its parent is known to be in another process, or known not to be."""
 
 _LINK: Final = b"\x6a\x21\x0a\x10%b\x12\x08%b\x35\x00\x03\x00\x00"
 UNSET: Final = b"\x7a\x00"
 
 
 def sized(tag: bytes, content: bytes) -> bytes:
-    """A field whose length stands before it."""
+    """Return a field with a length prefix: the tag, the length and the content."""
     return b"%b%b%b" % (tag, uvarint(len(content)), content)
 
 
 class Fact:
-    """An attribute of spans, whose name is written once."""
+    """A span attribute whose name is encoded once."""
 
     __slots__ = ("_head",)
 
@@ -43,15 +43,15 @@ class Fact:
         self._head = sized(b"\x0a", name.encode()) + b"\x12"
 
     def text(self, value: bytes) -> bytes:
-        """With a value in UTF-8."""
+        """Return the attribute with a text value; *value* is UTF-8."""
         head, size = self._head, len(value)
         whole = len(head) + size + 3
-        if whole < _BYTE:  # nearly every one: then each length is one byte
+        if whole < _BYTE:  # true for nearly every value: each length then takes one byte
             return b"\x4a%c%b%c\x0a%c%b" % (whole, head, size + 2, size, value)
         return sized(b"\x4a", head + _unmarked(sized(b"\x0a", value)))
 
     def number(self, value: int) -> bytes:
-        """With a value that is not negative."""
+        """Return the attribute with a number that is not negative."""
         return sized(b"\x4a", self._head + _unmarked(b"\x18" + uvarint(value)))
 
 
@@ -61,12 +61,12 @@ def _unmarked(value: bytes) -> bytes:
 
 @lru_cache(maxsize=256)
 def fact(name: str) -> Fact:
-    """The attribute of this name."""
+    """Return the attribute of this name."""
     return Fact(name)
 
 
 def facts(values: Mapping[str, str | int]) -> bytes:
-    """Several attributes."""
+    """Return several encoded attributes."""
     return b"".join(
         fact(name).number(value) if isinstance(value, int) else fact(name).text(value.encode())
         for name, value in values.items()
@@ -74,22 +74,25 @@ def facts(values: Mapping[str, str | int]) -> bytes:
 
 
 def titled(name: str, kind: SpanKind) -> bytes:
-    """What a span is called, and its kind."""
+    """Return the name and the kind of a span."""
     return sized(b"\x2a", name.encode()) + b"\x30" + uvarint(_KINDS[kind])
 
 
 def failed(message: str) -> bytes:
-    """The status of a span that did not end well."""
+    """Return the error status of a span, with its message."""
     return sized(b"\x7a", sized(b"\x12", message.encode()) + b"\x18\x02")
 
 
 def linked(places: Iterable[tuple[str, str]]) -> bytes:
-    """Links to spans of other processes, by their trace and span ids in hex."""
+    """Return links to spans of other processes; *places* are their trace and span ids in hex."""
     return b"".join([_LINK % (bytes.fromhex(trace_id), bytes.fromhex(span_id)) for trace_id, span_id in places])
 
 
 def span(trace_id: str, span_id: str, parent: Place | None, times: tuple[int, int], *rest: bytes) -> bytes:
-    """A span with its ids in hex, from and to in nanoseconds since the epoch, and the *rest* of its fields as bytes."""
+    """Return an encoded span.
+
+    The ids are in hex. *times* are its start and end in nanoseconds since the epoch. *rest* are further encoded fields.
+    """
     begin, end = times
     whole = (
         b"\x0a\x10",
@@ -109,6 +112,6 @@ def _below(parent: Place) -> bytes:
 
 
 def scoped(resource: bytes, scope: bytes, spans: Iterable[bytes]) -> bytes:
-    """A request that delivers *spans*: those of one scope (``ScopeSpans``) of one resource (``ResourceSpans``)."""
+    """Return a request that exports *spans* of one scope (``ScopeSpans``) of one resource (``ResourceSpans``)."""
     body = b"".join([scope, *[sized(b"\x12", each) for each in spans]])
     return sized(b"\x0a", resource + sized(b"\x12", body))

@@ -1,4 +1,4 @@
-"""What a stage writes about one request: its next hop, its result, its dead letter, and the word to the door."""
+"""Build the records that a stage writes for one request: next hop, result, dead letter and admission events."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from streams.work import Outputs
 log = structlog.get_logger()
 
 UNKNOWN_TENANT = "_unknown"
-"""Before the position in the key of a dead letter whose tenant nobody can prove."""
+"""The tenant in the key of a dead letter whose tenant cannot be proven."""
 
 FOREIGN_LIMIT = 1_000_000
-"""Bytes of a record on a topic that is not ours: what brokers take by default, less what a batch adds."""
+"""The limit in bytes of a record for a foreign topic: the brokers' default, less what a batch adds."""
 
 _INNER = frozenset(topic.name for topic in PLATFORM)
 
 
 class Case(NamedTuple):
-    """One request, as far as it is known: enough to answer it."""
+    """The known details of one request: enough to answer it."""
 
     tenant: str
     request_id: str
@@ -59,17 +59,17 @@ class Case(NamedTuple):
 
     @property
     def timing(self) -> Timing:
-        """Where the time went, of a request that got no further."""
+        """The times spent so far, for the result of a request that goes no further."""
         return Timing(queued_ms=self.queued_ms, auth_ms=self.auth_ms, guard_ms=self.guard_ms)
 
     @property
     def verdicts(self) -> tuple[VerdictInfo, ...]:
-        """What the guards said, as the caller may know it."""
+        """The guards' verdicts, in the form that the caller may see."""
         return tuple([verdict_info(each.guard, each.action) for each in self.judged])
 
 
 def case_of(hop: Authorized | Screened) -> Case:
-    """The case of a request that passed the door."""
+    """Return the case of an admitted request."""
     authorized = hop.authorized if isinstance(hop, Screened) else hop
     screened = hop if isinstance(hop, Screened) else None
     return Case(
@@ -91,7 +91,7 @@ def case_of(hop: Authorized | Screened) -> Case:
 
 @dataclass(frozen=True, slots=True)
 class Outbox:
-    """The outputs of one stage in one worker."""
+    """The record builder of one stage in one worker."""
 
     stage: str
     worker: str
@@ -99,13 +99,13 @@ class Outbox:
     shards: int
     clock: Clock
     metrics: Metrics = field(default_factory=lambda: Metrics(OTHER))
-    """Hears of each result and each dead letter that is made; nobody reads the one that is there by default."""
+    """Counts each result and each dead letter that is built. The default store is never exported."""
 
     tracing: Tracing = field(default_factory=Tracing)
-    """Records what this stage did, where somebody wants to see it."""
+    """Records the spans of this stage. The default exports none."""
 
     def forward(self, value: BaseModel, trace: HeaderList, partition: int | None = None) -> Outputs:
-        """The value of a step, on the topic of its type."""
+        """Return the record for a step's output, on the topic of its type. Raise InternalError for other types."""
         match value:
             case Authorized():
                 return [authorized_record(value, self.seals, trace)]
@@ -116,45 +116,55 @@ class Outbox:
         raise InternalError(detail=f"no topic for a {type(value).__name__}")
 
     def opened(self, ticket: Ticket, trace: HeaderList) -> Outgoing:
-        """The door let the request in."""
+        """Return the admission event for an admitted request."""
         return inbox_record("open", ticket, shards=self.shards, trace=trace, now_ms=self.clock.now_ms())
 
     def closed(self, ticket: Ticket, trace: HeaderList, *, buried: bool = False) -> Outgoing:
-        """The request is over; *buried*: its tenant has made a dead letter."""
+        """Return the admission event for a finished request. *buried* means that its tenant caused a dead letter."""
         now_ms = self.clock.now_ms()
         return inbox_record("closed", ticket, shards=self.shards, trace=trace, now_ms=now_ms, buried=buried)
 
     def cancelled(self, key: str, request_id: str, trace: HeaderList) -> Outgoing:
-        """The request with this inbox key is to be answered as cancelled when it comes."""
+        """Return the admission event that cancels a request before its admission.
+
+        *key* is the admission key of the request, which is answered as cancelled when it arrives.
+        """
         return cancelled_record(key, request_id, shards=self.shards, trace=trace, now_ms=self.clock.now_ms())
 
     def stop(self, tenant: str, run_id: str, trace: HeaderList) -> Outgoing:
-        """A run beyond the door is to end."""
+        """Return the control record that cancels a run after its admission."""
         control = RunControl(tenant=tenant, run_id=run_id, kind="cancel")
         return run_control_record(control, self.seals, trace=trace, now_ms=self.clock.now_ms())
 
     def answer(self, case: Case, result: Result, trace: HeaderList) -> Outputs:
-        """The result, and the door's word that the request is over. UnwritableError if the result is too large."""
+        """Return the result and the ``closed`` admission event. Raise UnwritableError if the result is too large."""
         outputs = [self._result(case, result, trace), self.closed(case.ticket, trace)]
         check_sizes(outputs)
         self.metrics.count(RESULTS, result.status, *self.metrics.tenant(case.tenant))
         return outputs
 
     def fail(self, case: Case, error: HeadraceError, record: Record, trace: HeaderList) -> Outputs:
-        """The answer to a request that did not succeed, with a dead letter where the error's class wants one.
+        """Return the records for a request that did not succeed: the result, the admission event and any dead letter.
 
-        Never raises: what cannot be said to the caller is buried, and the request is over all the same.
+        Never raises. The record is dead-lettered if its error's class requires it, or if the result cannot be written.
+        The request is closed in either case.
         """
         outputs = self._told(case, error, trace)
         letters = [self.bury(record, error, trace, case)] if error.buries or not outputs else []
         return [*outputs, self.closed(case.ticket, trace, buried=bool(letters) and not error.ours), *letters]
 
     def refuse(self, case: Case, error: HeadraceError, record: Record, trace: HeaderList) -> Outputs:
-        """The answer alone: the door goes on remembering the request that came first. Buried if nobody can be told."""
+        """Return the failed result alone, or a dead letter if the result cannot be written.
+
+        There is no admission event: the admission controller still tracks the first request with this identity.
+        """
         return self._told(case, error, trace) or [self.bury(record, error, trace, case)]
 
     def _told(self, case: Case, error: HeadraceError, trace: HeaderList) -> Outputs:
-        """The result, or nothing if it cannot be written: a damaged record may bear a key as large as itself."""
+        """Return the result, or no output if it cannot be written.
+
+        A damaged record may have a key as large as itself.
+        """
         try:
             outputs = [self._result(case, failed_result(case, error), trace)]
             check_sizes(outputs)
@@ -167,7 +177,7 @@ class Outbox:
         return outputs
 
     def bury(self, record: Record, error: HeadraceError, trace: HeaderList, case: Case | None = None) -> Outgoing:
-        """The record as it came, under its tenant where that is proven: by its topic, or by the seal."""
+        """Return the dead letter: the record as it came, with its tenant if the topic or the seal proves it."""
         tenant = case.tenant if case else tenant_of(record.topic) or UNKNOWN_TENANT
         reason = Reason(
             code=error.code,
@@ -194,7 +204,7 @@ class Outbox:
 
 
 def failed_result(case: Case, error: HeadraceError) -> Result:
-    """What the caller is told."""
+    """Return the result that tells the caller about *error*."""
     return Result(
         request_id=case.request_id,
         run_id=case.run_id,
@@ -207,7 +217,7 @@ def failed_result(case: Case, error: HeadraceError) -> Result:
 
 
 def check_sizes(outputs: Outputs) -> None:
-    """Raise UnwritableError for an output that its topic would not take: one such record would wedge its shard."""
+    """Raise UnwritableError if an output is too large for its topic: one such record would block its shard."""
     for output in outputs:
         size = len(output.key or b"") + len(output.value or b"")
         for name, value in output.headers:

@@ -1,4 +1,4 @@
-"""How records and transactions ended, told from what was written: the words of the counters."""
+"""Derive how records and transactions ended from the records written. The counters use these outcomes as labels."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from streams.tracker import Step
 from streams.transport.errors import AccessDeniedError, FencedError, RecordRefusedError, UnknownTopicError
 from streams.work import Outputs
 
-_SUCCEEDED, _HEAD = b'"status":"succeeded"', 1_024  # it stands before anything that may be long
+_SUCCEEDED, _HEAD = b'"status":"succeeded"', 1_024  # the status comes before any field that may be long
 _TIERS = frozenset(tier.name for _, tier in topics.RETRY_TIERS)
 
 
 def outcome_of(error: Exception) -> str:
-    """Of a transaction that raised."""
+    """Return the outcome of a transaction that raised *error*."""
     match error:
         case FencedError():
             return "fenced"
@@ -32,7 +32,7 @@ def outcome_of(error: Exception) -> str:
 
 
 def fault_of(outputs: Outputs) -> str | None:
-    """The error's code, if the record did not end well: refused, failed, tried again, or buried."""
+    """Return the error's code if the record was refused, failed, retried or dead-lettered; else None."""
     for output in outputs:
         if output.topic == topics.DEAD_LETTERS.name or output.topic in _TIERS:
             return Headers(output.headers).text(ERROR_CODE) or "internal"
@@ -47,16 +47,16 @@ def _code(result: bytes) -> str:
 
 
 def counted(steps: Iterable[Step]) -> Counter[str]:
-    """The records of a transaction by their outcome."""
+    """Return the number of a transaction's records by outcome."""
     entries = [entry.outputs for step in steps for entry in step.batch if entry.move is None]
     several = Counter([outcome(outputs) for outputs in entries if len(outputs) != 1])
     for topic, count in Counter([outputs[0].topic for outputs in entries if len(outputs) == 1]).items():
-        several[outcome([Outgoing(topic, None, None)])] += count  # it is told from the topics alone
+        several[outcome([Outgoing(topic, None, None)])] += count  # the outcome depends on the topics alone
     return several
 
 
 def outcome(outputs: Outputs) -> str:
-    """Of one record. A dead letter says more than the answer beside it; what the door is told says nothing."""
+    """Return the outcome of one record. A dead letter outranks the result beside it; admission events do not count."""
     said = "joined"
     for output in outputs:
         topic = output.topic

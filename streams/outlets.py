@@ -1,4 +1,4 @@
-"""Which outputs can be written: an output that no topic takes must not join a transaction, for it would end it."""
+"""The known state of output topics. An output that no topic accepts must not join a transaction: it would abort it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from streams.transport.packing import place_of
 from streams.transport.standings import Standing
 
 Fault: TypeAlias = Literal["unsure", "closed", "too_large", "starved"]
-"""Why an output cannot be written: not known for certain yet; its topic is missing or forbidden; its topic takes only
-smaller ones; its partition has no leader or too few copies in step, so that it takes nothing for now."""
+"""The reasons why an output cannot be written. ``unsure``: not known for certain yet. ``closed``: its topic is missing
+or forbidden, or refuses the record for another reason than its size. ``too_large``: its topic accepts only smaller
+records. ``starved``: its partition has no leader or too few in-sync replicas, so it accepts no records for now."""
 
 SURE_S = 1.0
-"""A topic is missing only if it is still missing after this long: brokers hear of a new topic one after another."""
+"""A topic counts as missing only after it was missing this long: brokers learn of new topics one by one."""
 
 REFUSED_S = 10.0
-"""How long a refusal is believed before it is put to the test again."""
+"""The time for which a refusal is believed. Then the topic is tried again."""
 
 APART_S = 30.0
-"""How long the records of a topic that has refused a batch go alone."""
+"""The time for which each record to a topic that has refused a batch gets its own batch."""
 
 _ANYTHING: Final = Standing(2**31)
 
 
 class Outlets:
-    """What is known of the topics that a worker writes to. *ask* tells how they stand."""
+    """The known state of the topics that a worker writes to. *ask* returns the current state of topics."""
 
     def __init__(self, ask: Callable[[Collection[str]], Awaitable[Mapping[str, Standing]]], clock: Clock) -> None:
         self._ask, self._clock = ask, clock
@@ -41,7 +42,7 @@ class Outlets:
         self._apart: dict[str, float] = {}
 
     def clear(self, outputs: list[Outgoing]) -> bool:
-        """Whether all of *outputs* can be written, as far as is known without asking."""
+        """Return True if all of *outputs* can be written, as far as is known without asking a broker."""
         counts, suspicious = self._counts, self._refused or self._starved or self._culprits
         for output in outputs:
             count = counts.get(output.topic, 0)
@@ -50,7 +51,7 @@ class Outlets:
         return True
 
     def fault(self, output: Outgoing) -> Fault | None:
-        """What is wrong with *output*, after ``learn`` has asked about its topic; None if nothing is."""
+        """Return the fault of *output*, or None if it can be written. Call ``learn`` for its topic first."""
         if self._culprits and output in self._believed():
             return "closed"
         if self._is_refused(output):
@@ -64,9 +65,9 @@ class Outlets:
         return "closed"
 
     async def learn(self, topics: Collection[str]) -> None:
-        """Ask about those of *topics* that are not known, or were missing or starved a second ago.
+        """Ask about those of *topics* that are unknown, missing or starved, each at most once a second.
 
-        What nobody answers counts as there: whoever writes to it finds out.
+        A topic without an answer counts as existing: the next write shows the truth.
         """
         now = self._clock.monotonic()
         uncertain = [topic for topic in topics if topic not in self._counts or topic in self._starved]
@@ -74,12 +75,15 @@ class Outlets:
             await self._look(due)
 
     async def trouble(self, outputs: Collection[Outgoing]) -> Outgoing | None:
-        """The first of *outputs* that cannot be written now, whatever was known of its topic."""
+        """Ask about the topics of *outputs* again. Return the first output that cannot be written now, or None."""
         await self._look({output.topic for output in outputs})
         return next((output for output in outputs if self.fault(output) is not None), None)
 
     def stands_apart(self, topic: str) -> bool:
-        """Whether each record to *topic* gets a batch of its own: it refused one of several, and not which it was."""
+        """Return True if each record to *topic* gets a batch of its own.
+
+        The topic has refused one record of a larger batch, and it is not known which one.
+        """
         return self._apart.get(topic, 0.0) > self._clock.monotonic()
 
     async def _look(self, topics: Collection[str]) -> None:
@@ -104,7 +108,7 @@ class Outlets:
             self._absent.setdefault(topic, now)
 
     def refuse(self, error: Exception) -> None:
-        """Believe a broker that has refused a record, for a while."""
+        """Remember for a while which topic or record a broker has refused."""
         if not isinstance(error, RecordRefusedError) or error.topic is None:
             return
         if error.records > 1:
@@ -118,17 +122,17 @@ class Outlets:
         self._refused[error.topic] = least, self._clock.monotonic() + REFUSED_S
 
     def refused_size(self, topic: str) -> int:
-        """Bytes of the smallest record that *topic* has lately refused for its size; 0 if it has not."""
+        """Return the bytes of the smallest record that *topic* recently refused for its size; 0 if there is none."""
         return self._refused[topic][0] if topic in self._refused else 0
 
     def forget(self) -> None:
-        """A shard opens again, perhaps for a topic that is gone: ask about all of them again."""
+        """Forget the known topics, so that each is asked about again. A shard reopens, and a topic may be gone."""
         for topic in self._counts:
             self._asked.pop(topic, None)
         self._counts.clear()
 
     def _believed(self) -> dict[Outgoing, float]:
-        """Records that were refused for themselves, not long ago."""
+        """Return the records that were recently refused for a reason of their own."""
         now = self._clock.monotonic()
         return {record: until for record, until in self._culprits.items() if until > now}
 

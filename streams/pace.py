@@ -1,8 +1,8 @@
-"""How long a busy shard gathers before its next transaction: longer where a worker's transactions take too much of it.
+"""The commit interval of busy shards, adapted to the time that a worker's transactions take.
 
-A transaction costs about the same whatever is in it. Many busy shards would spend most of a core on those alone, so
-their interval grows until transactions take no more than a share of the worker's time; where there is time to spare, it
-does not.
+A transaction costs about the same for any number of records. Many busy shards would spend most of a core on
+transactions alone. So their interval grows until transactions take no more than a share of the worker's time. It does
+not grow while the worker has time to spare.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from schemas.clock import Clock
 from streams.parameters import Parameters
 
 WINDOW_S = 0.25
-"""What is measured, and so how soon the interval follows the load, up and down."""
+"""The length of a measurement. It sets how soon the interval follows the load, up and down."""
 
 BUSY = 0.5
-"""Part of a window for which a worker's thread wants a CPU, from which on it has no time to spare: the other half is
-what it waits for anyhow, such as a broker that has nothing new."""
+"""The part of a window for which the thread of a busy worker wants a CPU. From there on it has no time to spare. It
+waits for the other half in any case, such as for a broker without new records."""
 
 _SCHEDULED = Path("/proc/thread-self/schedstat")
 
 
 def wanted_s() -> float:
-    """Seconds for which this thread has had a CPU, and for which it has waited for one where the system (Linux) counts
-    that: whoever has half of a CPU and would use all of it is not idle for the other half.
+    """Return the seconds for which this thread has had a CPU or, on Linux, has waited for one.
+
+    Waiting counts because a thread that gets half of a CPU may want all of it: it is not idle.
     """
     try:
         had, waited, _ = _SCHEDULED.read_text().split()
@@ -36,7 +37,7 @@ def wanted_s() -> float:
 
 
 class Pace:
-    """Of one worker. *wanted* and *used* count seconds of its thread: wanted of a CPU, and had."""
+    """The commit interval of one worker. *wanted* and *used* return the CPU seconds that its thread wanted and had."""
 
     def __init__(
         self,
@@ -55,18 +56,20 @@ class Pace:
         return self._clock.monotonic(), self._wanted(), self._used()
 
     def count(self) -> None:
-        """A transaction has ended."""
+        """Count a transaction that has ended."""
         self._transactions += 1
 
     def interval_s(self) -> float:
-        """Least time between two transactions of a shard that is busy now."""
+        """Return the minimum time between two transactions of a busy shard."""
         if self._clock.monotonic() - self._began[0] >= WINDOW_S:
             self._look()
         return self._interval_s
 
     def _look(self) -> None:
-        """By how much transactions took more than their share, by so much longer is the interval; never shorter than
-        the least, and no longer than the most.
+        """Set the interval by the measurement that ends now.
+
+        The interval changes by the ratio of the transactions' CPU time to the share they may have. It stays between
+        ``commit_interval_s`` and ``longest_interval_s``. It is the shortest if the worker has time to spare.
         """
         now = self._now()
         passed_s, wanted_s, used_s = (after - before for after, before in zip(now, self._began, strict=True))

@@ -1,4 +1,4 @@
-"""The engine's numbers; each default was measured, and is changed with a measurement."""
+"""The parameters of the engine. Each default was measured, and is changed only with a measurement."""
 
 from __future__ import annotations
 
@@ -9,93 +9,101 @@ from streams.transport.connection import Connection
 
 
 def transactional_id(group: str, layout: int, shard: int) -> str:
-    """Of the producer of one shard: a function of these three only, so that who opens the shard fences who had it."""
+    """Return the transactional id of one shard's producer.
+
+    It depends on these three values only, so the shard's next owner fences the former one (I5).
+    """
     return f"{group}|{layout}|{shard}"
 
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """How one worker runs. Names end in their unit."""
+    """The parameters of one worker. Names end in their unit."""
 
     connection: Connection
-    """The cluster."""
+    """The connection to the cluster."""
 
     layout: int = 1
-    """Version of the mapping from partitions to shards. Part of each transactional id: two layouts never share one."""
+    """The version of the mapping from partitions to shards. It is part of each transactional id, so two layouts never
+    share one."""
 
     name: str = "headrace"
-    """Client id, as brokers log it."""
+    """The client id that brokers log."""
 
     shard_topic: str = topics.SHARDS.name
     """The empty topic whose partitions are the shards."""
 
     batch: int = 2_000
-    """Records of one transaction."""
+    """The number of completed records in one transaction."""
 
     max_pending: int = 4_000
-    """Finished records of one shard that may wait for their transaction before it takes no more."""
+    """A shard admits no more records while this many completed ones wait for their transaction."""
 
     max_pending_bytes: int = 32 * 1024 * 1024
-    """Of the values that they are to write, the same."""
+    """The same limit, in bytes of the values that these records write."""
 
     commit_interval_s: float = 0.05
-    """Least time between two transactions of a busy shard. An idle one commits at once, a full one too, and one with
-    little to say as often as ``early_commits`` allows."""
+    """The minimum time between two transactions of a busy shard. An idle shard and a full one commit at once. A shard
+    with few completions commits as often as ``early_commits`` allows."""
 
     early_commits: float = 150.0
-    """Transactions a second, in all shards of a worker, that need not wait for the interval since few records wait for
-    them: what is sparse is visible at once, at a bounded cost (about a millisecond of CPU each)."""
+    """Transactions per second, in all shards of a worker, that skip the interval because few records share them. Sparse
+    results are visible at once, at a bounded cost (about a millisecond of CPU each)."""
 
     transaction_share: float = 0.2
-    """Part of a worker's CPU time that its transactions may take, before the interval of its busy shards grows."""
+    """The part of a worker's CPU time that its transactions may take before the interval of its busy shards grows."""
 
     transaction_cost_s: float = 0.00075
-    """CPU time of one, whatever is in it: three or four requests and their answers. It is this figure, times their
-    number, that counts as their part: what a client does for them cannot be told from what it does for the rest."""
+    """The CPU time of one transaction with any content: three or four requests and their answers. The transactions'
+    share is this figure times their number. A client's work for them cannot be told apart from its other work."""
 
     longest_interval_s: float = 0.2
-    """To which the interval may grow: a tenth of the brake, and less than what waits at saturation waits for anyway."""
+    """The maximum of the interval: a tenth of ``brake_s``, and less than records wait anyway at saturation."""
 
     carry_behind: int = 10_000
-    """A run whose offset has fallen this far behind what is fetched is carried, in a stage that allows it. Half of the
-    span at which intake stops (I3), so that it does not."""
+    """A run is relocated when its offset is this far behind the fetch position, if its stage allows it. This is half of
+    the span at which intake stops (I3), so intake does not stop."""
 
     keepalive_s: float = 3_600.0
-    """An unchanged offset is committed again this often: brokers expire those of topics that nobody subscribes to."""
+    """The interval at which an unchanged offset is committed again: brokers expire offsets of topics without
+    subscribers."""
 
     brake_s: float = 2.0
-    """Nothing new starts while a completion has waited this long: a crash would throw the work away."""
+    """No job starts while a completion has waited this long for its commit: a crash would lose the work."""
 
     drain_s: float = 10.0
-    """How long a shard that moves by plan may finish what runs."""
+    """The time in which a shard that moves by plan may finish its running jobs."""
 
     grace_s: float = 30.0
-    """The same at shutdown."""
+    """The same time at shutdown."""
 
     open_deadline_s: float = 30.0
-    """For a shard to open, its memory included, and for the worker to reach Kafka at start."""
+    """The deadline for a shard to open, including its memory, and for the worker to reach Kafka at start."""
 
     transaction_deadline_s: float = 5.5
-    """After it the outcome is unknown and the producer thrown away: a transaction begun before its broker died does not
-    recover by itself. Above one request timeout, below the transaction timeout."""
+    """The deadline of a transaction. After it the outcome is unknown and the producer is discarded. A transaction begun
+    before its broker died does not recover by itself. The deadline is above one request timeout and below the
+    transaction timeout."""
 
     transaction_timeout_ms: int = 8_000
-    """After it the broker aborts: a dead worker's open transaction holds others' results back no longer."""
+    """The time after which the broker aborts a transaction. Then a dead worker's open transaction no longer holds back
+    others' results."""
 
     request_timeout_ms: int = 5_000
-    """How soon a black hole is noticed. Above the rebalance timeout, which a JoinGroup may wait out."""
+    """The time after which an unanswered request fails. It is above the rebalance timeout, which a JoinGroup may take
+    in full."""
 
     session_ms: int = 6_000
-    """Silence after which the group gives a worker's shards away."""
+    """The time without a heartbeat after which the group reassigns a worker's shards."""
 
     heartbeat_ms: int = 1_000
-    """Between two heartbeats."""
+    """The time between two heartbeats."""
 
     rebalance_ms: int = 3_000
-    """How long a rebalance waits for members. Nothing has to happen in one, so it can be short."""
+    """The time for which a rebalance waits for members. Workers do no work in a rebalance, so it can be short."""
 
     fetch_wait_ms: int = 100
-    """How long a broker holds a fetch that finds nothing."""
+    """The time for which a broker holds a fetch that finds no records."""
 
     watchdog_s: float = 30.0
-    """Without any progress, while there is something to do, the worker ends: another takes over."""
+    """The time without progress, while there is work, after which the worker ends. Another worker takes over."""

@@ -1,22 +1,22 @@
-"""How many records of one partition are admitted before the others have their turn.
+"""The number of records of one partition to admit before the other partitions have their turn.
 
-As many as fit into a quantum of the loop's time, by what the last ones took: a tenant whose records are dear to admit
-gets no more of the loop than one whose are cheap. It is the deficit round robin of ``streams.fairness`` where the cost
-is known only afterwards.
+A turn admits the records that fit into a quantum of the event loop's time, by recent costs. A tenant whose records are
+expensive to admit gets no more of the loop than one with cheap records. It is the deficit round robin of
+``streams.fairness`` for costs that are known only afterwards.
 """
 
 from __future__ import annotations
 
 QUANTUM_S = 0.004
-"""Of this thread's CPU time: what other processes do meanwhile makes no record dearer."""
+"""The quantum, in CPU time of this thread: other processes do not make a record more expensive."""
 
 LEAST, MOST = 4, 512
 NEWEST = 0.3
-"""Part that the newest turn has in a partition's average."""
+"""The weight of the newest turn in a partition's average."""
 
 
 class Quantum:
-    """Of one partition."""
+    """The admission quantum of one partition."""
 
     __slots__ = ("_each_s",)
 
@@ -25,9 +25,9 @@ class Quantum:
 
     @property
     def records(self) -> int:
-        """To be admitted in one turn."""
+        """The number of records to admit in one turn."""
         return max(LEAST, min(MOST, int(QUANTUM_S / self._each_s)))
 
     def note(self, records: int, seconds: float) -> None:
-        """Admitting *records*, and what of their work was done at once, has taken *seconds*."""
+        """Update the average: admitting *records*, and the work done at once, took *seconds*."""
         self._each_s += NEWEST * (max(seconds, 1e-6) / records - self._each_s)

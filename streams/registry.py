@@ -1,4 +1,7 @@
-"""The tenants and the layout, as ``platform.tenants`` has them: read to its end at start, followed from then on."""
+"""The registry of tenants and the layout, read from the topic ``platform.tenants``.
+
+It is read to its end at start, and followed from then on.
+"""
 
 from __future__ import annotations
 
@@ -16,44 +19,45 @@ from streams.transport.reader import Reader
 log = structlog.get_logger()
 
 PATIENCE_S = 10.0
-"""How long a stage waits for a tenant that another stage knows already."""
+"""The time for which a stage waits for a tenant that another stage already knows."""
 
 AT_THE_END_S = 0.05
-"""The log ends in a transaction's marker, which no poll returns: that is seen when a poll has waited in vain."""
+"""The wait of one poll at start. The log ends in a transaction marker, which no poll returns. Only an empty poll shows
+that the end is reached."""
 
 FOLLOW_S = 0.2
-"""Of one look while nothing comes. A shard that opens waits for it, if the registry has just been written."""
+"""The wait of one poll while following. A shard that opens waits this long if the registry was written just before."""
 
 PARTITION = Partition(TENANTS.name, 0)
 
 
 class Registry:
-    """The latest record of each key. A record that cannot be read keeps the one before it, and is logged."""
+    """The latest record of each key. An unreadable record is logged, and the previous one stays."""
 
     def __init__(self) -> None:
         self.tenants: dict[str, Tenant] = {}
         self.layout: Layout | None = None
         self.secret: SealSecret | None = None
         self.version = 0
-        """Counts the records taken up."""
+        """The number of records applied."""
 
         self._news = asyncio.Event()
         self._agents: tuple[int, frozenset[str]] = (0, frozenset())
 
     def agents(self) -> frozenset[str]:
-        """Every agent that some tenant may call."""
-        if self._agents[0] != self.version:  # asked for each refused request, so a flood of them asks often
+        """Return every agent that at least one tenant may call."""
+        if self._agents[0] != self.version:  # called for each refused request, so a flood of them calls it often
             every = frozenset(agent for tenant in self.tenants.values() for agent in tenant.agents)
             self._agents = self.version, every
         return self._agents[1]
 
     def spoils(self, name: str) -> DlqLimit | None:
-        """How much of what the tenant sends may become dead letters; None: as much as it likes, or nobody knows it."""
+        """Return the tenant's limit for dead letters; None if it has no limit or is unknown."""
         known = self.tenants.get(name)
         return known.limits.dlq if known is not None else None
 
     async def tenant(self, name: str) -> Tenant:
-        """The tenant's record; InternalError if it does not turn up in ten seconds."""
+        """Return the tenant's record. Raise InternalError if it does not appear within ten seconds."""
         if (known := self.tenants.get(name)) is not None:
             return known
         try:
@@ -66,11 +70,11 @@ class Registry:
         return self.tenants[name]
 
     async def changed(self) -> None:
-        """Wait for the next record that is taken up."""
+        """Wait until the next record is applied."""
         await self._news.wait()
 
     def apply(self, record: Record) -> None:
-        """Take up one record of the log."""
+        """Apply one record of the log."""
         key = (record.key or b"").decode(errors="replace")
         if record.value is None:
             self._remove(key)
@@ -107,17 +111,17 @@ class Registry:
             self.secret = None
 
     async def load(self, reader: Reader) -> None:
-        """Read up to what was written before the call."""
+        """Read all records that were written before the call."""
         end = (await reader.high_watermarks([PARTITION]))[PARTITION]
         while reader.position(PARTITION) < end:
             await self.take(reader, AT_THE_END_S)
 
     async def follow(self, reader: Reader) -> None:
-        """Go on reading, until cancelled."""
+        """Apply new records until cancelled."""
         while True:
             await self.take(reader, FOLLOW_S)
 
     async def take(self, reader: Reader, within_s: float = 1.0) -> None:
-        """Take up what comes next; returns after *within_s* if nothing does."""
+        """Apply the next records. Return after *within_s* seconds if there are none."""
         for record in await reader.poll(within_s):
             self.apply(record)

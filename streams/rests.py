@@ -1,8 +1,8 @@
-"""How a shard's time is left to those who come seldom: whoever comes often rests between its transactions.
+"""The pauses between a busy partition's transactions, so that a shard has time for its sparse partitions.
 
-One transaction of a shard is in flight at a time, so a partition that has one begun as soon as it can lets its
-neighbours wait for the rest of it, each time. What it may have is a part of the shard's time, measured by what
-transactions take: on a slow cluster there are fewer of them, not less room for others.
+One transaction of a shard is in flight at a time. If a busy partition began one as soon as possible, the other
+partitions would wait for it each time. So a busy partition gets only a part of the shard's time, measured by the
+duration of transactions. On a slow cluster it gets fewer transactions, and the others do not get less time.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from streams.lately import Lately
 from streams.tracker import Tracker
 
 REST = 7.0
-"""Times as long as a transaction takes, a partition that comes more often than others rests: they find the shard free
-seven times of eight."""
+"""The pause of a busy partition, as a multiple of a transaction's duration. Other partitions find the shard free seven
+times of eight."""
 
 LONGEST_S = 0.5
-"""The same in seconds, where a cluster is too slow for anybody to be spared."""
+"""The maximum pause in seconds, for a cluster that is too slow to keep a shard free."""
 
 MEMORY_S = 1.0
-"""Time constant of what counts as often."""
+"""The time constant of the recent transaction counts."""
 
 GONE = 0.05
-"""Whose count is less, counts no longer: it has had no transaction for some seconds."""
+"""A partition with a lower count is forgotten: it has had no transaction for some seconds."""
 
 NEWEST = 0.3
-"""Part that the newest transaction has in the average of what they take."""
+"""The weight of the newest transaction in the average duration."""
 
 
 class Rests:
-    """Of one shard. Nobody rests while its partition is the only one: there is nobody to leave room to."""
+    """The pauses of one shard. A partition does not pause while it is the only active one."""
 
     def __init__(self) -> None:
         self._takes_s = 0.0
         self._of: dict[Tracker, Lately] = {}
         self._often = float("inf")
-        """Who had more transactions than this lately, had more than its part of them."""
+        """A partition with more recent transactions than this has had more than its share."""
 
     def note(self, trackers: Iterable[Tracker], seconds: float, now: float) -> None:
-        """A transaction for *trackers* has taken *seconds*, until *now*."""
+        """Record that a transaction for *trackers* took *seconds* and ended at *now*."""
         self._takes_s += NEWEST * (seconds - self._takes_s)
         for tracker in trackers:
             self._of.setdefault(tracker, Lately(MEMORY_S, now)).add(now)
@@ -52,12 +52,12 @@ class Rests:
         return min(LONGEST_S, REST * self._takes_s)
 
     def interval_s(self, least_s: float) -> float:
-        """From the beginning of a transaction to that of one that gathers, *least_s* at least."""
+        """Return the time between the starts of two transactions that gather completions, at least *least_s*."""
         shared = self._often < float("inf")
         return max(least_s, self._takes_s + self._rest_s) if shared else least_s
 
     def rested(self, tracker: Tracker, now: float) -> bool:
-        """Whether *tracker* may have one begun early."""
+        """Return True if *tracker* may have an early transaction."""
         lately = self._of.get(tracker)
         if lately is None or lately.count(now) <= self._often:
             return True

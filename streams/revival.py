@@ -1,4 +1,4 @@
-"""Looks after the partitions that stand still: which of them nobody can read any more, and which can be read again."""
+"""The recovery of stopped partitions: it withdraws those that cannot be read, and resumes those that can."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from streams.transport.errors import AccessDeniedError, BrokerError, TransportEr
 
 LOOK_S = 1.0
 SURE = 2
-"""Looks that have to find a topic missing: a broker that has just started, or a topic that is new, may say so once."""
+"""The checks that must find a topic missing. A broker that has just started, or for a new topic, may report this once.
+"""
 
 SOON_S = 1.0
-"""After it what had no leader is tried again, once it has one: brokers that make a hundred topics take their time.
-Twice as long each further time, up to ``RETRY_S``."""
+"""The first wait before a partition that had no leader is tried again, once it has one. Brokers need time to create a
+hundred topics. The wait doubles each further time, up to ``RETRY_S``."""
 
 _MOST_TIMES = 4
 
@@ -28,7 +29,7 @@ log = structlog.get_logger()
 
 
 class Revival:
-    """One worker's. *repartition* has the shards take up, or let go of, what has changed."""
+    """The recovery of one worker's stopped partitions. *repartition* makes the shards add or remove partitions."""
 
     def __init__(
         self, runtime: Runtime, shards: Mapping[int, Shard], repartition: Callable[[], Awaitable[None]]
@@ -36,10 +37,10 @@ class Revival:
         self._runtime, self._shards, self._repartition = runtime, shards, repartition
         self._orphans: set[Partition] = set()
         self._tried: Counter[Partition] = Counter()
-        """How often each has been taken up again after it had no leader."""
+        """The number of times that each partition was resumed after it had no leader."""
 
     async def follow(self) -> None:
-        """Until cancelled."""
+        """Check the partitions every second until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
             self._keep({*self._ours()})
@@ -59,7 +60,9 @@ class Revival:
             yield from shard.routed
 
     def _stop_orphans(self) -> None:
-        """Without a leader for two looks: as long as it is assigned, the client asks for one without pause."""
+        """Stop partitions without a leader in two checks: while one is assigned, the client asks for its leader without
+        pause.
+        """
         orphans = self._runtime.fetcher.leaderless()
         for partition in orphans & self._orphans:
             life = self._lives().get(partition)
@@ -68,7 +71,7 @@ class Revival:
         self._orphans = orphans
 
     def _withdrawn(self) -> bool:
-        """Whether a shard still has what it should let go of."""
+        """Return True if a shard still has a withdrawn partition."""
         withdrawn = self._runtime.stops.withdrawn
         return bool(withdrawn) and any(
             shard.ready and withdrawn & shard.trackers.keys() for shard in self._shards.values()
@@ -93,7 +96,7 @@ class Revival:
         return min(RETRY_S, SOON_S * 2.0 ** min(_MOST_TIMES, self._tried[stop.partition]))
 
     async def _look(self) -> bool:
-        """Ask about what is not there. Whether the shards have to take up or let go of something."""
+        """Check the partitions without a topic or leader. Return True if the shards must add or remove some."""
         absent = [stop for stop in self._runtime.stops if stop.reason in ABSENT]
         if not absent:
             return False
@@ -110,7 +113,7 @@ class Revival:
         was = partition in stops.withdrawn
         if error is None:
             if stop.reason != "missing" and not self._due(stop):
-                return False  # described, and yet not to be read: not every second
+                return False  # the partition is described but cannot be read: do not retry every second
             self._tried[partition] += stop.reason == "unavailable"
             stops.release(partition)
             return was

@@ -1,4 +1,4 @@
-"""What the parts of one worker share."""
+"""The state that the parts of one worker share."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Runtime:
-    """One worker from within. Nothing here outlives it."""
+    """The internal state of one worker. No part of it outlives the worker."""
 
     parameters: Parameters
     work: Work
@@ -42,30 +42,30 @@ class Runtime:
     tasks: Tasks = field(init=False)
     outlets: Outlets = field(init=False)
     early: Early = field(init=False)
-    """Of transactions that do not wait for their interval."""
+    """The rate limit of transactions that skip their interval."""
 
     pace: Pace = field(init=False)
-    """Of transactions that do."""
+    """The interval of all other transactions."""
 
     stops: Stops = field(init=False)
-    """Partitions that stand still."""
+    """The stopped partitions."""
 
     failed: asyncio.Event = field(default_factory=asyncio.Event)
     fatal: str | None = None
     name: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
-    """Of this worker and no other, ever."""
+    """The unique name of this worker: no other worker ever has it."""
 
     stopping: bool = False
     beat_at: float = 0.0
-    """When the loop was last seen to turn, by the monotonic clock."""
+    """The monotonic time at which the event loop was last seen to run."""
 
     polled_at: float = 0.0
-    """When intake last looked for records, by the monotonic clock."""
+    """The monotonic time at which intake last looked for records."""
 
     stale: bool = True
-    """What may be fetched has changed; intake has to look again."""
+    """True if the fetchable partitions have changed, so intake must check them again."""
     routing: int = 0
-    """Counts the changes of ``work.route``."""
+    """The number of changes of ``work.route``."""
 
     def __post_init__(self) -> None:
         self.tasks = Tasks(self.fail)
@@ -76,16 +76,16 @@ class Runtime:
 
     @property
     def halted(self) -> bool:
-        """Whether nothing new may start."""
+        """True if no new work may start."""
         return self.stopping or self.fatal is not None
 
     def changed(self) -> None:
-        """What may be fetched has changed."""
+        """Note that the fetchable partitions have changed, and wake intake."""
         self.stale = True
         self.slots.changed.set()
 
     def fail(self, reason: str) -> None:
-        """The worker cannot go on; whoever runs it ends it, and another takes over."""
+        """Mark the worker as failed. Its owner ends it, and another worker takes over."""
         if self.fatal is None:
             self.fatal = reason
             log.error("worker_failed", group=self.work.group, reason=reason)

@@ -1,4 +1,4 @@
-"""Who starts when not everybody can: run slots and the event loop of one worker, shared by its tenants."""
+"""The scheduler of one worker: it shares run slots and the event loop among tenants."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from streams.burst import Burst
 from streams.fairness import RoundRobin
 
 SHARE = 8.0
-"""Run slots that a tenant of weight 1 may hold for each one that is free.
+"""The run slots that a tenant of weight 1 may hold for each free slot.
 
-One tenant alone fills eight ninths of a worker, two fill eight seventeenths each: somebody who comes later finds slots
-free, and waits for nobody's run to end. Source: A. K. Choudhury, E. L. Hahne, "Dynamic Queue Length Thresholds for
-Shared-Memory Packet Switches" (1998), which bounds buffers in this way.
-"""
+One tenant alone fills eight ninths of a worker; two fill eight seventeenths each. A tenant that comes later finds free
+slots, and does not wait for a run to end. Source: A. K. Choudhury, E. L. Hahne, "Dynamic Queue Length Thresholds for
+Shared-Memory Packet Switches" (1998), which bounds buffers in this way."""
 
 Turn: TypeAlias = "asyncio.Future[None]"
 
 
 class Scheduler:
-    """Lets jobs begin: at once while there are slots enough and the loop is not behind, else by turns.
+    """Starts jobs at once while slots are free and the event loop is not behind; else tenants take turns.
 
-    A tenant without a name has no share to keep to. A slot is taken by ``begin``, or by ``turn`` for who waits, and
-    given back by ``end``.
+    A job without a tenant has no share limit. ``begin`` takes a slot, ``turn`` waits for one and takes it, and ``end``
+    returns it.
     """
 
     def __init__(self, limit: int, weight: Callable[[str], float]) -> None:
@@ -33,14 +32,14 @@ class Scheduler:
         self._of: dict[str, int] = {}
         self._waiting: RoundRobin[Turn] = RoundRobin(weight)
         self._called: Counter[str] = Counter()
-        """By tenant, turns that have come and whose tasks have not seen it yet."""
+        """By tenant, the turns that were granted and whose tasks have not resumed yet."""
 
         self._burst = Burst(self._call)
         self.running = 0
-        """Slots that are taken."""
+        """The number of taken slots."""
 
     def starts(self, tenant: str) -> bool:
-        """Whether a job of *tenant* may begin now. Nobody is overtaken: whoever waits, may not."""
+        """Return True if a job of *tenant* may begin now. It overtakes no waiting job: those may not begin now."""
         free = self._limit - self.running
         if free <= 0 or self._burst.left <= 0:
             return False
@@ -49,11 +48,11 @@ class Scheduler:
 
     @property
     def spent(self) -> bool:
-        """Whether no more may begin before the loop has had its turn."""
+        """True if no more jobs may begin before the event loop has run."""
         return self._burst.left <= 0
 
     def begin(self, tenant: str) -> None:
-        """A job of *tenant* has begun."""
+        """Take a slot for a job of *tenant*."""
         burst = self._burst
         burst.left -= 1
         if not burst.spent:
@@ -62,11 +61,11 @@ class Scheduler:
         self._of[tenant] = self._of.get(tenant, 0) + 1
 
     def pause(self) -> None:
-        """Whoever lets jobs begin lets the loop have its turn."""
+        """Close the current burst: the caller yields to the event loop."""
         self._burst.close()
 
     def end(self, tenant: str) -> None:
-        """A job of *tenant* is over: whoever's turn it is begins."""
+        """Return the slot of a job of *tenant*, and start the jobs whose turn it is."""
         self.running -= 1
         self._of[tenant] -= 1
         if not self._of[tenant]:
@@ -77,28 +76,28 @@ class Scheduler:
     def _call(self) -> None:
         while self._burst.left > 0 and (found := self._waiting.next(self.starts)) is not None:
             tenant, turn = found
-            if not turn.done():  # it has been cancelled, and has not noticed yet
+            if not turn.done():  # cancelled, and its task has not resumed yet
                 self.begin(tenant)
                 self._called[tenant] += 1
                 turn.set_result(None)
 
     async def turn(self, tenant: str, cost: float) -> None:
-        """Wait until a job of *tenant*, of this estimated *cost*, may begin. When this returns it has begun.
+        """Wait until a job of *tenant*, of this estimated *cost*, may begin. On return the job holds a slot.
 
-        Returns in the order of asking, for each tenant: who has been called is not overtaken on the way.
+        For each tenant, calls return in the order in which they were made.
         """
         if self.starts(tenant) and not self._called.get(tenant):
             self.begin(tenant)
             return
         turn: Turn = asyncio.get_running_loop().create_future()
         self._waiting.add(tenant, turn, cost)
-        if not self._called.get(tenant):  # else its future would be done, and awaited without a wait
+        if not self._called.get(tenant):  # else its future would be done already, and awaiting it would not wait
             self._call()
         try:
             await turn
         except asyncio.CancelledError:
             self._waiting.remove(tenant, turn)
-            if not turn.cancelled():  # called and cancelled at once
+            if not turn.cancelled():  # granted and cancelled at the same time
                 self.end(tenant)
             raise
         finally:

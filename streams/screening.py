@@ -1,4 +1,7 @@
-"""Sorts what has finished before it joins a transaction: what no topic takes is answered otherwise, or waits apart."""
+"""The output check: it sorts completed records before they join a transaction.
+
+An outcome that no topic accepts is replaced by another, or set aside until its topic accepts it.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ from streams.runtime import Runtime
 from streams.tracker import ASIDE, SPAN, Finished, Tracker
 
 RECALL_S = 0.5
-"""What waits apart is looked at again this often."""
+"""The interval at which outcomes set aside are checked again."""
 
 TOLD_S = 30.0
-"""A topic that takes nothing is complained about this often."""
+"""The interval between two log lines about a topic that accepts no records."""
 
 _PLATFORM = frozenset(topic.name for topic in PLATFORM)
 
@@ -26,7 +29,7 @@ log = structlog.get_logger()
 
 
 class Screening:
-    """One shard's. What waits apart holds its own offset back, and nobody else's outcome."""
+    """The output check of one shard. An outcome set aside holds back its own offset, and no other outcome."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -34,7 +37,7 @@ class Screening:
         self._told: dict[str, float] = {}
 
     def recall(self, trackers: Collection[Tracker]) -> list[Tracker]:
-        """Those of *trackers* whose set-aside outcomes are due to be tried again; they are pending from now on."""
+        """Return those of *trackers* whose outcomes set aside are due for another try; these are pending again."""
         now = self._runtime.clock.monotonic()
         if now - self._recalled < RECALL_S:
             return []
@@ -45,7 +48,7 @@ class Screening:
         return due
 
     async def sort(self, trackers: Collection[Tracker]) -> None:
-        """Leave pending only what can be written, of all that has finished up to the return."""
+        """Leave only writable outcomes pending, among all records that have finished before the return."""
         outlets = self._runtime.outlets
         while unclear := [tracker for tracker in trackers if not self._is_clear(tracker)]:
             topics = {output.topic for tracker in unclear for entry in tracker.pending for output in entry.outputs}
@@ -58,9 +61,10 @@ class Screening:
         return all(clear(entry.outputs) for entry in tracker.pending)
 
     async def _resolve(self, tracker: Tracker, asked: set[str]) -> None:
-        """Take each outcome that cannot be written out of what is pending, or put another in its place.
+        """Remove each outcome that cannot be written from the pending ones, or replace it.
 
-        What has finished since topics were *asked* about, and has others, stays pending: theirs have their own turn.
+        A record that finished after the topics in *asked* were checked may have other topics. It stays pending for the
+        next check.
         """
         clear, pending, tracker.pending = self._runtime.outlets.clear, tracker.pending, []
         for entry in pending:
@@ -75,10 +79,10 @@ class Screening:
                 tracker.aside.append(entry)
 
     async def _other(self, entry: Finished, *, patient: bool) -> Finished | None:
-        """The outcome instead of one that cannot be written; None if it has to wait.
+        """Return the outcome to write instead of one that cannot be written; None if it must wait.
 
-        The platform's own topics are waited for: their trouble is ours, and it passes. So does that of a topic with too
-        few copies, for which whoever is *patient* waits. Everybody else's is not waited for.
+        An outcome waits for the platform's own topics: their faults are ours, and they pass. If *patient*, it also
+        waits for a topic with too few in-sync replicas, whose fault passes too. It does not wait for other topics.
         """
         entry = entry._replace(outputs=[*map(self._fitting, entry.outputs)])
         bad = self._bad(entry.outputs)
@@ -98,7 +102,7 @@ class Screening:
         return Finished(entry.offset, [output for output in outputs if output not in lost], entry.instead)
 
     def _fitting(self, output: Outgoing) -> Outgoing:
-        """A letter that its topic is too small for, cut to half of what was refused; anything else as it is."""
+        """Return *output*. A dead letter that is too large for its topic is cut to half of the refused size."""
         if output.topic != DEAD_LETTERS.name or self._runtime.outlets.fault(output) != "too_large":
             return output
         return shortened(output, self._runtime.outlets.refused_size(output.topic) // 2)
@@ -112,7 +116,7 @@ class Screening:
         return fault == "unsure" or (fault == "starved" and patient) or ours
 
     def _tell(self, output: Outgoing) -> None:
-        """One line a topic, now and then; not while it may only be new."""
+        """Log one line per topic at most every ``TOLD_S`` seconds, and none while the topic may only be new."""
         fault, now = self._runtime.outlets.fault(output), self._runtime.clock.monotonic()
         if fault == "unsure" or now - self._told.get(output.topic, -TOLD_S) < TOLD_S:
             return
@@ -122,7 +126,7 @@ class Screening:
 
 
 def _is_patient(tracker: Tracker, entry: Finished) -> bool:
-    """Whether what waits apart holds up nobody yet: neither by their number nor by how far the others have come."""
+    """Return True if the outcomes set aside are few and near the fetch position, and so delay no others yet."""
     return len(tracker.aside) < ASIDE // 2 and tracker.next - entry.offset < SPAN // 2
 
 

@@ -1,4 +1,4 @@
-"""One shard while this process may own it: fenced, opened, re-opened after any doubt, handed over or dropped."""
+"""One shard while this process may own it: fenced, opened, reopened after any doubt, handed over or dropped."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from streams.work import Instead, Outputs
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _LIVED_S = 10.0
-"""A life of this length was no failure, though it committed nothing."""
+"""A shard that was open for this long has not failed, even if it committed nothing."""
 
 _LOOK_S = 0.02
 _APART_S = 4.0
-"""A hand-over waits this long for what waits apart: by then it is known whether a topic is new or missing. No longer,
-for nothing of the shard is taken up meanwhile, and a topic may take nothing for hours."""
+"""The time for which a hand-over waits for outcomes set aside. By then it is known if a topic is new or missing. The
+wait is no longer, because the shard admits no records meanwhile and a topic may accept none for hours."""
 
 _CANCEL_S = 5.0
 
@@ -46,9 +46,9 @@ class Shard:
         self.alive, self.draining, self.opened = True, False, False
         self.trackers: dict[Partition, Tracker] = {}
         self.routed: frozenset[Partition] = frozenset()
-        """What belonged to it when that was last asked."""
+        """The partitions that belonged to it at the last call of ``route``."""
         self.firsts: dict[Partition, tuple[int, Outputs]] = {}
-        """Partitions without an offset: where they begin, and what is written when that is committed."""
+        """Partitions without a committed offset: where they begin, and the outputs to write with that first commit."""
         prepare = partial(runtime.work.prepare, number)
         self.lanes = Lanes(self, runtime.slots, runtime.scheduler, prepare, in_order=runtime.work.in_order)
         self.carrier = Carrier(runtime.parameters.carry_behind, self._may_be_carried, self._complete)
@@ -63,33 +63,33 @@ class Shard:
 
     @property
     def publisher(self) -> Publisher:
-        """The producer of this life."""
+        """The producer since the last opening. Raise RuntimeError before the first one."""
         if self._publisher is None:
             raise RuntimeError("the shard has not been opened")
         return self._publisher
 
     @property
     def ready(self) -> bool:
-        """Whether its partitions are to be polled."""
+        """True if its partitions are to be polled."""
         return self.opened and not self.draining
 
     def held_back(self) -> bool:
-        """Whether nothing may start now: a crash would throw the work away."""
+        """Return True if no job may start now: a crash would lose the work."""
         return self.runtime.halted or not self.ready or self.committer.stalled()
 
     def accepts(self) -> bool:
-        """Whether more may be admitted."""
+        """Return True if more records may be admitted."""
         limits, committer = self.runtime.parameters, self.committer
         full = committer.waiting >= limits.max_pending or committer.bytes >= limits.max_pending_bytes
         return self.ready and not full and not self.held_back()
 
     def finish(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None = None) -> None:
-        """The record's outcome is known."""
+        """Take the outcome of a record. The outcome of a relocated run completes its new offset."""
         if not (self.carrier.runs and self.carrier.finish(tracker, offset, outputs, instead)):
             self._complete(tracker, offset, outputs, instead)
 
     def _complete(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None) -> None:
-        """Too late, it changes nothing (I6)."""
+        """Queue the outcome for a transaction. A late outcome changes nothing (I6)."""
         if self.alive and tracker.expects(offset):
             tracker.finish(offset, outputs, instead)
             self.committer.add(tracker)
@@ -98,18 +98,20 @@ class Shard:
         return self.lanes.alone(tracker, offset) if self.runtime.work.carries else None
 
     def look(self) -> None:
-        """Take up carried runs whose copies have been seen; end those whose copies somebody else has run."""
+        """Resolve doubtful relocations by their copies: keep those that are open here, end those that another owner has
+        run.
+        """
         if void := {(carry.tracker, carry.first) for carry in self.carrier.look()}:
             self.lanes.discard(lambda entry: (entry.tracker, entry.offset) in void)
 
     def broke(self, error: Exception) -> None:
-        """A job raised."""
+        """Fail the worker, because a job raised."""
         self.runtime.fail(f"a job of shard {self.number} raised {error!r}")
 
-    # --- a life after another -----------------------------------------------------------------------------------------
+    # --- opening and reopening ----------------------------------------------------------------------------------------
 
     async def live(self) -> None:
-        """Open, commit, and after any doubt open again, until the shard is dropped or handed over."""
+        """Open the shard, commit its work, and reopen it after any doubt, until it is dropped or handed over."""
         since, pause = float("-inf"), _FIRST_PAUSE_S
         clock = self.runtime.clock
         while self.alive:
@@ -117,12 +119,12 @@ class Shard:
             began, committed = clock.monotonic(), self.committer.committed
             reason = await self._once()
             since = clock.monotonic()
-            # Where nothing can be committed, for want of CPU perhaps, opening again and again would take the rest.
+            # If nothing can be committed, perhaps for lack of CPU, repeated opening would use up the rest of it.
             fruitful = self.committer.committed > committed or since - began > _LIVED_S
             pause = _FIRST_PAUSE_S if fruitful else min(_LONGEST_PAUSE_S, pause * 2)
             self._note(reason)
             await self._close()
-            if self.draining:  # fenced while handing over: there is nothing left to finish
+            if self.draining:  # fenced during the hand-over: no work can be finished
                 self._released(self)
                 return
             await asyncio.sleep(pause)
@@ -140,7 +142,9 @@ class Shard:
         log.warning("shard_reopens", group=self.runtime.work.group, shard=self.number, reason=reason)
 
     async def _open(self) -> None:
-        """Fence, then read (I5): what the former owner, or our own doubtful transaction, committed is final then."""
+        """Fence, then read (I5). After the fence, commits of the former owner or our own doubtful transaction are
+        final.
+        """
         runtime = self.runtime
         self._publisher = await fenced(
             partial(_publisher, runtime), transactional_id(runtime.work.group, runtime.parameters.layout, self.number)
@@ -151,7 +155,7 @@ class Shard:
         await self.suspicion.open(self._publisher, self.trackers.values())
         self.committer.restart()
         self.opened = True
-        if routing != runtime.routing:  # whoever was told of it meanwhile has passed us by
+        if routing != runtime.routing:  # repartition() skipped this shard while it was opening
             runtime.tasks.spawn(self.repartition())
         runtime.metrics.count(OPENS)
         runtime.changed()
@@ -160,7 +164,9 @@ class Shard:
         )
 
     async def _load(self) -> int:
-        """Read offsets and maps, until no partition has come or gone meanwhile. Returns the routing that this is of."""
+        """Read offsets and maps until no partition has come or gone meanwhile. Return the routing version that was
+        read.
+        """
         routing = -1
         while routing != self.runtime.routing:
             routing = self.runtime.routing
@@ -172,7 +178,9 @@ class Shard:
         return routing
 
     def _restore(self, committed: Mapping[Partition, Committed]) -> None:
-        """Runs go on over a re-open, unless their outcome is visible already."""
+        """Restore the trackers from the committed state. Runs continue over a reopen, unless their outcome is visible
+        already.
+        """
         self.carrier.resolve(committed)
         self.lanes.discard(partial(self._is_visible, committed))
         running, now = self.lanes.held(), self.runtime.clock.monotonic()
@@ -193,11 +201,11 @@ class Shard:
         return tracker
 
     async def _close(self) -> None:
-        """Nothing is polled or started from here on; what may survive a re-open is kept."""
+        """Close the shard. From here on it polls and starts nothing; state that may survive a reopen is kept."""
         self._shut()
         if not self.runtime.work.keeps_runs:
             await self._forget_runs()
-        if self._publisher is not None:  # not waited for: it may have to give up a request, and the fence is enough
+        if self._publisher is not None:  # not awaited: it may have to abandon a request, and the fence is enough
             self.runtime.tasks.spawn(self._publisher.kill())
 
     def _shut(self) -> None:
@@ -209,7 +217,7 @@ class Shard:
             self.runtime.work.forget(self.number)
 
     async def _forget_runs(self) -> None:
-        """Runs decided on a memory that is gone end before the next one is built."""
+        """End the runs that were decided on the lost memory, before that memory is rebuilt."""
         for tracker in self.trackers.values():
             tracker.alive = False
         self.trackers.clear()
@@ -220,10 +228,10 @@ class Shard:
             if alive:
                 log.error("runs_will_not_end", group=self.runtime.work.group, shard=self.number, runs=len(alive))
 
-    # --- partitions that come and go ----------------------------------------------------------------------------------
+    # --- added and removed partitions ---------------------------------------------------------------------------------
 
     async def repartition(self) -> None:
-        """``route`` has changed. New partitions have always belonged to this shard, so our fence covers them."""
+        """Apply a change of ``route``. New partitions have always belonged to this shard, so our fence covers them."""
         async with self._repartitioning:
             try:
                 async with asyncio.timeout(self.runtime.parameters.open_deadline_s):
@@ -237,7 +245,7 @@ class Shard:
         new = partitions - self.trackers.keys() - self.firsts.keys()
         committed = await self._committed(new)
         beginnings = await self.beginnings.of(self._known(new) - committed.keys())
-        if self.ready and self._publisher is life:  # else opening has asked route() again
+        if self.ready and self._publisher is life:  # else the reopening has called route() again
             self._start_first(beginnings)
             for partition, state in committed.items():
                 self._begin(partition, state)
@@ -247,11 +255,11 @@ class Shard:
         return self._known(self.routed)
 
     def _known(self, partitions: Collection[Partition]) -> set[Partition]:
-        """Those of which somebody can say anything at all."""
+        """Return *partitions* without those that are withdrawn because they cannot be read or committed."""
         return set(partitions) - self.runtime.stops.withdrawn
 
     async def _committed(self, partitions: Collection[Partition]) -> dict[Partition, Committed]:
-        """Offsets and maps; what an access list forbids is withdrawn, and the others are asked about again."""
+        """Return offsets and maps. Withdraw partitions that an access list forbids, and read the others again."""
         while True:
             try:
                 return await self.runtime.offsets.read(self._known(partitions))
@@ -270,7 +278,7 @@ class Shard:
             del self.firsts[partition]
 
     def _lose(self, partition: Partition) -> None:
-        """Nothing of it is wanted any more, if anything was known of it."""
+        """Stop tracking *partition* and discard its work, if it is tracked."""
         tracker = self.trackers.pop(partition, None)
         if tracker is None:
             return
@@ -285,20 +293,23 @@ class Shard:
 
     def _start_first(self, beginnings: Mapping[Partition, tuple[int, Outputs]]) -> None:
         for partition in beginnings:
-            self._lose(partition)  # it had an offset once, and its log may have been made anew
+            self._lose(partition)  # it had an offset before, and its log may have been recreated
         self.firsts |= beginnings
         self.committer.wake.set()
 
     def started(self, partition: Partition) -> None:
-        """The first offset of *partition* has been committed."""
+        """Start to track *partition*: its first offset has been committed."""
         first = self.firsts.pop(partition, None)
         if first is not None:
             self._begin(partition, Committed(first[0], set()))
 
-    # --- the end ------------------------------------------------------------------------------------------------------
+    # --- hand-over and end --------------------------------------------------------------------------------------------
 
     async def hand_over(self, limit_s: float) -> None:
-        """Moved by plan: finish what runs, commit it, let go. What has finished is worth waiting for a slow commit."""
+        """Hand the shard over by plan: finish the running jobs, commit them, and release the shard.
+
+        *limit_s* limits the running jobs. Finished work may wait longer for a slow commit, except at shutdown.
+        """
         clock = self.runtime.clock
         self.suspicion.leave()
         self.committer.wake.set()
@@ -317,7 +328,7 @@ class Shard:
             self._released(self)
 
     def _note_apart(self) -> None:
-        """Whoever has the shard next runs again what no topic has taken here."""
+        """Log the outcomes set aside: the next owner of the shard runs their records again."""
         if self.committer.apart:
             log.warning(
                 "outcomes_left_behind",
@@ -327,7 +338,9 @@ class Shard:
             )
 
     def drop(self) -> None:
-        """Another may own it now: what runs is cancelled, what comes later means nothing (I6)."""
+        """Drop the shard, which another worker may own now. Running jobs are cancelled; later completions are ignored
+        (I6).
+        """
         self.alive = False
         self._shut()
         self.runtime.metrics.count(DROPPED_RUNS, by=self.lanes.running)

@@ -1,4 +1,4 @@
-"""What a worker holds: records that are admitted and not finished, and their bytes, in all and by partition."""
+"""The records that a worker holds, admitted and not finished, and their bytes: in all and by partition."""
 
 from __future__ import annotations
 
@@ -9,39 +9,39 @@ from collections.abc import Hashable
 class Slots:
     """Two counts with limits. ``changed`` is set whenever there may be room again.
 
-    No holder may have more than what is left free: one that floods takes half, two take a third each, and whoever comes
-    later finds room. Source: A. K. Choudhury, E. L. Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet
-    Switches" (1998). What is over a limit already stays: a fetch does not know how much it will bring.
+    A holder may hold no more than is still free. One that floods takes half, two take a third each, and a later holder
+    finds room. Source: A. K. Choudhury, E. L. Hahne, "Dynamic Queue Length Thresholds for Shared-Memory Packet
+    Switches" (1998). Records already over a limit stay: a fetch cannot know how much it will return.
     """
 
     def __init__(self, limit: int, size: int) -> None:
         self.limit, self._size = limit, size
         self.taken = 0
-        """Records."""
+        """The number of records held."""
 
         self.bytes = 0
-        """Of these records."""
+        """The bytes of these records."""
 
         self.changed = asyncio.Event()
         self._of: dict[Hashable, list[int]] = {}
 
     @property
     def free(self) -> int:
-        """Records that may be taken now; not above zero when full, of records or of bytes."""
+        """The number of records that may be taken now; zero or less if records or bytes are full."""
         return self.limit - self.taken if self.bytes < self._size else 0
 
     @property
     def free_bytes(self) -> int:
-        """Bytes that may be taken now."""
+        """The number of bytes that may be taken now."""
         return self._size - self.bytes
 
     def room(self, holder: Hashable) -> int:
-        """Records that *holder* may take now; not above zero when it has its share, of records or of bytes."""
+        """Return the number of records that *holder* may take now; zero or less if its share is full."""
         taken, size = self._of.get(holder, (0, 0))
         return self.free - taken if size < self.free_bytes else 0
 
     def take(self, holder: Hashable, size: int) -> None:
-        """One more, of *size* bytes."""
+        """Add one record of *size* bytes."""
         self.taken += 1
         self.bytes += size
         held = self._of.get(holder)
@@ -52,7 +52,7 @@ class Slots:
             held[1] += size
 
     def give(self, holder: Hashable, size: int) -> None:
-        """One fewer."""
+        """Remove one record of *size* bytes."""
         self.taken -= 1
         self.bytes -= size
         held = self._of[holder]

@@ -1,7 +1,7 @@
-"""Messaging spans of one stage, by OpenTelemetry's conventions for messaging systems and for Kafka.
+"""The messaging spans of one stage, by OpenTelemetry's conventions for messaging systems and for Kafka.
 
-A trace is sampled where it enters the platform, and by us: from then on its flag travels in the headers, and every
-stage does as it says. What went wrong in a trace that is not sampled is recorded all the same, as a span of its own.
+The platform decides if a trace is sampled when it enters. From then on its flag travels in the headers, and every stage
+follows it. A fault in a trace that is not sampled is still recorded, as a span of its own.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from streams.work import Outputs
 
 Run: TypeAlias = Callable[[], Outputs | Awaitable[Outputs]]
 Export: TypeAlias = Callable[[bytes], None]
-"""Takes a span as it travels (``streams.otlp``), at once and without fail."""
+"""Takes an encoded span (``streams.otlp``), at once and without raising."""
 
 LINKS = 128
-"""Of one commit span: what the SDK keeps."""
+"""The maximum number of links of one commit span, as in the SDK."""
 
 FAULTS_A_SECOND = 10.0
-"""Spans of what goes wrong in traces that are not sampled."""
+"""The spans per second for faults in traces that are not sampled."""
 
 _UNTOLD = frozenset({DEAD_LETTERS.name, INBOX.name})
 _MESSAGE, _CONVERSATION = otlp.fact("messaging.message.id"), otlp.fact("messaging.message.conversation_id")
@@ -44,12 +44,12 @@ _TENANT = otlp.fact("tenant.id")
 
 @dataclass(slots=True)
 class Tracing:
-    """Spans of what a stage does. Without an export it only hands the context on, which is what it costs."""
+    """The spans of one stage. Without an export it only passes the context on, and costs no more than that."""
 
     export: Export | None = None
     group: str = ""
     ratio: float = 1.0
-    """Of the traces that enter the platform, those that are recorded."""
+    """The part of the traces entering the platform that is recorded."""
 
     clock: Clock = field(default_factory=SystemClock)
     faults: Allowance = field(init=False)
@@ -62,7 +62,7 @@ class Tracing:
     # --- one record ---------------------------------------------------------------------------------------------------
 
     def begin(self, record: Record) -> Trace:
-        """The span of a record's processing: below its sender's, recorded if the trace is sampled."""
+        """Start the span that processes *record*, below its sender's span. It is recorded if the trace is sampled."""
         if self.export is None:
             return follow(record.headers)
         parent = place_in(record.headers)
@@ -72,8 +72,9 @@ class Tracing:
         return below(parent, sampled=True, span=Begun(self._instants.now_ns(), parent))
 
     def process(self, record: Record, handle: Callable[[Trace], Awaitable[Outputs]]) -> Run:
-        """A job that handles *record* in a span of its own, which begins when the job does, and is the current one of
-        whatever is called in it.
+        """Return a job that handles *record* in a span of its own.
+
+        The span begins when the job does, and is the current span of all code that the job calls.
         """
 
         def run() -> Awaitable[Outputs]:
@@ -83,7 +84,7 @@ class Tracing:
         return run
 
     def around(self, record: Record, here: Trace, run: Run) -> Run:
-        """The same job, whose end is the end of the span."""
+        """Return the same job; the span ends when it ends."""
         if self.export is None:
             return run
 
@@ -117,7 +118,7 @@ class Tracing:
             self._apart(self.export, record, here, _ending(outcome(outputs), fault))
 
     def _apart(self, export: Export, record: Record, here: Trace, ending: bytes) -> None:
-        """What went wrong in a trace that nobody records: a span of its own, linked to where it stands."""
+        """Record a fault in a trace that is not sampled: a span of its own, linked to the step's place."""
         alone = below(None, sampled=True)
         link = otlp.linked([(here.trace_id, here.span_id)])
         export(self._told(record, alone, Begun(self._instants.now_ns(), None), ending + link))
@@ -130,7 +131,7 @@ class Tracing:
     # --- one transaction ----------------------------------------------------------------------------------------------
 
     def committed(self, outputs: Outputs, inputs: list[Partition], seconds: float) -> None:
-        """A transaction has been committed: a span for each sampled record it wrote, and one that is linked to all."""
+        """Export the spans of a committed transaction: one for each sampled output, and one with links to them."""
         if self.export is None:
             return
         sent = [(output, where) for output in outputs if (where := _sampled(output)) is not None]
@@ -148,7 +149,7 @@ class Tracing:
 
 
 def _facts(record: Record) -> bytes:
-    """What differs from one record to the next."""
+    """Return the attributes that differ from one record to the next."""
     key, first = record.key, dict(reversed(record.headers))
     told = [_OFFSET.number(record.offset), _SIZE.number(len(record.value or b""))]
     for known, value in ((_MESSAGE, first.get("ce_id")), (_CONVERSATION, first.get(CORRELATION_ID))):
@@ -172,22 +173,24 @@ def _is_text(value: bytes) -> bool:
 
 
 def _sampled(output: Outgoing) -> Place | None:
-    """The span that wrote it, if it is recorded and the record told of. A dead letter bears the headers of its record,
-    not its writer's; what the door is to remember goes along with every request, and nobody waits for it.
+    """Return the place of the span that wrote *output*, if it is recorded. Dead letters and admission events have none.
+
+    A dead letter has the headers of its record, not those of its writer. An admission event accompanies every request,
+    and no request waits for it.
     """
     return None if output.topic in _UNTOLD else sampled_in(output.headers)
 
 
 @lru_cache(maxsize=64)
 def _ending(outcome: str, fault: str | None) -> bytes:
-    """How the record ended. Both words are from closed vocabularies."""
+    """Return the attributes and the status for how the record ended. Both values come from closed vocabularies."""
     told = otlp.facts({"headrace.outcome": outcome})
     return told + (otlp.UNSET if fault is None else otlp.facts({"error.type": fault}) + otlp.failed(fault))
 
 
 @lru_cache(maxsize=16_384)
 def _processing(topic: str, partition: int, group: str) -> bytes:
-    """What is the same for each record of a partition."""
+    """Return the attributes that are the same for each record of a partition."""
     told = _destination("process", topic, partition)
     return told + otlp.facts({"messaging.consumer.group.name": group}) + _owner(topic)
 
@@ -216,14 +219,14 @@ def _destination(what: str, topic: str, partition: int | None) -> bytes:
 
 
 def _owner(topic: str) -> bytes:
-    """The tenant whose topic it is."""
+    """Return the tenant attribute for a tenant's topic, else no bytes."""
     tenant = tenant_of(topic)
     return b"" if tenant is None else otlp.facts({"tenant.id": tenant})
 
 
 @lru_cache(maxsize=16_384)
 def _committing(group: str, topic: str | None) -> bytes:
-    """Of several topics none is the destination."""
+    """Return the fixed part of a commit span. A commit of several topics has no destination."""
     known: dict[str, str | int] = {
         "messaging.system": "kafka",
         "messaging.operation.name": "commit",
@@ -236,7 +239,7 @@ def _committing(group: str, topic: str | None) -> bytes:
 
 
 def _tenant_in(key: bytes) -> bytes:
-    """Of the platform's own topics: their keys begin with it."""
+    """Return the tenant attribute from the key of a platform topic, which begins with the tenant."""
     tenant, bar, _ = key.partition(b"|")
     if not bar:
         return b""

@@ -1,4 +1,4 @@
-"""Partitions that stand still, and why: trouble with one input stops nothing but that input. Pure: no Kafka."""
+"""The stopped partitions and their reasons. A fault of one input stops only that input. Pure: no Kafka."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from streams.transport.errors import (
 Reason: TypeAlias = Literal["offset_lost", "unreadable", "missing", "forbidden", "unavailable"]
 
 RETRY_S = 10.0
-"""After it what a broker would not give, or what could not be read, is tried again: perhaps another replica has it."""
+"""The time after which an unavailable or unreadable partition is tried again: another replica may have it."""
 
 TOLD_S = 300.0
-"""A partition that stands still is complained about this often."""
+"""The interval between two log lines about one stopped partition."""
 
 ABSENT: frozenset[Reason] = frozenset({"missing", "forbidden", "unavailable"})
-"""There may be nothing wrong with what the log holds, if only it could be had."""
+"""The reasons for which the log may be intact but is not available."""
 
 _ADVICE: dict[Reason, str] = {
     "offset_lost": "records may be lost. Stop the stage, set the group's offset of this partition where it shall go on "
@@ -47,26 +47,26 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Stop:
-    """One partition that stands still."""
+    """One stopped partition."""
 
     partition: Partition
     reason: Reason
     life: int
-    """Of its tracker: when its shard has opened again, its offset has been read again, and the stop is over."""
+    """The life of its tracker. A reopened shard has read the offset again, which ends the stop."""
     since: float
     seen: int = 1
-    """How often it has been found so."""
+    """The number of times that the fault was found."""
 
 
 class Stops:
-    """Those of one worker. An alarm is raised when one stops, and now and then while it lasts."""
+    """The stopped partitions of one worker. It logs an error when one stops, and from time to time while that lasts."""
 
     def __init__(self, group: str, clock: Clock, metrics: Metrics, changed: Callable[[], None]) -> None:
         self._group, self._clock, self._metrics, self._changed = group, clock, metrics, changed
         self._stops: dict[Partition, Stop] = {}
         self._told: dict[Partition, tuple[Reason, float]] = {}
         self.withdrawn: set[Partition] = set()
-        """What nobody can read or commit while it lasts: to its shard it is not there."""
+        """Partitions that cannot be read or committed for now: to their shard they do not exist."""
 
     def __contains__(self, partition: Partition) -> bool:
         return partition in self._stops
@@ -75,14 +75,14 @@ class Stops:
         return iter(list(self._stops.values()))
 
     def holds(self, partition: Partition, life: int) -> bool:
-        """Whether *partition* must not be polled in this *life* of its tracker."""
+        """Return True if *partition* must not be polled in this *life* of its tracker."""
         stop = self._stops.get(partition)
         if stop is not None and stop.life < life:
             self.release(partition)
         return partition in self._stops
 
     def add(self, partition: Partition, error: TransportError, life: int) -> None:
-        """*partition* stands still from now on, because of *error*."""
+        """Stop *partition* because of *error*."""
         reason, now = reason_of(error), self._clock.monotonic()
         stop = self._stops.get(partition)
         if stop is None or stop.reason != reason:
@@ -92,7 +92,7 @@ class Stops:
         self._changed()
 
     def withdraw(self, partition: Partition, error: TransportError) -> None:
-        """It cannot be committed either: an offset of it would end everybody's transaction."""
+        """Stop a partition that cannot be committed either: its offset would abort the shard's transactions."""
         self.add(partition, error, _EVERY_LIFE)
         self._stops[partition].life = _EVERY_LIFE
         self.withdrawn.add(partition)
@@ -112,24 +112,24 @@ class Stops:
         )
 
     def release(self, partition: Partition) -> None:
-        """It may be polled again; if nothing has changed, it will stop again."""
+        """Allow *partition* to be polled again. It stops again if the fault remains."""
         if self._stops.pop(partition, None) is not None:
             self.withdrawn.discard(partition)
             self._changed()
 
     def keep(self, partitions: Collection[Partition]) -> None:
-        """Forget all that is not among *partitions*: others have it now, or nobody wants it."""
+        """Forget all partitions but *partitions*: the others belong to another worker, or are no longer routed."""
         for partition in self._stops.keys() - partitions:
             self.release(partition)
         for partition in self._told.keys() - partitions:
             del self._told[partition]
 
     def absent(self) -> set[Partition]:
-        """Those of which no broker could say where they end."""
+        """Return the stopped partitions whose end no broker could report."""
         return {stop.partition for stop in self._stops.values() if stop.reason in ABSENT}
 
     def counts(self) -> Counter[str]:
-        """How many stand still, by reason."""
+        """Return the number of stopped partitions by reason."""
         return Counter(stop.reason for stop in self._stops.values())
 
 
@@ -137,7 +137,7 @@ _EVERY_LIFE = 2**63
 
 
 def reason_of(error: TransportError) -> Reason:
-    """The class of what went wrong."""
+    """Return the reason for a stop that *error* causes."""
     kinds: dict[type[TransportError], Reason] = {
         OffsetLostError: "offset_lost",
         UnreadableError: "unreadable",

@@ -1,9 +1,11 @@
-"""Who may have killed a worker: what was open in a shard whose owners ended, one after another, without a word.
+"""Crash tracking: which records may have killed a worker.
 
-An owner writes its name into the metadata of the shard's own, empty partition before anything runs, and takes it back
-when it begins to let go by plan. A stranger's name that is found at an opening is therefore an unexplained end: killed,
-cut off, or fenced alive. After two in a row whatever may have been running runs apart (``Work.apart``), until all of it
-is visible. Nothing is written per record, and a name outlives every process.
+The suspects are the records that were open in a shard whose owners ended without explanation, one after another. An
+owner writes its name into the metadata of the shard's own, empty partition before any job runs. It removes the name
+when it begins to release the shard by plan. So another worker's name, found at an opening, marks an unexplained end:
+killed, cut off, or fenced alive. After two in a row, the records that may have been running run in isolation
+(``Work.apart``). This ends when all their outcomes are visible. There is no write per record, and a name outlives every
+process.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from streams.transport.publisher import Publisher
 from streams.work import Job
 
 SUSPECTED_AT = 2
-"""Unexplained ends in a row: one may be the kernel's or an operator's, and costs nobody anything."""
+"""The unexplained ends in a row after which records are suspected. One may come from the kernel or an operator, and has
+no consequence."""
 
 _VERSION = "1"
 _COUNT = re.compile("[0-9]{1,4}")
@@ -33,33 +36,33 @@ log = structlog.get_logger()
 
 
 class Mark(NamedTuple):
-    """What stands in the metadata. No owner: the last one let go of the shard by plan."""
+    """The mark in the metadata. Without an owner, the last owner released the shard by plan."""
 
     owner: str = ""
     ends: int = 0
-    """Unexplained ends in a row, the shard's records standing where they stood."""
+    """The unexplained ends in a row during which the shard's open records stayed open."""
 
 
 def encode(mark: Mark) -> str:
-    """The mark as text."""
+    """Return the mark as text."""
     return f"{_VERSION}|{mark.owner}|{mark.ends}"
 
 
 def decode(text: str) -> Mark:
-    """The mark in *text*; of another version, or unreadable: nobody is suspected."""
+    """Return the mark in *text*. If it is unreadable or of another version, no record is suspected."""
     version, _, rest = text.partition("|")
     owner, _, ends = rest.partition("|")
     return Mark(owner, int(ends)) if version == _VERSION and _COUNT.fullmatch(ends) else Mark()
 
 
 class Runs(Protocol):
-    """The lanes, as far as they can be told how to run a record."""
+    """The part of the lanes that decides how a record runs."""
 
     prepare: Callable[[Record], Job]
 
 
 class Suspicion:
-    """One shard's. Without ``Work.apart`` it asks nothing, says nothing and suspects nobody."""
+    """The crash tracking of one shard. Without ``Work.apart`` it reads and writes nothing, and suspects no record."""
 
     def __init__(self, runtime: Runtime, number: int, runs: Runs) -> None:
         self._runtime, self._number, self._runs = runtime, number, runs
@@ -70,14 +73,14 @@ class Suspicion:
         self._stands: Mark | None = None
         self._leaving = False
 
-    # --- the beginning ------------------------------------------------------------------------------------------------
+    # --- opening ------------------------------------------------------------------------------------------------------
 
     async def open(self, publisher: Publisher, trackers: Collection[Tracker]) -> None:
-        """The shard is fenced and its offsets are read: learn how its last owner ended, and say who owns it now."""
+        """Learn how the last owner ended, and write the new mark. Call it after the fence and the offset read."""
         if self._runtime.work.apart is None:
             return
         stands = decode(await self._runtime.offsets.note(self._place))
-        if stands != self._stands:  # it opens for the first time, or others have been here since
+        if stands != self._stands:  # it opens here for the first time, or another worker has owned it since
             await self._judge(stands, trackers)
         if stands != self._mark:
             async with asyncio.timeout(self._runtime.parameters.transaction_deadline_s):
@@ -96,9 +99,11 @@ class Suspicion:
         self._choose()
 
     async def _open_zones(self, trackers: Collection[Tracker]) -> dict[Partition, int]:
-        """How far what was running may reach in each partition. Its owner had read no further than the log goes now."""
+        """Return by partition how far running records may reach. Their owner had read no further than the log's current
+        end.
+        """
         ends = await self._runtime.fetcher.ends({tracker.partition for tracker in trackers}, _ASK_S)
-        limit = 2 * self._runtime.work.max_held  # tenants take turns; markers of transactions count as offsets
+        limit = 2 * self._runtime.work.max_held  # tenants take turns, and transaction markers count as offsets
         reached = {each: reach(each, ends.get(each.partition, 0), limit) for each in trackers}
         return {each.partition: end for each, end in reached.items() if end > each.committed}
 
@@ -112,7 +117,7 @@ class Suspicion:
 
     @property
     def suspects(self) -> bool:
-        """Whether what was open runs apart."""
+        """True if the records that were open run in isolation."""
         return self._ends >= SUSPECTED_AT
 
     def _choose(self) -> None:
@@ -122,20 +127,22 @@ class Suspicion:
         end, apart = self._zones.get(Partition(record.topic, record.partition), 0), self._runtime.work.apart
         return self._plain(record) if apart is None or record.offset >= end else apart(self._number, record)
 
-    # --- what is to be said -------------------------------------------------------------------------------------------
+    # --- the mark in transactions -------------------------------------------------------------------------------------
 
     @property
     def _mark(self) -> Mark:
         return Mark() if self._leaving else Mark(self._runtime.name, self._ends)
 
     def unsaid(self) -> Mapping[Partition, tuple[int, str]]:
-        """What the next transaction has to say beside its offsets."""
+        """Return the mark that the next transaction must commit beside its offsets, if it has changed."""
         if self._stands is None or self._stands == self._mark:
             return {}
         return {self._place: (0, encode(self._mark))}
 
     def settled(self, offsets: Mapping[Partition, tuple[int, str]]) -> None:
-        """A transaction has committed *offsets*. Nobody is suspected once everything is visible that was open."""
+        """Note that a transaction has committed *offsets*. The suspicion ends once all records that were open are
+        visible.
+        """
         if self._place in offsets:
             self._stands = decode(offsets[self._place][1])
         if self._zones:
@@ -148,19 +155,19 @@ class Suspicion:
         self._ends = 0
         self._choose()
 
-    # --- the end ------------------------------------------------------------------------------------------------------
+    # --- release ------------------------------------------------------------------------------------------------------
 
     def leave(self) -> None:
-        """The shard is let go of by plan: whatever becomes of this process, nobody wonders."""
+        """Note that the shard is released by plan: any end of this process is then explained."""
         self._leaving = True
 
     def stay(self) -> None:
-        """It is kept after all."""
+        """Note that the shard is kept after all."""
         self._leaving = False
 
 
 def reach(tracker: Tracker, end: int, limit: int) -> int:
-    """Where *limit* offsets that are not done lie between the watermark and it; *end* if there are fewer."""
+    """Return the offset with *limit* unfinished offsets between the watermark and it; *end* if there are fewer."""
     offset, left = tracker.committed, limit
     while offset < end and left:
         left -= offset not in tracker.done

@@ -1,7 +1,7 @@
 """The background tasks of one worker.
 
-Not a TaskGroup: the worker outlives the scope that starts it, and a task that fails must not cancel the transactions of
-its siblings. It is reported instead, and the worker ends in its own order.
+It is not a TaskGroup: the worker outlives the scope that starts it. A task that fails must not cancel the transactions
+of its siblings. The failure is reported instead, and the worker ends in its own order.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ log = structlog.get_logger()
 
 
 class Tasks:
-    """Owns what it spawns until it has ended. *failed* is told of each exception."""
+    """Owns the tasks that it spawns until they end. *failed* is called for each exception."""
 
     def __init__(self, failed: Callable[[str], None]) -> None:
         self._failed = failed
         self._running: set[asyncio.Task[None]] = set()
 
     def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        """Run *work* beside everything else."""
+        """Run *work* in the background."""
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._ended)
@@ -35,7 +35,7 @@ class Tasks:
             self._failed(f"a background task died: {error!r}")
 
     async def end(self, timeout_s: float) -> None:
-        """Cancel all, and wait for them, *timeout_s* at most."""
+        """Cancel all tasks, and wait at most *timeout_s* seconds for them."""
         running = [task for task in self._running if task is not asyncio.current_task()]
         for task in running:
             task.cancel()

@@ -1,4 +1,4 @@
-"""How long a worker may serve: as long as the layout that it was started with is the one that is open."""
+"""The layout guard: a worker may serve only while the layout that it was started with is open."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from streams.registry import PARTITION, Registry
 from streams.transport.reader import Reader
 
 LOOK_S = 0.005
-"""Between two looks at how far the registry has been read."""
+"""The time between two checks of how far the registry has been read."""
 
 
 class LayoutMovedError(Exception):
-    """The layout that this worker was started with is not open any more."""
+    """The layout that this worker was started with is no longer open."""
 
 
 def admits(layout: Layout | None, stage: str) -> bool:
-    """Whether *stage* may run under *layout*, which may be on its way to another."""
+    """Return True if *stage* may run under *layout*, which may be moving to another layout."""
     if layout is None:
         return False
     return layout.next is None or (layout.next.closing == "entry" and stage not in ENTRIES)
@@ -28,7 +28,7 @@ def admits(layout: Layout | None, stage: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Tenure:
-    """One stage under one layout. *reader* is the one that follows the registry."""
+    """The guard of one stage under one layout. *reader* is the one that follows the registry."""
 
     stage: str
     layout: Layout
@@ -37,20 +37,21 @@ class Tenure:
 
     @property
     def over(self) -> bool:
-        """Whether another layout is open, or about to be."""
+        """True if another layout is open, or about to be."""
         found = self.registry.layout
         return found is None or found.version != self.layout.version or not admits(found, self.stage)
 
     async def ended(self) -> None:
-        """Return once it is over."""
+        """Wait until the layout is no longer open to this stage."""
         while not self.over:
             await self.registry.changed()
 
     def guarding(self, remember: Callable[[int], Awaitable[None]]) -> Callable[[int], Awaitable[None]]:
-        """*remember*, once a shard that has just been fenced is known to be still ours to open.
+        """Return *remember* behind a check that a shard which has just been fenced is still ours to open.
 
-        Whoever moves a layout announces it and then fences every shard of it. So one who fences later than that sees
-        the announcement here, and one who fenced earlier is fenced: no shard of a layout that is left writes again.
+        A relayout first announces itself in the registry, and then fences every shard of the old layout. A worker that
+        fences later sees the announcement here. A worker that fenced earlier is fenced itself. So no shard of an old
+        layout writes again.
         """
 
         async def guarded(shard: int) -> None:
@@ -60,7 +61,7 @@ class Tenure:
         return guarded
 
     async def _confirm(self) -> None:
-        """LayoutMovedError unless the registry, read as far as it has been written by now, has not moved on."""
+        """Read the registry to its current end. Raise LayoutMovedError if the layout is no longer open."""
         end = (await self.reader.high_watermarks([PARTITION]))[PARTITION]
         while self.reader.position(PARTITION) < end:  # noqa: ASYNC110 - the reader tells nobody how far it is
             await asyncio.sleep(LOOK_S)

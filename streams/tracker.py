@@ -1,4 +1,4 @@
-"""What is known of one partition: which records are visible, admitted, finished. Pure: no Kafka, no clock."""
+"""The state of one partition: which records are visible, admitted and finished. Pure: no Kafka, no clock."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ SPAN = 20_000
 """Intake stops this far beyond the watermark, so that the map always fits (I3)."""
 
 ASIDE = 1_000
-"""Finished records of one partition that may wait for a topic that takes their outputs."""
+"""The maximum number of a partition's finished records that wait for a topic to accept their outputs."""
 
 
 class Move(Protocol):
-    """A run that goes on elsewhere: its output is a copy of its record."""
+    """A relocated run: its output is a copy of its record."""
 
     @property
     def void(self) -> bool:
-        """Whether the run has finished before its copy was sent."""
+        """True if the run finished before its copy was sent."""
         ...
 
     def placed(self, offset: int) -> None:
-        """The copy stands at *offset*; its transaction has not ended."""
+        """Note that the copy has been written at *offset*; its transaction has not ended."""
         ...
 
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Of the values written in one transaction; a completion that is larger has one of its own."""
+"""The maximum bytes of values in one transaction. A larger completion has a transaction of its own."""
 
 
 class Finished(NamedTuple):
-    """An offset, the outputs of its record, and what is written instead of those that cannot be."""
+    """An offset, the outputs of its record, and the function that replaces outputs which cannot be written."""
 
     offset: int
     outputs: Outputs
     instead: Instead | None = None
     move: Move | None = None
-    """Set where only the offset is done, and the run is not."""
+    """Set for a relocation: the offset is done, and the run is not."""
 
     size: int = 0
-    """Of the values to be written, in bytes."""
+    """The size of the values to write, in bytes."""
 
 
 class Step(NamedTuple):
-    """One partition's part in a transaction."""
+    """The part of one partition in a transaction."""
 
     tracker: Tracker
     batch: list[Finished]
@@ -58,11 +58,12 @@ class Step(NamedTuple):
 
 
 class Tracker:
-    """One partition of one shard, through the shard's re-opens.
+    """One partition of one shard, across the shard's reopens.
 
-    Visible is what lies below ``committed`` or in ``done``. ``open`` is what is admitted and not yet visible, in order,
-    with the time of each record; ``pending`` what of it has finished, ``aside`` what of it has finished and waits until
-    its outputs can be written. ``kept`` is work held over a re-open whose offset the new life has not fetched.
+    Visible offsets are below ``committed`` or in ``done``. ``open`` holds the admitted offsets that are not yet
+    visible, in order, with the time of each record. Of these, ``pending`` holds the finished ones. ``aside`` holds
+    finished ones that wait until their outputs can be written. ``kept`` holds offsets of work kept over a reopen that
+    the new life has not fetched yet.
     """
 
     __slots__ = (
@@ -96,9 +97,10 @@ class Tracker:
         self.touched = 0.0
 
     def restore(self, committed: Committed, held: set[int], now: float) -> None:
-        """Begin a life from what is committed; *held* offsets are still being worked on.
+        """Begin a life from the committed state. The *held* offsets are still being worked on.
 
-        What the commit holds is never sent again (I15), and the partition must be sought before it is polled (I8).
+        Outcomes that the commit holds are never sent again (I15). The partition must be sought before it is polled
+        (I8).
         """
         finished = [entry for entry in (*self.aside, *self.pending) if not committed.holds(entry.offset)]
         self.pending, self.aside = finished, []
@@ -111,7 +113,7 @@ class Tracker:
         self.touched = now
 
     def admit(self, offset: int, at_ms: int = 0) -> bool:
-        """The record of *at_ms* has been fetched. True if it has to be run."""
+        """Admit the fetched record of time *at_ms*. Return True if it has to be run."""
         self.next = offset + 1
         if offset in self.done:
             return False
@@ -122,25 +124,25 @@ class Tracker:
         return True
 
     def expects(self, offset: int) -> bool:
-        """Whether a completion of *offset* still means something (I6)."""
+        """Return True if a completion of *offset* still counts (I6)."""
         return self.alive and (offset in self.open or offset in self.kept)
 
     def finish(self, offset: int, outputs: Outputs, instead: Instead | None = None) -> None:
-        """The record's outcome is known and waits for a transaction."""
+        """Queue the outcome of the record for a transaction."""
         size = sum([len(output.value or b"") for output in outputs])
         self.pending.append(Finished(offset, outputs, instead, size=size))
 
     def leave(self, offset: int, copy: Outgoing, move: Move) -> None:
-        """The run of *offset* goes on where *copy* will stand; that waits for a transaction."""
+        """Queue the relocation of the run of *offset*, which continues at the offset of *copy*."""
         self.pending.append(Finished(offset, [copy], move=move, size=len(copy.value or b"")))
 
     def withdraw(self, offset: int) -> None:
-        """Nothing is known of the outcome of *offset* any more."""
+        """Remove the outcome of *offset*, which is no longer known."""
         self.pending = [entry for entry in self.pending if entry.offset != offset]
         self.aside = [entry for entry in self.aside if entry.offset != offset]
 
     def behind(self, distance: int) -> list[int]:
-        """Offsets that are admitted and not finished, *distance* or more behind what will be fetched next."""
+        """Return the admitted, unfinished offsets that are at least *distance* behind the next offset to fetch."""
         limit = self.next - distance
         if self.low() > limit:
             return []
@@ -148,18 +150,18 @@ class Tracker:
         return [offset for offset in takewhile(lambda offset: offset <= limit, self.open) if offset not in finished]
 
     def recall(self) -> None:
-        """What was set aside waits for a transaction again."""
+        """Move the outcomes set aside back to the pending ones."""
         self.pending, self.aside = self.aside + self.pending, []
 
     def low(self, without: Container[int] = ()) -> int:
-        """The offset to commit if *without* were done: nothing admitted below it lacks its outcome (I2)."""
+        """Return the offset to commit if *without* were done: every admitted offset below it has its outcome (I2)."""
         for offset in self.open:
             if offset not in without:
                 return offset
         return self.next
 
     def room(self, beside: int = 0) -> int:
-        """Records that may be admitted now, where *beside* of the admitted ones do not count."""
+        """Return the number of records that may be admitted now; *beside* of the admitted ones do not count."""
         if len(self.aside) >= ASIDE:
             return 0
         if not self.open:
@@ -167,19 +169,19 @@ class Tracker:
         return min(self.window + beside - len(self.open), SPAN - (self.next - self.low()))
 
     def oldest_ms(self) -> int | None:
-        """Time of the first record that is admitted and not done."""
+        """Return the time of the first record that is admitted and not done, or None."""
         return next(iter(self.open.values()), None)
 
     def moved(self) -> bool:
-        """Whether the watermark could be committed further without any new outcome."""
+        """Return True if the watermark could be committed further without any new outcome."""
         return self.low() > self.committed
 
     def collect(self, limit: int, now: float, keepalive_s: float, size: int = MOST_BYTES) -> Step | None:
-        """The next step to commit, of at most *limit* completions and *size* bytes, or a single completion that is
-        larger; None if there is nothing to say.
+        """Return the next step to commit, or None if there is nothing to commit.
 
-        Completions too far ahead wait, so that the map fits (I3). An unchanged offset is said again every
-        *keepalive_s*: brokers forget those that are not.
+        A step has at most *limit* completions and *size* bytes, or a single completion that is larger. Completions too
+        far ahead wait, so that the map fits (I3). An unchanged offset is committed again every *keepalive_s* seconds,
+        because brokers expire offsets.
         """
         top = self.low() + AHEAD
         batch = _fitting([entry for entry in self.pending if entry.offset < top][:limit], size)
@@ -190,7 +192,7 @@ class Tracker:
         return Step(self, batch, offsets, low, self.done.plus(offsets, low))
 
     def settle(self, step: Step, now: float) -> None:
-        """The step's transaction has been committed."""
+        """Apply *step*, whose transaction has been committed."""
         self.pending = [entry for entry in self.pending if entry.offset not in step.offsets]
         for offset in step.offsets:
             self.open.pop(offset, None)
@@ -199,7 +201,7 @@ class Tracker:
 
 
 def _fitting(batch: list[Finished], size: int) -> list[Finished]:
-    """The first of *batch*, and what follows as long as all together are not larger than *size*."""
+    """Return the first entries of *batch* that fit into *size* bytes, and at least one."""
     for number, entry in enumerate(batch):
         size -= entry.size
         if size < 0:

@@ -1,14 +1,14 @@
-"""Numbers in as few bytes as they take: seven bits a byte, the lowest first, as protobuf and Kafka write them."""
+"""Varints: numbers in as few bytes as possible, seven bits a byte, the lowest first, as in protobuf and Kafka."""
 
 from __future__ import annotations
 
 _MORE = 0x80
-"""Set in each byte but the last."""
+"""The flag that is set in each byte but the last."""
 
 
 def uvarint(number: int) -> bytes:
-    """A number that is not negative."""
-    if number < _MORE * _MORE:  # nearly every one: the length of a text, of a span, of a small batch
+    """Return the varint of a number that is not negative."""
+    if number < _MORE * _MORE:  # true for nearly every number: the length of a text, of a span, of a small batch
         return b"%c" % number if number < _MORE else b"%c%c" % (number & 0x7F | _MORE, number >> 7)
     made = bytearray()
     while number >= _MORE:

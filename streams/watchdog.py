@@ -1,7 +1,7 @@
-"""Notices a client that has died or waits for ever; then the worker ends, and another takes over.
+"""The watchdog: it ends a worker whose Kafka client has died or waits forever, so that another takes over.
 
-aiokafka can stop without a word (its issues 1145, 1017, 1037, 847). Brokers that are gone or frozen, or have no
-coordinator, are an outage, which no restart would end: silence counts only when the group's coordinator has answered
+aiokafka can stop without an error (its issues 1145, 1017, 1037, 847). Brokers that are gone or frozen, or have no
+coordinator, are an outage, which no restart would end. So silence counts only when the group's coordinator has answered
 another client for as long.
 """
 
@@ -22,30 +22,33 @@ from streams.transport.errors import TransportError
 
 LOOK_S = 1.0
 ANSWER_S = 5.0
-"""How long the coordinator may take that is asked whether this is an outage."""
+"""The time in which the coordinator must answer the check for an outage."""
 
 BEAT_S = 0.02
 BLOCK_S = 0.05
-"""Longer than this nothing may hold the loop (I9)."""
+"""The longest time for which code may block the event loop (I9)."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 600.0
-"""Between two lines about one outage: twice as long each time, up to the longest."""
+"""The pause between two log lines about one outage: the first, then doubled each time up to the longest."""
 
 QUIET_S = 10.0
-"""Between two lines about a loop that is held: the metric counts every time."""
+"""The pause between two log lines about a blocked event loop: the metric counts every block."""
 
 log = structlog.get_logger()
 
 
 class Standstill:
-    """Since when each thing that should move has shown the same."""
+    """Tracks since when each watched value has not changed."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._seen: dict[str, tuple[object, float]] = {}
 
     def look(self, shown: Mapping[str, object], limit_s: float) -> str | None:
-        """What has shown the same for longer than *limit_s*, of what should move now."""
+        """Return the name of a value that has not changed for longer than *limit_s*, or None.
+
+        *shown* holds the values that should change now.
+        """
         now = self._clock.monotonic()
         seen = {name: self._seen.get(name, (mark, now)) for name, mark in shown.items()}
         self._seen = {name: old if old[0] == shown[name] else (shown[name], now) for name, old in seen.items()}
@@ -53,7 +56,7 @@ class Standstill:
 
 
 class Outage:
-    """Says that it has begun, now and then that it goes on, and that it is over."""
+    """Logs that an outage has begun, from time to time that it continues, and that it is over."""
 
     def __init__(self, clock: Clock, group: str) -> None:
         self._clock, self._group = clock, group
@@ -61,7 +64,7 @@ class Outage:
         self._pause_s = self._next = 0.0
 
     def lasts(self, error: Exception) -> None:
-        """Nobody has answered, once more."""
+        """Note that Kafka has not answered again."""
         now = self._clock.monotonic()
         if self._began is None:
             self._began, self._pause_s, self._next = now, FIRST_PAUSE_S, now
@@ -71,7 +74,7 @@ class Outage:
         self._next, self._pause_s = now + self._pause_s, min(LONGEST_PAUSE_S, 2 * self._pause_s)
 
     def over(self) -> None:
-        """Somebody answers, or nobody has to be asked."""
+        """Note that Kafka answers, or that no check is needed."""
         if self._began is None:
             return
         log.info("kafka_answers_again", group=self._group, seconds=round(self._clock.monotonic() - self._began, 1))
@@ -79,7 +82,7 @@ class Outage:
 
 
 async def watch(runtime: Runtime, shards: Mapping[int, Shard], lag: Lag) -> None:
-    """Fail the worker when its client has died, or when it stands still although it should not."""
+    """Fail the worker when its client has died, or when it makes no progress although it should."""
     committing, reading = Standstill(runtime.clock), Standstill(runtime.clock)
     limit_s = runtime.parameters.watchdog_s
     alone_since: float | None = None
@@ -94,7 +97,7 @@ async def watch(runtime: Runtime, shards: Mapping[int, Shard], lag: Lag) -> None
             outage.over()
         elif not await _answers(runtime, outage):
             alone_since = None
-        elif alone_since is None:  # after an outage everybody needs a moment to find back
+        elif alone_since is None:  # after an outage all clients need time to recover
             alone_since = runtime.clock.monotonic()
         elif runtime.clock.monotonic() - alone_since > limit_s:
             reason = reason or silent
@@ -103,7 +106,7 @@ async def watch(runtime: Runtime, shards: Mapping[int, Shard], lag: Lag) -> None
 
 
 async def _answers(runtime: Runtime, outage: Outage) -> bool:
-    """Whether Kafka answers a question like any other, asked by another client."""
+    """Return True if Kafka answers an ordinary request from another client."""
     try:
         async with asyncio.timeout(ANSWER_S):
             await runtime.offsets.note(Partition(runtime.parameters.shard_topic, 0))
@@ -125,7 +128,10 @@ def _dead(runtime: Runtime) -> str | None:
 
 
 def _committing(shards: Mapping[int, Shard]) -> dict[str, object]:
-    """A transaction has a deadline of its own; a shard that re-opens is not among these."""
+    """Return the counts of ended transactions of open shards whose commits are late.
+
+    A transaction has its own deadline, so a working committer changes its count. A shard that reopens is not included.
+    """
     return {
         f"shard {number} neither commits nor fails": shard.committer.ended
         for number, shard in shards.items()
@@ -134,7 +140,7 @@ def _committing(shards: Mapping[int, Shard]) -> dict[str, object]:
 
 
 def _reading(runtime: Runtime, lag: Lag) -> dict[str, object]:
-    """Partitions with something to read, of which nothing runs, and for which there is room."""
+    """Return the positions of partitions with unread records, no open ones, and room for more."""
     if runtime.slots.free <= 0:
         return {}
     return {
@@ -159,7 +165,7 @@ def _silent(runtime: Runtime) -> str | None:
 
 
 async def feel(runtime: Runtime) -> None:
-    """Notice whatever holds the event loop; nothing else that this worker promises can be kept meanwhile."""
+    """Measure how long the event loop is blocked: a blocked worker can keep none of its other guarantees."""
     said = float("-inf")
     while True:
         runtime.beat_at = runtime.clock.monotonic()

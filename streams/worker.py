@@ -1,4 +1,4 @@
-"""One stage's worker: joins the group, opens the shards it is given, runs their records, lets go of them in order."""
+"""The worker of one stage: it joins the group, opens its shards, runs their records, and releases them in order."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ log = structlog.get_logger()
 
 
 class Worker:
-    """Runs *work* until it is stopped or fails. Several may run side by side in one process, each of its own group.
+    """Runs *work* until it is stopped or fails. Several workers may run in one process, each with its own group.
 
-    Made, started and stopped on one running event loop.
+    It is created, started and stopped on one running event loop.
     """
 
     def __init__(self, settings: Parameters, work: Work, clock: Clock, metrics: Metrics | None = None) -> None:
         self.metrics = metrics or Metrics(work.group)
-        """What it has measured."""
+        """The metrics of this worker."""
 
         self._parameters, self._work = settings, work
         self._moved = asyncio.Event()
@@ -53,21 +53,21 @@ class Worker:
         self._started, self._stopped = False, asyncio.Event()
         self._end = float("inf")
 
-    # --- what others may know -----------------------------------------------------------------------------------------
+    # --- state for callers --------------------------------------------------------------------------------------------
 
     @property
     def failed(self) -> asyncio.Event:
-        """Set when the worker cannot go on; then ``fatal`` says why, and the process should end."""
+        """Set when the worker cannot continue. Then ``fatal`` holds the reason, and the process should end."""
         return self._runtime.failed
 
     @property
     def fatal(self) -> str | None:
-        """Why the worker cannot go on."""
+        """The reason why the worker cannot continue; None while it can."""
         return self._runtime.fatal
 
     @property
     def ready(self) -> bool:
-        """Whether it has joined its group and every shard it owns is open. It may own none."""
+        """True if it has joined its group and every shard it owns is open. It may own none."""
         owned = self._runtime.membership.owned
         if owned is None or self._runtime.halted:
             return False
@@ -75,47 +75,49 @@ class Worker:
 
     @property
     def joined(self) -> bool:
-        """Whether its group has given it its shards, be they none."""
+        """True if its group has assigned its shards, even if there are none."""
         return self._runtime.membership.owned is not None
 
     @property
     def owned(self) -> frozenset[int]:
-        """The shards that the group has given to it; empty until it has joined."""
+        """The shards that the group has assigned to it; empty until it has joined."""
         return frozenset(self._runtime.membership.owned or ())
 
     @property
     def stopping(self) -> bool:
-        """Whether it drains, or has."""
+        """True while it drains, and afterwards."""
         return self._runtime.stopping
 
     def beat_ago_s(self) -> float:
-        """Seconds since its event loop was last seen to turn; 0 before it has started."""
+        """Return the seconds since its event loop was last seen to run; 0 before the start."""
         return self._runtime.clock.monotonic() - self._runtime.beat_at if self._started else 0.0
 
     def polled_ago_s(self) -> float:
-        """Seconds since it last looked for records; it does so however full it is, and whatever Kafka says.
+        """Return the seconds since it last looked for records; 0 before the start.
 
-        0 before it has started.
+        It looks even while it is full or Kafka does not answer.
         """
         return self._runtime.clock.monotonic() - self._runtime.polled_at if self._started else 0.0
 
     @property
     def running(self) -> int:
-        """Jobs that run, or are about to."""
+        """The number of jobs that run, or are about to."""
         return self._runtime.scheduler.running
 
     @property
     def held(self) -> int:
-        """Records admitted and not finished: what runs, and what waits for its lane or its turn."""
+        """The number of records admitted and not finished: running ones, and those that wait for their lane or turn."""
         return self._runtime.slots.taken
 
     @property
     def held_bytes(self) -> int:
-        """Of the keys and values of these records."""
+        """The bytes of the keys and values of these records."""
         return self._runtime.slots.bytes
 
     def heard_ago_s(self) -> float:
-        """Seconds since the group last accepted this worker. Beyond the session, start nothing outside Kafka."""
+        """Return the seconds since the group last accepted this worker. Beyond the session, start nothing outside
+        Kafka.
+        """
         return self._runtime.membership.heard_ago_s()
 
     # --- start, change, stop ------------------------------------------------------------------------------------------
@@ -123,14 +125,15 @@ class Worker:
     async def start(self) -> None:
         """Connect and begin; shards open in the background (see ``ready``).
 
-        KafkaUnreachableError, AccessDeniedError or UnknownTopicError in ``open_deadline_s``; nothing stays open then.
+        Raise KafkaUnreachableError, AccessDeniedError or UnknownTopicError within ``open_deadline_s``. Then no
+        connection stays open.
         """
         runtime, deadline_s = self._runtime, self._parameters.open_deadline_s
         try:
             await runtime.fetcher.start(deadline_s)
             await runtime.offsets.start(deadline_s)
             await runtime.membership.start(deadline_s)
-        except BaseException:  # cancelled too: no socket stays open
+        except BaseException:  # also when cancelled: no socket stays open
             await self._disconnect()
             raise
         self._started = True
@@ -151,9 +154,9 @@ class Worker:
         self._moved.set()
 
     async def repartition(self) -> None:
-        """``work.route`` has changed: take up new partitions of shards owned here, without a rebalance.
+        """Add new partitions to the shards owned here, without a rebalance. Call it when ``work.route`` has changed.
 
-        A partition that stood still for want of an offset is asked for again.
+        A partition that stopped for lack of an offset is checked again.
         """
         self._runtime.routing += 1
         async with asyncio.TaskGroup() as group:
@@ -162,11 +165,11 @@ class Worker:
                     group.create_task(shard.repartition())
 
     async def stop(self, grace: float | None = None) -> None:
-        """Take in nothing more, let each shard finish and commit what runs, leave the group (I14).
+        """Stop intake, let each shard finish and commit its running jobs, and leave the group (I14).
 
-        Ends within *grace* seconds (``grace_s`` by default) and a few more for closing connections. What has not
-        finished by then is cancelled; its offsets are not committed, so another worker runs it. Called again meanwhile,
-        it may only shorten the grace, and returns when the first call does.
+        Ends within *grace* seconds (``grace_s`` by default) and a few more for closing connections. Jobs that have not
+        finished by then are cancelled. Their offsets are not committed, so another worker runs them. A second call
+        meanwhile may only shorten the grace, and returns when the first call does.
         """
         now = self._runtime.clock.monotonic()
         self._end = min(self._end, now + (self._parameters.grace_s if grace is None else grace))
@@ -211,7 +214,7 @@ class Worker:
     # --- ownership ----------------------------------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        """Keep shards in step with ownership: kept ones run on, lost ones are handed over, new ones open."""
+        """Keep the shards in step with ownership: kept ones run on, lost ones are handed over, new ones open."""
         while True:
             await self._moved.wait()
             self._moved.clear()
@@ -226,7 +229,7 @@ class Worker:
         if shard.number in owned:
             if shard.draining and not self._runtime.stopping:
                 self._keep(shard)
-        elif self._runtime.membership.expelled:  # another owns it: draining would only be fenced
+        elif self._runtime.membership.expelled:  # another worker owns it: draining would only be fenced
             self._release(shard, rejoin=False)
         elif not shard.draining:
             self._hand_over(shard, self._parameters.drain_s)
@@ -236,13 +239,13 @@ class Worker:
         shard.task = self._runtime.tasks.spawn(shard.live())
 
     def _keep(self, shard: Shard) -> None:
-        """It came back before it was let go of."""
+        """Keep a shard that the group has given back before its release."""
         shard.draining = False
         shard.suspicion.stay()
         self._runtime.membership.disclaim(shard.number)
         shard.committer.wake.set()
         self._runtime.changed()
-        self._runtime.tasks.spawn(shard.repartition())  # it took up nothing new meanwhile
+        self._runtime.tasks.spawn(shard.repartition())  # it added no new partitions during the hand-over
 
     def _hand_over(self, shard: Shard, limit_s: float) -> None:
         shard.draining = True
