@@ -23,7 +23,7 @@ REFUSED_S = 10.0
 """The time for which a refusal is believed. Then the topic is tried again."""
 
 APART_S = 30.0
-"""The time for which each record to a topic that has refused a batch gets its own batch."""
+"""The time for which records to a topic that has refused a batch are sent in batches of one."""
 
 _ANYTHING: Final = Standing(2**31)
 

@@ -34,7 +34,7 @@ class Parameters:
     """The empty topic whose partitions are the shards."""
 
     batch: int = 2_000
-    """The number of completed records in one transaction."""
+    """The maximum number of completed records in one transaction."""
 
     max_pending: int = 4_000
     """A shard admits no more records while this many completed ones wait for their transaction."""

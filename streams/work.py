@@ -66,7 +66,7 @@ def none_beside(_partition: Partition) -> int:
 
 
 MAX_HELD = 10_000
-"""The default number of records that a worker holds. It is many times the number of running jobs. If a tenant with long
+"""The default of ``Work.max_held``. It is many times the number of running jobs. If a tenant with long
 runs filled it, others would not be fetched. A waiting record costs a few kilobytes."""
 
 
@@ -111,12 +111,12 @@ class Work:
     carries: bool = False
     """True if a run whose offset is far behind may be relocated: its record is appended again to its partition. A new
     owner finds an ordinary record there. Relocation needs an input with one open record per lane at a time, as after
-    admission. Otherwise it would let the run be overtaken by a second record that has not been fetched yet (I7). It is
+    admission. Otherwise the run could change its order with a second record that has not been fetched yet (I7). It is
     not for admission control: its records wait by policy in their tenant's partition. The platform does not append to a
     tenant's topic. It is not for the retry mover, which waits in the order of offsets."""
 
     window: int = 20_000
-    """The number of a partition's records that may be admitted and not yet committed."""
+    """The maximum number of a partition's records that are admitted and not yet committed."""
 
     beside: Callable[[Partition], int] = none_beside
     """Returns how many admitted records of a partition do not count against its window, since they delay no others."""
@@ -130,13 +130,13 @@ class Work:
     to start again."""
 
     max_running: int = 500
-    """The number of jobs that may run at one time, in all shards of the process."""
+    """The maximum number of jobs that run at one time, in all shards of the process."""
 
     weight: Callable[[str], float] = weighs_one
     """Returns the weight of a tenant's share of the run slots, relative to the other tenants."""
 
     max_held: int = MAX_HELD
-    """The number of records admitted and not finished, in all shards of the process: running and waiting ones."""
+    """The maximum number of records admitted and not finished, running or waiting, in all shards of the process."""
 
     max_held_bytes: int = 128 * 1024 * 1024
-    """The bytes of keys and values of these records; one fetch of one partition may exceed it."""
+    """The maximum bytes of keys and values of these records; one fetch of one partition may exceed it."""
