@@ -1,4 +1,4 @@
-"""What cannot be read now, though it should: topics that are gone or forbidden, partitions without a leader."""
+"""Lookup of topics that are missing or forbidden, and of partitions without a leader."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _MISSING = (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError)
 
 
 async def absences(client: Theirs, topics: Collection[str], deadline_s: float) -> dict[Partition | str, TransportError]:
-    """What of *topics* cannot be read, by topic or, where only a leader is missing, by partition. Creates none.
+    """Return the error of each topic that cannot be read; if only a leader is missing, the key is the partition.
 
-    KafkaUnreachableError after the deadline.
+    Creates no topic. Raises KafkaUnreachableError after *deadline_s* seconds.
     """
     async with answered_within(deadline_s, "a broker"):
         rows = await metadata_of(client, topics)

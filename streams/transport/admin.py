@@ -1,4 +1,4 @@
-"""What is there and what should be: topics, their configuration, the offsets of groups."""
+"""The admin client: topics, their configuration and the committed offsets of groups."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _Answer = TypeVar("_Answer")
 
 @dataclass(frozen=True, slots=True)
 class NewTopicSpec:
-    """A topic that should exist. ``replication`` of -1 leaves it to the broker; configs are by Kafka's own names."""
+    """A topic to create. A ``replication`` of -1 uses the broker's default; ``configs`` uses Kafka's names."""
 
     name: str
     partitions: int
@@ -46,7 +46,7 @@ class NewTopicSpec:
 
 @dataclass(frozen=True, slots=True)
 class TopicDescription:
-    """A topic as it is. ``configs`` holds only what was set for it; everything else is the broker's default."""
+    """An existing topic. ``configs`` holds only values set on the topic; all others are the broker's defaults."""
 
     name: str
     partitions: int
@@ -55,7 +55,7 @@ class TopicDescription:
 
 
 class Admin:
-    """Creates, describes and deletes topics; reads committed offsets. Each call has the deadline given at ``open``."""
+    """The client that manages topics and reads committed offsets. Each call has the deadline given to ``open``."""
 
     def __init__(self, connection: Connection, *, name: str, deadline_s: float) -> None:
         self._connection, self._deadline_s = connection, deadline_s
@@ -64,11 +64,11 @@ class Admin:
 
     @classmethod
     async def open(cls, connection: Connection, *, name: str = "headrace-admin", deadline_s: float = 30.0) -> Admin:
-        """A connected admin client. KafkaUnreachableError after *deadline_s*."""
+        """Return a connected admin client. Raises KafkaUnreachableError after *deadline_s* seconds."""
         admin = cls(connection, name=name, deadline_s=deadline_s)
         try:
             await connection.establish(admin._admin.start, deadline_s)
-        except BaseException:  # cancelled too: no socket stays open
+        except BaseException:  # also if cancelled: no socket may stay open
             await admin.close()
             raise
         return admin
@@ -90,9 +90,9 @@ class Admin:
     # --- topics -------------------------------------------------------------------------------------------------------
 
     async def create_topics(self, topics: Iterable[NewTopicSpec]) -> dict[str, bool]:
-        """Create what is missing and wait until it can be used. By name: True if it was created, False if it existed.
+        """Create the missing topics and wait until they are usable. Return by name True if created, False if existing.
 
-        An existing topic is left as it is, whatever its partitions and configs. BrokerError if one cannot be created.
+        An existing topic keeps its partitions and configs. Raises BrokerError if a topic cannot be created.
         """
         wanted = list(topics)
         if not wanted:
@@ -104,7 +104,7 @@ class Admin:
         return created
 
     async def _wait_for(self, counts: Mapping[str, int]) -> None:
-        """What was just created has no leaders at first, and leaders that have not heard of it."""
+        """Wait until each new topic has leaders, and until these leaders know the topic."""
         try:
             async with asyncio.timeout(self._deadline_s):
                 while not all(_usable(topic, counts[topic["topic"]]) for topic in await self._described(counts)):  # noqa: ASYNC110 - nobody tells us
@@ -115,12 +115,12 @@ class Admin:
             raise KafkaUnreachableError(self._connection.bootstrap, "created topics have no leaders") from None
 
     async def list_topics(self) -> list[str]:
-        """The names of all topics, the brokers' internal ones included, in order."""
+        """Return the names of all topics in sorted order, internal topics included."""
         names: list[str] = await self._asked(self._admin.list_topics)
         return sorted(names)
 
     async def describe(self, names: Collection[str]) -> dict[str, TopicDescription]:
-        """Partitions and configs of those of *names* that exist."""
+        """Return the partitions and configs of each existing topic of *names*."""
         if not names:
             return {}
         found = [topic for topic in await self._described(names) if _usable(topic)]
@@ -128,12 +128,12 @@ class Admin:
         return {topic["topic"]: _description(topic, configs[topic["topic"]]) for topic in found}
 
     async def leaders(self, topic: str) -> dict[int, int]:
-        """The node that leads each partition of *topic*, of those that have a leader."""
+        """Return the leader's node id for each partition of *topic* that has a leader."""
         (found,) = await self._described([topic])
         return {each["partition"]: each["leader"] for each in found["partitions"] if each["leader"] >= 0}
 
     async def _described(self, names: Collection[str]) -> list[Theirs]:
-        """Of aiokafka's own question a broker may make what it is asked about."""
+        """Return the metadata of *names*. aiokafka's own metadata request could create missing topics."""
         request = MetadataRequest(list(names), allow_auto_topic_creation=False)
         answer = await self._asked(lambda: self._client.send(self._client.get_random_node(), request))
         described: list[Theirs] = answer.to_object()["topics"]
@@ -152,11 +152,11 @@ class Admin:
         return found
 
     async def partition_counts(self, names: Collection[str]) -> dict[str, int]:
-        """How many partitions each of *names* has; 0 if it does not exist."""
+        """Return the partition count of each topic of *names*; 0 if it does not exist."""
         return await partition_counts(self._client, names, self._deadline_s)
 
     async def add_partitions(self, counts: Mapping[str, int]) -> None:
-        """Let each topic have this many partitions, and wait until they can be used. BrokerError if one cannot."""
+        """Increase each topic's partition count and wait until it is usable. Raises BrokerError if that fails."""
         if not counts:
             return
         await self._within(
@@ -165,7 +165,7 @@ class Admin:
         await self._wait_for(counts)
 
     async def delete_topics(self, names: Collection[str]) -> None:
-        """Delete topics; those that do not exist are fine. BrokerError if one cannot be deleted."""
+        """Delete topics and ignore missing ones. Raises BrokerError if a topic cannot be deleted."""
         if not names:
             return
         answer = await self._within(self._admin.delete_topics(list(names)))
@@ -176,18 +176,18 @@ class Admin:
     # --- the cluster and its groups -----------------------------------------------------------------------------------
 
     async def cluster_id(self) -> str:
-        """The id that the cluster was formatted with."""
+        """Return the id that the cluster was formatted with."""
         cluster = await self._asked(self._admin.describe_cluster)
         found: str = cluster["cluster_id"]
         return found
 
     async def committed(self, group: str, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
-        """Committed offsets, without the partitions that have none; of all that *group* knows by default."""
+        """Return the committed offsets of *group*, by default of all its partitions. Leave out those without one."""
         found = await self._within(fetch_committed(self._client, group, partitions))
         return {partition: offset for partition, (offset, _) in found.items()}
 
     async def _asked(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        """The answer to a question, asked again while its node is away: of three brokers one may be down."""
+        """Return the response to *ask*. Retry while a node is unavailable: one of three brokers may be down."""
         async with answered_within(self._deadline_s, self._connection.bootstrap):
             return await until_answered(self._client, ask)
 
@@ -196,11 +196,11 @@ class Admin:
             return await work
 
 
-_SET_ON_TOPIC: Final = 1  # of DescribeConfigs' sources: dynamic topic config
+_SET_ON_TOPIC: Final = 1  # the DescribeConfigs source "dynamic topic config"
 
 
 def _theirs(topic: NewTopicSpec) -> Theirs:
-    """What aiokafka's NewTopic would be, if it let the broker choose the replication factor."""
+    """Return a stand-in for aiokafka's NewTopic, which cannot leave the replication factor to the broker."""
     return SimpleNamespace(
         name=topic.name,
         num_partitions=topic.partitions,

@@ -1,4 +1,4 @@
-"""Questions to brokers: asked again while a node is away, and for how long."""
+"""Requests to brokers, with retries while a node is unavailable and with deadlines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Answer = TypeVar("_Answer")
 
 
 async def until_answered(client: Theirs, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """What *ask* returns, asked again without end while what it meets may pass: the caller sets the deadline."""
+    """Return the result of *ask*. Retry transient errors without end: the caller sets the deadline."""
     while True:
         try:
             return await ask()
@@ -29,7 +29,7 @@ async def until_answered(client: Theirs, ask: Callable[[], Awaitable[_Answer]]) 
 
 @asynccontextmanager
 async def answered_within(deadline_s: float, whom: str) -> AsyncGenerator[None]:
-    """Errors inside are of this room; KafkaUnreachableError if *whom* has not answered after *deadline_s*."""
+    """Translate errors to TransportError. Raise KafkaUnreachableError if *whom* is silent for *deadline_s* seconds."""
     try:
         async with asyncio.timeout(deadline_s):
             with translated():
@@ -39,7 +39,7 @@ async def answered_within(deadline_s: float, whom: str) -> AsyncGenerator[None]:
 
 
 async def metadata_of(client: Theirs, topics: Collection[str]) -> list[Theirs]:
-    """How some broker sees *topics* at this moment, a row each; creates none."""
+    """Return one metadata row per topic, from a random broker. Creates no topic."""
     request = MetadataRequest(list(topics), allow_auto_topic_creation=False)
     answer = await client.send(client.get_random_node(), request)
     rows: list[Theirs] = answer.topics

@@ -1,6 +1,6 @@
-"""Which member owns which shard: sticky, and a shard that moves is withheld until its live owner has let go of it.
+"""The sticky assignment of shards to members. A moving shard is withheld until its live owner has released it.
 
-That is incremental cooperative rebalancing (KIP-429) over the eager protocol, which is all aiokafka speaks.
+This is incremental cooperative rebalancing (KIP-429) over the eager protocol, the only one that aiokafka speaks.
 """
 
 from __future__ import annotations
@@ -13,39 +13,39 @@ from streams.transport.library import MemberAssignment, StickyAssignor, Theirs, 
 
 
 class DrainAssignor:
-    """The assignor of one worker. The sticky one keeps its state on its class, so each gets a class of its own."""
+    """The assignor of one worker. aiokafka's sticky assignor keeps state on its class, so each worker subclasses it."""
 
     name = "sticky-drain"
 
     def __init__(self) -> None:
         self.handing_over: set[Partition] = set()
-        """Shards that we still work on although they are no longer assigned to us."""
+        """Shards that this worker still works on although they are no longer assigned to it."""
         self.leaving = False
-        """Ask for nothing any more."""
+        """True if this worker no longer asks for shards."""
         self._sticky: Theirs = type("Sticky", (StickyAssignor,), {"name": self.name})
 
     def metadata(self, topics: Theirs) -> Theirs:
-        """What this member tells the leader: its topics, and what it holds."""
+        """Return the metadata that this member sends to the group leader: its topics and the shards it holds."""
         held = {Partition(*theirs) for theirs in self._sticky.member_assignment or ()} | self.handing_over
         theirs = [TopicPartition(*partition) for partition in sorted(held)]
         return self._sticky._metadata([] if self.leaving else topics, theirs, self._sticky.generation)  # noqa: SLF001
 
     def on_assignment(self, assignment: Theirs) -> None:
-        """Remember what was assigned to us."""
+        """Remember this member's assignment."""
         self._sticky.on_assignment(assignment)
 
     def on_generation_assignment(self, generation: int) -> None:
-        """Remember the generation of that assignment; aiokafka never calls this."""
+        """Remember the generation of that assignment. ``Membership`` calls this, because aiokafka never does."""
         self._sticky.on_generation_assignment(generation)
 
     def assign(self, cluster: Theirs, members: Mapping[str, Theirs]) -> dict[str, Theirs]:
-        """The leader's part: what the sticky assignor says, less what another live member still holds."""
+        """Return the group leader's assignment: the sticky one, without shards that another live member still holds."""
         owners = self._owners(members)
         wanted = self._sticky.assign(cluster, members)
         return {member: self._granted(member, assignment, owners) for member, assignment in wanted.items()}
 
     def _owners(self, members: Mapping[str, Theirs]) -> dict[Partition, str]:
-        """Who holds what. Of two that claim the same, the newer generation: a returned zombie's is old."""
+        """Return the owner of each shard. The newer generation wins a conflict: a returned zombie's is old."""
         claims: dict[Partition, tuple[int, str]] = {}
         for member, metadata in members.items():
             claim = self._sticky.parse_member_metadata(metadata)

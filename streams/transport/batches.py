@@ -1,9 +1,9 @@
-"""Makes what a broker handed out readable for a strict client, batch by batch.
+"""Repair of fetched record batches that aiokafka cannot read.
 
-Kafka says that a header's name is UTF-8 and does not look; nor does it look at the offsets that a producer numbers the
-records of a batch with. aiokafka gives up the whole batch for the one, and skips records for the other. A broker that
-has to write a batch anew (``compression.type``) replaces such names and numbers the records itself; so do we.
-The layout is that of Kafka's protocol guide, "Record Batch".
+Kafka specifies UTF-8 header names but does not check them. It does not check the offset deltas in a batch either.
+aiokafka fails on the whole batch for a bad name, and skips records for bad deltas. A broker that rewrites a batch
+(``compression.type``) replaces such names and renumbers the records. This module does the same.
+The layout follows Kafka's protocol guide, "Record Batch".
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ _CODEC = 0x07
 _MAGIC = 2
 
 BUDGET = 256 * 1024
-"""Bytes that are written anew at once: the event loop waits for it. The rest is fetched again."""
+"""Bytes to rewrite in one call, because the event loop is blocked meanwhile. The rest is fetched again."""
 
 
 class Fault(NamedTuple):
-    """A batch that nobody can read."""
+    """A batch that cannot be repaired."""
 
     offset: int
-    """Of its first record."""
+    """The offset of the batch's first record."""
     reason: str
 
 
 class Readable(NamedTuple):
-    """What can be read, up to the first batch that cannot."""
+    """The readable batches up to the first one that cannot be repaired."""
 
     data: bytes
     changed: bool
-    """Whether anything had to be written anew, or left for the next time."""
+    """True if a batch was rewritten, or left for the next fetch."""
     fault: Fault | None = None
 
 
 def readable(data: bytes) -> Readable:
-    r"""*data* as it came where the client can read it; names of headers that are no UTF-8 are spelled ``\xNN``."""
+    r"""Return *data* with unreadable batches rewritten. Bytes of header names that are not UTF-8 become ``\xNN``."""
     kept, spent = list[bytes](), 0
     for batch in _batches(data):
         if spent > BUDGET:
@@ -59,7 +59,7 @@ def readable(data: bytes) -> Readable:
 
 
 def _batches(data: bytes) -> Iterator[bytes]:
-    """One after another; the last may be cut off, as the client knows."""
+    """Yield each batch. The last one may be truncated, which the client expects."""
     start = 0
     while start < len(data):
         end = len(data)
@@ -75,10 +75,10 @@ def _base(batch: bytes) -> int:
 
 
 def _fault(batch: bytes) -> Exception | None:
-    """Why the client cannot read *batch*, if it cannot."""
+    """Return the reason why the client cannot read *batch*, or None if it can."""
     try:
         one = MemoryRecords(batch).next_batch()
-        if one is None:  # cut off
+        if one is None:  # a truncated batch
             return None
         if not one.validate_crc():
             return ValueError("the checksum is wrong")
@@ -91,19 +91,19 @@ def _fault(batch: bytes) -> Exception | None:
 
 
 def _range(batch: bytes) -> tuple[int, int]:
-    """The first offset that the batch may hold, and the one after its last."""
+    """Return the first offset of the batch and the offset after its last."""
     first, (last,) = _base(batch), struct.unpack_from(">i", batch, _LAST_AT)
     return first, first + int(last) + 1
 
 
 def _in_order(offsets: list[int], first: int, end: int) -> bool:
-    """Whether they rise, from *first* at the least to below *end*."""
+    """Return True if *offsets* rise strictly and lie in the range from *first* to below *end*."""
     edges = [first - 1, *offsets, end]
     return all(low < high for low, high in pairwise(edges))
 
 
 def _anew(batch: bytes) -> bytes:
-    """The same records, uncompressed. Raises whatever it meets if they cannot be made out."""
+    """Return the batch with the same records, uncompressed and repaired. Raises any exception if decoding fails."""
     if batch[_MAGIC_AT] != _MAGIC:
         raise ValueError(f"format {batch[_MAGIC_AT]}")
     if _crc(batch) != struct.unpack_from(">I", batch, _CRC_AT)[0]:
@@ -140,7 +140,7 @@ def _unpacked(body: bytes, codec: int) -> bytes:
 
 
 class _Record(NamedTuple):
-    """A record: what stands before its number, its number, and what follows."""
+    """A record: the bytes before its offset delta, the delta, and the bytes after it."""
 
     start: bytes
     delta: int
@@ -158,7 +158,7 @@ def _records(body: bytes, count: int) -> Iterator[_Record]:
 
 
 def _record(body: bytes) -> _Record:
-    _, delta_at = decode_varint(body, 1)  # after the attributes: the time
+    _, delta_at = decode_varint(body, 1)  # skip the attributes byte and the timestamp delta
     delta, key_at = decode_varint(body, delta_at)
     count_at = _past(body, _past(body, key_at))
     count, at = decode_varint(body, count_at)
@@ -172,14 +172,14 @@ def _record(body: bytes) -> _Record:
 
 
 def _past(body: bytes, at: int) -> int:
-    """Where what has a length before it ends."""
+    """Return the end position of the length-prefixed field at *at*."""
     size, start = decode_varint(body, at)
     end: int = start + max(0, size)
     return end
 
 
 def varint(number: int) -> bytes:
-    """A number as Kafka writes it."""
+    """Return *number* in Kafka's zigzag varint encoding."""
     out = bytearray()
     encode_varint(number, out.append)
     return bytes(out)

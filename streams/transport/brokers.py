@@ -1,4 +1,4 @@
-"""The way to the brokers that one publisher speaks to: leaders, and coordinators that may move."""
+"""Requests of one ``Publisher`` to partition leaders and to coordinators, which may move."""
 
 from __future__ import annotations
 
@@ -24,60 +24,60 @@ _Coded = TypeVar("_Coded", bound=Coded)
 
 
 class Coordinator(NamedTuple):
-    """Whom to look for: who keeps the offsets of a group, or the transactions of an id."""
+    """The lookup key of a coordinator: of a group's offsets or of a transactional id."""
 
     kind: Theirs
     key: str
 
 
 def of_group(group: str) -> Coordinator:
-    """Who keeps its offsets."""
+    """Return the lookup key of the coordinator for a group's offsets."""
     return Coordinator(CoordinationType.GROUP, group)
 
 
 def of_transactions(transactional_id: str) -> Coordinator:
-    """Who keeps its transactions."""
+    """Return the lookup key of the coordinator for a transactional id."""
     return Coordinator(CoordinationType.TRANSACTION, transactional_id)
 
 
 class Settled(NamedTuple, Generic[_Coded]):
-    """An answer that is final."""
+    """A final response, without transient error codes."""
 
     answer: _Coded
     asked: int
-    """How often it had to be asked for."""
+    """The number of attempts."""
 
 
 class Brokers:
-    """Sends requests through aiokafka's *client*, which connects, authenticates and knows who leads what."""
+    """The sender of requests. aiokafka's *client* connects, authenticates and knows the partition leaders."""
 
     def __init__(self, client: Theirs) -> None:
         self.client = client
         self._nodes: dict[Coordinator, int] = {}
         self.connected = False
-        """Whether the cluster is known."""
+        """True once the cluster metadata is loaded."""
 
         self._closed = False
 
     async def connect(self) -> None:
-        """Get to know the cluster, unless that has happened."""
+        """Load the cluster metadata, unless it is loaded already."""
         if not self.connected:
             await self.client.bootstrap()
             self.connected = True
 
     async def close(self) -> None:
-        """Nothing is sent any more. What waits for an answer gets none."""
+        """Close the connections. Pending requests get no response, and later ones fail."""
         self._closed = True
         await internals.close_client(self.client, _CLOSE_S)
 
     async def to_leader(self, node: int, request: Request[Said]) -> Said:
-        """The answer of *node*, on the connection for records."""
+        """Return the response of *node*, over the connection for records."""
         return await self.send(node, request, ConnectionGroup.DEFAULT)
 
     async def settled(self, whom: Coordinator, request: Request[_Coded], *, resend: bool) -> Settled[_Coded]:
-        """The coordinator's answer once none of its codes may pass. The caller sets the deadline.
+        """Return the coordinator's response; retry while its error codes are transient. The caller sets the deadline.
 
-        OutcomeUnknownError if an answer is lost and the request may not be sent again (*resend*).
+        Raises OutcomeUnknownError if a response is lost and *resend* is False.
         """
         asked, waits = 1, pauses()
         while (answer := await self.once(whom, request, resend=resend)) is None:
@@ -86,7 +86,7 @@ class Brokers:
         return Settled(answer, asked)
 
     async def once(self, whom: Coordinator, request: Request[_Coded], *, resend: bool = True) -> _Coded | None:
-        """Like ``settled``, but None instead of asking again."""
+        """Try once like ``settled``. Return None where ``settled`` would retry."""
         answer = await self._attempt(whom, request, resend=resend)
         said = NOT_COORDINATOR if answer is None else answer.codes
         if said & NOT_COORDINATOR:
@@ -94,7 +94,7 @@ class Brokers:
         return None if pass_by(said) else answer
 
     async def _attempt(self, whom: Coordinator, request: Request[_Coded], *, resend: bool) -> _Coded | None:
-        """One answer; None if it did not come and may come the next time."""
+        """Return one response, or None if it was lost and a retry is allowed."""
         try:
             node = self._nodes.get(whom)
             if node is None:
@@ -106,7 +106,7 @@ class Brokers:
             return None
         try:
             return await self.send(node, request, ConnectionGroup.COORDINATION)
-        except errors.NodeNotReadyError:  # never left
+        except errors.NodeNotReadyError:  # the request was never sent
             return None
         except KafkaError as error:
             if not may_pass(error):
@@ -116,18 +116,18 @@ class Brokers:
             return None
 
     async def send(self, node: int, request: Request[Said], group: Theirs) -> Said:
-        """Everything that leaves, leaves here."""
+        """Send *request* to *node*. All requests of this class pass here, so none is sent after ``close``."""
         self._stay_closed()
         answer: Said = await self.client.send(node, request, group=group)
         return answer
 
     def _stay_closed(self) -> None:
-        """A connection that is opened now would stay open."""
+        """Raise BrokerError if closed: a connection opened now would never be closed."""
         if self._closed:
             raise BrokerError("this publisher has been closed")
 
     async def level(self, feature: str) -> int:
-        """How far *feature* has been finalized in this cluster; 0 if it has not."""
+        """Return the finalized level of *feature* in this cluster; 0 if it is not finalized."""
         client = self.client
         levels = await until_answered(
             client, lambda: self.send(client.get_random_node(), features(), ConnectionGroup.DEFAULT)
@@ -135,16 +135,19 @@ class Brokers:
         return levels.get(feature, 0)
 
     def leader(self, place: Partition) -> int | None:
-        """Who leads *place*; None if nobody does, as far as is known."""
+        """Return the leader's node id for *place*, or None if no leader is known."""
         node: int | None = self.client.cluster.leader_for_partition(TopicPartition(*place))
         return None if node is None or node < 0 else node
 
     def look_again(self) -> None:
-        """Ask who leads what, in the background."""
+        """Refresh the metadata in the background."""
         self.client.force_metadata_update()
 
     async def partitions(self, topic: str, patience_s: float) -> int:
-        """How many *topic* has. UnknownTopicError once nobody knows it for certain, or has told for *patience_s*."""
+        """Return the partition count of *topic*.
+
+        Raises UnknownTopicError once brokers have denied the topic for a while, or after *patience_s* seconds.
+        """
         cluster = self.client.cluster
         known: set[int] | None = cluster.partitions_for_topic(topic)
         if known is not None:
@@ -154,7 +157,7 @@ class Brokers:
 
 
 def pauses() -> Iterator[float]:
-    """How long to wait before each repetition, in seconds: most of what passes has passed in a moment."""
+    """Yield the pause before each retry, in seconds. It starts short because most transient errors end quickly."""
     pause = FIRST_PAUSE_S
     while True:
         yield pause

@@ -1,4 +1,4 @@
-"""What the error codes of brokers mean to a transaction (``org.apache.kafka.common.protocol.Errors``)."""
+"""The meaning of broker error codes for a transaction (``org.apache.kafka.common.protocol.Errors``)."""
 
 from __future__ import annotations
 
@@ -10,45 +10,45 @@ from streams.transport.packing import Batch
 
 UNKNOWN_TOPIC: Final = 3
 NOT_COORDINATOR: Final = frozenset({15, 16})
-"""It is another node, or nobody yet."""
+"""The coordinator is another node, or not available yet."""
 
 DUPLICATE: Final = 46
-"""The batch is there already, and the broker has forgotten where."""
+"""The log already holds the batch, but the broker no longer knows its offset."""
 
 NOT_ATTEMPTED: Final = 55
-"""Something else of the same request was refused."""
+"""Another partition of the same request was refused."""
 
 FENCED: Final = frozenset({47, 90})
-"""The epoch has ended."""
+"""The producer's epoch has ended."""
 
 _NETWORK, _LOADING, _TIMED_OUT, _CONCURRENT = 13, 14, 7, 51
 
 PASSING: Final = frozenset({UNKNOWN_TOPIC, _TIMED_OUT, _NETWORK, _LOADING, _CONCURRENT, *NOT_COORDINATOR})
-"""Answers of a coordinator that pass: a topic that not every broker has heard of; a coordinator that is away, moves or
-loads; a transaction whose predecessor is still being written down."""
+"""Transient error codes of a coordinator. Causes: a topic not yet known to every broker; a coordinator that is
+unavailable, moves or loads; a previous transaction that is still completing."""
 
 LEADERLESS: Final = frozenset({UNKNOWN_TOPIC, 5, 6, 56, 74, 75})
-"""Answers to a batch that pass once the partition has a leader and we know it: too early, somebody else, a broken disk,
-another epoch of the leader."""
+"""Error codes of a batch that end once the partition has a leader and the client knows it. Causes: no leader yet,
+another leader, a failed disk, another leader epoch."""
 
 UNWRITTEN: Final = LEADERLESS | PASSING | {19, 20, 41}
-"""Answers to a batch that pass; 19 and 20 say that too few copies are in step, before and after it was written."""
+"""Transient error codes of a batch. 19 and 20 mean too few in-sync replicas, before and after the append."""
 
 TOPIC_FORBIDDEN: Final = 29
 _TOO_LARGE: Final = frozenset({10, 18, 32})
-"""Refused for what can be seen of a record from outside: it is too large, or its time is not taken."""
+"""Refusals because of a record's size or timestamp, not because of its content."""
 
 _INVALID_RECORD, _NO_REASON = 87, -1
 
 
 def pass_by(codes: frozenset[int]) -> bool:
-    """Whether all that went wrong may go well in a moment."""
+    """Return True if there are errors and all of them are transient."""
     wrong = codes - {0, NOT_ATTEMPTED}
     return bool(wrong) and wrong <= PASSING
 
 
 def fault(code: int, about: object = "") -> TransportError:
-    """The error of this room for *code*."""
+    """Return the TransportError for *code*."""
     kind = errors.for_code(code)
     if code in FENCED:
         return FencedError(f"error {code}: the producer's epoch has ended")
@@ -58,9 +58,9 @@ def fault(code: int, about: object = "") -> TransportError:
 
 
 def refusal(code: int, batch: Batch) -> TransportError:
-    """What a refused batch says: whose fault it was, if it was the batch's.
+    """Return the error for a refused batch: RecordRefusedError if the batch is the cause.
 
-    A broker that gives no reason counts as one that refuses the record.
+    A broker that gives no reason (code -1) counts as refusing the record.
     """
     if code == TOPIC_FORBIDDEN:
         return RecordRefusedError(repr(errors.for_code(code)(batch.place.topic)), topic=batch.place.topic)

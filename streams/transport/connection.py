@@ -1,4 +1,4 @@
-"""How a Kafka cluster is reached: one value, from which every client is made."""
+"""The connection settings of a Kafka cluster. Every client is made from this one value."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _ANSWER_MS = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Where the brokers are and how to speak to them. ``ca_file`` is a PEM file; without one the system's CAs count."""
+    """The broker addresses, protocol and credentials. ``ca_file`` is a PEM file; the default is the system's CAs."""
 
     bootstrap: str
-    """``host:port``, several separated by commas."""
+    """One or more ``host:port``, separated by commas."""
 
     security_protocol: Protocol = "PLAINTEXT"
     sasl_mechanism: str | None = None
@@ -37,7 +37,7 @@ class Connection:
     ca_file: str | None = None
 
     def options(self) -> dict[str, Any]:
-        """The keyword arguments that every client takes."""
+        """Return the keyword arguments that every aiokafka client takes."""
         options: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "security_protocol": self.security_protocol}
         if self.security_protocol.endswith("SSL"):
             options["ssl_context"] = ssl.create_default_context(cafile=self.ca_file)
@@ -50,10 +50,10 @@ class Connection:
         return options
 
     async def establish(self, start: Callable[[], Awaitable[object]], deadline_s: float) -> None:
-        """Call *start* until it succeeds: brokers may come up later than we do.
+        """Call *start* until it succeeds, because brokers may start later than this process.
 
-        Raises KafkaUnreachableError when *deadline_s* has passed; what no waiting mends, AccessDeniedError and
-        UntrustedBrokerError, at once.
+        Raises KafkaUnreachableError after *deadline_s* seconds. Raises AccessDeniedError and UntrustedBrokerError at
+        once, because a retry cannot help.
         """
         reason: object = ""
         try:
@@ -77,12 +77,12 @@ class Connection:
         return None
 
     async def _cause(self) -> Exception | None:
-        """Why no broker lets us in, if one says so: clients only log that, and tell that they found none."""
+        """Return the reason why brokers refuse the connection, if one gives it. aiokafka only logs that reason."""
         options = self.options()
         for host, port, _ in collect_hosts(options.pop("bootstrap_servers")):
             try:
                 found = await create_conn(host, port, request_timeout_ms=_ANSWER_MS, **options)
-            except ConnectionError:  # nobody is there; perhaps the next one says more
+            except ConnectionError:  # this broker is down; the next one may give a reason
                 continue
             except (KafkaError, OSError) as error:
                 return error
@@ -91,6 +91,6 @@ class Connection:
 
 
 def _said(reason: object, deadline_s: float) -> object:
-    """What the last attempt said, unless that is only that nobody answered."""
+    """Return the last attempt's error, or the deadline's text if no broker answered."""
     silent = reason == "" or isinstance(reason, errors.KafkaConnectionError)
     return f"no answer within {deadline_s:g} s" if silent else reason

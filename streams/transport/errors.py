@@ -1,19 +1,19 @@
-"""What can go wrong between us and Kafka, in our own words; nothing that aiokafka raises leaves this room.
+"""The errors of the transport. No exception of aiokafka leaves this package.
 
 ::
 
     TransportError
     ├── KafkaUnreachableError    no broker answered before the deadline
-    │   └── UntrustedBrokerError one did, with a certificate that no known authority vouches for
-    ├── AccessDeniedError        wrong credentials, or an ACL says no
+    │   └── UntrustedBrokerError a broker answered, but no trusted CA has signed its certificate
+    ├── AccessDeniedError        wrong credentials, or an ACL denies the request
     ├── UnknownTopicError        the topic or partition does not exist
-    ├── TopicStarvedError        the topic has no leader or too few copies in step: it takes nothing for now
-    ├── RecordRefusedError       the broker will never take this record
-    ├── OffsetLostError          the position lies outside the log: deleted by retention, or the topic was made anew
-    ├── UnreadableError          what the log holds there cannot be read
-    ├── FencedError              somebody else has opened the same transactional id since
+    ├── TopicStarvedError        a partition has no leader or too few in-sync replicas: no writes for now
+    ├── RecordRefusedError       the broker will never accept this record
+    ├── OffsetLostError          the position lies outside the log: retention deleted it, or the topic was recreated
+    ├── UnreadableError          the log's data at the position cannot be read
+    ├── FencedError              another producer has opened the same transactional id since
     ├── OutcomeUnknownError      a write may or may not have happened
-    └── BrokerError              anything else a broker said
+    └── BrokerError              any other broker or connection error
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from streams.transport.library import KafkaError, errors
 
 
 class TransportError(Exception):
-    """Kafka did not do what was asked."""
+    """A request to Kafka failed."""
 
 
 class KafkaUnreachableError(TransportError):
@@ -37,11 +37,11 @@ class KafkaUnreachableError(TransportError):
 
 
 class UntrustedBrokerError(KafkaUnreachableError):
-    """A broker's certificate is not one that an authority we know has signed for its name."""
+    """A broker's certificate is not signed for its name by a trusted CA."""
 
 
 class AccessDeniedError(TransportError):
-    """The credentials are wrong, or an ACL forbids it: of ``topics``, if it is about some."""
+    """The credentials are wrong, or an ACL denies the request. ``topics`` are the denied topics, if any."""
 
     def __init__(self, message: str, *, topics: Collection[str] = ()) -> None:
         super().__init__(message)
@@ -49,7 +49,7 @@ class AccessDeniedError(TransportError):
 
 
 class UnknownTopicError(TransportError):
-    """There is no such topic or partition."""
+    """The topic or partition does not exist."""
 
     def __init__(self, topic: str) -> None:
         super().__init__(f"topic {topic} does not exist")
@@ -57,7 +57,7 @@ class UnknownTopicError(TransportError):
 
 
 class TopicStarvedError(TransportError):
-    """A partition of the topic has no leader, or too few copies in step: it takes nothing for now."""
+    """A partition of the topic has no leader or too few in-sync replicas, so it accepts no writes for now."""
 
     def __init__(self, topic: str) -> None:
         super().__init__(f"topic {topic} has no leader or too few copies in step")
@@ -65,10 +65,11 @@ class TopicStarvedError(TransportError):
 
 
 class RecordRefusedError(TransportError):
-    """The broker refuses the record for good: too large, or not valid for its topic.
+    """The broker refuses the record permanently: too large, or not valid for its topic.
 
-    ``topic`` is where it was to go, if that is known; ``records`` were in the refused batch; ``size`` is that of the
-    record if it was alone, and 0 if the topic takes none at all. ``record`` is it if its size was not the reason.
+    ``topic`` is the destination, if known. ``records`` is the number of records in the refused batch. ``size`` is the
+    record's size in bytes if it was alone in its batch; 0 if the topic accepts no record at all. ``record`` is set if
+    the record was alone and neither its size nor its timestamp was the reason.
     """
 
     def __init__(
@@ -85,23 +86,23 @@ class RecordRefusedError(TransportError):
 
 
 class OffsetLostError(TransportError):
-    """What was to be read next is no longer, or not yet, in the log."""
+    """The next offset to read is no longer, or not yet, in the log."""
 
 
 class UnreadableError(TransportError):
-    """What the log holds at the position cannot be read: damaged, or packed in a way that nobody knows."""
+    """The log's data at the position cannot be read: it is damaged, or its format or compression is unknown."""
 
 
 class FencedError(TransportError):
-    """Somebody else has opened the same transactional id since."""
+    """Another producer has opened the same transactional id since."""
 
 
 class OutcomeUnknownError(TransportError):
-    """A write may or may not have happened: read what is there before writing again."""
+    """A write may or may not have happened: read the log before writing again."""
 
 
 class BrokerError(TransportError):
-    """Anything else that a broker, or the way to it, said."""
+    """Any other error of a broker or of the connection to it."""
 
 
 _KINDS: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
@@ -129,7 +130,7 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], type[TransportError]], ...] = (
 
 
 def own(error: Exception) -> TransportError:
-    """The error of this room that says what *error* of aiokafka's says."""
+    """Return the TransportError for an aiokafka *error*. A TransportError is returned as it is."""
     if isinstance(error, TransportError):
         return error
     for theirs, ours in _KINDS:
@@ -140,7 +141,7 @@ def own(error: Exception) -> TransportError:
 
 @contextmanager
 def translated() -> Generator[None]:
-    """Turns what aiokafka raises inside into errors of this room."""
+    """Translate aiokafka's exceptions to TransportError inside the context."""
     try:
         yield
     except KafkaError as error:
@@ -148,5 +149,5 @@ def translated() -> Generator[None]:
 
 
 def may_pass(error: Exception) -> bool:
-    """Whether the same request may be answered in a moment: a node is away, a coordinator moves or loads."""
+    """Return True if the error is transient: a node is unavailable, or a coordinator moves or loads."""
     return bool(getattr(error, "retriable", False)) or isinstance(error, errors.NodeNotReadyError)

@@ -1,4 +1,4 @@
-"""The data consumer of a worker: no group, explicit partitions, so that no rebalance ever touches it."""
+"""The data consumer of a worker. It has no group and explicit partitions, so a rebalance never affects it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _TURN = 512
 _WAIT_S = 0.1
 _ASK_S = 2.0
 _CAREFUL = 100
-"""Fetches in a row that must need no care before a partition gets none. To look costs 4 µs a record; to fetch again,
-more."""
+"""Consecutive clean fetches after which a partition's batches are no longer checked. A check costs 4 µs a record. A
+repeated fetch costs more."""
 _OURS = frozenset(topic.name for topic in PLATFORM)
-_CODE = 1  # where a partition's part of an answer to a fetch has its error code
+_CODE = 1  # the index of the error code in a partition's row of a fetch response
 
 _UNKNOWN = errors.UnknownTopicOrPartitionError
 _RAISED = frozenset({errors.OffsetOutOfRangeError, errors.TopicAuthorizationFailedError})
-"""Errors that the client raises for its reader."""
+"""Errors that aiokafka raises in ``getmany``."""
 
 _PASSING = frozenset(
     {
@@ -40,24 +40,24 @@ _PASSING = frozenset(
         errors.ReplicaNotAvailableError,
     }
 )
-"""Errors of a leader that moves."""
+"""Errors while a leader moves."""
 
 log = structlog.get_logger()
 
 
 def record_of(theirs: Theirs) -> Record:
-    """A record of ours from one of aiokafka's."""
+    """Return the ``Record`` for an aiokafka ConsumerRecord."""
     return Record(
         theirs.topic, theirs.partition, theirs.offset, theirs.timestamp, theirs.key, theirs.value, theirs.headers
     )
 
 
 _new: Callable[[type[Record], tuple[object, ...]], Record] = tuple.__new__
-"""Without a function of Python around it: it is called for every record."""
+"""The tuple constructor. It skips NamedTuple's Python-level ``__new__``, because it is called for every record."""
 
 
 def _made(place: Theirs, found: Theirs) -> Record:
-    """A record of ours from what a batch holds."""
+    """Return the ``Record`` for a decoded record of a batch."""
     return _new(
         Record,
         (
@@ -73,28 +73,31 @@ def _made(place: Theirs, found: Theirs) -> Record:
 
 
 def _ours(records: list[Theirs]) -> list[Record]:
-    """Those of one fetch; it may have come after it was said how they are to be made."""
+    """Return the records of one fetch as ``Record``. A fetch that arrives after ``make_records`` needs conversion."""
     return records if type(records[0]) is Record else [*map(record_of, records)]
 
 
 def _is_run(records: list[Record], start: int | None) -> bool:
-    """Whether no offset from *start* on is left out."""
+    """Return True if the offsets are consecutive from *start*."""
     return all(record.offset == offset for offset, record in enumerate(records, start or 0))
 
 
 class Fetcher:
-    """Fetches for all shards of a worker. Never pauses (aiokafka throws away what it has), never cancels a fetch."""
+    """The data consumer for all shards of a worker.
+
+    It never pauses a partition, because aiokafka then discards its prefetched records. It never cancels a fetch.
+    """
 
     def __init__(
         self, connection: Connection, clock: Clock, *, name: str, fetch_wait_ms: int, request_timeout_ms: int
     ) -> None:
         self._connection, self._clock = connection, clock
         self.faults: dict[Partition, TransportError] = {}
-        """What stands in the way of a partition since it was last sought. Whoever reads takes it out, and assigns anew
-        without the partition: until then it is asked for without pause."""
+        """The error of each failed partition since its last seek. The caller removes the error and assigns again
+        without the partition. Until then the client fetches the partition without pause."""
 
         self._careful: dict[Partition, int] = {}
-        """What is looked at before the client sees it, for as many more fetches."""
+        """Partitions whose batches are checked before the client decodes them, with the number of fetches left."""
         self._unanswered: float | None = None
         self._turn = 0
         self._theirs: dict[Partition, Theirs] = {}
@@ -112,7 +115,7 @@ class Fetcher:
         internals.leave_nothing_open(internals.client_of(self._consumer))
 
     async def start(self, deadline_s: float) -> None:
-        """Connect. KafkaUnreachableError after *deadline_s*."""
+        """Connect. Raises KafkaUnreachableError after *deadline_s* seconds."""
         await self._connection.establish(self._consumer.start, deadline_s)
         internals.watch_fetches(self._consumer, self._asked, self._answered)
 
@@ -130,14 +133,15 @@ class Fetcher:
                     rows[index] = (*row[:-1], self._eased(Partition(topic, row[0]), row[-1]))
 
     def _refused(self, partition: Partition, kind: type[Exception]) -> None:
-        """A broker that does not serve a partition says so at once, and again at once: the client would ask without
-        pause. Where only the leader has moved, it looks for the new one, and that is all that is needed.
+        """Record the fault of a partition that a broker does not serve, because the client would retry without pause.
+
+        A moved leader is no fault: the client finds the new one. Errors that ``getmany`` raises are recorded there.
         """
         if kind not in _RAISED and kind not in _PASSING:
             self.faults[partition] = UnknownTopicError(partition.topic) if kind is _UNKNOWN else own(kind(partition))
 
     def _eased(self, partition: Partition, data: bytes) -> bytes:
-        """What was fetched, in a form that the client can read, up to where nobody can."""
+        """Return the fetched data with its batches repaired, up to the first one that cannot be repaired."""
         found = readable(data or b"")
         self._careful[partition] = _CAREFUL if found.changed else self._careful[partition] - 1
         if not self._careful[partition]:
@@ -148,7 +152,7 @@ class Fetcher:
         return found.data
 
     def silent_s(self) -> float:
-        """Seconds since a fetch was sent that nobody has answered, nor any after it; 0 if there is none."""
+        """Return the seconds since the oldest fetch sent after the last response; 0 if there is none."""
         return 0.0 if self._unanswered is None else self._clock.monotonic() - self._unanswered
 
     async def close(self) -> None:
@@ -157,11 +161,11 @@ class Fetcher:
 
     @property
     def broken(self) -> bool:
-        """Whether the task that fetches has died."""
+        """True if the fetch task has ended."""
         return internals.fetch_task(self._consumer).done()
 
     def assign(self, partitions: Collection[Partition]) -> None:
-        """Fetch these and no others. Every position is forgotten: seek them all before the next ``take``."""
+        """Fetch exactly *partitions*. All positions are lost: seek every partition before the next ``take``."""
         self._theirs = {partition: TopicPartition(*partition) for partition in partitions}
         self._consumer.assign(list(self._theirs.values()))
         self.faults.clear()
@@ -169,44 +173,44 @@ class Fetcher:
         self._unanswered = None
 
     def seek(self, partition: Partition, offset: int) -> None:
-        """Take *partition* from *offset* on; what was fetched ahead is thrown away."""
+        """Read *partition* from *offset* on. Its prefetched records are discarded."""
         self._consumer.seek(self._theirs[partition], offset)
         self.faults.pop(partition, None)
 
     def position(self, partition: Partition) -> int | None:
-        """The next offset to be fetched: beyond transaction markers and aborted records too. None if not known."""
+        """Return the next offset to fetch, or None if unknown. It passes transaction markers and aborted records."""
         return internals.position(self._consumer, partition)
 
     def leaderless(self) -> set[Partition]:
-        """Assigned partitions of which no leader is known: the client asks for one without pause."""
+        """Return the assigned partitions without a known leader. The client asks for their metadata without pause."""
         cluster = internals.client_of(self._consumer).cluster
         leaders = ((partition, cluster.leader_for_partition(theirs)) for partition, theirs in self._theirs.items())
         return {partition for partition, leader in leaders if leader is None or leader < 0}
 
     async def absences(self, topics: Collection[str]) -> dict[Partition | str, TransportError]:
-        """What of *topics* cannot be read now, by topic or, where only a leader is missing, by partition."""
+        """Return the error of each topic that cannot be read; if only a leader is missing, the key is the partition."""
         return await absences(internals.client_of(self._consumer), topics, _ASK_S)
 
     async def beginnings(self, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
-        """The first offset in the log of each, without those of which no leader has answered in *deadline_s*."""
+        """Return each partition's first offset. Leave out those whose leader is silent for *deadline_s* seconds."""
         client = internals.client_of(self._consumer)
         return await watermarks.known_beginnings(client, partitions, deadline_s)
 
     async def ends(self, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
-        """How far each can be read, read committed."""
+        """Return the last stable offset of each partition, the end for read-committed readers."""
         client = internals.client_of(self._consumer)
         return await watermarks.stable_ends(client, partitions, deadline_s)
 
     async def standings(self, topics: Collection[str]) -> dict[str, Standing]:
-        """How each of *topics* stands now, without what nobody could say."""
+        """Return the current state of each of *topics*. Leave out those whose state no broker could tell."""
         return await standings(internals.client_of(self._consumer), topics, _ASK_S)
 
     async def take(self, room: Mapping[Partition, int], free: int, size: int) -> dict[Partition, list[Record]]:
-        """At most *free* records, at most ``room[p]`` and an equal share of each; no partition more once they have
-        *size* bytes.
+        """Return at most *free* records, from each partition an equal share and at most ``room[p]``.
 
-        aiokafka's own limit would drain one partition before the next. Waits up to 0.1 s if nothing is buffered. What
-        is wrong with one partition is in ``faults`` afterwards, and keeps nobody else waiting.
+        No further partition is read once the records have *size* bytes. aiokafka's own limit would drain one partition
+        before the next. Waits up to 0.1 s if nothing is buffered. A partition's error goes to ``faults`` and does not
+        delay the others.
         """
         fetched = await self._take_buffered(room, free, size)
         if not fetched:
@@ -251,16 +255,16 @@ class Fetcher:
         return records
 
     def _doubts(self, partition: Partition) -> bool:
-        """Whether offsets may be missing for a wrong producer's sake: the platform numbers its own records rightly."""
+        """Return True if a producer's wrong deltas may hide offsets. Platform topics and checked ones are exempt."""
         return partition not in self._careful and partition.topic not in _OURS
 
     def _look_closer(self, partition: Partition, reason: str) -> None:
-        """What comes next of it is looked at before the client sees it."""
+        """Check the next batches of *partition* before the client decodes them."""
         self._careful[partition] = _CAREFUL
         log.debug("batch_looked_at", partition=str(partition), reason=reason)
 
     def _stumbled(self, partition: Partition, error: Exception) -> None:
-        """Nothing has been skipped: it is fetched again, and looked at before the client sees it."""
+        """Handle an error of ``getmany``. A decoding error is retried with checked batches; no record is skipped."""
         ours = own(error)
         if isinstance(ours, BrokerError) and partition not in self._careful:
             self._look_closer(partition, repr(error))

@@ -1,4 +1,4 @@
-"""Consumer groups from outside: who is in one, what it has committed, and how a member that is dead is let go."""
+"""The admin client of consumer groups: members, committed offsets, and the removal of a dead member."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Member(NamedTuple):
 
     id: str
     client: str
-    """The name that it connects with."""
+    """The member's client id."""
 
     host: str
 
 
 class Groups:
-    """Asks the coordinators of groups. Each call has the deadline given at ``open``."""
+    """The client of group coordinators. Each call has the deadline given to ``open``."""
 
     def __init__(self, connection: Connection, *, name: str, deadline_s: float) -> None:
         self._connection, self._deadline_s = connection, deadline_s
@@ -42,11 +42,11 @@ class Groups:
 
     @classmethod
     async def open(cls, connection: Connection, *, name: str = "headrace-groups", deadline_s: float = 30.0) -> Groups:
-        """Connected. KafkaUnreachableError after *deadline_s*."""
+        """Return a connected client. Raises KafkaUnreachableError after *deadline_s* seconds."""
         groups = cls(connection, name=name, deadline_s=deadline_s)
         try:
             await connection.establish(groups._client.bootstrap, deadline_s)
-        except BaseException:  # cancelled too: no socket stays open
+        except BaseException:  # also if cancelled: no socket may stay open
             await groups.close()
             raise
         return groups
@@ -62,25 +62,25 @@ class Groups:
         await self.close()
 
     async def offsets(self, group: str) -> dict[Partition, tuple[int, str]]:
-        """Every offset that *group* has committed, with its metadata."""
+        """Return every committed offset of *group* with its metadata."""
         found = await self._within(fetch_committed(self._client, group, None))
         return {partition: (offset, text or "") for partition, (offset, text) in found.items()}
 
     async def members(self, group: str) -> list[Member]:
-        """Who is in *group*; nobody if there is no such group."""
-        # One group a request: aiokafka reads the third version's answer by the schema of the second.
+        """Return the members of *group*; an empty list if the group does not exist."""
+        # One group per request: aiokafka decodes the version 3 response with the version 2 schema.
         answer = await self._within(self._asked(group, DescribeGroupsRequest([group])))
         return [Member(*member[:3]) for member in answer.groups[0][5]]
 
     async def expel(self, group: str, member: str) -> None:
-        """Let *member* leave as if it had asked for it itself, so that what it owned is dealt again at once.
+        """Remove *member* as if it had left itself, so that its shards are reassigned at once.
 
-        Nothing happens if it is gone already.
+        Does nothing if the member is gone already.
         """
         await self._within(self._asked(group, LeaveGroupRequest(group, member)))
 
     async def _asked(self, group: str, request: Theirs) -> Theirs:
-        """The coordinator's answer, asked for again while there is none, or it moves."""
+        """Return the coordinator's response. Retry while the coordinator is missing or moves."""
         return await until_answered(self._client, lambda: self._ask(group, request))
 
     async def _ask(self, group: str, request: Theirs) -> Theirs:
@@ -97,6 +97,6 @@ class Groups:
 
 
 def _code_of(answer: Theirs) -> int:
-    """Of a LeaveGroup answer its own, of a DescribeGroups answer that of its group."""
+    """Return the error code: of a LeaveGroup response its own, of a DescribeGroups response its group's."""
     code: int = answer.groups[0][0] if hasattr(answer, "groups") else answer.error_code
     return code

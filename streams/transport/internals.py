@@ -1,7 +1,7 @@
-"""The private parts of aiokafka 0.14 that the transport relies on, each behind a name; the canaries watch them.
+"""The private parts of aiokafka 0.14 that the transport uses, one function each. Canary tests check them.
 
-Its public API cannot say what is buffered, where a partition's position is without waiting, whether a background task
-has died, or end a client that hangs. Replacing aiokafka means replacing this module first.
+aiokafka's public API cannot list buffered partitions, return a position without waiting, or report a dead background
+task. It cannot end a client that hangs either. Replacing aiokafka means replacing this module first.
 """
 # ruff: noqa: SLF001
 
@@ -18,22 +18,23 @@ from streams.transport.library import FetchRequest, KafkaError, MetadataRequest,
 
 
 def buffered(consumer: Theirs) -> Iterable[Partition]:
-    """Partitions of which fetched records (or an error) wait to be taken. As tuples they equal our own."""
+    """Return the partitions with buffered records or a buffered error. As tuples they equal ``Partition`` values."""
     records: Iterable[Partition] = consumer._fetcher._records
     return records
 
 
 def make_records(consumer: Theirs, partition: Partition, make: Callable[[Theirs, Theirs], object]) -> None:
-    """Have *make* turn what is buffered of *partition* into records: of a partition and what a batch holds. The client
-    would make records of its own, of which others would have to be made.
+    """Have *make* build the buffered records of *partition*, from the partition and each decoded record of a batch.
+
+    The client would otherwise build its own records, which would have to be converted again.
     """
     records = getattr(consumer._fetcher._records.get(partition), "_partition_records", None)
-    if records is not None:  # an error, or nothing
+    if records is not None:  # None if an error or nothing is buffered
         records._consumer_record = make
 
 
 def position(consumer: Theirs, partition: Partition) -> int | None:
-    """The next offset to be fetched, or None while it is not known. Never waits."""
+    """Return the next offset to fetch, or None while it is unknown. Never waits."""
     assignment = consumer._subscription.subscription.assignment
     if partition not in assignment.tps:
         return None
@@ -43,15 +44,15 @@ def position(consumer: Theirs, partition: Partition) -> int | None:
 
 
 def client_of(consumer: Theirs) -> Theirs:
-    """The connection pool and metadata of a consumer or an admin client."""
+    """Return the client that holds the connections and metadata of a consumer or an admin client."""
     return consumer._client
 
 
 def create_nothing(client: Theirs) -> None:
-    """Have *client* ask for metadata so that no broker makes a topic which is missing, or was deleted, of the question.
+    """Stop the metadata requests of *client* from creating missing or deleted topics.
 
-    aiokafka always allows it, and many brokers do it (``auto.create.topics.enable``). Its method is taken as it is,
-    with another request under the name that it uses.
+    aiokafka always allows the creation, and many brokers do it (``auto.create.topics.enable``). aiokafka's method is
+    kept, but ``MetadataRequest`` in its globals is replaced.
     """
     theirs = type(client)._metadata_update
     names = {**theirs.__globals__, "MetadataRequest": partial(MetadataRequest, allow_auto_topic_creation=False)}
@@ -59,9 +60,9 @@ def create_nothing(client: Theirs) -> None:
 
 
 def leave_nothing_open(client: Theirs) -> None:
-    """Have *client* close its first connection when it is cancelled before the cluster has answered on it.
+    """Make *client* close its first connection if it is cancelled before the cluster has responded on it.
 
-    aiokafka's ``bootstrap`` would leave it to the garbage collector. Its method is taken as ``create_nothing`` does.
+    aiokafka's ``bootstrap`` would leave it to the garbage collector. The method is patched as in ``create_nothing``.
     """
     theirs = type(client).bootstrap
 
@@ -84,36 +85,36 @@ def leave_nothing_open(client: Theirs) -> None:
 
 
 def coordinator_of(consumer: Theirs) -> Theirs:
-    """The group's client side: generation, member id, heartbeats."""
+    """Return the client side of the group: generation, member id and heartbeats."""
     return consumer._coordinator
 
 
 def fetch_task(consumer: Theirs) -> asyncio.Task[None]:
-    """The task that fetches; once it has ended nothing arrives any more."""
+    """Return the fetch task. Once it has ended, no more records arrive."""
     task: asyncio.Task[None] = consumer._fetcher._fetch_task
     return task
 
 
 def coordination_task(consumer: Theirs) -> asyncio.Task[None]:
-    """The task that joins and rejoins the group."""
+    """Return the task that joins and rejoins the group."""
     task: asyncio.Task[None] = consumer._coordinator._coordination_task
     return task
 
 
 def rejoin_needed(consumer: Theirs) -> bool:
-    """Whether the group is about to be joined again."""
+    """Return True if the consumer is about to rejoin the group."""
     needed: bool = consumer._coordinator._rejoin_needed_fut.done()
     return needed
 
 
 async def heartbeat(consumer: Theirs) -> bool:
-    """Send a heartbeat now; whether it was accepted."""
+    """Send a heartbeat now and return True if the coordinator accepted it."""
     accepted: bool = await consumer._coordinator._do_heartbeat()
     return accepted
 
 
 def watch_heartbeats(consumer: Theirs, accepted: Callable[[], None]) -> None:
-    """Call *accepted* after every heartbeat that the coordinator took."""
+    """Call *accepted* after every heartbeat that the coordinator accepted."""
     send: Callable[[], Awaitable[bool]] = consumer._coordinator._do_heartbeat
 
     async def watched() -> bool:
@@ -126,7 +127,7 @@ def watch_heartbeats(consumer: Theirs, accepted: Callable[[], None]) -> None:
 
 
 def watch_fetches(consumer: Theirs, asked: Callable[[], None], answered: Callable[[Theirs], None]) -> None:
-    """Call *asked* before every fetch, and *answered* with what a broker has said, which it may change."""
+    """Call *asked* before every fetch, and *answered* with each fetch response, which it may modify."""
     send = consumer._client.send
 
     async def watched(node: object, request: object, **options: Theirs) -> object:
@@ -142,20 +143,20 @@ def watch_fetches(consumer: Theirs, asked: Callable[[], None], answered: Callabl
 
 
 async def arrival(consumer: Theirs, timeout_s: float) -> None:
-    """Wait until anything has been fetched, *timeout_s* at most."""
+    """Wait until records have been fetched, at most *timeout_s* seconds."""
     waiter: asyncio.Future[None] = consumer._fetcher._create_fetch_waiter()
     await asyncio.wait([waiter], timeout=timeout_s)
     waiter.cancel()
 
 
 def sender_task(producer: Theirs) -> asyncio.Task[None] | None:
-    """The task that writes; a fatal error has ended it. None before the producer has started."""
+    """Return the producer's sender task, or None before the producer has started. A fatal error ends the task."""
     task: asyncio.Task[None] | None = producer._sender.sender_task
     return task
 
 
 async def discard_producer(producer: Theirs, deadline_s: float) -> None:
-    """End a producer without asking it: ``stop`` and ``abort`` can wait for ever for a broker that is gone."""
+    """End a producer without its ``stop`` or ``abort``, which can wait forever for an unavailable broker."""
     producer._closed = True
     task = sender_task(producer)
     if task is not None and not task.done():
@@ -167,7 +168,7 @@ async def discard_producer(producer: Theirs, deadline_s: float) -> None:
 
 
 def _forget_outcome(producer: Theirs) -> None:
-    """Mark the failures of a discarded producer as seen: asyncio would report each once more."""
+    """Mark the exceptions of a discarded producer as retrieved, so that asyncio does not report them again."""
     manager, accumulator = producer._txn_manager, producer._message_accumulator
     batches = [*chain.from_iterable(accumulator._batches.values()), *accumulator._pending_batches]
     waiters = [waiter for batch in batches for waiter in (batch.future, batch._drain_waiter)]
@@ -177,7 +178,7 @@ def _forget_outcome(producer: Theirs) -> None:
 
 
 async def discard_consumer(consumer: Theirs, deadline_s: float) -> None:
-    """End a consumer without asking it: ``stop`` waits for a JoinGroup in flight."""
+    """End a consumer without its ``stop``, which waits for a JoinGroup in flight."""
     consumer._closed = True
     coordinator, fetcher = consumer._coordinator, consumer._fetcher
     names = ("_coordination_task", "_heartbeat_task", "_commit_refresh_task", "_reset_committed_task")
@@ -194,7 +195,7 @@ async def discard_consumer(consumer: Theirs, deadline_s: float) -> None:
 
 
 async def close_client(client: Theirs, deadline_s: float) -> None:
-    """Close the connections; sockets that do not close in time go with the process."""
+    """Close the connections. Sockets that do not close in *deadline_s* seconds stay open until the process ends."""
     try:
         async with asyncio.timeout(deadline_s):
             await client.close()

@@ -1,4 +1,4 @@
-"""What the transport takes from aiokafka, which ships no types: Any here, typed where it is wrapped."""
+"""The aiokafka names that the transport uses. aiokafka ships no types: they are Any here and typed where wrapped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ import aiokafka.record.memory_records
 import aiokafka.record.util
 
 Theirs: TypeAlias = Any
-"""A value that aiokafka made."""
+"""A value of an aiokafka type."""
 
 Consumer: Any = aiokafka.AIOKafkaConsumer
 Producer: Any = aiokafka.AIOKafkaProducer
@@ -57,4 +57,4 @@ decode_varint: Any = aiokafka.record.util.decode_varint
 encode_varint: Any = aiokafka.record.util.encode_varint
 errors: Any = aiokafka.errors
 KafkaError: type[Exception] = aiokafka.errors.KafkaError
-"""The root of all that aiokafka raises."""
+"""The base class of aiokafka's exceptions."""

@@ -1,4 +1,4 @@
-"""Which shards this process owns: the group protocol, on an empty topic, and nothing else of it."""
+"""Shard ownership of this process. It uses only the group protocol, on an empty topic."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from streams.transport.library import Consumer, KafkaError, LeaveGroupRequest, R
 
 _CLOSE_S = 2.0
 _DAY_MS = 86_400_000
-_REJOIN_S = 0.05  # several shards that are let go of at once share a rebalance
+_REJOIN_S = 0.05  # so that several shards released at once share a rebalance
 _ASK_S = 0.2
 
 log = structlog.get_logger()
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class GroupTimes:
-    """The group protocol's numbers, in milliseconds."""
+    """The timeouts and intervals of the group protocol, in milliseconds."""
 
     session_ms: int
     heartbeat_ms: int
@@ -36,7 +36,7 @@ class GroupTimes:
 
 
 class Membership:
-    """The process's place in its group. *changed* is called whenever what it owns has changed."""
+    """The membership of this process in its group. It calls *changed* after every new assignment."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class Membership:
         times: GroupTimes,
     ) -> None:
         self.owned: set[int] | None = None
-        """Shards assigned to us; None until we have joined."""
+        """Shards assigned to this process; None until it has joined."""
         self.expelled = False
-        """The group took us for dead: somebody else owns what we had."""
+        """True if the group removed this process as dead, so that other members may own its former shards."""
         self.assignor = DrainAssignor()
         self._connection, self._shard_topic = connection, shard_topic
         self._group, self._clock = group, clock
@@ -70,7 +70,7 @@ class Membership:
             session_timeout_ms=times.session_ms,
             heartbeat_interval_ms=times.heartbeat_ms,
             rebalance_timeout_ms=times.rebalance_ms,
-            max_poll_interval_ms=_DAY_MS,  # our own watchdog sees to it that polling goes on
+            max_poll_interval_ms=_DAY_MS,  # the worker's watchdog checks polling instead
             partition_assignment_strategy=(self.assignor,),
             max_partition_fetch_bytes=1,
             fetch_max_wait_ms=5_000,
@@ -79,23 +79,26 @@ class Membership:
         internals.leave_nothing_open(internals.client_of(self._consumer))
 
     async def start(self, deadline_s: float) -> None:
-        """Connect and ask to join. KafkaUnreachableError or UnknownTopicError after *deadline_s*."""
+        """Connect and ask to join. Raises KafkaUnreachableError or UnknownTopicError after *deadline_s* seconds."""
         await self._connection.establish(self._consumer.start, deadline_s)
         await watermarks.partitions_of(internals.client_of(self._consumer), self._shard_topic, deadline_s)
         internals.watch_heartbeats(self._consumer, self._heard)
-        # In this order: start() of a subscribed consumer blocks until it has joined.
+        # Subscribe after start(): start() of a subscribed consumer blocks until it has joined.
         self._consumer.subscribe([self._shard_topic], listener=_Listener(self._revoked, self._assigned))
 
     def _heard(self) -> None:
         self._heard_at = self._clock.monotonic()
 
     def heard_ago_s(self) -> float:
-        """Seconds since the group last accepted us. Beyond the session another worker may own our shards."""
+        """Return the seconds since the group last accepted this member.
+
+        Beyond the session timeout another worker may own its shards.
+        """
         return self._clock.monotonic() - self._heard_at
 
     @property
     def broken(self) -> bool:
-        """Whether the task that keeps us in the group has died."""
+        """True if the task that keeps this member in the group has ended."""
         return internals.coordination_task(self._consumer).done()
 
     def _revoked(self) -> None:
@@ -103,13 +106,13 @@ class Membership:
         self.expelled = not internals.coordinator_of(self._consumer).member_id
 
     def _assigned(self, assigned: set[Theirs]) -> None:
-        """Returns at once: aiokafka sends no heartbeat meanwhile."""
+        """Apply a new assignment. Must return at once, because aiokafka sends no heartbeat meanwhile."""
         self._rebalancing = False
         self._assigned_at = self._clock.monotonic()
         self._heard()
         self.assignor.on_generation_assignment(internals.coordinator_of(self._consumer).generation)
         self._consumer.pause(*assigned)
-        for theirs in assigned:  # else it asks for their positions, with stale metadata ten times a second for ever
+        for theirs in assigned:  # else aiokafka looks up positions, with stale metadata ten times a second forever
             self._consumer.seek(theirs, 0)
         self.owned = {theirs.partition for theirs in assigned}
         self._changed()
@@ -117,7 +120,7 @@ class Membership:
             self.rejoin()
 
     async def watch(self, failed: Callable[[], None]) -> None:
-        """Surface what the coordinator has to say, for ever; it never returns data."""
+        """Poll forever, and report the coordinator's errors to the log and to *failed*. The poll returns no records."""
         while True:
             try:
                 await self._consumer.getmany(timeout_ms=1_000)
@@ -127,10 +130,10 @@ class Membership:
                 await asyncio.sleep(0.5)
 
     async def confirmed(self, since: float) -> None:
-        """Wait until we are known to be the owner of what we own.
+        """Wait until the group has confirmed the ownership of the shards.
 
-        Only an assignment newer than the trouble at *since* (monotonic), or a heartbeat accepted after it, proves that;
-        else a woken zombie and the rightful owner fence each other in turn.
+        Only an assignment newer than *since* (monotonic seconds), or a heartbeat accepted after it, confirms it.
+        Otherwise a woken zombie and the rightful owner would fence each other in turn.
         """
         while not (self._assigned_at > since or await self._accepted()):  # noqa: ASYNC110 - the broker says nothing unasked
             await asyncio.sleep(_ASK_S)
@@ -148,15 +151,15 @@ class Membership:
         return self._rebalancing or internals.rejoin_needed(self._consumer)
 
     def claim(self, shard: int) -> None:
-        """Tell the group that we still work on *shard*: nobody else gets it meanwhile."""
+        """Tell the group that this process still works on *shard*, so that no other member gets it meanwhile."""
         self.assignor.handing_over.add(Partition(self._shard_topic, shard))
 
     def disclaim(self, shard: int) -> None:
-        """We no longer work on *shard*."""
+        """Tell the group that this process no longer works on *shard*."""
         self.assignor.handing_over.discard(Partition(self._shard_topic, shard))
 
     def rejoin(self) -> None:
-        """Have the shards dealt again, soon."""
+        """Request a rebalance soon: after 50 ms, or after the current rebalance."""
         if self._rebalancing or self.owned is None:
             self._rejoin_later = True
             return
@@ -170,7 +173,7 @@ class Membership:
             internals.coordinator_of(self._consumer).request_rejoin()
 
     async def leave(self) -> None:
-        """Leave the group, on another connection than the one that a JoinGroup may be blocking."""
+        """Leave the group, over another connection than the one that a JoinGroup may block."""
         coordinator = internals.coordinator_of(self._consumer)
         if coordinator is not None and coordinator.coordinator_id is not None and coordinator.member_id:
             await self._say_goodbye(coordinator)
@@ -195,7 +198,7 @@ else:
 
 
 class _Listener(_Base):
-    """aiokafka's callbacks. It swallows what they raise, so they call what cannot fail."""
+    """The rebalance callbacks. aiokafka swallows their exceptions, so they only call code that cannot fail."""
 
     def __init__(self, revoked: Callable[[], None], assigned: Callable[[set[Theirs]], None]) -> None:
         self._revoked, self._assigned = revoked, assigned

@@ -1,7 +1,7 @@
-"""Committed offsets with their maps, asked for by hand.
+"""Committed offsets with their offset maps, read with an OffsetFetch request of our own.
 
-aiokafka's own call drops the metadata and never looks at the answer's error code: "not coordinator" and "loading"
-become "nothing committed", and everything would run again.
+aiokafka's own call drops the metadata and ignores the response's error code. It turns "not coordinator" and "loading"
+into "nothing committed", after which every record would run again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CLOSE_S = 2.0
 
 
 class Offsets:
-    """Reads what a group has committed, on a connection that no JoinGroup can block."""
+    """The reader of a group's committed offsets, over a connection that no JoinGroup can block."""
 
     def __init__(self, connection: Connection, group: str, *, name: str, request_timeout_ms: int) -> None:
         self._connection = connection
@@ -38,7 +38,7 @@ class Offsets:
         internals.leave_nothing_open(self._client)
 
     async def start(self, deadline_s: float) -> None:
-        """Connect. KafkaUnreachableError after *deadline_s*."""
+        """Connect. Raises KafkaUnreachableError after *deadline_s* seconds."""
         await self._connection.establish(self._client.bootstrap, deadline_s)
 
     async def close(self) -> None:
@@ -46,15 +46,15 @@ class Offsets:
         await internals.close_client(self._client, _CLOSE_S)
 
     async def read(self, partitions: Collection[Partition]) -> dict[Partition, Committed]:
-        """What is committed, without the partitions that have no offset. Repeats until the caller's deadline.
+        """Return committed offsets and maps. Leave out partitions without one. Retries until the caller's deadline.
 
-        AccessDeniedError names the topics that may not be asked about; nothing is known of the others then.
+        AccessDeniedError names the forbidden topics; the offsets of the others are then not returned either.
         """
         found = await fetch_committed(self._client, self._group, partitions) if partitions else {}
         return {partition: Committed(offset, decode(offset, text)) for partition, (offset, text) in found.items()}
 
     async def note(self, partition: Partition) -> str:
-        """The metadata beside a partition's offset, as it is; empty if there is none. Repeats as ``read`` does."""
+        """Return the raw metadata of a partition's committed offset, or an empty text. Retries like ``read``."""
         _, text = (await fetch_committed(self._client, self._group, [partition])).get(partition, (0, None))
         return text or ""
 
@@ -62,9 +62,9 @@ class Offsets:
 async def fetch_committed(
     client: Theirs, group: str, partitions: Collection[Partition] | None
 ) -> dict[Partition, tuple[int, str | None]]:
-    """Offset and metadata of each partition that has an offset; of all the group knows if *partitions* is None.
+    """Return offset and metadata of each partition with a committed offset. None for *partitions* means all.
 
-    Finds the coordinator afresh each time and repeats what may pass, without end: the caller sets the deadline.
+    Looks up the coordinator for each attempt. Retries transient errors without end: the caller sets the deadline.
     """
     return await until_answered(client, lambda: _fetch(client, group, partitions))
 

@@ -1,4 +1,4 @@
-"""Outputs packed into whole batches, one or more for each partition."""
+"""Output records packed into record batches, one or more for each partition."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ BATCH_BYTES: Final = 262_144
 _MAGIC, _PLAIN = 2, 0
 
 Told: TypeAlias = Callable[[int], None]
-"""Called with the offset that a record has been given."""
+"""A callback that gets the offset of a written record."""
 
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """Records for one partition, in one piece: a broker takes all of them or none."""
+    """A record batch for one partition. A broker accepts all of its records or none."""
 
     place: Partition
     told: Told | None = None
-    """Wants to know where its only record stands."""
+    """The callback that gets the offset of the batch's only record."""
 
     records: int = 0
     last: Outgoing | None = None
-    """Its last record."""
+    """The batch's last record."""
 
     data: Bytes = b""
-    """What is sent, the same each time: it is numbered once."""
+    """The encoded batch. Every resend has the same bytes, because ``number`` is called once."""
 
     offset: int = -1
-    """Where it has been written."""
+    """The offset that the broker gave the batch; -1 if unknown."""
 
     _builder: Theirs = field(default_factory=lambda: BatchBuilder(_MAGIC, _PLAIN, 1, -1, -1, 0, BATCH_BYTES))
 
     def add(self, output: Outgoing, now: int) -> bool:
-        """Whether there was room for *output*; the first record always finds some."""
+        """Add *output* and return True if it fits. The first record always fits."""
         at = now if output.timestamp is None else output.timestamp
         added = self._builder.append(self.records, at, output.key, output.value, list(output.headers)) is not None
         if added:
@@ -51,7 +51,7 @@ class Batch:
         return added
 
     def number(self, producer: Producer, sequence: int) -> None:
-        """Write down who sends it, and which of its records this is: a broker takes none of them twice."""
+        """Set producer id, epoch and sequence, so that a broker writes the batch only once, and encode the batch."""
         self._builder.set_producer_state(*producer, sequence)
         self.data = self._builder.build()
 
@@ -59,9 +59,10 @@ class Batch:
 def packed(
     outputs: Iterable[Outgoing], counts: Mapping[str, int], apart: Callable[[str], bool], now: int
 ) -> list[Batch]:
-    """Whole batches instead of a ``send`` per record: a quarter of the CPU. Those of a partition stay in order.
+    """Return *outputs* as batches, in order within a partition. This takes a quarter of the CPU of a send per record.
 
-    *counts* are the partitions of each topic. The records of topics that stand *apart* have a batch each.
+    *counts* has the partition count of each topic. If *apart* is True for a topic, each of its records has its own
+    batch. *now* is the default timestamp, in milliseconds since the epoch.
     """
     batches: list[Batch] = []
     current: dict[Partition, Batch] = {}
@@ -76,7 +77,7 @@ def packed(
 
 
 def rounds(batches: Iterable[Batch]) -> list[list[Batch]]:
-    """What can be sent at once: a request takes one batch for a partition, and the next follows its answer."""
+    """Return *batches* in rounds to send one after another. A request takes only one batch for each partition."""
     turns: list[list[Batch]] = []
     counts: Counter[Partition] = Counter()
     for batch in batches:
@@ -89,7 +90,10 @@ def rounds(batches: Iterable[Batch]) -> list[list[Batch]]:
 
 
 def place_of(output: Outgoing, count: int) -> Partition:
-    """Where *output* goes, in a topic of *count* partitions. UnknownTopicError if there is no such partition."""
+    """Return the partition of *output* in a topic of *count* partitions.
+
+    Raises UnknownTopicError if the record asks for a partition that does not exist.
+    """
     number = output.partition
     if number is None:
         key = output.key if output.key is not None else output.value or b""

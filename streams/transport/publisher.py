@@ -1,7 +1,8 @@
-"""A shard's transactional producer: outputs and offsets in one short transaction, thrown away on any doubt.
+"""The transactional producer of a shard. It writes outputs and offsets in one short transaction.
 
-aiokafka connects, authenticates and knows who leads what. The transactions are our own: its producer speaks version 1
-of the protocol only, one request after another, and spends 1 to 2 ms of CPU on each, whatever is in it.
+aiokafka connects, authenticates and knows the partition leaders. The transaction requests are Headrace's own:
+aiokafka's producer speaks only version 1 of the protocol, one request after another. It spends 1 to 2 ms of CPU on
+each request of any size.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from streams.transport.unsettled import describe
 
 
 class Publisher:
-    """One transactional id, from its fence to its first doubt.
+    """The producer of one transactional id, from its fence to its first error.
 
-    Never aborted or stopped politely, for both can hang: on any doubt it is killed, and the next one's ``fence``
-    settles what was left open.
+    It has no abort and no graceful stop, because both can hang. On any error the caller kills it. The ``fence`` of the
+    next producer ends a transaction left open.
     """
 
     def __init__(
@@ -52,13 +53,16 @@ class Publisher:
         self._open = False
 
     async def fence(self) -> None:
-        """End the epoch of whoever had this id before, and settle its transaction (InitProducerId)."""
+        """End the epoch of the id's previous owner, and settle its transaction (InitProducerId)."""
         with translated():
             await self._brokers.connect()
             await self._transactions.take_over()
 
     async def fence_other(self, transactional_id: str) -> bool:
-        """End the epoch of whoever has another id. False if a transaction of it is still ending: ask again."""
+        """End the epoch of another id's owner. Return False if the request failed for now, so that the caller retries.
+
+        A transaction of that id that is still ending is one cause.
+        """
         request = requests.init_producer(transactional_id, self._timeout_ms)
         with translated():
             known = await self._brokers.once(of_transactions(transactional_id), request)
@@ -67,8 +71,8 @@ class Publisher:
         return known is not None
 
     async def harmless(self, transactional_id: str) -> bool:
-        """Whether what is open under this id can change nothing any more, though a broker cannot write down its end."""
-        if not self._brokers.connected:  # it knows nobody to ask
+        """Return True if the id's open transaction is certain to abort, although a broker cannot complete it yet."""
+        if not self._brokers.connected:  # no known broker to ask
             return False
         with translated():
             found = await self._brokers.once(of_transactions(transactional_id), describe(transactional_id))
@@ -81,12 +85,13 @@ class Publisher:
         group: str | None,
         copies: Iterable[tuple[Outgoing, Told]] = (),
     ) -> None:
-        """Write *outputs* and *copies*, commit *offsets* (with metadata) for *group*: all of it, or nothing.
+        """Write *outputs* and *copies* and commit *offsets* (with metadata) for *group*, all in one transaction.
 
-        Whoever wants to know where a copy stands is told before the transaction ends, so before anybody can read it.
+        A copy's callback gets its offset before the transaction ends, so before any reader sees the copy.
 
-        UnknownTopicError is raised before anything has been written; after any other error the outcome is unknown.
-        RecordRefusedError says which topic refused what. The records of topics that stand ``apart`` have a batch each.
+        UnknownTopicError is raised before any write. After any other error the outcome is unknown.
+        RecordRefusedError names the topic and the refused record, if known. Each record of an ``apart`` topic has its
+        own batch.
         """
         outputs, copies = list(outputs), list(copies)
         counts = await self._counts({output.topic for output in outputs} | {copy.topic for copy, _ in copies})
@@ -107,7 +112,7 @@ class Publisher:
             return {topic: await self._brokers.partitions(topic, self._patience_s) for topic in topics}
 
     async def kill(self) -> None:
-        """Let go of it, whatever state it is in. What is open is settled by the next ``fence``, or times out."""
+        """Close the connections in any state. The next ``fence`` ends an open transaction, or it times out."""
         await self._brokers.close()
 
 

@@ -1,4 +1,4 @@
-"""A reader without a group: explicit partitions, committed records only, positions of its own."""
+"""A consumer without a group. It reads committed records of explicit partitions and keeps its own positions."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from streams.transport.fetcher import record_of
 from streams.transport.library import Consumer, Theirs, TopicPartition
 
 Start: TypeAlias = Literal["earliest", "latest"] | Mapping[Partition, int]
-"""Where to begin. ``latest`` is the high watermark: everything written from now on, open transactions included."""
+"""The start position. ``latest`` is the high watermark, not the last stable offset: records written from now on."""
 
 _CLOSE_S = 2.0
 _POLL_S = 0.5
-_NEAR_S = 0.05  # near an end: a log ends in a marker, which no poll returns, and which is passed when one has waited
-_FETCH_BYTES = 4 * 1024 * 1024  # of a partition: a door is read in a few long strides, not in eighty short ones
+_NEAR_S = 0.05  # short, because no poll returns the marker at a log's end: the position passes it after an empty poll
+_FETCH_BYTES = 4 * 1024 * 1024  # per partition, so that an admission log takes a few large fetches, not eighty small
 
 
 class Reader:
-    """Reads committed records of a growing set of partitions. One task reads; others may ``add`` and ``remove``.
+    """The reader of committed records of a changing set of partitions.
 
-    aiokafka forgets every position when an assignment changes, so the reader keeps its own and seeks back.
+    One task reads; other tasks may ``add`` and ``remove``. aiokafka loses all positions when an assignment changes, so
+    the reader keeps its own and seeks back.
     """
 
     def __init__(self, connection: Connection, *, name: str, deadline_s: float) -> None:
@@ -56,16 +57,17 @@ class Reader:
         name: str = "headrace-reader",
         deadline_s: float = 30.0,
     ) -> Reader:
-        """A reader of a topic's partitions, or of those given (none is fine: ``add`` them later).
+        """Return a reader of all partitions of a topic, or of the given partitions (may be empty: ``add`` some later).
 
-        KafkaUnreachableError or UnknownTopicError after *deadline_s*, which counts for each later request too.
+        Raises KafkaUnreachableError or UnknownTopicError after *deadline_s* seconds. The deadline also applies to each
+        later request.
         """
         reader = cls(connection, name=name, deadline_s=deadline_s)
         try:
             await connection.establish(reader._consumer.start, deadline_s)
             chosen = await reader._of(what) if isinstance(what, str) else list(what)
             await reader.add(chosen, start)
-        except BaseException:  # cancelled too: no socket stays open
+        except BaseException:  # also if cancelled: no socket may stay open
             await reader.close()
             raise
         return reader
@@ -80,15 +82,15 @@ class Reader:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    # --- what is read -------------------------------------------------------------------------------------------------
+    # --- partitions ---------------------------------------------------------------------------------------------------
 
     @property
     def partitions(self) -> frozenset[Partition]:
-        """What is being read."""
+        """The partitions being read."""
         return frozenset(self._next)
 
     async def add(self, partitions: Collection[Partition], start: Start = "earliest") -> None:
-        """Read *partitions* too, from *start* on; those already read go on where they are."""
+        """Start to read *partitions* from *start* on. Partitions already being read keep their position."""
         new = [partition for partition in partitions if partition not in self._next]
         for partition, offset in (await self._offsets(new, start)).items():
             if partition not in self._next:
@@ -98,7 +100,7 @@ class Reader:
             self._assign()
 
     def remove(self, partitions: Collection[Partition]) -> None:
-        """Read *partitions* no longer, and forget how far."""
+        """Stop reading *partitions* and forget their positions."""
         gone = [partition for partition in partitions if partition in self._next]
         for partition in gone:
             del self._next[partition], self._lives[partition]
@@ -124,9 +126,9 @@ class Reader:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     async def poll(self, timeout_s: float = _POLL_S, limit: int | None = None) -> list[Record]:
-        """What has been committed, *limit* records at most; empty after *timeout_s*. In order within a partition.
+        """Return at most *limit* committed records, in order within a partition; empty after *timeout_s* seconds.
 
-        OffsetLostError if a position lies outside its log.
+        Raises OffsetLostError if a position lies outside its log.
         """
         if not self._next:
             await asyncio.sleep(timeout_s)
@@ -139,12 +141,12 @@ class Reader:
         return records
 
     def _fresh(self, theirs: Theirs, batch: list[Theirs], lives: Mapping[Partition, object]) -> list[Record]:
-        """What has not been returned before: the assignment may have changed while the fetch was on its way."""
+        """Return the records not returned before. The assignment may have changed while the fetch was in flight."""
         partition = Partition(*theirs)
         life = self._lives.get(partition)
         if life is None:
             return []
-        if life is not lives.get(partition):  # fetched while this life began, and not to be passed over: once more
+        if life is not lives.get(partition):  # (re-)added during the fetch: seek and fetch again, so no record is lost
             self._consumer.seek(theirs, self._next[partition])
             return []
         fresh = [record_of(record) for record in batch if record.offset >= self._next[partition]]
@@ -153,7 +155,7 @@ class Reader:
         return fresh
 
     def _skip_markers(self, brought: Collection[Partition]) -> None:
-        """Markers and aborted records at the end are never returned; they count as read where the poll brought none."""
+        """Pass markers and aborted records at a log's end, which no poll returns, if the poll returned no records."""
         for partition, offset in self._next.items():
             if partition in brought:
                 continue
@@ -167,18 +169,18 @@ class Reader:
                 yield record
 
     def position(self, partition: Partition) -> int:
-        """The next offset to be read."""
+        """Return the next offset to read."""
         return self._next[partition]
 
     def past(self, marks: Mapping[Partition, int]) -> bool:
-        """Whether everything below *marks* has been read."""
+        """Return True if all records below *marks* have been read."""
         return all(self.position(partition) >= mark for partition, mark in marks.items())
 
     async def until(self, marks: Mapping[Partition, int], deadline_s: float | None = None) -> AsyncIterator[Record]:
-        """Everything up to *marks* (high watermarks, say), and perhaps some records more.
+        """Yield all records up to *marks*, for example high watermarks, and possibly some later records.
 
         Waits for transactions that are still open below a mark, however far the last stable offset lies behind.
-        KafkaUnreachableError after *deadline_s* (the reader's, if None).
+        Raises KafkaUnreachableError after *deadline_s* seconds; None means the reader's own deadline.
         """
         now = asyncio.get_running_loop().time
         end = now() + (self._deadline_s if deadline_s is None else deadline_s)
@@ -188,22 +190,22 @@ class Reader:
             for record in await self.poll(_NEAR_S):
                 yield record
 
-    # --- asking -------------------------------------------------------------------------------------------------------
+    # --- offset lookups -----------------------------------------------------------------------------------------------
 
     async def high_watermarks(self, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
-        """The offset after the last record of each, open transactions included."""
+        """Return the offset after the last record of each partition, open transactions included."""
         return await watermarks.high_watermarks(self._client, self._chosen(partitions), self._deadline_s)
 
     async def beginnings(self, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
-        """The first offset that is still in the log of each."""
+        """Return the first offset that is still in the log of each partition."""
         return await watermarks.beginnings(self._client, self._chosen(partitions), self._deadline_s)
 
     async def since(self, at_ms: int, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
-        """The first record of each that is stamped *at_ms* or later; the end, if there is none."""
+        """Return the offset of each partition's first record with timestamp *at_ms* or later, or the log's end."""
         return await watermarks.since(self._client, self._chosen(partitions), at_ms, self._deadline_s)
 
     async def partitions_of(self, topic: str) -> list[int]:
-        """The topic's partition numbers, in order."""
+        """Return the topic's partition numbers in ascending order."""
         return await watermarks.partitions_of(self._client, topic, self._deadline_s)
 
     def _chosen(self, partitions: Collection[Partition] | None) -> Collection[Partition]:

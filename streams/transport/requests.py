@@ -1,8 +1,8 @@
-"""The requests of a transaction, and what their answers say: the messages of Apache Kafka, flexible versions only.
+"""The requests of a transaction and their responses, in Kafka's flexible versions only.
 
-Every broker since Kafka 3.0 knows the versions of ``CLASSIC``. Those of ``IMPLIED`` are the same bytes with another
-meaning (KIP-890, part 2): whatever is written or committed joins the transaction by itself, and the end of a
-transaction is the end of its epoch. A broker takes them in that sense from ``transaction.version`` 2 on.
+Every broker since Kafka 3.0 knows the versions of ``CLASSIC``. Those of ``IMPLIED`` have the same bytes with another
+meaning (KIP-890, part 2). Each write and each offset commit joins the transaction implicitly. The end of a transaction
+also ends the epoch. A broker gives them that meaning from ``transaction.version`` 2 on.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _LEVELS = struct.Struct(">hh")
 
 
 class Versions(NamedTuple):
-    """Which version of each request a transaction uses."""
+    """The version of each request that a transaction uses."""
 
     produce: int
     offsets: int
@@ -52,7 +52,7 @@ IMPLIED: Final = Versions(produce=12, offsets=5, end=5)
 
 
 class Producer(NamedTuple):
-    """Who writes: an id, and how often it has been taken over."""
+    """A producer id and its epoch, which grows with each takeover."""
 
     id: int
     epoch: int
@@ -62,39 +62,39 @@ NOBODY: Final = Producer(-1, -1)
 
 
 class Coded(Protocol):
-    """An answer that says how it went."""
+    """A response with error codes."""
 
     @property
     def codes(self) -> frozenset[int]:
-        """Each code once; 0 is success."""
+        """The set of error codes; 0 is success."""
         ...
 
 
 class Known(NamedTuple):
-    """What a coordinator said of a producer."""
+    """A coordinator's response about a producer."""
 
     code: int
     producer: Producer = NOBODY
 
     @property
     def codes(self) -> frozenset[int]:
-        """The only one."""
+        """The set with the only error code."""
         return frozenset((self.code,))
 
 
 class Parts(NamedTuple):
-    """What a broker said of each partition."""
+    """The error code of each partition in a response."""
 
     by: dict[Partition, int]
 
     @property
     def codes(self) -> frozenset[int]:
-        """Of any of them."""
+        """The set of all partitions' error codes."""
         return frozenset(self.by.values())
 
 
 class Place(NamedTuple):
-    """Where a batch has been written, or why not."""
+    """The result of a batch: its error code and its offset."""
 
     code: int
     offset: int
@@ -103,7 +103,7 @@ class Place(NamedTuple):
 def produce(
     transactional_id: str, timeout_ms: int, batches: Iterable[tuple[Partition, Bytes]], versions: Versions
 ) -> Request[dict[Partition, Place]]:
-    """Write one batch to each partition; answered once all copies in step have it."""
+    """Build a Produce request with one batch per partition. The response comes once all in-sync replicas have it."""
     topics: dict[str, list[tuple[int, Bytes]]] = defaultdict(list)
     for (topic, number), data in batches:
         topics[topic].append((number, data))
@@ -123,7 +123,7 @@ def _written(answer: Answer) -> dict[Partition, Place]:
         topic = answer.text()
         for _ in answer.items():
             number, code, offset, _, _ = answer.unpack(_WRITTEN)
-            for _ in answer.items():  # records that were refused: the code says enough
+            for _ in answer.items():  # skip the refused records, because the error code is enough
                 answer.int32()
                 answer.text()
                 answer.tags()
@@ -141,13 +141,13 @@ def commit_offsets(
     offsets: Mapping[Partition, tuple[int, str]],
     versions: Versions,
 ) -> Request[Parts]:
-    """Commit *offsets*, each with its metadata, for *group* with the transaction."""
+    """Build a request that commits *offsets*, each with its metadata, for *group* in the transaction."""
     topics: dict[str, list[bytes]] = defaultdict(list)
     for (topic, number), (offset, metadata) in offsets.items():
         topics[topic].append(_OFFSET.pack(number, offset, -1) + text(metadata) + NO_TAGS)
     body = [
         name(transactional_id) + name(group) + _PRODUCER.pack(*producer),
-        _PLACE.pack(-1) + sized(b"") + NULL,  # as no member of the group: its generation, its id, its instance
+        _PLACE.pack(-1) + sized(b"") + NULL,  # no generation, member id and instance id: the producer is no member
         array([name(topic) + array(rows) + NO_TAGS for topic, rows in topics.items()]),
         NO_TAGS,
     ]
@@ -168,7 +168,7 @@ def _parts(answer: Answer) -> Parts:
 
 
 def end(transactional_id: str, producer: Producer, versions: Versions) -> Request[Known]:
-    """Commit the transaction. From version 5 on the answer names the producer of the next."""
+    """Build a request that commits the transaction. From version 5 on the response has the next producer."""
     body = [name(transactional_id), _PRODUCER.pack(*producer), _COMMIT, NO_TAGS]
     return Request(END_TXN, versions.end, body, _known if versions.end >= IMPLIED.end else _coded)
 
@@ -184,7 +184,7 @@ def _coded(answer: Answer) -> Known:
 
 
 def add_partitions(transactional_id: str, producer: Producer, places: Iterable[Partition]) -> Request[Parts]:
-    """Let *places* join the transaction, before anything is written there."""
+    """Build a request that adds partitions to the transaction, before the first write to them."""
     topics: dict[str, list[bytes]] = defaultdict(list)
     for topic, number in places:
         topics[topic].append(_PLACE.pack(number))
@@ -194,19 +194,19 @@ def add_partitions(transactional_id: str, producer: Producer, places: Iterable[P
 
 
 def add_offsets(transactional_id: str, producer: Producer, group: str) -> Request[Known]:
-    """Let the offsets of *group* join the transaction, before they are committed."""
+    """Build a request that adds the offsets of *group* to the transaction, before they are committed."""
     body = [name(transactional_id), _PRODUCER.pack(*producer), name(group), NO_TAGS]
     return Request(ADD_OFFSETS, 3, body, _coded)
 
 
 def init_producer(transactional_id: str, timeout_ms: int) -> Request[Known]:
-    """Take the id over: end the epoch of whoever had it, and whatever that one left open."""
+    """Build an InitProducerId request. It ends the previous owner's epoch and its open transaction."""
     body = [name(transactional_id), _TIMEOUT.pack(timeout_ms, *NOBODY), NO_TAGS]
     return Request(INIT_PRODUCER_ID, 4, body, _known)
 
 
 def features() -> Request[dict[str, int]]:
-    """How far each feature of the cluster has been finalized, by name."""
+    """Build a request for the finalized level of each cluster feature, by name."""
     body = [name("headrace"), name("1"), NO_TAGS]
     return Request(API_VERSIONS, 3, body, _finalized, tagged=False)
 

@@ -1,4 +1,4 @@
-"""Whether topics can be written to at this moment: their partitions, and which of them no broker would write to."""
+"""The current state of topics: their partition counts and the partitions that accept no writes."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _SAID = (
 
 
 class Standing(NamedTuple):
-    """One topic as it stands."""
+    """The current state of a topic."""
 
     partitions: int
-    """0: it does not exist, or may not be seen."""
+    """The partition count; 0 if the topic does not exist or an ACL hides it."""
 
     starved: frozenset[int] = frozenset()
-    """Partitions that take nothing: they have no leader, or fewer copies in step than they must have."""
+    """Partitions that accept no writes, for want of a leader or of enough in-sync replicas."""
 
 
 async def standings(client: Theirs, topics: Collection[str], deadline_s: float) -> dict[str, Standing]:
-    """How each of *topics* stands, without those of which the broker could not say. Creates none.
+    """Return the state of each of *topics*. Leave out those whose state the broker could not tell. Creates no topic.
 
-    KafkaUnreachableError after the deadline. Whoever may not read a topic's configuration does not learn that it has
-    too few copies.
+    Raises KafkaUnreachableError after *deadline_s* seconds. A lack of in-sync replicas is found only if the ACLs allow
+    reading the topic's configuration.
     """
     async with answered_within(deadline_s, "a broker"):
         rows = await _said(client, topics)
@@ -46,13 +46,13 @@ async def standings(client: Theirs, topics: Collection[str], deadline_s: float) 
 
 
 async def partition_counts(client: Theirs, topics: Collection[str], deadline_s: float) -> dict[str, int]:
-    """How many partitions each of *topics* has, as ``standings`` says it; that costs a second question at times."""
+    """Return the partition count of each of *topics*, as in ``standings`` but always with a single request."""
     async with answered_within(deadline_s, "a broker"):
         return {topic: len(partitions) for topic, partitions in await _said(client, topics)}
 
 
 async def _said(client: Theirs, topics: Collection[str]) -> list[tuple[str, Theirs]]:
-    """The topics of which the broker could say how they are, with their partitions."""
+    """Return the topics whose state the broker could tell, with their partitions."""
     rows = await metadata_of(client, topics)
     return [(row[1], row[-1]) for row in rows if errors.for_code(row[0]) in _SAID]
 
@@ -72,7 +72,7 @@ def _lacks(partition: Theirs) -> bool:
 
 
 async def _needed(client: Theirs, topics: list[str]) -> Mapping[str, int]:
-    """How many copies must be in step, of those of *topics* whose configuration we may read."""
+    """Return the minimum in-sync replicas of each of *topics*. Leave out those whose configuration is not readable."""
     if not topics:
         return {}
     wanted = [(ConfigResourceType.TOPIC, topic, [MIN_IN_SYNC]) for topic in topics]

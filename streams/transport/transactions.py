@@ -1,8 +1,9 @@
-"""One transaction after another of one transactional id, by either version of Kafka's protocol.
+"""The transactions of one transactional id, in version 1 or 2 of Kafka's transaction protocol.
 
-Version 2 (KIP-890, part 2): what is written or committed joins the transaction by itself, and its end bumps the epoch,
-so three answers are waited for: of the leaders, of the group's coordinator, of the transactions' coordinator. Version 1
-has what takes part announced first, so four. What may be sent again differs, and each place says why.
+In version 2 (KIP-890, part 2), writes and commits join the transaction implicitly, and its end bumps the epoch. So
+there are three responses to wait for: from the leaders, the group coordinator and the transaction coordinator. Version
+1 announces partitions and group first, so there are four. The versions differ in which requests may be resent. Each
+method gives the reason.
 """
 
 from __future__ import annotations
@@ -42,9 +43,9 @@ FEATURE: Final = "transaction.version"
 IMPLIED_FROM: Final = 2
 
 SETTLE_S: Final = 0.003
-"""How long after the end of a transaction the next one of version 2 begins. A coordinator that has not told everybody
-of the end yet lets the leader ask again, after 20 ms: without this rest half of the transactions that follow each other
-closely waited for that, with it one in thirty."""
+"""Seconds between the end of a version 2 transaction and the start of the next. While the coordinator still announces
+the end to the leaders, it makes a leader ask again after 20 ms. Without this pause, half of the closely spaced
+transactions waited for that; with it, one in thirty."""
 
 _SEQUENCES: Final = 2**31
 _Said = TypeVar("_Said")
@@ -52,7 +53,7 @@ _NOT_SAID: Final = Place(-1, -1)
 
 
 class Transactions:
-    """Those of one id, from the moment it was taken over to the first error."""
+    """The transactions of one id, from its takeover to the first error."""
 
     def __init__(
         self, brokers: Brokers, transactional_id: str, clock: Clock, *, timeout_ms: int, request_timeout_ms: int
@@ -67,11 +68,11 @@ class Transactions:
 
     @property
     def producer(self) -> Producer:
-        """Under which id and epoch the next records are written."""
+        """The producer id and epoch of the next records."""
         return self._producer
 
     async def take_over(self) -> None:
-        """End the epoch of whoever had the id before, and what it left open. Asked again for as long as that takes."""
+        """End the previous owner's epoch and its open transaction. Retry for as long as that takes."""
         self._versions = IMPLIED if await self._brokers.level(FEATURE) >= IMPLIED_FROM else CLASSIC
         request = requests.init_producer(self._id, self._timeout_ms)
         known, _ = await self._brokers.settled(self._coordinator, request, resend=True)
@@ -97,7 +98,7 @@ class Transactions:
             if batch.told is not None:
                 batch.told(_offset(batch))
         if offsets:
-            # Only now: overlapped with the records, 7 % of transactions met NotEnoughReplicas and a back-off.
+            # After the records: when overlapped with them, 7 % of transactions met NotEnoughReplicas and a back-off.
             await self._commit_offsets(offsets, group or "")
         await self._end()
 
@@ -109,7 +110,7 @@ class Transactions:
     # --- records ------------------------------------------------------------------------------------------------------
 
     async def _write(self, batches: list[Batch]) -> None:
-        """One batch for each partition, to all leaders at once; again to those that could not take theirs yet."""
+        """Send one batch per partition to all leaders at once. Resend the batches with a transient error."""
         for batch in batches:
             sequence = self._sequences.get(batch.place, 0)
             batch.number(self._producer, sequence)
@@ -122,7 +123,7 @@ class Transactions:
             await asyncio.sleep(pause)
 
     async def _attempt(self, batches: list[Batch]) -> list[Batch]:
-        """Returns those that have to be sent again."""
+        """Send *batches* to their leaders and return those to resend."""
         led: dict[int, list[Batch]] = defaultdict(list)
         left: list[Batch] = []
         for batch in batches:
@@ -135,11 +136,11 @@ class Transactions:
         return left
 
     async def _to_leader(self, node: int, batches: list[Batch]) -> list[Batch]:
-        """Returns those that have to be sent again.
+        """Send *batches* to one leader and return those to resend.
 
-        Also after a lost answer, in both versions: the same bytes go out again, with the same epoch and numbers. A
-        leader knows a batch by these, whichever copy comes first, so it is written once; and once the epoch has ended,
-        a late copy is refused. So there is nothing to guess.
+        A batch is also resent after a lost response, in both versions. The same bytes are sent again, with the same
+        epoch and sequence numbers. The leader identifies a batch by these, so it writes only the copy that arrives
+        first. Once the epoch has ended, it refuses a late copy. So a resend is always safe.
         """
         request = requests.produce(
             self._id, self._request_timeout_ms, [(batch.place, batch.data) for batch in batches], self._versions
@@ -168,12 +169,13 @@ class Transactions:
             raise min(failures, key=_says_less)
         return again
 
-    # --- what takes part, and the end ---------------------------------------------------------------------------------
+    # --- partitions, offsets and the end ------------------------------------------------------------------------------
 
     async def _join(self, places: Collection[Partition], group: str | None) -> None:
-        """Version 1: who takes part. Both questions are sent at once; a broker answers them one after the other.
+        """Announce the partitions and the group (version 1 only). Both requests are sent at once.
 
-        Neither is sent again after a lost answer: a late copy might open the next transaction.
+        The broker handles them one after the other. Neither is resent after a lost response, because a late copy might
+        open the next transaction.
         """
         asks: list[Coroutine[Any, Any, None]] = []
         if places:
@@ -196,8 +198,10 @@ class Transactions:
             raise fault(known.code, group)
 
     async def _commit_offsets(self, offsets: Mapping[Partition, tuple[int, str]], group: str) -> None:
-        """Sent again after a lost answer in version 2 only: a late copy has an epoch that the end of the transaction
-        has ended, and until then it says the same. In version 1 the next transaction has the same epoch.
+        """Commit *offsets* in the transaction. Resend after a lost response in version 2 only.
+
+        In version 2 the epoch of a late copy ends with the transaction. Until then it commits the same offsets. In
+        version 1 the next transaction has the same epoch.
         """
         request = requests.commit_offsets(self._id, group, self._producer, offsets, self._versions)
         parts, _ = await self._brokers.settled(of_group(group), request, resend=self._versions is IMPLIED)
@@ -209,13 +213,15 @@ class Transactions:
                 raise fault(code, place)
 
     async def _end(self) -> None:
-        """Sent again after a lost answer in version 2 only: there it names one transaction, for the next has another
-        epoch. A coordinator that has ended it says so again, and one that has aborted it refuses to commit it. In
-        version 1 a late copy may end the *next* transaction half way (15 duplicates in a run of the prototype).
+        """Commit the transaction. Resend after a lost response in version 2 only.
+
+        In version 2 the request names one transaction, because the next has another epoch. A coordinator that has
+        committed it confirms it again; one that has aborted it refuses the commit. In version 1 a late copy may end the
+        *next* transaction half way: 15 duplicates in a run of the prototype.
         """
         request = requests.end(self._id, self._producer, self._versions)
         known, asked = await self._brokers.settled(self._coordinator, request, resend=self._versions is IMPLIED)
-        if known.code in FENCED and asked > 1:  # who fenced us may have come after an end that we heard nothing of
+        if known.code in FENCED and asked > 1:  # an earlier attempt may have committed before the fence
             raise OutcomeUnknownError(f"fenced while asking again for the end of a transaction: error {known.code}")
         if known.code:
             raise fault(known.code, self._id)
@@ -225,8 +231,8 @@ class Transactions:
 
 
 async def _together(asks: Sequence[Coroutine[Any, Any, _Said]]) -> list[_Said]:
-    """All of *asks* at once; the first failure ends the others, and a refused record says most."""
-    if len(asks) == 1:  # most of the time: a task is not free
+    """Run *asks* concurrently. The first failure cancels the others. RecordRefusedError has precedence."""
+    if len(asks) == 1:  # the usual case, without the cost of a task
         return [await asks[0]]
     try:
         async with asyncio.TaskGroup() as group:
@@ -237,12 +243,12 @@ async def _together(asks: Sequence[Coroutine[Any, Any, _Said]]) -> list[_Said]:
 
 
 def _says_less(error: Exception) -> bool:
-    """What follows a refused batch fails too, and says less."""
+    """Return False for RecordRefusedError. Failures that follow from a refused batch are less specific."""
     return not isinstance(error, RecordRefusedError)
 
 
 def _offset(batch: Batch) -> int:
-    """Where a batch stands. A broker that knows a repeated batch only as repeated cannot say: then it is a doubt."""
+    """Return the offset of *batch*. Raises BrokerError if it is unknown, as after DUPLICATE without an offset."""
     if batch.offset < 0:
         raise BrokerError("the broker did not say where a record stands")
     return batch.offset

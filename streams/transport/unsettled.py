@@ -1,4 +1,4 @@
-"""Transactions whose end has been decided and cannot be written down: what a broker says of a transactional id."""
+"""The DescribeTransactions request. It finds transactions whose end is decided but cannot be completed."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from streams.transport.wire import NO_TAGS, Answer, Request, array, name
 DESCRIBE_TRANSACTIONS: Final = 65
 ABORTING: Final = "PrepareAbort"
 _OFFSETS: Final = "__consumer_offsets"
-_FACTS = struct.Struct(">iqqh")  # its timeout and beginning, its producer's id and epoch
+_FACTS = struct.Struct(">iqqh")  # timeout, start time, producer id, producer epoch
 
 
 class Transaction(NamedTuple):
-    """The transaction of one id."""
+    """The state of one id's transaction, as its coordinator describes it."""
 
     code: int
     state: str
     pending: frozenset[str]
-    """Topics that take part; once its end has been decided, those that have not been told."""
+    """Topics in the transaction. Once its end is decided: those without its end marker."""
 
     @property
     def codes(self) -> frozenset[int]:
-        """The only one."""
+        """The set with the only error code."""
         return frozenset((self.code,))
 
     @property
     def harmless(self) -> bool:
-        """Whether it can change nothing any more: it will be aborted, and the group's offsets know that."""
+        """True if the transaction can change nothing any more: its abort is decided, and the group's offsets know."""
         return self.code == 0 and self.state == ABORTING and _OFFSETS not in self.pending
 
 
 def describe(transactional_id: str) -> Request[Transaction]:
-    """What the coordinator says of the id (KIP-664). Kafka has known this since 3.0."""
+    """Build a request for the state of the id's transaction (KIP-664). Kafka supports it since 3.0."""
     return Request(DESCRIBE_TRANSACTIONS, 0, [array([name(transactional_id)]), NO_TAGS], _described)
 
 

@@ -1,4 +1,4 @@
-"""Where a partition's log begins and ends, asked of its leader."""
+"""The first and last offsets of partitions, requested from their leaders."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from streams.transport.library import KafkaError, ListOffsetsRequest, Theirs, To
 _LATEST, _EARLIEST = -1, -2
 _READ_UNCOMMITTED, _READ_COMMITTED = 0, 1  # with the second, "latest" is the last stable offset
 _RETRY_S = 0.1
-_SURE_S = 3.0  # brokers hear of a new topic one after another
+_SURE_S = 3.0  # because brokers learn of a new topic one after another
 
 
 async def high_watermarks(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
-    """The offset after the last record of each, open transactions included."""
+    """Return the offset after the last record of each partition, open transactions included."""
     return await _ask(client, partitions, _LATEST, deadline_s)
 
 
 async def stable_ends(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
-    """How far each can be read: to the first record of the oldest open transaction, else to the high watermark."""
+    """Return each partition's last stable offset: the start of its oldest open transaction, else its high watermark."""
     return await _ask(client, partitions, _LATEST, deadline_s, isolation=_READ_COMMITTED)
 
 
 async def beginnings(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
-    """The first offset that is still in the log of each."""
+    """Return the first offset that is still in the log of each partition."""
     return await _ask(client, partitions, _EARLIEST, deadline_s)
 
 
 async def known_beginnings(
     client: Theirs, partitions: Collection[Partition], deadline_s: float
 ) -> dict[Partition, int]:
-    """The same, without those of which no leader has answered before the deadline."""
-    for topic in {partition.topic for partition in partitions}:  # all at once, as below
+    """Return the same as ``beginnings``, but leave out partitions without a leader's response before the deadline."""
+    for topic in {partition.topic for partition in partitions}:  # all topics first, as in ``_ask``
         client.add_topic(topic)
     found, _ = await _answers(client, partitions, (_EARLIEST, _READ_UNCOMMITTED), deadline_s)
     return found
@@ -45,15 +45,19 @@ async def known_beginnings(
 async def since(
     client: Theirs, partitions: Collection[Partition], at_ms: int, deadline_s: float
 ) -> dict[Partition, int]:
-    """The first record of each that is stamped *at_ms* or later, or where its log ended as the question was asked."""
+    """Return the offset of each partition's first record with timestamp *at_ms* or later.
+
+    Without such a record, it is the log's end at the time of the call.
+    """
     ends = await high_watermarks(client, partitions, deadline_s)
     found = await _ask(client, partitions, at_ms, deadline_s)
     return {partition: ends[partition] if offset < 0 else offset for partition, offset in found.items()}
 
 
 async def partitions_of(client: Theirs, topic: str, deadline_s: float) -> list[int]:
-    """The topic's partition numbers, in order. UnknownTopicError once brokers have said for a while that there is no
-    such topic, or if none has heard of it before the deadline.
+    """Return the topic's partition numbers in ascending order.
+
+    Raises UnknownTopicError once brokers have denied the topic for 3 s, or if it is unknown at the deadline.
     """
     try:
         async with asyncio.timeout(deadline_s):
@@ -82,7 +86,7 @@ async def _ask(
     client: Theirs, partitions: Collection[Partition], when: int, deadline_s: float, isolation: int = _READ_UNCOMMITTED
 ) -> dict[Partition, int]:
     topics = {partition.topic for partition in partitions}
-    for topic in topics:  # all at once: a question about each of a hundred new topics takes seconds
+    for topic in topics:  # all topics first: a metadata request for each of a hundred new topics takes seconds
         client.add_topic(topic)
     for topic in topics:
         await partitions_of(client, topic, deadline_s)
@@ -95,7 +99,7 @@ async def _ask(
 async def _answers(
     client: Theirs, partitions: Collection[Partition], what: tuple[int, int], deadline_s: float
 ) -> tuple[dict[Partition, int], object]:
-    """What leaders have said by the deadline, and why the others have not."""
+    """Return the offsets received before the deadline, and the last reason why others are missing."""
     found: dict[Partition, int] = {}
     reason: object = ""
     with suppress(TimeoutError):
@@ -108,7 +112,7 @@ async def _answers(
 async def _round(
     client: Theirs, partitions: list[Partition], what: tuple[int, int], found: dict[Partition, int]
 ) -> object:
-    """Ask each leader once; what could not be answered is missing from *found*. Returns the last reason."""
+    """Ask each leader once and add the offsets to *found*. Return the last reason why some are missing."""
     reason: object = ""
     when, isolation = what
     for node, topics in by_leader(client, partitions, when).items():
@@ -125,7 +129,7 @@ async def _round(
 
 
 def by_leader(client: Theirs, partitions: list[Partition], when: int) -> dict[int, dict[str, list[tuple[int, int]]]]:
-    """What to ask each node, as it is known now; partitions that nobody leads are left out."""
+    """Return the partitions to request from each node, by the current metadata. Leave out those without a leader."""
     nodes: dict[int, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for partition in partitions:
         leader: int | None = client.cluster.leader_for_partition(TopicPartition(*partition))

@@ -1,7 +1,7 @@
-"""Kafka's flexible encoding by hand (KIP-482): a request in one piece of bytes, an answer read where it lies.
+"""Kafka's flexible encoding (KIP-482). A request is one byte string; a response is decoded in place.
 
-aiokafka's schemas walk a tree of types for each field; the requests of a transaction are sent hundreds of times a
-second. Its connections take whatever has the methods of its own requests, and ``Request`` has no more than those.
+The requests of a transaction are sent hundreds of times a second. aiokafka's schemas walk a tree of types for each
+field. aiokafka's connections accept any object with the methods of its own requests. ``Request`` has exactly those.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from streams.varints import uvarint
 
 NO_TAGS: Final = b"\x00"
 NULL: Final = b"\x00"
-"""A text or an array that is not there."""
+"""A null text or array."""
 
 _HEADER: Final = struct.Struct(">hhih")  # key, version, correlation id, length of the client's name
 _CORRELATION: Final = struct.Struct(">i")
@@ -29,54 +29,54 @@ Said = TypeVar("Said")
 
 
 def sized(data: bytes) -> bytes:
-    """*data* behind its length."""
+    """Return *data* with its length as prefix."""
     return uvarint(len(data) + 1) + data
 
 
 def text(words: str) -> bytes:
-    """A text that differs each time."""
+    """Encode a text. For values that repeat, use the cached ``name``."""
     return sized(words.encode())
 
 
 name = lru_cache(4_096)(text)
-"""A text that comes again: of a topic, a group or a transactional id."""
+"""Encode a text that repeats: a topic, a group or a transactional id. Results are cached."""
 
 
 def array(items: Sequence[bytes]) -> bytes:
-    """*items* behind their number."""
+    """Return the encoded *items* with their count as prefix."""
     return uvarint(len(items) + 1) + b"".join(items)
 
 
 class Answer:
-    """Reads an answer from front to back. Raises ``struct.error`` or IndexError where it ends too early."""
+    """The decoder of a response, from front to back. Raises ``struct.error`` or IndexError if the data is too short."""
 
     __slots__ = ("_data", "at")
 
     def __init__(self, data: bytes, at: int = 0) -> None:
         self._data = data
         self.at = at
-        """Where the next field begins."""
+        """The position of the next field."""
 
     def unpack(self, layout: struct.Struct) -> tuple[int, ...]:
-        """Several numbers at once."""
+        """Return several numbers, decoded at once."""
         found: tuple[int, ...] = layout.unpack_from(self._data, self.at)
         self.at += layout.size
         return found
 
     def int16(self) -> int:
-        """Two bytes."""
+        """Return a number of two bytes."""
         return self.unpack(_SHORT)[0]
 
     def int32(self) -> int:
-        """Four bytes."""
+        """Return a number of four bytes."""
         return self.unpack(_INT)[0]
 
     def int64(self) -> int:
-        """Eight bytes."""
+        """Return a number of eight bytes."""
         return self.unpack(_LONG)[0]
 
     def uvarint(self) -> int:
-        """A number of as many bytes as it takes."""
+        """Return an unsigned varint."""
         number = shift = 0
         while True:
             byte = self._data[self.at]
@@ -87,17 +87,17 @@ class Answer:
             shift += 7
 
     def text(self) -> str:
-        """A text; an empty one if it is not there."""
+        """Return a text; an empty one if it is null."""
         size = max(0, self.uvarint() - 1)
         self.at += size
         return self._data[self.at - size : self.at].decode()
 
     def items(self) -> Iterator[int]:
-        """One step for each item of an array, which is to be read before the next step."""
+        """Iterate over the items of an array. The caller decodes each item before the next step."""
         return iter(range(self.uvarint() - 1))
 
     def tags(self) -> dict[int, Answer]:
-        """The fields that need not be there, by number."""
+        """Return the tagged (optional) fields by number."""
         found: dict[int, Answer] = {}
         for _ in range(self.uvarint()):
             tag, size = self.uvarint(), self.uvarint()
@@ -107,35 +107,35 @@ class Answer:
 
 
 class _Header(NamedTuple):
-    """What stands before an answer."""
+    """The header of a response."""
 
     correlation_id: int
 
 
 class _Whole(NamedTuple):
-    """A request, header and all."""
+    """A whole request with its header."""
 
     data: bytes
 
     def encode(self) -> bytes:
-        """All of it: what the connection takes for the body is empty, so that it has nothing to copy."""
+        """Return the whole request. The body that the connection appends is empty, so it has nothing to copy."""
         return self.data
 
 
 class Request(Generic[Said]):
-    """One request of a known version, and how its answer is read. To be sent any number of times."""
+    """A request in a fixed version, with the decoder of its response. It can be sent any number of times."""
 
     __slots__ = ("_body", "_read", "_tagged", "key", "version")
 
     def __init__(
         self, key: int, version: int, body: Sequence[Bytes], read: Callable[[Answer], Said], *, tagged: bool = True
     ) -> None:
-        """*tagged*: whether the header of the answer has fields that need not be there; that of ApiVersions has not."""
+        """Set *tagged* to False if the response's header has no tagged fields, as for ApiVersions."""
         self.key, self.version = key, version
         self._body, self._read, self._tagged = body, read, tagged
 
     def prepare(self, versions: Mapping[int, tuple[int, int]]) -> Request[Said]:
-        """What is sent, if the broker knows this version of it; nothing leaves otherwise."""
+        """Return this request, or raise IncompatibleBrokerVersion if the broker does not know its version."""
         least, most = versions.get(self.key, (0, -1))
         if not least <= self.version <= most:
             raise errors.IncompatibleBrokerVersion(
@@ -144,17 +144,17 @@ class Request(Generic[Said]):
         return self
 
     def build_request_header(self, correlation_id: int, client_id: str) -> _Whole:
-        """The header, and behind it everything else."""
+        """Return the header followed by the body."""
         client = client_id.encode()
         header = _HEADER.pack(self.key, self.version, correlation_id, len(client))
         return _Whole(b"".join((header, client, NO_TAGS, *self._body)))
 
     def encode(self) -> bytes:
-        """The body, which has gone with the header."""
+        """Return an empty body, because ``build_request_header`` includes the body."""
         return b""
 
     def parse_response_header(self, buffer: BytesIO) -> _Header:
-        """Whose answer it is; *buffer* is left at what follows."""
+        """Return the response's header with its correlation id. Leave *buffer* at the body."""
         header = Answer(buffer.getvalue())
         correlation_id = header.int32()
         if self._tagged:
@@ -164,9 +164,9 @@ class Request(Generic[Said]):
 
     @property
     def RESPONSE_TYPE(self) -> Request[Said]:  # noqa: N802 - as aiokafka calls it
-        """Who reads the answer."""
+        """The decoder of the response."""
         return self
 
     def decode(self, buffer: BytesIO) -> Said:
-        """The answer."""
+        """Return the decoded response."""
         return self._read(Answer(buffer.getvalue(), buffer.tell()))

@@ -1,4 +1,4 @@
-"""Writers for what is not a stage: one record after another, or transactions under an id of their own."""
+"""Producers outside the stages: for single records, or for transactions under their own transactional id."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from streams.transport.publisher import Publisher
 _CLOSE_S = 3.0
 _REQUEST_MS = 5_000
 _TRANSACTION_S = 10.0
-_TRANSACTION_TIMEOUT_MS = 15_000  # the broker's; ours comes first
-_RECORD_LIMIT = 64 * 1024 * 1024  # bytes; the topic's own limit decides, and says so
+_TRANSACTION_TIMEOUT_MS = 15_000  # the broker's timeout; _TRANSACTION_S must end first
+_RECORD_LIMIT = 64 * 1024 * 1024  # bytes; high, so that the topic's limit decides and the broker reports it
 
 
 class Writer:
-    """Writes records as they come, each confirmed by all in-sync replicas, none of them twice. Safe for many tasks."""
+    """An idempotent producer of single records. All in-sync replicas confirm each record. Safe for concurrent tasks."""
 
     def __init__(self, connection: Connection, *, name: str, deadline_s: float, clock: Clock) -> None:
         self._connection, self._name, self._deadline_s, self._clock = connection, name, deadline_s, clock
@@ -39,18 +39,21 @@ class Writer:
         deadline_s: float = 30.0,
         clock: Clock | None = None,
     ) -> Writer:
-        """A connected writer. KafkaUnreachableError after *deadline_s*, which counts for each record too."""
+        """Return a connected writer. Raises KafkaUnreachableError after *deadline_s* seconds.
+
+        The deadline also applies to each record.
+        """
         writer = cls(connection, name=name, deadline_s=deadline_s, clock=clock or SystemClock())
         await writer._ready()
         return writer
 
     async def close(self) -> None:
-        """Wait for what is on its way, a few seconds at most, and close."""
+        """Wait at most 3 s for the records in flight, then close the connections."""
         if self._producer is not None:
             await self._leave(self._producer)
 
     async def _leave(self, producer: Theirs) -> None:
-        """Its number for what it has given up is missing from then on, so a broker takes nothing more of it."""
+        """Drop *producer* after a lost record: a broker refuses later records, as a sequence number is missing."""
         if self._producer is not producer:
             return
         self._producer = None
@@ -67,10 +70,11 @@ class Writer:
         await self.close()
 
     async def send(self, record: Outgoing) -> tuple[Partition, int]:
-        """Write *record*. Returns where it is.
+        """Write *record* and return its partition and offset.
 
-        UnknownTopicError, RecordRefusedError and AccessDeniedError are final. After OutcomeUnknownError (the deadline
-        has passed, or nobody has led the partition for seconds) it may or may not be written, now or later.
+        UnknownTopicError, RecordRefusedError and AccessDeniedError are final. OutcomeUnknownError means that the
+        deadline has passed, or that the partition had no leader for seconds. The record may or may not be written then,
+        now or later.
         """
         producer = await self._ready()
         try:
@@ -98,7 +102,7 @@ class Writer:
         return future
 
     async def partitions_of(self, topic: str) -> list[int]:
-        """The topic's partition numbers, in order."""
+        """Return the topic's partition numbers in ascending order."""
         return list(range(await self._count(await self._ready(), topic)))
 
     async def _count(self, producer: Theirs, topic: str) -> int:
@@ -106,7 +110,7 @@ class Writer:
         return len(known or await watermarks.partitions_of(producer.client, topic, self._deadline_s))
 
     async def _ready(self) -> Theirs:
-        """A producer that works: a fatal error ends aiokafka's for good."""
+        """Return a working producer. Replace one that a fatal error has ended."""
         async with self._opening:
             if self._producer is not None and _dead(self._producer):
                 await internals.discard_producer(self._producer, _CLOSE_S)
@@ -130,16 +134,17 @@ class Writer:
         internals.leave_nothing_open(producer.client)
         try:
             await self._connection.establish(producer.start, self._deadline_s)
-        except BaseException:  # cancelled too: no socket stays open
+        except BaseException:  # also if cancelled: no socket may stay open
             await internals.discard_producer(producer, _CLOSE_S)
             raise
         return producer
 
 
 class TransactionalWriter:
-    """Transactions under one transactional id: outputs and offsets together. One at a time; others wait.
+    """The producer of transactions under one transactional id, with outputs and offsets together.
 
-    Whoever opens the same id later fences this one: from then on it raises FencedError.
+    One transaction runs at a time; concurrent calls wait. A later writer with the same id fences this one, which then
+    raises FencedError.
     """
 
     def __init__(
@@ -161,7 +166,10 @@ class TransactionalWriter:
         deadline_s: float = 30.0,
         clock: Clock | None = None,
     ) -> TransactionalWriter:
-        """A connected writer; whoever had *transactional_id* is fenced. KafkaUnreachableError after the deadline."""
+        """Return a connected writer, and fence the previous owner of *transactional_id*.
+
+        Raises KafkaUnreachableError after *deadline_s* seconds.
+        """
         writer = cls(connection, transactional_id, name=name, deadline_s=deadline_s, clock=clock or SystemClock())
         await writer._opened()
         return writer
@@ -185,17 +193,17 @@ class TransactionalWriter:
         group: str | None = None,
         maps: Mapping[Partition, str] | None = None,
     ) -> None:
-        """Write *outputs* and commit *offsets* for *group*: all of it, or nothing. Whoever reads them then, sees them.
+        """Write *outputs* and commit *offsets* for *group* in one transaction. Then the new offsets can be read.
 
-        *maps* are the offsets' metadata, of those that have any.
+        *maps* has the metadata of the offsets that have any.
 
-        FencedError: nothing was written, and this writer is finished. UnknownTopicError: nothing was written. After
-        OutcomeUnknownError look before writing again: all or nothing may be there.
+        FencedError: nothing was written, and this writer cannot be used again. UnknownTopicError: nothing was written.
+        OutcomeUnknownError: all or nothing was written, so read the log before writing again.
         """
         texts = maps or {}
         committed = {place: (offset, texts.get(place, "")) for place, offset in (offsets or {}).items()}
         async with self._one:
-            if self._fenced is not None:  # to open again would fence the other, and so on in turn
+            if self._fenced is not None:  # to reopen would fence the other writer, which would fence this one in turn
                 raise self._fenced
             publisher = self._publisher or await self._opened()
             try:
@@ -210,12 +218,12 @@ class TransactionalWriter:
                 raise
             except UnknownTopicError:
                 raise
-            except BaseException:  # cancelled too: the transaction is open
+            except BaseException:  # also if cancelled: the transaction is still open
                 await self.close()
                 raise
             if committed:
                 await self.close()
-                await self._opened()  # its fence waits until the offsets can be read: EndTxn is answered before
+                await self._opened()  # its fence waits until the offsets are readable; EndTxn responds earlier
 
     async def _opened(self) -> Publisher:
         publisher = Publisher(
@@ -228,7 +236,7 @@ class TransactionalWriter:
         )
         try:
             await self._connection.establish(publisher.fence, self._deadline_s)
-        except BaseException:  # cancelled too: no socket stays open
+        except BaseException:  # also if cancelled: no socket may stay open
             await publisher.kill()
             raise
         self._publisher = publisher
