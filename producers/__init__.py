@@ -1,1 +1,1 @@
-"""Everything that writes a record: requests, results, retries, inbox entries and dead letters, as values."""
+"""Builders of records as values: requests, results, hops, admission records, dead letters and others. No I/O."""

@@ -1,4 +1,4 @@
-"""A word about a request or a run: from a client to the door, and from the door to whoever runs it."""
+"""Control records: from a client to admission, and from admission to the agent workers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from schemas.topics import CONTROL, RUN_CONTROL
 def control_record(
     tenant: str, control: Control, *, control_id: str, now_ms: int, source: str = SOURCE, trace: HeaderList = ()
 ) -> Outgoing:
-    """Under the request's id. *source* is the one that the request was sent with: it is part of its identity."""
+    """Build a client's control record, keyed by request or run id. *source* must be the request's: identity includes it."""
     event = CloudEvent(b"", id=control_id, source=source, type=CONTROL_TYPE, time=time_of(now_ms))
     value = control.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
     key = (control.request_id or control.run_id or "").encode()
@@ -23,7 +23,7 @@ def control_record(
 
 
 def run_control_record(control: RunControl, seals: Seals, *, trace: HeaderList, now_ms: int) -> Outgoing:
-    """Sealed, for every agent worker."""
+    """Build a sealed control record, which every agent worker reads."""
     run_id, key, value = control.run_id, control.run_id.encode(), control.model_dump_json().encode()
     identifier = f"{run_id}|{control.kind}"
     event = event_of(RUN_CONTROL_TYPE, tenant=control.tenant, identifier=identifier, subject=run_id, now_ms=now_ms)

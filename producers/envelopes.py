@@ -1,4 +1,4 @@
-"""The headers that every record of ours bears: CloudEvents in binary mode, the trace, the caller's correlation id."""
+"""The headers of every platform record: CloudEvents in binary mode, the trace, and the caller's correlation id."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from schemas.records import HeaderList
 
 
 def envelope(event: HeaderList, trace: HeaderList, correlation: HeaderList = ()) -> HeaderList:
-    """Attributes, trace and correlation, in this order."""
+    """Join event attributes, trace and correlation headers, in this order."""
     return event + trace + correlation
 
 
 def event_of(kind: str, *, tenant: str, identifier: str, subject: str, now_ms: int) -> HeaderList:
-    """Attributes of an event that the platform sends about *subject* on behalf of *tenant*."""
+    """Return the attributes of an event that the platform sends about *subject* on behalf of *tenant*."""
     source = f"/headrace/{tenant}"
     return attributes(id=identifier, kind=kind, source=source, time=time_of(now_ms), subject=subject)
 
 
 def correlated(name: str) -> HeaderList:
-    """The correlation id of what nobody else has given one."""
+    """Return *name* as the correlation id of a record that no caller has correlated."""
     return ((CORRELATION_ID, name.encode()),)
 
 
 def correlation_of(origin: Origin, request_id: str) -> HeaderList:
-    """The caller's correlation id byte for byte, in the header it came in; else the request's id."""
+    """Return the caller's correlation id byte for byte, also in its original header; without one, the request id."""
     value = origin.correlation_id if origin.correlation_id is not None else request_id.encode()
     ours, name = (CORRELATION_ID, value), origin.correlation_header
     return (ours,) if name == CORRELATION_ID else (ours, (name, value))

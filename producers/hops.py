@@ -1,4 +1,4 @@
-"""Records between the stages, sealed for the topic they go to."""
+"""Records between stages, sealed for their target topic."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def hop_key(authorized: Authorized) -> bytes:
-    """Tenant and lane: what must run in order meets in one partition."""
+    """Return tenant and lane as the key: records that must run in order share a partition."""
     return f"{authorized.tenant}|{authorized.ticket.lane}".encode()
 
 
 def authorized_record(hop: Authorized, seals: Seals, trace: HeaderList) -> Outgoing:
-    """A request on its way to the guards."""
+    """Build the sealed record that takes an authorized request to the guards."""
     return _sealed(AUTHORIZED.name, hop_key(hop), hop, hop, seals, trace)
 
 
 def screened_record(
     hop: Screened, seals: Seals, trace: HeaderList, *, topic: Topic[Screened] = SCREENED, partition: int | None = None
 ) -> Outgoing:
-    """A request on its way to an agent, at once or by a retry tier."""
+    """Build the sealed record that takes a screened request to an agent, directly or through a retry tier."""
     return _sealed(topic.name, hop_key(hop.authorized), hop, hop.authorized, seals, trace, partition)
 
 

@@ -1,4 +1,4 @@
-"""What a stage tells the tenant's door."""
+"""Records of the admission log, which every stage writes."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ def inbox_record(
     now_ms: int,
     buried: bool = False,
 ) -> Outgoing:
-    """A request was let in, or is over; *buried*: its record is among the dead letters."""
+    """Build the record of an admitted or closed request. *buried* is true if its record was dead-lettered."""
     entry = InboxEntry(state=state, ticket=ticket, buried=buried)
     return _record(entry, ticket.key, subject=ticket.request_id, shards=shards, trace=trace, now_ms=now_ms)
 
 
 def cancelled_record(key: str, request_id: str, *, shards: int, trace: HeaderList, now_ms: int) -> Outgoing:
-    """A request that has not been let in is not wanted any more; *key* is what the door would know it by."""
+    """Build the record of a cancel that precedes the request's admission. *key* is the request's admission key."""
     return _record(InboxEntry(state="cancelled"), key, subject=request_id, shards=shards, trace=trace, now_ms=now_ms)
 
 
 def serving_record(tenant: str, partition: Partition, *, shards: int, trace: HeaderList, now_ms: int) -> Outgoing:
-    """The first offset of a tenant's partition is being committed, in the same transaction as this."""
+    """Build the record that a tenant's partition is served. The first one shares the first offset's transaction."""
     key = serving_key(tenant, partition)
     return _record(InboxEntry(state="serving"), key, subject=str(partition), shards=shards, trace=trace, now_ms=now_ms)
 

@@ -1,4 +1,4 @@
-"""Records that nobody can work on, kept as they came, with the reason beside them."""
+"""Dead letters: records that cannot be processed, kept as they came, with the reason in their headers."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from schemas.records import HeaderList, Outgoing, Record
 from schemas.topics import DEAD_LETTERS, LETTER_LIMIT
 
 HEADERS_LIMIT = 160 * 1024
-"""Bytes of headers that are kept: more than any record of ours has, a caller's correlation id twice included."""
+"""Most bytes of headers that are kept. Platform records have fewer, even with the correlation id twice."""
 
-_ADDED = 8 * 1024  # the reason and what makes the letter findable
+_ADDED = 8 * 1024  # bytes for the reason and for the headers that identify the dead letter
 
 CUT = "headrace-cut"
-"""Header of a letter that is not all of its record: what is missing, in bytes."""
+"""Header of a dead letter that was cut: the missing bytes of headers and value."""
 
 _PART = re.compile(r"(headers|value) ([0-9]{1,18})")
 
 
 def letter_record(record: Record, reason: Reason, *, tenant: str, trace: HeaderList) -> Outgoing:
-    """A dead letter: value and headers as they came, credentials removed, what is missing for finding it added.
+    """Build a dead letter: value and headers as they came, without credentials, with identifying headers added.
 
-    Compression lets a client send more than any topic of ours takes: what is over is cut, or it would wedge its shard.
-    A record that was carried is buried as it first stood: that is the position others have heard of.
+    Compression lets a client send more than any platform topic accepts. The excess is cut, or it would block its shard.
+    A relocated record is dead-lettered under its first position, because logs and clients know that position.
     """
     record = first_of(record)
     kept, cut = _cut(record)
@@ -35,9 +35,9 @@ def letter_record(record: Record, reason: Reason, *, tenant: str, trace: HeaderL
 
 
 def shortened(letter: Outgoing, room: int) -> Outgoing:
-    """The letter in at most *room* bytes, if that can be: its value cut, then the record's own headers left out.
+    """Return the dead letter in at most *room* bytes if possible, for a topic with a smaller limit than provisioned.
 
-    For a topic that takes less than ours is made to. What the platform says of the record stays.
+    Cut the value. If that is not enough, drop the record's own headers too. The platform's headers stay.
     """
     missing = {part: int(size) for part, size in _PART.findall(Headers(letter.headers).text(CUT) or "")}
     value, headers = letter.value, tuple(pair for pair in letter.headers if pair[0] != CUT)
@@ -65,13 +65,13 @@ def _weight(headers: HeaderList) -> int:
 
 
 def _cut(record: Record) -> tuple[Record, HeaderList]:
-    """The record without what a letter cannot hold, and the header that says so."""
+    """Cut the record to the limits of a dead letter. Return it with the header that states the missing bytes."""
     value, headers, missing = record.value, record.headers, dict[str, int]()
     weight = _weight(headers)
     if weight > HEADERS_LIMIT:
         missing["headers"] = weight
         headers, weight = (), 0
-    room = LETTER_LIMIT - _ADDED - 2 * weight  # twice: the correlation id may be said again
+    room = LETTER_LIMIT - _ADDED - 2 * weight  # twice, because the correlation id may be repeated
     if value is not None and len(value) > room:
         missing["value"] = len(value) - room
         value = value[:room]

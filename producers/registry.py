@@ -1,4 +1,4 @@
-"""What the registry keeps of tenants and of the layout."""
+"""Records of the registry: tenants, the layout and the seal secret."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from schemas.tenants import REGISTRY_TYPE, Layout, RegistryRecord, SealSecret, T
 from schemas.topics import TENANTS
 
 PLATFORM = "platform"
-"""Whose event it is, where it is no tenant's."""
+"""The tenant part of the event source if a record belongs to no tenant."""
 
 
 def registry_record(entry: Tenant | Layout | SealSecret, *, trace: HeaderList, now_ms: int) -> Outgoing:
-    """The latest word on a tenant, the layout or the seal; it replaces the one before."""
+    """Build the latest record of a tenant, the layout or the seal secret. It replaces the previous record."""
     record = RegistryRecord(entry)
     tenant = entry.id if isinstance(entry, Tenant) else PLATFORM
     identifier = f"{record.key}|{now_ms}"

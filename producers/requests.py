@@ -1,4 +1,4 @@
-"""A client's request, as a record of its tenant's topic."""
+"""The record of a client's request on its tenant's topic."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from schemas.requests import REQUEST_TYPE, Request
 from schemas.topics import REQUESTS
 
 SOURCE = "/headrace/client"
-"""Of requests that name no other; with the id it is what a repeated request is known by."""
+"""Default source of requests. Source and id together identify a repeated request."""
 
 
 def request_record(
@@ -23,9 +23,9 @@ def request_record(
     reply_to: str | None = None,
     trace: HeaderList = (),
 ) -> Outgoing:
-    """The request under its session, else its id: what shares a session runs in the order it was sent.
+    """Build the record, keyed by the session, else by the request id. Requests of one session run in send order.
 
-    The same request gives the same bytes, so that sending it again is joined to the first.
+    The same request gives the same bytes of value, so that a repeated request is joined to the first.
     """
     event = CloudEvent(b"", id=request_id, source=source, type=REQUEST_TYPE, time=time_of(now_ms))
     reply: HeaderList = () if reply_to is None else ((REPLY_TO, reply_to.encode()),)

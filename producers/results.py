@@ -1,4 +1,4 @@
-"""The answer to a request."""
+"""The record of a result, and the public form of errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.results import RESULT_TYPE, ErrorInfo, Result
 def result_record(
     result: Result, *, tenant: str, origin: Origin, session: str | None, topic: str, trace: HeaderList, now_ms: int
 ) -> Outgoing:
-    """A result under the key of its request: the client's own, else the session, else the request's id."""
+    """Build the record of a result. Its key is the client's own, else the session, else the request id."""
     event = event_of(RESULT_TYPE, tenant=tenant, identifier=result.run_id, subject=result.request_id, now_ms=now_ms)
     key = origin.key if origin.key is not None else (session or result.request_id).encode()
     headers = envelope(event, trace, correlation_of(origin, result.request_id))
@@ -22,7 +22,7 @@ def result_record(
 
 
 def error_of(error: HeadraceError) -> ErrorInfo:
-    """What the caller is told of an error. Agents and tools raise them too: what no JSON can say is left out."""
+    """Return the public form of an error. Agents and tools raise errors too, so JSON-invalid values are dropped."""
     message = error.safe.encode(errors="replace").decode()
     return ErrorInfo(
         code=error.code, message=message, retryable=error.retryable, retry_after=seconds_of(error.retry_after)
@@ -30,7 +30,7 @@ def error_of(error: HeadraceError) -> ErrorInfo:
 
 
 def seconds_of(retry_after: float | None) -> float | None:
-    """A wait that makes sense: finite, not below zero; None otherwise."""
+    """Return a finite wait of zero or more seconds, and None for any other value."""
     if not isinstance(retry_after, int | float) or not 0 <= retry_after < math.inf:
         return None
     return float(retry_after)

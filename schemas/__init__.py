@@ -1,1 +1,1 @@
-"""What travels and where: events, results, errors, headers, topics, tenants. Values only, no I/O."""
+"""Payloads, headers, errors, tenants and the topics they travel on. Values only, no I/O."""

@@ -1,4 +1,4 @@
-"""A record that is appended again to its own partition, so that what came after it does not have to wait for it."""
+"""Relocation: append a record again to its own partition, so that later records need not wait for it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _PLACE = re.compile("([0-9]{1,19})/([0-9]{1,15})")
 
 
 def carried(record: Record) -> Outgoing:
-    """*record* for the end of its partition: as it was, its time too, and with a header that says where it first stood.
+    """Return a copy of *record* for the end of its partition, with a header that names the first offset and timestamp.
 
-    Carried again it grows no further: the header names the first place only.
+    The copy keeps key, value and timestamp. A repeated relocation keeps the first position, so the copy never grows.
     """
     first = first_of(record)
     mark = (CARRIED, f"{first.offset}/{first.timestamp}".encode())
@@ -24,9 +24,9 @@ def carried(record: Record) -> Outgoing:
 
 
 def first_of(record: Record) -> Record:
-    """The record where it first stood, without the header that says so.
+    """Return the record at its first position, without the relocation header.
 
-    On a tenant's topic the header is what its client wrote: it says nothing, and stays.
+    On a tenant's topic a client wrote the header. There it has no meaning and is kept.
     """
     if tenant_of(record.topic) is not None:
         return record

@@ -1,4 +1,4 @@
-"""Time comes in as a value, so that tests can stand still."""
+"""Clocks as values, so that tests can control the time."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Wall time and a monotonic one."""
+    """A source of wall time and of monotonic time."""
 
     def now_ms(self) -> int:
-        """Milliseconds since the epoch, as brokers stamp records."""
+        """Return the wall time in milliseconds since the epoch, the unit of broker timestamps."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start; never goes back."""
+        """Return seconds from an arbitrary start. The value never decreases."""
         ...
 
 
 class SystemClock:
-    """The machine's own clocks."""
+    """The clocks of the operating system."""
 
     def now_ms(self) -> int:
-        """Milliseconds since the epoch."""
+        """Return the wall time in milliseconds since the epoch."""
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start."""
+        """Return monotonic seconds from an arbitrary start."""
         return time.monotonic()

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 on Kafka: binary, structured and bare JSON in; binary out.
+"""CloudEvents 1.0 on Kafka: reads binary, structured and bare JSON; writes binary.
 
 Source: CloudEvents Kafka protocol binding 1.0.2, sections 3.1 to 3.4.
 """
@@ -29,7 +29,7 @@ _VERSION_HEADER, _TYPE_HEADER = ("ce_specversion", SPEC_VERSION.encode()), (CONT
 
 @dataclass(frozen=True, slots=True)
 class CloudEvent:
-    """The attributes of one event and its data, as bytes of JSON. What was not given is None."""
+    """The attributes of one event and its data as JSON bytes. A missing attribute is None."""
 
     data: bytes
     id: str | None = None
@@ -39,7 +39,7 @@ class CloudEvent:
     time: str | None = None
 
     def headers(self) -> HeaderList:
-        """Binary mode."""
+        """Return the headers of binary mode."""
         headers: list[tuple[str, bytes | None]] = [_VERSION_HEADER]
         if self.id is not None:
             headers.append(("ce_id", self.id.encode()))
@@ -56,7 +56,7 @@ class CloudEvent:
 
 
 def attributes(*, id: str, kind: str, source: str, time: str, subject: str) -> HeaderList:
-    """Binary mode, of an event of ours, which lacks nothing: as ``CloudEvent.headers``, in half of the time."""
+    """Return the binary-mode headers of a complete platform event, in half the time of ``CloudEvent.headers``."""
     return (
         _VERSION_HEADER,
         ("ce_id", id.encode()),
@@ -69,7 +69,7 @@ def attributes(*, id: str, kind: str, source: str, time: str, subject: str) -> H
 
 
 def time_of(milliseconds: int) -> str:
-    """A moment as RFC 3339 in UTC."""
+    """Return a time, given in milliseconds since the epoch, as RFC 3339 in UTC."""
     seconds, rest = divmod(milliseconds, 1_000)
     return f"{_second(seconds)}.{rest:03d}Z"
 
@@ -80,7 +80,7 @@ def _second(seconds: int) -> str:
 
 
 def read(value: bytes | None, headers: Headers) -> CloudEvent:
-    """The event in a record, whichever of the three modes it came in."""
+    """Return the event of a record in any of the three modes. Raise MalformedError or UnsupportedVersionError."""
     body = _without_registry_prefix(value or b"")
     mode = (headers.text(CONTENT_TYPE) or "").split(";", 1)[0].strip().lower()
     if mode == STRUCTURED or (headers.text("ce_specversion") is None and _looks_structured(body)):
@@ -89,14 +89,14 @@ def read(value: bytes | None, headers: Headers) -> CloudEvent:
 
 
 def _without_registry_prefix(value: bytes) -> bytes:
-    """A schema registry's serializer puts a zero byte and a schema id of four bytes before the JSON."""
+    """Remove the prefix of a schema registry's serializer: a zero byte and a schema id of four bytes."""
     if len(value) > _REGISTRY_PREFIX and value[0] == 0:
         return value[_REGISTRY_PREFIX:]
     return value
 
 
 def _looks_structured(body: bytes) -> bool:
-    """A person who types into a Kafka UI rarely sets a content type."""
+    """Return True if the body is a structured event. Users of a Kafka UI rarely set a content type."""
     return b'"specversion"' in body and isinstance(event := _json(body), dict) and "specversion" in event
 
 
@@ -161,5 +161,5 @@ def _checked(event: CloudEvent) -> CloudEvent:
 
 
 def is_name(text: str, limit: int) -> bool:
-    """Whether *text* may name an event or its source: 1 to *limit* printable characters."""
+    """Return True if *text* may name an event or its source: 1 to *limit* printable characters."""
     return 0 < len(text) <= limit and text.isprintable()

@@ -1,4 +1,4 @@
-"""What a client says about a run that goes on."""
+"""Control messages about a request or its run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RUN_CONTROL_TYPE = "headrace.run-control.v1"
 
 
 class Control(TolerantPayload):
-    """Names a run or a request, and what to do with it."""
+    """An action on one run or one request. Set either ``run_id`` or ``request_id``."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -37,7 +37,7 @@ class Control(TolerantPayload):
 
 
 class RunControl(Payload):
-    """What the door passes on about a run that is beyond it."""
+    """A control message that admission forwards for an admitted run."""
 
     tenant: str
     run_id: str

@@ -1,4 +1,4 @@
-"""A request as it stood on the wire: who called it what, when the broker took it, where the answer goes."""
+"""The envelope of a client's record: request id, source, broker timestamp and reply topic."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEY_LIMIT = 128
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What an edge record may weigh."""
+    """The size limits of an edge record: bytes of value, bytes of headers, and number of headers."""
 
     value: int
     headers: int
@@ -32,21 +32,21 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Envelope:
-    """A record of a tenant's request topic, before anyone has looked at what it asks for."""
+    """A client's record on a tenant's topic, before its payload is parsed."""
 
     record: Record
     headers: Headers
     event: CloudEvent
     request_id: str
-    """The client's, or derived from the record's position."""
+    """The client's id of the request, or an id derived from the record's position."""
 
     source: str
     body: str
-    """Digest of the data as they came; those of a structured event without the blanks around them."""
+    """Digest of the event's data. Data of a structured event are first serialised again without whitespace."""
 
     @cached_property
     def origin(self) -> Origin:
-        """What the answer needs of the record; made once, for whoever answers and for what goes on."""
+        """Return the parts of the record that a result needs. Cached, because results and hops share the value."""
         record = self.record
         name = CORRELATION_ID if self.headers.binary(CORRELATION_ID) is not None else SPRING_CORRELATION_ID
         found = self.headers.binary(name)
@@ -62,11 +62,11 @@ class Envelope:
 
     @property
     def reply_to(self) -> str | None:
-        """The topic that the client would like the answer on."""
+        """Return the reply topic that the client requests, or None."""
         return self.headers.text(REPLY_TO)
 
     def request(self) -> Request:
-        """What is asked for; MalformedError if the data do not fit, or if key and payload name two sessions."""
+        """Parse the request. Raise MalformedError for invalid data, or if key and payload name different sessions."""
         try:
             request = Request.model_validate_json(self.event.data)
         except ValidationError as error:
@@ -77,14 +77,14 @@ class Envelope:
         return request
 
     def control(self) -> Control:
-        """What is said about a run or a request; MalformedError if the data do not fit."""
+        """Parse the control message. Raise MalformedError for invalid data."""
         try:
             return Control.model_validate_json(self.event.data)
         except ValidationError as error:
             raise MalformedError(_first_fault(error), detail=str(error.error_count())) from error
 
     def session(self, request: Request) -> str | None:
-        """The payload's session, else the record's key unless that is the request's id: Kafka users order by key."""
+        """Return the payload's session, else the record's key unless it is the request id: Kafka users order by key."""
         return request.session or self._keyed_session()
 
     def _keyed_session(self) -> str | None:
@@ -93,7 +93,7 @@ class Envelope:
 
 
 def _session_of(key: bytes) -> str:
-    """The key itself if it can be a session, else its digest."""
+    """Return the key itself if it can be a session, else its digest."""
     try:
         text = key.decode()
     except UnicodeDecodeError:
@@ -103,7 +103,10 @@ def _session_of(key: bytes) -> str:
 
 
 def open_envelope(record: Record, sizes: Sizes, kind: str = REQUEST_TYPE) -> Envelope:
-    """Read all but what an event of *kind* holds. Raises MalformedError, TooLargeError or UnsupportedVersionError."""
+    """Read the envelope of an event of *kind*, and leave its payload unparsed.
+
+    Raise MalformedError, TooLargeError or UnsupportedVersionError.
+    """
     headers = Headers(record.headers)
     headers.check(count=sizes.header_count, size=sizes.headers)
     for part, bytes_, limit in (("value", record.value, sizes.value), ("key", record.key, sizes.headers)):
@@ -125,7 +128,7 @@ def open_envelope(record: Record, sizes: Sizes, kind: str = REQUEST_TYPE) -> Env
 
 
 def salvage(record: Record) -> Envelope | None:
-    """The envelope of a record that is over a limit or otherwise damaged, if it bears one id that can be read."""
+    """Return the envelope of an oversized or damaged record if it has exactly one readable id, else None."""
     headers = Headers(record.headers)
     identifier = headers.text("ce_id")
     alone = sum(name == "ce_id" for name, _ in record.headers) == 1
@@ -147,12 +150,12 @@ def _digest(data: bytes) -> str:
 
 
 def derived_id(record: Record) -> str:
-    """The id of a request that came without one: its position."""
+    """Return the id of a request without one: its position."""
     return record.position
 
 
 def _first_fault(error: ValidationError) -> str:
-    """Where it does not fit and how, without what was sent: a message must not carry a prompt."""
+    """Return field and reason of the first fault, without the input: a message must not contain a prompt."""
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(str(step)[:32] for step in fault["loc"][:4])
     return f"{place or 'the request'}: {fault['msg'][:200]}"

@@ -1,13 +1,13 @@
-"""Every error of the platform. Its class decides its fate; nobody else asks what kind it is.
+"""The errors of the platform. The class of an error decides its code, its status and its retries.
 
 ::
 
     HeadraceError
-    ├── RecordError                 the record cannot be used: dead letter, failed result where the id can be read
+    ├── RecordError                 the record cannot be used: dead letter, failed result if the id can be read
     │   ├── MalformedError              malformed
     │   ├── TooLargeError               too_large
     │   └── UnsupportedVersionError     unsupported_version
-    ├── RefusedError                somebody said no: refused result, never retried
+    ├── RefusedError                the platform refuses the request: refused result, never retried
     │   ├── UnauthenticatedError        unauthenticated
     │   ├── ForbiddenError              forbidden
     │   ├── IdConflictError             id_conflict
@@ -16,7 +16,7 @@
     │   ├── RateLimitedError            rate_limited           retryable
     │   └── BudgetExhaustedError        budget_exhausted
     ├── ExpiredError                expired                the deadline has passed: expired result
-    ├── CancelledRunError           cancelled              somebody took it back: cancelled result
+    ├── CancelledRunError           cancelled              a client cancelled the run: cancelled result
     ├── ModelError
     │   ├── ModelOverloadedError        model_overloaded       retryable
     │   ├── ModelTimeoutError           model_timeout          retryable
@@ -28,17 +28,17 @@
     │   ├── ToolFailedError             tool_failed            the tool decides
     │   ├── ToolTimeoutError            tool_timeout           retryable
     │   └── ToolDeniedError             tool_denied
-    ├── RunError                    the executor gave up
+    ├── RunError                    the executor stopped the run
     │   ├── StepsExhaustedError         steps_exhausted
     │   ├── LoopDetectedError           loop_detected
     │   ├── HandoffCycleError           handoff_cycle
     │   └── ToolOutcomeUnknownError     tool_outcome_unknown
-    ├── UnwritableError             unwritable             no topic takes the output
+    ├── UnwritableError             unwritable             no topic accepts the output
     ├── PoisonError                 poison                 the record killed its worker
-    └── InternalError               internal               anything unknown; never retryable
+    └── InternalError               internal               any unknown error; never retryable
 
-Wrapping keeps the innermost fate: ``fate_of`` follows ``__cause__`` and the members of groups, and a permanent error
-below a retryable one wins.
+A wrapped error keeps its own code and status. ``fate_of`` follows ``__cause__`` and the members of exception groups.
+It prefers a permanent error to a retryable error that wraps it.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ from typing import Any, ClassVar, Literal, TypeAlias
 Status: TypeAlias = Literal["succeeded", "failed", "refused", "expired", "cancelled"]
 
 SAFE_LIMIT = 1024
-"""Characters of a message that may travel."""
+"""Longest public message, in characters."""
 
 
 class HeadraceError(Exception):
-    """The root. ``safe`` may be shown to the caller; ``detail`` stays in our logs. ``retry_after`` is in seconds."""
+    """The base class. ``safe`` is the public message; ``detail`` is for logs only. ``retry_after`` is in seconds."""
 
     code: ClassVar[str] = "internal"
     status: ClassVar[Status] = "failed"
     retryable: bool = False
     buries: ClassVar[bool] = True
-    """Whether the record also goes to the dead letters."""
+    """True if the record is also dead-lettered."""
     ours: ClassVar[bool] = False
-    """Whether the platform is to blame; then it does not count against the tenant."""
+    """True if the platform caused the error. Then its dead letter does not count against the tenant."""
     safe: str
     detail: str
     retry_after: float | None
@@ -72,7 +72,7 @@ class HeadraceError(Exception):
         super().__init__(self.safe)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle by state: keyword-only arguments would be lost otherwise."""
+        """Pickle the state of the error, because the default would lose keyword-only arguments."""
         return _revive, (type(self), self.safe, dict(self.__dict__))
 
 
@@ -99,13 +99,13 @@ class MalformedError(RecordError):
 
 
 class TooLargeError(RecordError):
-    """The record is over a limit."""
+    """The record exceeds a limit."""
 
     code = "too_large"
 
 
 class UnsupportedVersionError(RecordError):
-    """The record is of a version that is not spoken here."""
+    """The record has an unsupported version."""
 
     code = "unsupported_version"
 
@@ -131,7 +131,7 @@ class ForbiddenError(RefusedError):
 
 
 class IdConflictError(RefusedError):
-    """A different request has used this id."""
+    """A different request has already used this id."""
 
     code = "id_conflict"
 
@@ -149,7 +149,7 @@ class BlockedError(RefusedError):
 
 
 class RateLimitedError(RefusedError):
-    """The request waited as long as its limits allow."""
+    """The request has waited for the longest time that its limits allow."""
 
     code = "rate_limited"
     retryable = True
@@ -184,7 +184,7 @@ class ModelError(HeadraceError):
 
 
 class ModelOverloadedError(ModelError):
-    """The provider shed load; it may say when to come back."""
+    """The provider is overloaded; it may name a time for the retry."""
 
     code = "model_overloaded"
     retryable = True
@@ -223,13 +223,13 @@ class ContextOverflowError(ModelError):
 
 
 class ToolError(HeadraceError):
-    """A tool did not do its work."""
+    """A tool call did not succeed."""
 
     code = "tool_failed"
 
 
 class ToolFailedError(ToolError):
-    """The tool failed; it says itself whether to try again."""
+    """The tool failed; the tool decides if a retry is useful."""
 
     code = "tool_failed"
 
@@ -248,20 +248,20 @@ class ToolTimeoutError(ToolError):
 
 
 class ToolDeniedError(ToolError):
-    """The tool may not be used here."""
+    """The run may not use this tool."""
 
     code = "tool_denied"
 
 
 class RunError(HeadraceError):
-    """The run cannot go on."""
+    """The run cannot continue."""
 
     code = "steps_exhausted"
     buries = False
 
 
 class StepsExhaustedError(RunError):
-    """The run took all the steps it may take."""
+    """The run has used all of its allowed steps."""
 
     code = "steps_exhausted"
 
@@ -273,19 +273,19 @@ class LoopDetectedError(RunError):
 
 
 class HandoffCycleError(RunError):
-    """The agents handed the run round in a circle."""
+    """The agents handed the run over in a cycle."""
 
     code = "handoff_cycle"
 
 
 class ToolOutcomeUnknownError(RunError):
-    """A tool was started and nobody knows how it ended."""
+    """A tool call has started, and its outcome is unknown."""
 
     code = "tool_outcome_unknown"
 
 
 class UnwritableError(HeadraceError):
-    """No topic takes the output."""
+    """No topic accepts the output."""
 
     code = "unwritable"
 
@@ -297,7 +297,7 @@ class PoisonError(HeadraceError):
 
 
 class InternalError(HeadraceError):
-    """Something unexpected went wrong inside the platform."""
+    """An unexpected error occurred inside the platform."""
 
     code = "internal"
     ours = True
@@ -309,11 +309,11 @@ def _leaves(kind: type[HeadraceError]) -> list[type[HeadraceError]]:
 
 
 BY_CODE: dict[str, type[HeadraceError]] = {kind.code: kind for kind in _leaves(HeadraceError)}
-"""Every code that can travel, with the class that owns it."""
+"""The error class of each code."""
 
 
 def chain_of(error: BaseException) -> list[BaseException]:
-    """The error and what it wraps, outermost first: its cause, and the members of a group; a circle ends it."""
+    """Return the error and all errors it wraps (causes and group members), outermost first. Cycles end the search."""
     chain: list[BaseException] = []
     waiting = [error]
     while waiting:
@@ -330,7 +330,7 @@ def _wrapped(error: BaseException) -> list[BaseException]:
 
 
 def fate_of(error: BaseException) -> HeadraceError:
-    """The error that decides: the innermost permanent one of ours, else the innermost of ours. Unknown: internal."""
+    """Return the innermost permanent HeadraceError, else the innermost HeadraceError, else a new InternalError."""
     ours = [each for each in chain_of(error) if isinstance(each, HeadraceError)]
     if not ours:
         unknown = InternalError(detail=repr(error))

@@ -1,4 +1,4 @@
-"""What a run says while it goes on; at least once, ``seq`` counts per run."""
+"""Progress events of a run. Delivery is at least once; ``seq`` counts per run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVENT_TYPE = "headrace.event.v1"
 
 
 class Event(Payload):
-    """One step of progress. A reader drops a ``seq`` that it has."""
+    """One progress event of a run. A reader drops an event whose ``seq`` it already has."""
 
     run_id: str
     seq: Annotated[int, Field(ge=1)]

@@ -1,4 +1,4 @@
-"""Record headers: read with tolerance, written strictly, the reserved ones once."""
+"""Record headers: tolerant reading, strict writing. A reserved header may appear only once."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _RESERVED = frozenset({CONTENT_TYPE, TRACEPARENT, REPLY_TO})
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a second header of this name makes the record malformed: two readers might take different ones."""
+    """Return True if a repeated header of this name is malformed: two readers might use different values."""
     return name in _RESERVED or name.startswith((OWN_PREFIX, EVENT_PREFIX))
 
 
 class Headers:
-    """The headers of one record. A NULL value, or bytes where text is wanted, is the same as no header."""
+    """The headers of one record. A NULL value, or a value that is not UTF-8 where text is needed, counts as missing."""
 
     __slots__ = ("_first", "raw")
 
@@ -40,11 +40,11 @@ class Headers:
             self._first.setdefault(name, value)
 
     def binary(self, name: str) -> bytes | None:
-        """The value as it came."""
+        """Return the raw value of the first header of this name, or None."""
         return self._first.get(name)
 
     def text(self, name: str) -> str | None:
-        """The value as text."""
+        """Return the value as text, or None if it is missing or not UTF-8."""
         value = self._first.get(name)
         if value is None:
             return None
@@ -54,11 +54,11 @@ class Headers:
             return None
 
     def items(self) -> Iterator[tuple[str, bytes | None]]:
-        """All of them, in order."""
+        """Iterate over all headers in order."""
         return iter(self.raw)
 
     def check(self, *, count: int, size: int) -> None:
-        """Refuse too many, too large, or a reserved one that stands twice."""
+        """Raise TooLargeError above *count* headers or *size* bytes, MalformedError for a repeated reserved header."""
         if len(self.raw) > count:
             message = f"more than {count} headers"
             raise TooLargeError(message)
@@ -88,5 +88,5 @@ class Headers:
 
 
 def write(**texts: str | None) -> HeaderList:
-    """Headers from texts, in order, without those that are None; an underscore in a name stays one."""
+    """Build headers from texts in order, without None values. An underscore in a name stays an underscore."""
     return tuple((name, value.encode()) for name, value in texts.items() if value is not None)

@@ -1,4 +1,4 @@
-"""What travels between the stages. Each hop contains the one before, and adds what it learned."""
+"""The payloads between stages. Each hop contains the previous hop and adds the findings of its stage."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ SCREENED_TYPE = "headrace.screened.v1"
 
 
 class Origin(Payload):
-    """The client's record, as far as the answer needs it."""
+    """The parts of the client's record that its result needs."""
 
     topic: str
     partition: int
     offset: int
     timestamp_ms: int
-    """The broker's append time."""
+    """The broker's append time, in milliseconds since the epoch."""
 
     key: Base64 | None = None
     correlation_id: Base64 | None = None
-    """Echoed byte for byte."""
+    """The client's correlation id, echoed byte for byte."""
 
     correlation_header: str = "correlation_id"
-    """The header that it came in."""
+    """The name of the header that carried the correlation id."""
 
     @property
     def position(self) -> str:
-        """``topic:partition:offset``."""
+        """Return ``topic:partition:offset`` of the client's record."""
         return f"{self.topic}:{self.partition}:{self.offset}"
 
 
 class Authorized(Payload):
-    """A request whose caller is known and may make it."""
+    """A request whose caller is identified and authorized."""
 
     request: Request
     identity: Identity
@@ -44,50 +44,50 @@ class Authorized(Payload):
     origin: Origin
     reply_to: str
     queued_ms: int = 0
-    """From the broker's append time to the door's decision."""
+    """Milliseconds from the broker's append time to the admission of the request."""
 
     auth_ms: int = 0
     authorized_at_ms: int = 0
 
     @property
     def tenant(self) -> str:
-        """The tenant it belongs to."""
+        """Return the id of the request's tenant."""
         return self.identity.tenant
 
     @property
     def request_id(self) -> str:
-        """The client's id of the request."""
+        """Return the client's id of the request."""
         return self.identity.id
 
     @property
     def deadline_ms(self) -> int:
-        """When the answer is worth nothing any more, since the epoch."""
+        """Return the deadline of the request, in milliseconds since the epoch."""
         return self.ticket.deadline_ms
 
 
 class Verdict(Payload):
-    """What one guard says of a content. Evidence is where it was found, never what."""
+    """The decision of one guard about a content. The evidence gives positions, never the content."""
 
     guard: str
     action: Literal["pass", "flag", "redact", "block", "review"] = "pass"
     score: float = 0.0
     evidence: tuple[tuple[int, int], ...] = ()
-    """Spans of the content, as offsets of characters."""
+    """Spans of the content, as character offsets."""
 
     note: str = ""
-    """Why, in the guard's own words; holds no content."""
+    """The reason of the guard, without content."""
 
 
 class Screened(Payload):
-    """A request that the guards let through, with what they changed."""
+    """A request that the guards passed, with their changes to its input."""
 
     authorized: Authorized
     text: str
-    """The input as the model may see it: normalised, redacted where a guard said so."""
+    """The input for the model: normalised, and redacted where a guard requires it."""
 
     verdicts: tuple[Verdict, ...] = ()
     tainted: bool = False
     guard_ms: int = 0
     screened_at_ms: int = 0
     attempt: int = 1
-    """Of the run; retries count it up."""
+    """The number of this attempt at the run. The first is 1, and each retry adds 1."""

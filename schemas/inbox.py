@@ -1,4 +1,4 @@
-"""What the tenant's door remembers: which requests are open, closed or cancelled, and which partitions it serves."""
+"""The records of the admission log: open, closed and cancelled requests, and the partitions that are served."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INBOX_TYPE = "headrace.inbox.v1"
 
 
 class Identity(Payload):
-    """Who sent a request and what they called it; the same identity is executed once and answered once."""
+    """The sender of a request and the sender's id of it. One identity is executed once and answered once."""
 
     tenant: str
     issuer: str
@@ -23,50 +23,50 @@ class Identity(Payload):
 
     @property
     def digest(self) -> str:
-        """128 bits over every part, each with its length before it, in hex."""
+        """Return a hash of 128 bits in hex over all parts, each prefixed with its length."""
         return _digest(self.tenant, self.issuer, self.subject, self.source, self.id)
 
 
-@lru_cache(maxsize=1_024)  # a request is identified more than once on its way through a stage
+@lru_cache(maxsize=1_024)  # one stage identifies the same request more than once
 def _digest(*parts: str) -> str:
     encoded = [part.encode() for part in parts]
     return hashlib.sha256(b"".join([len(raw).to_bytes(4, "big") + raw for raw in encoded])).hexdigest()[:32]
 
 
 class Ticket(Payload):
-    """What the door gives a request on its way, and gets back when it is over."""
+    """The admission data of a request. It travels with the request until admission closes it."""
 
     key: str
-    """Of the inbox record: tenant and digest of the identity."""
+    """The key of the admission record: tenant and digest of the identity."""
 
     body: str
-    """Digest of the request's value: the same id with another body is a conflict."""
+    """Digest of the request's value. The same id with another body is a conflict."""
 
     lane: str
-    """One request of a lane is beyond the door at a time: subject and session, or the request itself."""
+    """Subject and session, or the request itself. At most one request of a lane is admitted and not closed."""
 
     request_id: str
     deadline_ms: int
     agent: str = ""
     subject: str = ""
     charged_ms: int | None = None
-    """When it was let in and counted against its tenant's, agent's and user's rates; None where none is limited."""
+    """The time of admission, counted against rate limits, in milliseconds since the epoch. None without rate limits."""
 
 
 class InboxEntry(Payload):
-    """One change of what the door remembers; the latest of a key holds."""
+    """One change of the admission state. The latest record of a key is valid."""
 
     state: Literal["open", "closed", "cancelled", "serving"]
     ticket: Ticket | None = None
     buried: bool = False
-    """Of a closed request: whether its record went to the dead letters, and not by the platform's fault."""
+    """True if the record of a closed request was dead-lettered and the platform was not at fault."""
 
 
 def request_key(identity: Identity) -> str:
-    """The inbox key of a request."""
+    """Return the admission key of a request."""
     return f"{identity.tenant}|{identity.digest}"
 
 
 def serving_key(tenant: str, partition: Partition) -> str:
-    """The inbox key that says a partition's first offset has been committed once."""
+    """Return the admission key that marks a partition's first offset as committed."""
     return f"{tenant}|serving|{partition}"

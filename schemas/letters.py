@@ -1,4 +1,4 @@
-"""What a dead letter says of itself: the record stays as it came, the reason stands in its headers."""
+"""The reason headers of a dead letter. The record itself stays as it came."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ MESSAGE_LIMIT = 1024
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why and where a record was buried."""
+    """The error, the stage and the worker that dead-lettered a record."""
 
     code: str
     kind: str
-    """Name of the error's class."""
+    """The name of the error's class."""
 
     message: str
-    """Safe to show; at most 1 KiB."""
+    """The public error message; at most 1 KiB."""
 
     stage: str
     worker: str
@@ -28,7 +28,7 @@ class Reason:
     first_failure_ms: int = 0
 
     def headers(self, record: Record) -> HeaderList:
-        """The record's own headers without credentials, then the reason."""
+        """Return the record's own headers without credentials, then the reason headers."""
         kept = tuple((name, value) for name, value in record.headers if name not in _DROPPED and name not in _NAMES)
         return kept + tuple((name, _short(text)) for name, text in self._texts(record))
 
@@ -48,7 +48,7 @@ class Reason:
 
 
 def _short(text: str) -> bytes:
-    """At most the limit, cut between two characters; what UTF-8 cannot say is replaced."""
+    """Cut the text to the limit between two characters. Replace characters that UTF-8 cannot encode."""
     return text.encode(errors="replace")[:MESSAGE_LIMIT].decode(errors="ignore").encode()
 
 

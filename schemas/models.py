@@ -1,4 +1,4 @@
-"""What every payload has in common: frozen, strict on the way out, and bytes as base64."""
+"""The base classes of payloads: frozen, strict when written, and with bytes as base64."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Wi
 
 
 class Payload(BaseModel):
-    """A value that travels. Unknown fields are refused, so that a misspelt one is never dropped in silence."""
+    """A payload of the platform. Unknown fields are refused, so that a misspelt field is never dropped silently."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TolerantPayload(BaseModel):
-    """A value that others write: unknown fields are left aside, since newer clients may send more than we know."""
+    """A payload of a client. Unknown fields are ignored, because newer clients may send new fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -37,4 +37,4 @@ Base64: TypeAlias = Annotated[
     PlainSerializer(lambda value: base64.b64encode(value).decode(), return_type=str),
     WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
 ]
-"""Bytes that travel in JSON."""
+"""Bytes as base64 text in JSON."""

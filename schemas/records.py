@@ -1,4 +1,4 @@
-"""A Kafka record as it is read, and one as it will be written: values, with no client library behind them."""
+"""Kafka records, read and to be written, as plain values that depend on no client library."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Partition(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A record that was read. ``timestamp`` is in milliseconds since the epoch, set by the broker on edge topics."""
+    """A record that was read. ``timestamp`` is in milliseconds since the epoch; the broker sets it on edge topics."""
 
     topic: str
     partition: int
@@ -30,14 +30,14 @@ class Record(NamedTuple):
 
     @property
     def position(self) -> str:
-        """``topic:partition:offset``, unique in the cluster for the life of the topic."""
+        """Return ``topic:partition:offset``, unique in the cluster for the lifetime of the topic."""
         return f"{self.topic}:{self.partition}:{self.offset}"
 
 
 class Outgoing(NamedTuple):
-    """A record to write. Without a ``partition`` the key's hash chooses it (``partition_of``).
+    """A record to write. If ``partition`` is None, the hash of the key selects it (``partition_of``).
 
-    ``timestamp`` is in milliseconds since the epoch, now if it is None; topics of the platform set their own.
+    ``timestamp`` is in milliseconds since the epoch; None is the time of the write. Platform topics set their own.
     """
 
     topic: str
@@ -49,7 +49,7 @@ class Outgoing(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of key, value and headers."""
+        """Return the size of key, value and headers in bytes."""
         size = len(self.key or b"") + len(self.value or b"")
         for name, value in self.headers:
             size += (len(name) if name.isascii() else len(name.encode())) + len(value or b"")

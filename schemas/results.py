@@ -1,4 +1,4 @@
-"""How a request ended: exactly one of these for each accepted request."""
+"""The terminal result of a request: exactly one for each accepted request."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ RESULT_TYPE = "headrace.result.v1"
 
 
 class ErrorInfo(Payload):
-    """Why it did not succeed; the message is safe to show."""
+    """The error of a request that did not succeed. The message is safe to show to a user."""
 
     code: str
     message: str
     retryable: bool = False
     retry_after: float | None = None
-    """Seconds."""
+    """Seconds to wait before a retry."""
 
 
 class Usage(Payload):
-    """What the run spent."""
+    """Tokens, calls and cost of the run."""
 
     input_tokens: Annotated[int, Field(ge=0)] = 0
     output_tokens: Annotated[int, Field(ge=0)] = 0
@@ -34,7 +34,7 @@ class Usage(Payload):
 
 
 class Timing(Payload):
-    """Where the time went, in milliseconds."""
+    """Time spent in the queue and in each part of the journey, in milliseconds."""
 
     queued_ms: Annotated[int, Field(ge=0)] = 0
     auth_ms: Annotated[int, Field(ge=0)] = 0
@@ -43,7 +43,7 @@ class Timing(Payload):
 
 
 class VerdictInfo(Payload):
-    """What a guard said, without the content it said it of."""
+    """The action of one guard, without the content."""
 
     guard: str
     action: str
@@ -51,7 +51,7 @@ class VerdictInfo(Payload):
 
 @lru_cache(maxsize=1_024)
 def verdict_info(guard: str, action: str) -> VerdictInfo:
-    """Made once: guards are few, and mostly say the same."""
+    """Return a cached value, because guards are few and their actions repeat."""
     return VerdictInfo(guard=guard, action=action)
 
 

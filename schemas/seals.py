@@ -1,8 +1,8 @@
-"""The platform's own seal: proof that a record on an internal topic was put there by the stage before.
+"""The platform's seal: proof that a platform stage wrote a record to an internal topic.
 
-HMAC-SHA256 (RFC 2104). Each topic has a key of its own, derived from the secret (RFC 5869, expand step), so that the
-seal of one hop is worth nothing on another. The seal covers the whole hop (who, what, until when, which verdicts): its
-value.
+The seal is an HMAC-SHA256 (RFC 2104). Each topic has its own key, derived from the secret (RFC 5869, expand step), so
+the seal of one topic is invalid on another. The seal covers the record's key and value. The value holds the whole hop:
+identity, request, deadline and verdicts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _VERSION = "v1"
 
 
 class Seals:
-    """Seals with the first secret, believes any of them: two are active while one replaces the other."""
+    """The seals of a cluster: made with the first secret, accepted with any. Two are active during a rotation."""
 
     __slots__ = ("_cluster", "_first", "_keys", "_secrets")
 
@@ -34,11 +34,11 @@ class Seals:
         self._keys: dict[tuple[str, str], bytes] = {}
 
     def seal(self, topic: str, key: bytes, value: bytes) -> str:
-        """What goes into the header of a record with this key and value, written to *topic*."""
+        """Return the seal header of a record with this key and value on *topic*."""
         return f"{_VERSION}.{self._first}.{self._mac(self._first, topic, key, value)}"
 
     def verify(self, topic: str, key: bytes | None, value: bytes | None, seal: str | None) -> None:
-        """Raise UnauthenticatedError unless the stage before has sealed exactly this record for exactly this topic."""
+        """Raise UnauthenticatedError unless *seal* is the platform's seal of this key, value and topic."""
         version, kid, mac = _parts(seal)
         known = version == _VERSION and kid in self._secrets
         if not known or not hmac.compare_digest(mac, self._mac(kid, topic, key or b"", value or b"")):

@@ -1,4 +1,4 @@
-"""A tenant as the platform knows it, and the layout that says which shard is whose: the records of the registry."""
+"""The records of the registry: tenants, the layout of shards, and the seal secret of a local stack."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field, RootModel, StringConstraints, model_validator
 from schemas.models import Base64, Payload
 
 TENANT_ID = "[a-z0-9][a-z0-9-]{0,62}"
-"""No dot and no underscore: the prefix of one tenant's topics can never cover another's."""
+"""Pattern of a tenant id. Without dot and underscore, one tenant's topic prefix never covers another's."""
 
 TenantId: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{TENANT_ID}$")]
 AgentName: TypeAlias = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
@@ -23,41 +23,41 @@ SEAL_KEY = "_seal"
 
 
 class DlqLimit(Payload):
-    """Dead letters of a tenant that shut its door for a while. Durations are in seconds."""
+    """Limit of dead letters. A tenant that reaches it is not admitted for a while. Durations are in seconds."""
 
     share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    """Of what has ended within the window: with a smaller part of dead letters, the door stays open."""
+    """Share of dead letters in the requests that ended within the window. A smaller share does not stop admission."""
 
     count: Annotated[int, Field(gt=0)] = 100
-    """With fewer dead letters within the window, the door stays open."""
+    """Number of dead letters within the window. Fewer do not stop admission."""
 
     window: Seconds = 60
     cool_down: Seconds = 60
-    """How long the door stays shut, from the last of them on; what has come meanwhile waits."""
+    """Duration of the stop, from the last dead letter on. New records wait meanwhile."""
 
 
 class Limits(Payload):
-    """What one tenant may take. Durations are in seconds."""
+    """The limits of one tenant. Durations are in seconds."""
 
     rpm: Annotated[int, Field(gt=0)] | None = None
-    """Requests per minute; None: as many as come."""
+    """Requests per minute of the tenant. None means no limit."""
 
     rpm_per_agent: Annotated[int, Field(gt=0)] | None = None
     rpm_per_user: Annotated[int, Field(gt=0)] | None = None
-    """Of each agent and each caller of the tenant."""
+    """Requests per minute of each caller; ``rpm_per_agent`` limits each agent. None means no limit."""
 
     concurrency: Annotated[int, Field(gt=0)] = 64
-    """Requests beyond the door at one time."""
+    """Requests that may be admitted and not closed at one time."""
 
     default_deadline: Seconds = 300
     max_deadline: Seconds = 3_600
-    """Counted from the broker's append time."""
+    """The longest deadline. Both deadlines count from the broker's append time."""
 
     max_wait: Seconds = 24 * 3_600
-    """How long a request may wait in its own topic before it is refused; less than half of the topic's retention."""
+    """Longest wait of a request in its topic before it is refused; less than half of the topic's retention."""
 
     dlq: DlqLimit | None = DlqLimit()
-    """None: it may make as many dead letters as it likes."""
+    """Limit of dead letters. None means no limit."""
 
 
 class Tenant(Payload):
@@ -71,13 +71,13 @@ class Tenant(Payload):
     agents: tuple[AgentName, ...] = ()
     limits: Limits = Limits()
     reply_topics: tuple[str, ...] = ()
-    """Topics that ``reply_to`` may name beside the tenant's own results."""
+    """Topics that ``reply_to`` may name in addition to the tenant's results topic."""
 
     interactive: bool = False
-    """Whether the tenant has topics for events and control."""
+    """True if the tenant has topics for events and control."""
 
     partitions: Annotated[int, Field(gt=0, le=256)] = 1
-    """Of its request topic; fixed once it exists."""
+    """Partitions of the tenant's request topic; fixed once the topic exists."""
 
 
 Shards: TypeAlias = Annotated[int, Field(gt=0, le=1_024)]
@@ -85,16 +85,16 @@ JourneyName: TypeAlias = Literal["split", "compact"]
 
 
 class Move(Payload):
-    """The layout that is to follow. Until it is open, the stages in ``closing`` run nowhere."""
+    """The next layout. Until it opens, no worker runs the stages named by ``closing``."""
 
     shards: Shards
     journey: JourneyName
     closing: Literal["entry", "all"] = "all"
-    """``entry``: only the door is closed, so that the others finish what it has let in."""
+    """``entry`` stops only the ingress stage, so that the other stages finish all admitted requests."""
 
 
 class Layout(Payload):
-    """How data is divided among shards. Workers of different layouts never serve one stage together."""
+    """The division of data among shards. Workers of different layouts never serve one stage together."""
 
     kind: Literal["layout"] = "layout"
     version: Annotated[int, Field(gt=0)] = 1
@@ -104,7 +104,7 @@ class Layout(Payload):
     next: Move | None = None
 
     def following(self) -> Layout:
-        """The layout that is open once the move has been made. ValueError if there is none to make."""
+        """Return the layout that opens after the move. Raise ValueError if no move is planned."""
         if self.next is None:
             message = "the layout is not being moved"
             raise ValueError(message)
@@ -112,7 +112,7 @@ class Layout(Payload):
 
 
 class SealSecret(Payload):
-    """The seal's secret of a stack that has no operator to give it one. Only a loopback broker may hold it."""
+    """The seal secret of a stack without an operator to set one. Only a loopback broker may hold it."""
 
     kind: Literal["seal"] = "seal"
     kid: str
@@ -120,11 +120,11 @@ class SealSecret(Payload):
 
 
 class RegistryRecord(RootModel[Annotated[Tenant | Layout | SealSecret, Field(discriminator="kind")]]):
-    """Any record of the registry; its key is the tenant's id, or a name that no tenant can have."""
+    """Any record of the registry. Its key is the tenant's id, or a name that no tenant can have."""
 
     @property
     def key(self) -> str:
-        """The key it is kept under."""
+        """Return the key of the record."""
         match self.root:
             case Tenant(id=tenant):
                 return tenant

@@ -1,4 +1,4 @@
-"""Every topic of the platform: its name, what travels on it, how it is kept. No other module spells a topic's name."""
+"""Every topic of the platform: name, payload and settings. No other module spells a topic's name."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ EDGE_VALUE_LIMIT = 1024 * 1024
 EDGE_HEADERS_LIMIT = 64 * 1024
 EDGE_HEADER_COUNT = 64
 EDGE_RECORD_LIMIT = EDGE_VALUE_LIMIT + EDGE_HEADERS_LIMIT + 64 * 1024
-"""Of a whole record: key, value and headers, with room for what the platform adds to a result."""
+"""Bytes of a whole edge record: key, value and headers, with room for the platform's additions to a result."""
 
 _FRAME = 64 * 1024
-"""What a record batch adds: lengths, and the smallest records beside the largest."""
+"""Bytes that a record batch adds: length fields, and small records beside the largest."""
 
 INNER_LIMIT = 4 * EDGE_VALUE_LIMIT
-"""Of a record between stages: the request, the text as the guards left it, and what each stage learned."""
+"""Bytes of a record between stages: the request, the screened text, and the findings of each stage."""
 
 LETTER_LIMIT = INNER_LIMIT + 128 * 1024
-"""Of a dead letter: whatever was buried, and its reason."""
+"""Bytes of a dead letter: the largest record of the platform and its reason."""
 
 HOUR_MS = 3_600_000
 REQUEST_RETENTION_MS = 72 * HOUR_MS
-"""A weekend's outage. What the door remembers must reach further back."""
+"""Retention of requests: covers an outage of a weekend. The admission memory must reach further back."""
 
 RETENTION_MS = 7 * 24 * HOUR_MS
-"""Of everything else that is not kept for ever."""
+"""Retention of all other topics that are not kept forever."""
 
 Partitions: TypeAlias = Literal["shards", "edge", "one"]
 
 
 @dataclass(frozen=True, slots=True)
 class Topic(Generic[T]):
-    """A topic and the type of its records. ``name`` of a tenant's topic holds ``{tenant}``."""
+    """A topic and the type of its records. The ``name`` of a tenant's topic contains ``{tenant}``."""
 
     name: str
     payload: type[T] | None
@@ -56,12 +56,12 @@ class Topic(Generic[T]):
     config: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def of(self, tenant: str) -> str:
-        """The name of this topic for *tenant*."""
+        """Return the name of this topic for *tenant*."""
         return self.name.replace("{tenant}", tenant)
 
     @property
     def per_tenant(self) -> bool:
-        """Whether each tenant has its own."""
+        """True if each tenant has its own topic."""
         return "{tenant}" in self.name
 
 
@@ -74,8 +74,9 @@ def _edge(retention_ms: int = RETENTION_MS) -> dict[str, str]:
 
 
 def _open(retention_ms: int = RETENTION_MS) -> dict[str, str]:
-    """For topics that clients write to. A broker unpacks what they compressed before it looks at its size: kept as it
-    came, half a megabyte could unpack to gigabytes in whoever reads it.
+    """Return the settings of topics that clients write to. The broker stores them uncompressed and limits that size.
+
+    If it kept the client's compression, half a megabyte could expand to gigabytes in a reader.
     """
     return _edge(retention_ms) | {"compression.type": "uncompressed"}
 
@@ -125,23 +126,23 @@ PLATFORM = (
 PER_TENANT = (REQUESTS, RESULTS)
 PER_INTERACTIVE_TENANT = (EVENTS, CONTROL)
 RETRY_TIERS: tuple[tuple[float, Topic[Screened]], ...] = ((10, RETRIES_10S), (60, RETRIES_1M), (600, RETRIES_10M))
-"""Delay in seconds and topic, shortest first."""
+"""Delay in seconds and topic of each retry tier, shortest first."""
 
 _TENANT_TOPIC = re.compile(rf"tenants\.({TENANT_ID})\.(requests|results|events|control)")
 
 
 @lru_cache(maxsize=16_384)
 def tenant_of(topic: str) -> str | None:
-    """The tenant whose topic this is: where a record came from is who it belongs to."""
+    """Return the tenant that owns the topic, or None. The topic of a record determines its tenant."""
     match = _TENANT_TOPIC.fullmatch(topic)
     return match[1] if match else None
 
 
 def partition_of(key: bytes, count: int) -> int:
-    """The partition of *key* among *count*: CRC-32 modulo. All writers of a keyed platform topic agree on it."""
+    """Return the partition of *key*: CRC-32 modulo *count*. All writers of a keyed platform topic use it."""
     return zlib.crc32(key) % count
 
 
 def shard_of(tenant: str, shards: int) -> int:
-    """The shard that is the tenant's door."""
+    """Return the shard that decides the tenant's admission."""
     return partition_of(tenant.encode(), shards)
