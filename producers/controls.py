@@ -15,7 +15,7 @@ from schemas.topics import CONTROL, RUN_CONTROL
 def control_record(
     tenant: str, control: Control, *, control_id: str, now_ms: int, source: str = SOURCE, trace: HeaderList = ()
 ) -> Outgoing:
-    """Build a client's control record, keyed by request or run id. *source* must be the request's: identity includes it."""
+    """Build a client's control record, keyed by request or run id. *source* must equal the source of the request."""
     event = CloudEvent(b"", id=control_id, source=source, type=CONTROL_TYPE, time=time_of(now_ms))
     value = control.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
     key = (control.request_id or control.run_id or "").encode()

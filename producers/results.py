@@ -22,7 +22,7 @@ def result_record(
 
 
 def error_of(error: HeadraceError) -> ErrorInfo:
-    """Return the public form of an error. Agents and tools raise errors too, so JSON-invalid values are dropped."""
+    """Return the public form of an error. Agents and tools raise errors too, so drop text that JSON cannot hold."""
     message = error.safe.encode(errors="replace").decode()
     return ErrorInfo(
         code=error.code, message=message, retryable=error.retryable, retry_after=seconds_of(error.retry_after)

@@ -1,1 +1,1 @@
-"""The stages as the worker loop sees them: record in, outputs out, and never an exception."""
+"""The stages as the engine sees them: each turns a record into outputs and never raises."""

@@ -1,4 +1,4 @@
-"""What waits for a lane of its own, beside the window: it holds up nobody else, up to a bound in records and bytes."""
+"""Counts of records that wait for their lane. They do not fill the window, up to a bound in records and bytes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from schemas.records import Partition
 
 RECORDS = 4_096
-"""Of one partition; a session with more queued requests holds its tenant's partition up."""
+"""Most records of one partition. A session with more queued requests delays its tenant's partition."""
 
 BYTES = 16 * 1024 * 1024
-"""Of one partition."""
+"""Most bytes of one partition."""
 
 ALL_BYTES = 256 * 1024 * 1024
-"""Of the whole worker."""
+"""Most bytes of the whole worker."""
 
 
 class Aside:
-    """Counts what waits in lanes, by partition."""
+    """The counters of records that wait in lanes, by partition."""
 
     def __init__(self, records: int = RECORDS, size: int = BYTES, all_size: int = ALL_BYTES) -> None:
         self._limits = records, size, all_size
@@ -29,7 +29,7 @@ class Aside:
 
     @contextmanager
     def holding(self, partition: Partition, size: int) -> Generator[None]:
-        """One record of *size* bytes waits in its lane meanwhile."""
+        """Count one record of *size* bytes while it waits in its lane."""
         self._count(partition, 1, size)
         try:
             yield
@@ -44,7 +44,7 @@ class Aside:
             del self._records[partition], self._bytes[partition]
 
     def beside(self, partition: Partition) -> int:
-        """Records of *partition* that do not count against its window; none once they are too heavy."""
+        """Return the number of records of *partition* outside its window; 0 once a byte limit is reached."""
         records, size, all_size = self._limits
         if self._bytes[partition] >= size or self._all >= all_size:
             return 0

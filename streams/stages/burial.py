@@ -1,4 +1,4 @@
-"""What cannot be read at a tenant's door: a dead letter, and no more of them than the tenant may make."""
+"""Dead letters of unreadable client records, limited by the tenant's ``DlqLimit``."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Burial:
-    """Of one tenant's records. While its door is shut they wait, as its requests do."""
+    """The dead-lettering of one tenant's records. While the tenant's admission is stopped, they wait like its requests."""
 
     outbox: Outbox
     door: Door
     tenant: Tenant
 
     def bury(self, record: Record, error: HeadraceError, trace: Trace) -> Outputs | Awaitable[Outputs]:
-        """A dead letter, which counts against the tenant."""
+        """Return a dead letter of the record, and count it against the tenant."""
 
         def end() -> Outputs:
             log.info("record_buried", code=error.code, position=record.position, trace_id=trace.trace_id)
@@ -40,12 +40,12 @@ class Burial:
         return self.once_open(record, end)
 
     def once_open(self, record: Record, end: Callable[[], Outputs]) -> Outputs | Awaitable[Outputs]:
-        """What *end* makes of the record: now, unless the door is shut."""
+        """Return the outputs of *end*: at once, or after a wait if the tenant's admission is stopped."""
         spoilage = self.door.spoilage(self.tenant.id)
         return self._later(spoilage, record, end) if spoilage.shut_ms() else end()
 
     async def _later(self, spoilage: Spoilage, record: Record, end: Callable[[], Outputs]) -> Outputs:
-        """When the door opens, or when the record has waited as long as its tenant's requests may."""
+        """Return the outputs of *end* once admission resumes, or once the record has waited ``max_wait``."""
         left_ms = record.timestamp + int(self.tenant.limits.max_wait * 1_000) - self.outbox.clock.now_ms()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0, left_ms) / 1_000):
@@ -54,5 +54,5 @@ class Burial:
 
 
 def as_it_is(outputs: Outputs, _error: HeadraceError) -> Outputs:
-    """A dead letter has to be written: it waits for its topic."""
+    """Return the outputs unchanged: a dead letter must be written, so it waits for its topic."""
     return outputs

@@ -1,4 +1,4 @@
-"""What is known of a record at the entry, as a case that can be answered."""
+"""Cases of client records at ingress: the data needed to answer a record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from streams.outbox import Case
 
 
 def bare_case(envelope: Envelope, context: Context) -> Case:
-    """A record whose envelope could be read and whose request could not."""
+    """Build the case of a record with a readable envelope and an unreadable request."""
     identity = identify(context.tenant, context)
     ticket = Ticket(
         key=request_key(identity),
@@ -25,7 +25,7 @@ def bare_case(envelope: Envelope, context: Context) -> Case:
 
 
 def full_case(envelope: Envelope, request: Request, context: Context) -> Case:
-    """A request that could be read."""
+    """Build the case of a readable request."""
     identity = identify(context.tenant, context)
     return _case(identity, new_ticket(identity, request, context), envelope, context, request)
 
@@ -47,6 +47,6 @@ def _case(
 
 
 def _reply_topic(envelope: Envelope, context: Context) -> str:
-    """The answer goes where it may; the step checks where the client would like it."""
+    """Return the requested reply topic if the tenant allows it, else its results topic. The step refuses others."""
     wanted = envelope.reply_to
     return wanted if wanted in context.tenant.reply_topics else RESULTS.of(context.tenant.id)

@@ -1,4 +1,4 @@
-"""What clients say about their requests, at the door: a cancel ends what waits, and is passed on for what runs."""
+"""Client control records at ingress. A cancel ends a waiting request, and is forwarded if the request runs."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _RUN_ID = re.compile("[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class ControlDesk:
-    """Takes the control records of the tenants whose doors are open here."""
+    """The handler of control records, for tenants whose shards are open on this worker."""
 
     outbox: Outbox
     doors: Doors
     sizes: Sizes
 
     def take(self, record: Record, tenant: Tenant, trace: Trace) -> Outputs:
-        """The record's outputs. HeadraceError if nothing can be done: a control record has no answer of its own."""
+        """Return the record's outputs. Raise HeadraceError if it is unusable: a control record has no result."""
         envelope = open_envelope(record, self.sizes, CONTROL_TYPE)
         identity_is_proven(tenant)
         control = envelope.control()
@@ -55,7 +55,10 @@ class ControlDesk:
 
 
 def _run_of(control: Control, sender: Identity) -> str:
-    """The run is named by the digest of its request's identity: whoever cancels is whoever asked."""
+    """Return the run id: the digest of the request's identity, built from the sender of the control record.
+
+    So a ``request_id`` names only a request of the same sender. Raise MalformedError for an invalid ``run_id``.
+    """
     if control.request_id is not None:
         return request_key(Identity.model_validate(sender.model_dump() | {"id": control.request_id})).partition("|")[2]
     run_id = control.run_id or ""

@@ -1,4 +1,4 @@
-"""The stage that reads what clients send: envelope, door, first steps, and an answer for whoever is turned away."""
+"""The ingress stage: reads client records, applies admission, runs the first step, and answers refused requests."""
 
 from __future__ import annotations
 
@@ -60,18 +60,18 @@ log = structlog.get_logger()
 
 SIZES = Sizes(value=EDGE_VALUE_LIMIT, headers=EDGE_HEADERS_LIMIT, header_count=EDGE_HEADER_COUNT)
 WINDOW = 256
-"""Records of one tenant's partition that the door looks at; the rest of a flood waits in its own topic."""
+"""Records of one tenant's partition that admission considers. The rest of a flood waits in its topic."""
 
 HELD_BYTES = 256 * 1024 * 1024
-"""Of the records that wait at the doors of one worker; no partition may have more than what is left."""
+"""Bytes of the records that wait for admission in one worker. A partition may use only the free bytes."""
 
 RETRY_AFTER_S = 60.0
-"""What a request is told that has waited as long as it may."""
+"""Seconds of ``retry_after`` for a request that has waited ``max_wait``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A record that can be answered, and the door as it was when the record came: it is of the same life."""
+    """A record that can be answered, with the admission controller of the shard life in which it arrived."""
 
     record: Record
     case: Case
@@ -80,18 +80,18 @@ class Arrival:
 
     @property
     def ticket(self) -> Ticket:
-        """What the door knows it by."""
+        """Return the ticket of the record's request."""
         return self.case.ticket
 
     def aside(self, aside: Aside) -> Callable[[], AbstractContextManager[None]]:
-        """Entered while the record waits in its lane."""
+        """Return a factory of the context that is entered while the record waits in its lane."""
         record = self.record
         return partial(aside.holding, Partition(record.topic, record.partition), len(record.value or b""))
 
 
 @dataclass(frozen=True, slots=True)
 class EntryStage:
-    """The first stage of a journey. One shard owns all request partitions of a tenant, so its door decides alone."""
+    """The first stage of a journey. One shard owns all of a tenant's request partitions, so it decides admission alone."""
 
     stage: Stage[Any, Any]
     outbox: Outbox
@@ -101,7 +101,7 @@ class EntryStage:
     aside: Aside = field(default_factory=Aside)
 
     def work(self) -> Work:
-        """The stage for the loop. Nothing survives a re-opening: the door starts from what is committed."""
+        """Return the stage for the engine. No run survives a reopened shard: admission restarts from committed records."""
         return Work(
             group=self.stage.group,
             route=self._route,
@@ -130,7 +130,7 @@ class EntryStage:
         }
 
     def _first(self, partition: Partition) -> Outputs | None:
-        """A new tenant starts at its beginning. One that was served before has lost its offset: nobody guesses."""
+        """Return the outputs that start a new partition, or None for a served partition whose offset is lost."""
         tenant = tenant_of(partition.topic)
         if tenant is None or self.doors.serves(tenant, serving_key(tenant, partition)):
             return None
@@ -141,7 +141,7 @@ class EntryStage:
         return serving_record(tenant, partition, shards=shards, trace=trace.headers, now_ms=now_ms)
 
     def _prepare(self, _shard: int, record: Record) -> Job:
-        """The door alone keeps order, and lets nobody wait who has waited out: to the loop each record is a lane."""
+        """Return a job in a lane of its own: admission keeps the order and ends waits, so the engine must not."""
         tracing = self.outbox.tracing
         trace = tracing.begin(record)
         lane, run, instead, *_ = self._job(record, trace)
@@ -164,7 +164,7 @@ class EntryStage:
         return Context(tenant=tenant, clock=self.outbox.clock, trace=trace.headers, envelope=envelope)
 
     def _damaged(self, record: Record, error: HeadraceError, tenant: Tenant, trace: Trace) -> Job:
-        """Answered if at least its id can be read."""
+        """Return a job that answers the record if its id can be read, else a job that dead-letters it."""
         envelope = salvage(record)
         if envelope is None:
             burial = self._burial(tenant)
@@ -211,10 +211,10 @@ class EntryStage:
         return self._known(arrival, seen)
 
     async def _enter(self, arrival: Arrival, tenant: Tenant) -> Seen:
-        """Wait at the door: until the request's deadline, or as long as its tenant's requests may."""
+        """Wait for admission, at most until the request's deadline and the tenant's ``max_wait``."""
         waited_out = arrival.record.timestamp + int(tenant.limits.max_wait * 1_000)
         left_ms = min(arrival.ticket.deadline_ms, waited_out) - self.outbox.clock.now_ms()
-        if left_ms <= 0:  # nothing that follows need suspend, so a timeout of zero would not be noticed
+        if left_ms <= 0:  # a timeout of zero would not fire, because the code below may not suspend
             raise _late(arrival, waited_out)
         try:
             limits, aside = tenant.limits, arrival.aside(self.aside)
@@ -224,7 +224,7 @@ class EntryStage:
             raise _late(arrival, waited_out) from None
 
     async def _forward(self, arrival: Arrival, request: Request, context: Context) -> Outputs:
-        """The step's outputs. It may have waited long: the step sees its tenant as the registry has it now."""
+        """Return the step's outputs. The step gets the registry's current tenant, because the request may have waited."""
         tenant = self.registry.tenants.get(context.tenant.id, context.tenant)
         ticket = arrival.door.charged(arrival.ticket)
         context = replace(context, tenant=tenant, ticket=ticket)
@@ -234,14 +234,14 @@ class EntryStage:
         return [*outputs, self.outbox.opened(ticket, arrival.trace.headers), *self._renewed(arrival)]
 
     def _renewed(self, arrival: Arrival) -> Outputs:
-        """Once a day, a partition in use is said to be served: the inbox forgets what is old."""
+        """Return a new serving record once a day for a partition in use: the admission log deletes old records."""
         tenant, partition = arrival.case.tenant, Partition(arrival.record.topic, arrival.record.partition)
         if not arrival.door.renews(serving_key(tenant, partition)):
             return []
         return [self._serving(tenant, partition, arrival.trace)]
 
     def _turn_away(self, arrival: Arrival, error: HeadraceError, *, entered: bool = False) -> Outputs:
-        """An answer, unless another record with this identity has got in meanwhile: it is that one's to answer."""
+        """Answer with *error*, unless another record of this identity was admitted meanwhile: that record is answered."""
         seen = "new" if entered else arrival.door.look(arrival.ticket)
         if seen not in ("new", "cancelled"):
             return self._known(arrival, seen)
@@ -250,16 +250,16 @@ class EntryStage:
         return self.outbox.fail(case, error, arrival.record, arrival.trace.headers)
 
     def _unwritable(self, arrival: Arrival, outputs: Outputs, error: HeadraceError) -> Outputs:
-        """Instead of an answer that no topic takes: a failure, on the tenant's own topic of results."""
+        """Replace an answer that no topic accepts by a failed result on the tenant's own results topic."""
         ticket = arrival.door.charged(arrival.ticket)
         case = arrival.case._replace(reply_to=RESULTS.of(arrival.case.tenant), ticket=ticket)
-        if not any(output.topic == INBOX.name for output in outputs):  # the first of this identity stays as it is
+        if not any(output.topic == INBOX.name for output in outputs):  # the first request of this identity keeps its state
             return self.outbox.refuse(_apart(case, arrival), error, arrival.record, arrival.trace.headers)
         arrival.door.close(arrival.ticket)
         return self.outbox.fail(case, error, arrival.record, arrival.trace.headers)
 
     def _known(self, arrival: Arrival, seen: Seen) -> Outputs:
-        """A duplicate is joined to the first, whose answer is its answer. A conflict gets an answer of its own."""
+        """Return nothing for a duplicate, which the first request's result answers. Refuse a conflict with a result."""
         if seen == "joined":
             return []
         case = _apart(arrival.case, arrival)
@@ -280,18 +280,18 @@ class EntryStage:
 
 
 def doorsteps(tenant: Tenant) -> frozenset[Partition]:
-    """Where a tenant's clients write to its door."""
+    """Return the partitions of a tenant that its clients write and admission reads."""
     edges = (REQUESTS, CONTROL) if tenant.interactive else (REQUESTS,)
     return frozenset(Partition(edge.of(tenant.id), number) for edge in edges for number in range(tenant.partitions))
 
 
 def _apart(case: Case, arrival: Arrival) -> Case:
-    """The case of a record that shares its identity with another: its run is its own."""
+    """Return the case with a run id of its own, for a record that shares its identity with another."""
     return case._replace(run_id=hashlib.sha256(arrival.record.position.encode()).hexdigest()[:32])
 
 
 def _late(arrival: Arrival, waited_out_ms: int) -> HeadraceError:
-    """Why the request waits no longer: whichever limit comes first, whatever the clock says by now."""
+    """Return the error of the earlier limit, deadline or ``max_wait``, without regard to the current time."""
     if arrival.ticket.deadline_ms <= waited_out_ms:
         return ExpiredError()
     return RateLimitedError("the request waited as long as its tenant's requests may", retry_after=RETRY_AFTER_S)

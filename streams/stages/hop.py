@@ -1,4 +1,4 @@
-"""A stage behind the door: opens a sealed hop, runs its step, writes the next hop, the result, or what went wrong."""
+"""An inner stage: opens a sealed hop, runs its step, and writes the next hop, the result, a retry or the failure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class HopStage:
-    """One stage between two of the platform's topics, or between them and the results."""
+    """A stage that reads a platform topic, and writes another one or the results."""
 
     stage: Stage[Any, Any]
     outbox: Outbox
@@ -38,14 +38,14 @@ class HopStage:
     retries: RetryTiers
     max_running: int = 500
     weight: Callable[[str], float] = weighs_one
-    """A tenant's part of the run slots."""
+    """Tenant to its share of the run slots."""
 
     costs: Costs = field(default_factory=Costs)
     apart: Step[Any, Any] | None = None
-    """The same step, for records that may have killed a worker: this process survives whatever they do."""
+    """The same step for suspect records. This process survives any crash that they cause."""
 
     def work(self) -> Work:
-        """The stage for the loop: partition n is shard n."""
+        """Return the stage for the engine: partition n is shard n."""
         topic = self.stage.reads.name
         return Work(
             group=self.stage.group,
@@ -122,5 +122,5 @@ class HopStage:
 
 
 def _tenant_in(key: bytes | None) -> str:
-    """The tenant that a hop's key begins with: good enough to take turns by, before the seal is looked at."""
+    """Return the tenant at the start of a hop's key. It serves fair scheduling only, before the seal is verified."""
     return (key or b"").partition(b"|")[0].decode(errors="replace")

@@ -1,4 +1,4 @@
-"""What is tried again later: tiers with fixed delays on the way out, the mover that brings records back."""
+"""Retries: the tiers with fixed delays for failed runs, and the mover that brings their records back."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ from streams.tracing import Trace
 from streams.work import Job, Outputs, Work
 
 ATTEMPTS = 3
-"""Of one run, the first included."""
+"""Attempts at one run, including the first."""
 
 DUE_AT = "headrace-due-at"
-"""Header, for people: when a run is to be tried again, in milliseconds since the epoch, by the clock of its worker."""
+"""Header for people: time of the next attempt, in milliseconds since the epoch, by the clock of its worker."""
 
 RETRY_IN = "headrace-retry-in"
-"""Header: how long after the broker's stamp on this record a run is to be tried again, in milliseconds."""
+"""Header: milliseconds from the broker's timestamp on this record to the next attempt."""
 
 _WAIT = re.compile("[0-9]{1,15}")
 
 WAITING = 1_000
-"""Records of one tier and shard that wait in memory; the rest waits in its topic, where it is due later anyway."""
+"""Records of one tier and shard that wait in memory. The rest is due later and waits in its topic."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryTiers:
-    """Decides whether and when a failed run is tried again."""
+    """The retry policy: decides if and when a failed run is tried again."""
 
     outbox: Outbox
     attempts: int = ATTEMPTS
 
     def again(self, hop: Screened, error: HeadraceError, trace: HeaderList) -> Outgoing | None:
-        """The record for a tier; None if another attempt would be pointless, too many, or past the deadline."""
+        """Return the record for a tier. Return None if another attempt is pointless, too many, or past the deadline."""
         if not error.retryable or hop.attempt >= self.attempts:
             return None
         asked = seconds_of(error.retry_after) or 0.0
@@ -63,7 +63,7 @@ class RetryTiers:
         return record._replace(headers=record.headers + self._reasons(again, error, due, wait_ms))
 
     def _tier(self, attempt: int, asked: float) -> tuple[float, Topic[Screened]]:
-        """The tier of this attempt, or the first that is long enough for what the provider asked for."""
+        """Return the tier of this attempt, or the first that covers the provider's ``retry_after``, else the longest."""
         usual = topics.RETRY_TIERS[min(attempt, len(topics.RETRY_TIERS)) - 1]
         wanted = max(usual[0], asked)
         return next((tier for tier in topics.RETRY_TIERS if tier[0] >= wanted), topics.RETRY_TIERS[-1])
@@ -83,24 +83,24 @@ class RetryTiers:
 
 @dataclass(frozen=True, slots=True)
 class RetryMover:
-    """Brings each record back when the delay of its tier has passed since the broker took it, so never early.
+    """The stage that brings a record back after its tier's delay, counted from the broker's timestamp: never early.
 
-    What is due later than that goes to a tier once more, until it is due. Steps of the worker's clock change nothing;
-    at most, what has waited while no mover ran waits once more.
+    A record that is due later goes to a tier again, until it is due. Steps of the worker's clock change nothing.
+    At worst, a record that waited while no mover ran waits a second time.
     """
 
     outbox: Outbox
     time: BrokerTime
     cancels: Cancels
-    """Of what waits here, as of what runs: who is cancelled is answered at once."""
+    """The cancelled runs. A cancelled run that waits here is answered at once."""
 
     @classmethod
     def of(cls, outbox: Outbox, cancels: Cancels) -> RetryMover:
-        """A mover by the outbox's clock."""
+        """Create a mover that uses the outbox's clock."""
         return cls(outbox, BrokerTime(outbox.clock), cancels)
 
     def work(self) -> Work:
-        """The mover for the loop: partition n of each tier is shard n."""
+        """Return the mover for the engine: partition n of each tier is shard n."""
         return Work(
             group=RETRIES_GROUP,
             route=lambda shard: {Partition(tier.name, shard) for _, tier in topics.RETRY_TIERS},
@@ -141,7 +141,7 @@ class RetryMover:
         return [screened_record(hop, self.outbox.seals, trace.headers, partition=record.partition)]
 
     def _further(self, due_ms: int) -> Topic[Screened] | None:
-        """The longest tier that does not end too late; None if even the shortest would."""
+        """Return the longest tier that ends by *due_ms*; None if even the shortest ends later."""
         left = (due_ms - self.time.now_ms()) / 1_000
         return next((tier for delay, tier in reversed(topics.RETRY_TIERS) if delay <= left), None)
 
@@ -149,7 +149,7 @@ class RetryMover:
         return ((RETRY_IN, b"%d" % (due_ms - self.time.now_ms())),)
 
     async def _until(self, due_ms: int) -> None:
-        """Wakes at least once a minute: by then the time may be known better."""
+        """Wait until *due_ms*. Wake at least once a minute, because newer records improve the estimate of broker time."""
         while (left := due_ms - self.time.now_ms()) > 0:  # noqa: ASYNC110 - time is the event
             await asyncio.sleep(min(left / 1_000, 60))
 
@@ -159,9 +159,9 @@ def _delay_ms(record: Record) -> int:
 
 
 def _wait_ms(record: Record) -> int:
-    """How long the record is to wait, as its header says; not at all if it says nothing that can be read.
+    """Return the record's wait from its header, in milliseconds; 0 if the header is missing or unreadable.
 
-    Not until when: that would be by the clock of the worker that wrote it, which may be minutes wrong.
+    The header holds a duration. A time would depend on the clock of the writing worker, which may be minutes wrong.
     """
     text = Headers(record.headers).text(RETRY_IN) or ""
     return int(text) if _WAIT.fullmatch(text) else 0

@@ -1,4 +1,4 @@
-"""Opening a record that the stage before has sealed, and what becomes of one that will not open."""
+"""Sealed records: opens the hop that the previous stage sealed, and rejects a record that cannot be opened."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ Hop = TypeVar("Hop", bound=BaseModel)
 
 
 def open_hop(topic: Topic[Hop], record: Record, seals: Seals) -> Hop:
-    """The hop in a record. Raises UnauthenticatedError without our seal, UnsupportedVersionError where the seal is ours
-    and the content is not: another version of the platform wrote it.
+    """Return the hop in a record. Raise UnauthenticatedError if the platform's seal is missing or wrong.
+
+    Raise UnsupportedVersionError if the seal is valid but another version of the platform wrote the content.
     """
     seals.verify(record.topic, record.key, record.value, Headers(record.headers).text(SEAL))
     if topic.payload is None:
@@ -41,8 +42,9 @@ def open_hop(topic: Topic[Hop], record: Record, seals: Seals) -> Hop:
 
 
 def reject(outbox: Outbox, record: Record, error: HeadraceError, trace: Trace) -> Outputs:
-    """A record that would not open is buried. Where the seal is ours, its caller is told, or the door would keep the
-    request's place for ever.
+    """Dead-letter a record that cannot be opened.
+
+    If the seal is valid, also answer the caller and close the request. Otherwise admission would count it open forever.
     """
     log.warning("record_not_opened", code=error.code, position=record.position, trace_id=trace.trace_id)
     case = _remnant(record) if isinstance(error, UnsupportedVersionError) else None
@@ -52,7 +54,7 @@ def reject(outbox: Outbox, record: Record, error: HeadraceError, trace: Trace) -
 
 
 def unwritable(outbox: Outbox, topic: Topic[Any], record: Record, error: HeadraceError) -> Outputs:
-    """What is written instead of an outcome that no topic takes: a failure, on the tenant's own topic of results."""
+    """Replace an outcome that no topic accepts by a failed result on the tenant's own results topic."""
     parent = place_in(record.headers)
     trace = below(parent, sampled=parent is not None and parent.sampled)
     try:
@@ -63,12 +65,12 @@ def unwritable(outbox: Outbox, topic: Topic[Any], record: Record, error: Headrac
 
 
 def _of_own(outputs: Outputs) -> Outputs:
-    """Without what would go to a topic that is not the platform's: it could not be written."""
+    """Return only the outputs to platform topics: the others could not be written."""
     return [output for output in outputs if output.topic in _PLATFORM]
 
 
 def _remnant(record: Record) -> Case | None:
-    """What is needed to answer a hop of another version, if its writer still has it in the places that we know."""
+    """Return the case of a hop of another version if its fields are in known places, else None."""
     try:
         hop = from_json(record.value or b"")
         authorized = hop.get("authorized", hop)

@@ -1,4 +1,4 @@
-"""One step of a stage, kept from outliving its request and from ending in a way that nobody would answer."""
+"""One step of a stage: ends at the request's deadline, and always with an outcome that can be answered."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from streams.journey import Stage
 
 
 async def take_step(stage: Stage[Any, Any], value: BaseModel, context: Context, deadline_ms: int) -> BaseModel:
-    """What the stage's step makes of *value*. ExpiredError at *deadline_ms*, since the epoch; else what it raises.
+    """Run the stage's step on *value*. Raise ExpiredError at *deadline_ms* (since the epoch), else the step's error.
 
-    A step that lets a cancellation of its own making escape would end the job without an outcome: InternalError.
+    A cancellation that the step itself caused would end the job without an outcome. It becomes an InternalError.
     """
     before = cancellations()
     try:
