@@ -1,4 +1,4 @@
-"""The wire as documents: a JSON Schema of each payload, and one AsyncAPI document of all topics. Values only."""
+"""The public contracts: a JSON Schema for each payload, and one AsyncAPI document for all topics. Values only."""
 
 from streams.contracts.document import asyncapi, render
 from streams.contracts.payloads import schemas

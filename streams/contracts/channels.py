@@ -1,4 +1,4 @@
-"""The channels: every topic with its address, its parameters and how it is kept."""
+"""The channels of the AsyncAPI document: every topic with its address, parameters and Kafka settings."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from streams.contracts.messages import BINDING, MESSAGES, RESULT, Message
 from streams.contracts.payloads import Json
 
 REPLIES = "replies"
-"""The channel whose address a request names."""
+"""The id of the channel whose address each request names."""
 
 
 def channels() -> Json:
-    """Every topic of the platform, and the one that only a request knows."""
+    """Return a channel for every topic, and one for the reply topic that a request names."""
     known = (*topics.PER_TENANT, *topics.PER_INTERACTIVE_TENANT, *topics.PLATFORM)
     return {channel_id(topic): _channel(topic) for topic in known} | {REPLIES: _replies()}
 
 
 def channel_id(topic: Topic[Any]) -> str:
-    """The last word of a tenant's topic; of the platform's own, the whole name."""
+    """Return the last part of a tenant topic's name, or the whole name of a platform topic."""
     return topic.name.rsplit(".", 1)[1] if topic.per_tenant else topic.name.replace(".", "-")
 
 
 def parameters() -> Json:
-    """What may stand in an address. AsyncAPI's parameters know no pattern: the description gives it."""
+    """Return the parameters of addresses. AsyncAPI parameters have no pattern, so the description states it."""
     return {
         "tenant": {
-            "description": f"Id of a tenant, `^{TENANT_ID}$`: no dot, so one tenant's prefix never covers another's.",
+            "description": f"The tenant's id, `^{TENANT_ID}$`. No dot: one tenant's prefix never covers another's.",
             "examples": [TENANT],
         }
     }
@@ -53,7 +53,7 @@ def _replies() -> Json:
     return {
         "address": None,
         "title": "Replies",
-        "description": "The topic that a request names, or its tenant's results. Read it with `read_committed`.",
+        "description": "The reply topic of a request, by default its tenant's results. Read it with `read_committed`.",
         "messages": _references((RESULT,)),
         "tags": [{"name": "tenant"}],
     }

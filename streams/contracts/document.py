@@ -1,4 +1,4 @@
-"""One AsyncAPI document of the whole wire, and all contracts as the bytes that are committed."""
+"""The AsyncAPI document of the whole wire format, and all contracts as committed files."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from streams.contracts.payloads import Json, components, schemas
 
 ASYNCAPI = "3.0.0"
 WIRE_VERSION = "1.0.0"
-"""Of the wire, not of the software: the major number is that of the payloads."""
+"""The version of the wire format, not of the software. Its major number is that of the payloads."""
 
 DOCUMENT = "asyncapi.json"
 _ABOUT = (
-    "Production AI agents on Kafka. A client writes a CloudEvent to its tenant's `requests` and reads exactly one "
-    "terminal result from its `results`, with `isolation.level=read_committed`: other readers may see results of "
-    "aborted transactions. Operations are named after the stage that performs them and tagged with its journeys."
+    "Production AI agents on Kafka. A client writes a CloudEvent to its tenant's `requests` topic. It reads exactly "
+    "one terminal result from the `results` topic. Set `isolation.level=read_committed`: other readers may see results "
+    "of aborted transactions. An operation is named after its stage and tagged with the stage's journeys."
 )
 
 
 def asyncapi() -> Json:
-    """The document: servers, channels, operations, and the components they refer to."""
+    """Return the document: servers, channels, operations, and their shared components."""
     return {
         "asyncapi": ASYNCAPI,
         "id": "urn:headrace:wire",
@@ -41,21 +41,21 @@ def asyncapi() -> Json:
             "schemas": components(),
             "messages": messages(),
             "parameters": parameters(),
-            "securitySchemes": {"scram": {"type": "scramSha512", "description": "One user for each tenant."}},
+            "securitySchemes": {"scram": {"type": "scramSha512", "description": "Each tenant has its own user."}},
         },
     }
 
 
 def _servers() -> Json:
     return {
-        "development": _server("kafka", "127.0.0.1:9092", "The embedded broker, or one in a container."),
-        "production": _server("kafka-secure", "127.0.0.1:9093", "A cluster with an access list for each tenant.")
+        "development": _server("kafka", "127.0.0.1:9092", "The embedded broker, or a broker in a container."),
+        "production": _server("kafka-secure", "127.0.0.1:9093", "A cluster with an ACL for each tenant.")
         | {"security": [{"$ref": "#/components/securitySchemes/scram"}]},
     }
 
 
 def _server(protocol: str, bootstrap: str, description: str) -> Json:
-    variable = {"default": bootstrap, "description": "`host:port` of any broker."}
+    variable = {"default": bootstrap, "description": "The `host:port` of any broker of the cluster."}
     return {
         "host": "{bootstrap}",
         "protocol": protocol,
@@ -65,7 +65,7 @@ def _server(protocol: str, bootstrap: str, description: str) -> Json:
 
 
 def render() -> dict[str, bytes]:
-    """Every committed contract: its path below the reference folder, and its content."""
+    """Return every committed contract: path below the reference folder, to content."""
     files = {f"schemas/{name}.json": schema for name, schema in schemas().items()} | {DOCUMENT: asyncapi()}
     return {
         path: f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode() for path, document in files.items()

@@ -1,4 +1,4 @@
-"""Examples that a reader can copy: built from the models, so that each of them fits its schema."""
+"""Examples for readers to copy. They are built from the models, so each example fits its schema."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def _headers(kind: type[BaseModel], identifier: str, source: str, **more: str) -
 
 
 REQUESTS = (
-    _example("bare", "Typed by hand: no header, no key.", Request(agent="echo", input="hello")),
+    _example("bare", "A request typed by hand, without headers or key.", Request(agent="echo", input="hello")),
     _example(
         "full",
-        "Everything a client may say.",
+        "A request with all fields and headers.",
         Request(
             agent="support",
             input=(TextPart(text="Where is my parcel?"), TextPart(text="It was sent on Monday.")),
@@ -51,7 +51,7 @@ REQUESTS = (
 RESULTS = (
     _example(
         "succeeded",
-        "The agent's answer.",
+        "The result of a successful run.",
         Result(
             request_id=_ORDER,
             run_id=_RUN,
@@ -66,7 +66,7 @@ RESULTS = (
     ),
     _example(
         "refused",
-        "Somebody said no; the message is safe to show.",
+        "A refused request. The message is safe to show to users.",
         Result(
             request_id=_ORDER,
             run_id=_RUN,
@@ -80,7 +80,7 @@ RESULTS = (
 EVENTS = (
     _example(
         "delta",
-        "A piece of the answer, ahead of it.",
+        "A part of the answer, sent before the result.",
         Event(run_id=_RUN, seq=2, kind="delta", data={"text": "It arrives"}),
         _headers(Event, f"{_RUN}-2", f"/headrace/{TENANT}"),
     ),
@@ -88,7 +88,7 @@ EVENTS = (
 CONTROLS = (
     _example(
         "cancel",
-        "The request is not wanted any more.",
+        "Cancel a request.",
         Control(request_id=_ORDER, kind="cancel"),
         _headers(Control, "cancel-4711", "/shop"),
     ),

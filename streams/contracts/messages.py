@@ -1,4 +1,4 @@
-"""The messages of the wire: payload, headers, key, content type, and examples where a client writes or reads."""
+"""The messages of the wire format: payload, headers, key, content type, and examples for clients."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ from streams.contracts.headers import (
 from streams.contracts.payloads import TYPES, Json, ref
 
 BINDING = "0.5.0"
-"""Version of AsyncAPI's Kafka binding."""
+"""The version of AsyncAPI's Kafka binding."""
 
 BYTES = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One kind of record."""
+    """One kind of record on a topic."""
 
     name: str
     title: str
     key: str
-    """What the record's key is."""
+    """The description of the record's key."""
 
     headers: Json
     payload: Json
@@ -59,7 +59,7 @@ class Message:
     notes: str = ""
 
     def document(self) -> Json:
-        """A Message Object."""
+        """Return the message as an AsyncAPI Message Object."""
         fields = {
             "name": self.name,
             "title": self.title,
@@ -75,12 +75,12 @@ class Message:
 
 
 def _asked(model: type[BaseModel], name: str, title: str, key: str, shown: tuple[Json, ...]) -> tuple[Message, ...]:
-    """What a client writes, in CloudEvents' binary and structured modes. A value without any header is binary."""
+    """Return a client's message in CloudEvents' binary and structured modes. A value without headers is binary."""
     kind = TYPES[model]
     binary = headers(EVENT, TRACE, CORRELATION, ASKING, kind=kind)
     structured = headers(STRUCTURED_EVENT, TRACE, CORRELATION, ASKING, required=[CONTENT_TYPE])
     return (
-        Message(name, title, key, binary, ref(model), examples=shown, notes="No header has to be there."),
+        Message(name, title, key, binary, ref(model), examples=shown, notes="All headers are optional."),
         Message(
             f"{name}Structured",
             f"{title}, structured mode",
@@ -88,13 +88,13 @@ def _asked(model: type[BaseModel], name: str, title: str, key: str, shown: tuple
             structured,
             _structured(model, kind),
             STRUCTURED,
-            notes="The attributes stand beside the data; the content type tells.",
+            notes="The value holds both attributes and data. The content type selects this mode.",
         ),
     )
 
 
 def _structured(model: type[BaseModel], kind: str) -> Json:
-    """The attributes and the data in one object."""
+    """Return the schema of an object with the attributes and the data."""
     attributes = {name.removeprefix("ce_"): schema for name, schema in EVENT.items() if name.startswith("ce_")}
     data = {"data": ref(model), "data_base64": {"type": "string", "contentEncoding": "base64"}}
     return {
@@ -106,60 +106,60 @@ def _structured(model: type[BaseModel], kind: str) -> Json:
 
 
 def _told(model: type[BaseModel], name: str, title: str, key: str, shown: tuple[Json, ...]) -> Message:
-    """What the platform writes to a tenant."""
+    """Return a message that the platform writes to a tenant."""
     described = headers(EVENT, TRACE, CORRELATION, kind=TYPES[model], required=[*WRITTEN, CORRELATION_ID])
     return Message(name, title, key, described, ref(model), examples=shown)
 
 
 def _hop(model: type[BaseModel], name: str, title: str, extra: Mapping[str, Json] | None = None) -> Message:
-    """What one stage writes to another."""
+    """Return a message that one stage writes to another."""
     groups = (EVENT, TRACE, CORRELATION, SEALED, MOVED, dict(extra or {}))
     required = [*WRITTEN, CORRELATION_ID, SEAL]
     return Message(name, title, _LANE, headers(*groups, kind=TYPES[model], required=required), ref(model))
 
 
-_LANE = "`tenant|lane`: what must run in order meets in one partition."
-_SESSION = "The session, whose requests run one after another; or the request's id, or none."
+_LANE = "`tenant|lane`: records that must run in order share a partition."
+_SESSION = "The session, whose requests run one after another. Otherwise the request id, or no key."
 
 REQUEST = _asked(Request, "request", "A request to an agent", _SESSION, examples.REQUESTS)
-CONTROL = _asked(Control, "control", "A word about a run", "The request's id.", examples.CONTROLS)
-RESULT = _told(Result, "result", "How a request ended", "The request's own key.", examples.RESULTS)
-EVENT_OF_RUN = _told(Event, "event", "Progress of a run", "The run's id.", examples.EVENTS)
-AUTHORIZED = _hop(Authorized, "authorized", "A request whose caller may make it")
-SCREENED = _hop(Screened, "screened", "A request that the guards let through")
-RETRY_OF_RUN = _hop(Screened, "retry", "A request that is tried again later", RETRY)
+CONTROL = _asked(Control, "control", "A control message for a run", "The request id.", examples.CONTROLS)
+RESULT = _told(Result, "result", "The result of a request", "The key of the request's record.", examples.RESULTS)
+EVENT_OF_RUN = _told(Event, "event", "Progress of a run", "The run id.", examples.EVENTS)
+AUTHORIZED = _hop(Authorized, "authorized", "An authorized request")
+SCREENED = _hop(Screened, "screened", "A request that passed the guards")
+RETRY_OF_RUN = _hop(Screened, "retry", "A request that waits for a retry", RETRY)
 RUN_CONTROL = Message(
     "runControl",
-    "A word about a run beyond the door",
-    "The run's id.",
+    "A control message for an admitted run",
+    "The run id.",
     headers(EVENT, TRACE, CORRELATION, SEALED, kind=TYPES[RunControl], required=[*WRITTEN, CORRELATION_ID, SEAL]),
     ref(RunControl),
-    notes="Every agent worker reads all of them, from when it starts.",
+    notes="Every agent worker reads all of these records from its start on.",
 )
 INBOX = Message(
     "inboxEntry",
-    "What the tenant's door remembers",
+    "A record of the admission log",
     "`tenant|identity`, or `tenant|serving|topic:partition`.",
     headers(EVENT, TRACE, CORRELATION, kind=TYPES[InboxEntry], required=[*WRITTEN, CORRELATION_ID]),
     ref(InboxEntry),
-    notes="A record without a value forgets its key.",
+    notes="A record without a value deletes its key.",
 )
 DEAD_LETTER = Message(
     "deadLetter",
-    "A record that nobody can work on",
+    "A record that cannot be processed",
     "`tenant|topic:partition:offset`.",
     headers(FOUND, REASON, MISSING, required=[*FOUND, *REASON]),
-    {"description": "The value as it came, which often is no JSON."},
+    {"description": "The original value, which often is not JSON."},
     BYTES,
-    notes="Headers and value as they came, signature and seal removed, the reason beside them.",
+    notes="Original headers and value without signature and seal, plus headers with the reason.",
 )
 REGISTRY = Message(
     "registryRecord",
-    "A tenant, or the layout",
-    "The tenant's id, or a name that no tenant can have.",
+    "A tenant, the layout or the seal secret",
+    "The tenant's id, or a reserved name that no tenant can have.",
     headers(EVENT, TRACE, CORRELATION, kind=TYPES[RegistryRecord], required=[*WRITTEN, CORRELATION_ID]),
     ref(RegistryRecord),
-    notes="A record without a value removes its key.",
+    notes="A record without a value deletes its key.",
 )
 
 MESSAGES: dict[Topic[Any], tuple[Message, ...]] = {
@@ -176,9 +176,9 @@ MESSAGES: dict[Topic[Any], tuple[Message, ...]] = {
     topics.SHARDS: (),
     topics.TENANTS: (REGISTRY,),
 }
-"""What travels on each topic."""
+"""The messages of each topic."""
 
 
 def messages() -> Json:
-    """All of them by name, once each."""
+    """Return every message once, by name."""
     return {message.name: message.document() for found in MESSAGES.values() for message in found}

@@ -1,4 +1,4 @@
-"""Who reads and writes which channel: the stages as the journeys have them, and what each does beside its journey."""
+"""The reads and writes of each channel: by the stages of the journeys, the retry mover and the operator."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _TIERS = tuple(tier for _, tier in topics.RETRY_TIERS)
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """One that reads and writes: a stage, the mover of retries, the operator."""
+    """A reader and writer of topics: a stage, the retry mover or the operator."""
 
     name: str
     group: str | None
-    """Its consumer group on the topics that are its work; what it only looks up it reads without one."""
+    """The consumer group for ``works``. The topics in ``looks_up`` are read without a group."""
 
     works: tuple[Topic[Any], ...]
     looks_up: tuple[Topic[Any], ...]
@@ -34,12 +34,12 @@ class Actor:
 
 
 async def _unchanged(value: Any, _context: Context) -> Any:  # noqa: ANN401 - stands for any step
-    """A step whose place is asked for, not its work."""
+    """Return the value unchanged: only the position of the step in its journey matters here."""
     return value
 
 
 def actors() -> list[Actor]:
-    """The stages of every journey once each, then those that serve all journeys."""
+    """Return the stages of all journeys once each, then the actors that serve every journey."""
     everywhere = tuple(JOURNEYS)
     cancelled = topics.RESULTS, topics.INBOX
     moved = topics.SCREENED, topics.DEAD_LETTERS, *cancelled
@@ -59,7 +59,7 @@ def _stages() -> Iterator[Actor]:
 
 
 def _actor(stage: Stage[Any, Any], journeys: tuple[str, ...]) -> Actor:
-    """A stage with what it does beside its journey: any may fail a request, the first is the door, the last retries."""
+    """Return a stage with all its topics: any stage may fail a request, the first admits, the last retries."""
     first, last = stage.reads == topics.REQUESTS, stage.writes == topics.RESULTS
     along: tuple[Topic[Any], ...] = (topics.EVENTS, *_TIERS) if last else ()
     return Actor(
@@ -88,7 +88,7 @@ def _once(*found: Topic[Any]) -> tuple[Topic[Any], ...]:
 
 
 def operations() -> Json:
-    """Every reading and writing, named ``stage-receives-channel`` or ``stage-sends-channel``."""
+    """Return every read and write, named ``stage-receives-channel`` or ``stage-sends-channel``."""
     return dict(operation for actor in actors() for operation in _of(actor))
 
 
@@ -122,7 +122,7 @@ def _reply() -> Json:
     return {
         "address": {
             "location": f"$message.header#/{REPLY_TO}",
-            "description": f"Without the header: `{topics.RESULTS.name}`.",
+            "description": f"The default without this header is `{topics.RESULTS.name}`.",
         },
         "channel": {"$ref": channel},
         "messages": [{"$ref": f"{channel}/messages/{RESULT.name}"}],

@@ -1,4 +1,4 @@
-"""JSON Schemas of the payloads: in 2020-12 each for itself, in draft 7 within the AsyncAPI document."""
+"""JSON Schemas of the payloads: one file each in draft 2020-12, and all in draft 7 in the AsyncAPI document."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ TYPES: dict[type[BaseModel], str] = {
     InboxEntry: INBOX_TYPE,
     RegistryRecord: REGISTRY_TYPE,
 }
-"""Every payload, and the name of its contract."""
+"""The contract name of every payload."""
 
 
 class _Described(GenerateJsonSchema):
-    """Pydantic's schemas with the fields' docstrings, and without titles that only repeat a name."""
+    """The generator of schemas with field docstrings and without titles that only repeat a name."""
 
     def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - pydantic's signature
-        """Never: ``run_id`` is not called Run Id."""
+        """Return False: a title such as Run Id only repeats ``run_id``."""
         return False
 
     def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
-        """A model's schema with a description of each field that has a docstring."""
+        """Return the model's schema with a description of each field that has a docstring."""
         described = super().model_schema(schema)
         fields = described.get("properties", {})
         for name, text in field_docstrings(schema["cls"]):
@@ -56,7 +56,7 @@ class _Described(GenerateJsonSchema):
 
 
 def field_docstrings(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
-    """The fields of a model that a string follows, as in this project's source."""
+    """Yield name and docstring of each field that is followed by a string in the model's source."""
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(model))).body
     body = definition.body if isinstance(definition, ast.ClassDef) else []
     for field, after in pairwise(body):
@@ -68,7 +68,7 @@ def field_docstrings(model: type[BaseModel]) -> Iterator[tuple[str, str]]:
 
 
 def schemas() -> dict[str, Json]:
-    """Name of the contract to its JSON Schema (2020-12): what a reader may rely on, and a writer must keep to."""
+    """Return contract names with JSON Schemas (2020-12), which readers may rely on and writers must follow."""
     return {name: _standalone(model, name) for model, name in TYPES.items()}
 
 
@@ -78,7 +78,7 @@ def _standalone(model: type[BaseModel], name: str) -> Json:
 
 
 def components() -> Json:
-    """All payloads and their parts as AsyncAPI wants them: a superset of draft 7, in one place."""
+    """Return all payloads and their parts in one mapping, in AsyncAPI's superset of draft 7."""
     _, combined = models_json_schema(
         [(model, "validation") for model in TYPES],
         ref_template=COMPONENTS + "{model}",
@@ -88,7 +88,7 @@ def components() -> Json:
 
 
 def draft7(node: Any) -> Any:  # noqa: ANN401 - a schema holds any JSON
-    """The same schema in draft 7: tuples are ``items``, and whatever stands beside a ``$ref`` would be ignored."""
+    """Convert a schema to draft 7: tuples are ``items``, and a ``$ref`` with siblings moves into ``allOf``."""
     match node:
         case list():
             return [draft7(each) for each in node]
@@ -104,5 +104,5 @@ _DRAFT7 = {"prefixItems": "items"}
 
 
 def ref(model: type[BaseModel]) -> Json:
-    """Where a payload stands in the document."""
+    """Return a reference to a payload in the document."""
     return {"$ref": COMPONENTS + model.__name__}

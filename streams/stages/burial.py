@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Burial:
-    """The dead-lettering of one tenant's records. While the tenant's admission is stopped, they wait like its requests."""
+    """The dead-lettering of one tenant's records. While its admission is stopped, they wait like its requests."""
 
     outbox: Outbox
     door: Door

@@ -91,7 +91,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class EntryStage:
-    """The first stage of a journey. One shard owns all of a tenant's request partitions, so it decides admission alone."""
+    """The first stage of a journey. One shard owns all of a tenant's request partitions, so it alone decides."""
 
     stage: Stage[Any, Any]
     outbox: Outbox
@@ -101,7 +101,7 @@ class EntryStage:
     aside: Aside = field(default_factory=Aside)
 
     def work(self) -> Work:
-        """Return the stage for the engine. No run survives a reopened shard: admission restarts from committed records."""
+        """Return the stage for the engine. No run survives a reopened shard: admission restarts from the log."""
         return Work(
             group=self.stage.group,
             route=self._route,
@@ -224,7 +224,7 @@ class EntryStage:
             raise _late(arrival, waited_out) from None
 
     async def _forward(self, arrival: Arrival, request: Request, context: Context) -> Outputs:
-        """Return the step's outputs. The step gets the registry's current tenant, because the request may have waited."""
+        """Return the step's outputs. The request may have waited, so the step gets the registry's current tenant."""
         tenant = self.registry.tenants.get(context.tenant.id, context.tenant)
         ticket = arrival.door.charged(arrival.ticket)
         context = replace(context, tenant=tenant, ticket=ticket)
@@ -241,7 +241,7 @@ class EntryStage:
         return [self._serving(tenant, partition, arrival.trace)]
 
     def _turn_away(self, arrival: Arrival, error: HeadraceError, *, entered: bool = False) -> Outputs:
-        """Answer with *error*, unless another record of this identity was admitted meanwhile: that record is answered."""
+        """Answer with *error*, unless another record of this identity was admitted: that record is answered."""
         seen = "new" if entered else arrival.door.look(arrival.ticket)
         if seen not in ("new", "cancelled"):
             return self._known(arrival, seen)
@@ -253,7 +253,7 @@ class EntryStage:
         """Replace an answer that no topic accepts by a failed result on the tenant's own results topic."""
         ticket = arrival.door.charged(arrival.ticket)
         case = arrival.case._replace(reply_to=RESULTS.of(arrival.case.tenant), ticket=ticket)
-        if not any(output.topic == INBOX.name for output in outputs):  # the first request of this identity keeps its state
+        if not any(output.topic == INBOX.name for output in outputs):  # the first of this identity keeps its state
             return self.outbox.refuse(_apart(case, arrival), error, arrival.record, arrival.trace.headers)
         arrival.door.close(arrival.ticket)
         return self.outbox.fail(case, error, arrival.record, arrival.trace.headers)

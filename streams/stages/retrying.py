@@ -63,7 +63,7 @@ class RetryTiers:
         return record._replace(headers=record.headers + self._reasons(again, error, due, wait_ms))
 
     def _tier(self, attempt: int, asked: float) -> tuple[float, Topic[Screened]]:
-        """Return the tier of this attempt, or the first that covers the provider's ``retry_after``, else the longest."""
+        """Return the attempt's tier, or the first that covers the provider's ``retry_after``, else the longest."""
         usual = topics.RETRY_TIERS[min(attempt, len(topics.RETRY_TIERS)) - 1]
         wanted = max(usual[0], asked)
         return next((tier for tier in topics.RETRY_TIERS if tier[0] >= wanted), topics.RETRY_TIERS[-1])
@@ -149,7 +149,7 @@ class RetryMover:
         return ((RETRY_IN, b"%d" % (due_ms - self.time.now_ms())),)
 
     async def _until(self, due_ms: int) -> None:
-        """Wait until *due_ms*. Wake at least once a minute, because newer records improve the estimate of broker time."""
+        """Wait until *due_ms*. Wake at least once a minute, because newer records correct the broker time."""
         while (left := due_ms - self.time.now_ms()) > 0:  # noqa: ASYNC110 - time is the event
             await asyncio.sleep(min(left / 1_000, 60))
 
