@@ -12,7 +12,7 @@ _PLACE = re.compile("([0-9]{1,19})/([0-9]{1,15})")
 
 
 def carried(record: Record) -> Outgoing:
-    """Return a copy of *record* for the end of its partition, with a header that names the first offset and timestamp.
+    """Return a copy of *record* for the end of its partition. A header names its first offset and timestamp.
 
     The copy keeps key, value and timestamp. A repeated relocation keeps the first position, so the copy never grows.
     """

@@ -1,7 +1,7 @@
 """The platform's seal: proof that a platform stage wrote a record to an internal topic.
 
-The seal is an HMAC-SHA256 (RFC 2104). Each topic has its own key, derived from the secret (RFC 5869, expand step), so
-the seal of one topic is invalid on another. The seal covers the record's key and value. The value holds the whole hop:
+The seal is an HMAC-SHA256 (RFC 2104). Each topic has its own key, derived from the secret (RFC 5869, expand step). So
+a seal of one topic is invalid on another. The seal covers the record's key and value. The value holds the whole hop:
 identity, request, deadline and verdicts.
 """
 
