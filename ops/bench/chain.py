@@ -1,4 +1,4 @@
-"""``headrace bench chain``: what a record costs, through one hop and through the whole journey."""
+"""``headrace bench chain``: measure the CPU cost of a record through one hop and through the whole journey."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ JOURNEY_GOALS: dict[JourneyName, float] = {"compact": 1.7, "split": 2.5}
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured."""
+    """The size of the measurement."""
 
     records: int = 20_000
-    """Of one hop, each time."""
+    """Records per measurement of one hop."""
 
     requests: int = 2_000
-    """Of a journey, each time."""
+    """Requests per measurement of a journey."""
 
     rounds: int = 3
     journeys: tuple[JourneyName, ...] = ("compact", "split")
     handler: hop.Handler = hop.coroutine
-    """Of the hop that is measured as ``async def``."""
+    """The handler of the hop that is measured as ``async def``."""
 
 
 async def run(plan: Plan, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
-    """The hop on the brokers that are given; each journey on a cluster of its own."""
+    """Measure the hop on the configured brokers, and each journey on a cluster of its own."""
     async with brokers(settings, folder / "hop") as found, ground(found) as place:
         comparisons = await _hops(plan, place, tell)
     for journey in plan.journeys:
@@ -80,7 +80,7 @@ async def _hops(plan: Plan, place: Ground, tell: Tell) -> list[Comparison]:
 async def _journeys(
     plan: Plan, journey: JourneyName, settings: Settings, place: Ground, tell: Tell
 ) -> list[Comparison]:
-    """The journey with telemetry off, sampled out and on, against a raw chain."""
+    """Measure the journey with telemetry off, sampled out and on, against a raw chain."""
     platform = await provisioned(settings, journey)
     source = await place.topic("source", PARTITIONS)
     await place.fill(samples.events(source, plan.requests))

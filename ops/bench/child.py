@@ -1,4 +1,4 @@
-"""A server in a process of its own, so that its CPU time is not ours."""
+"""A server in a child process, so that its CPU time is not counted in this process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STOP_S = 5.0
 
 @asynccontextmanager
 async def announced(module: str) -> AsyncGenerator[str]:
-    """The first line that *module* prints; its process ends with the block. StackError if it prints none."""
+    """Run *module* in a child process for the block, and yield its first output line. Raise StackError without one."""
     child = await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", module, stdout=PIPE)
     try:
         yield await _first_line(child, module)

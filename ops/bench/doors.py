@@ -1,4 +1,4 @@
-"""How long a door takes to open, against a bare read of the same log with nothing made of it."""
+"""Measure how long an admission controller takes to open, against a bare read of the same log."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OPENING, BARE = "opening a door", "bare read"
 
 
 async def run(entries: int, rounds: int, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
-    """Openings and bare reads in turn, of a log of *entries* on a cluster of its own."""
+    """Measure openings and bare reads in turn, on a log of *entries* records in a cluster of its own."""
     async with brokers(settings, folder) as found:
         log = Log(connection_of(found), entries)
         await log.write()
@@ -40,7 +40,7 @@ async def run(entries: int, rounds: int, settings: Settings, folder: Path, tell:
 
 
 async def compared(log: Log, rounds: Rounds) -> list[Comparison]:
-    """Openings and bare reads of a log that is there."""
+    """Measure openings and bare reads of an existing log."""
     goal = f"a second for {GOAL_ENTRIES_A_SECOND} entries"
     await rounds.measure({BARE: log.bare_s, OPENING: log.opening_s})
     for _ in range(rounds.count):
@@ -50,20 +50,20 @@ async def compared(log: Log, rounds: Rounds) -> list[Comparison]:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """One partition of the inbox."""
+    """One partition of the admission log."""
 
     connection: Connection
     entries: int
 
     async def write(self) -> None:
-        """Fill it, in transactions as workers write them."""
+        """Fill the partition, in transactions as workers write them."""
         async with await Admin.open(self.connection) as admin:
             await admin.create_topics([NewTopicSpec(INBOX.name, 1, 1)])
         requests = (entry for number in range(self.entries // 2) for entry in _request(number))
         await filled(self.connection, requests, "doors")
 
     async def bare_s(self) -> float:
-        """Seconds to read it."""
+        """Return the seconds that a bare read of the partition takes."""
         async with await Reader.open(self.connection, (), name="headrace-bench") as reader:
             began = time.perf_counter()
             await reader.add([PLACE])
@@ -72,7 +72,7 @@ class Log:
             return time.perf_counter() - began
 
     async def opening_s(self) -> float:
-        """Seconds until the door is open."""
+        """Return the seconds until the admission controller is open."""
         async with await Reader.open(self.connection, (), name="headrace-bench") as reader:
             doors = Doors(reader, 1, SystemClock())
             async with background(doors.follow()):
@@ -82,7 +82,7 @@ class Log:
 
 
 def _request(number: int) -> Iterator[Outgoing]:
-    """What a request leaves in the inbox: that it went in, and that it is over."""
+    """Yield the two admission records of one request: open and closed."""
     identity = Identity(tenant="acme", issuer="topic", subject="acme", source="/shop", id=f"order-{number}")
     now_ms = SystemClock().now_ms()
     ticket = Ticket(
@@ -93,7 +93,7 @@ def _request(number: int) -> Iterator[Outgoing]:
         deadline_ms=now_ms + 300_000,
         agent="support",
         subject="acme",
-        charged_ms=now_ms - (0 if number % 20 == 0 else MINUTE_MS),  # a twentieth of it is of the last minute
+        charged_ms=now_ms - (0 if number % 20 == 0 else MINUTE_MS),  # one request in twenty was charged within the last minute
     )
     trace = follow(()).headers
     write = partial(inbox_record, ticket=ticket, shards=1, trace=trace, now_ms=now_ms)

@@ -1,4 +1,4 @@
-"""What a benchmark has measured: a product and its reference in turn, and the median of their ratios."""
+"""Results of a benchmark: product and reference measured in turn, and the median of their ratios."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 Subject: TypeAlias = Callable[[], Awaitable[float]]
-"""Measures once."""
+"""A function that measures its subject once."""
 
 Tell: TypeAlias = Callable[[dict[str, Any]], None]
-"""Takes each line as soon as it is known."""
+"""A callback that receives each output line as soon as it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One product against one reference, each measured in each round. Less is better."""
+    """One product against one reference, both measured in each round. A lower value is better."""
 
     what: str
     against: str
@@ -24,16 +24,16 @@ class Comparison:
     values: tuple[float, ...]
     references: tuple[float, ...]
     goal: float | None = None
-    """What the ratio is to be at most."""
+    """The highest ratio that meets the goal."""
 
     @property
     def ratio(self) -> float:
-        """The median of the rounds' ratios: what slows a machine down for a while slows both."""
+        """The median of the rounds' ratios. A temporary slowdown of the machine affects both sides of a ratio."""
         pairs = zip(self.values, self.references, strict=True)
         return round(statistics.median(value / reference for value, reference in pairs), 2)
 
     def row(self) -> dict[str, Any]:
-        """As one JSON object, the ratio last."""
+        """Return the comparison as one JSON object, with the ratio last."""
         return {
             "what": self.what,
             "against": self.against,
@@ -49,7 +49,7 @@ class Comparison:
 
 @dataclass(slots=True)
 class Rounds:
-    """Measures several subjects in turn (A B A B ...) and keeps what they said."""
+    """Measure several subjects in turn (A B A B ...) and keep their values."""
 
     count: int
     tell: Tell
@@ -57,7 +57,7 @@ class Rounds:
     found: dict[str, tuple[float, ...]] = field(default_factory=dict[str, "tuple[float, ...]"])
 
     async def measure(self, subjects: Mapping[str, Subject]) -> None:
-        """Each of *subjects* once a round. Every other round goes backwards: what is first warms up the rest."""
+        """Measure each subject once a round. Every other round is reversed: the first subject warms up the others."""
         for number in range(self.count):
             names = list(subjects)
             for name in reversed(names) if number % 2 else names:
@@ -66,21 +66,21 @@ class Rounds:
                 self.tell({"round": number + 1, "what": name, self.unit: _short(value)})
 
     def add(self, name: str, value: float) -> None:
-        """One more value of *name*."""
+        """Add one value of *name*."""
         self.found[name] = (*self.found.get(name, ()), value)
 
     def compare(self, what: str, against: str, goal: float | None = None) -> Comparison:
-        """Two of the subjects that were measured."""
+        """Return the comparison of two measured subjects."""
         return Comparison(what, against, self.unit, self.found[what], self.found[against], goal)
 
 
 def summary(bench: str, comparisons: list[Comparison], **more: object) -> dict[str, Any]:
-    """The last line: what was measured, with every ratio at its end."""
+    """Return the last output line: the benchmark, the facts in *more*, and every ratio at the end."""
     return {"bench": bench, **more, "ratio": {f"{each.what} / {each.against}": each.ratio for each in comparisons}}
 
 
 def quantile(values: list[float], share: float) -> float:
-    """The value that *share* of all *values* do not exceed."""
+    """Return the value that a *share* of all *values* does not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 

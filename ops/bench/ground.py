@@ -1,4 +1,4 @@
-"""What a benchmark stands on: a broker, and topics that nobody else uses."""
+"""The environment of a benchmark: a broker, and topics that only this benchmark uses."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from streams.transport.connection import Connection
 from streams.transport.writer import TransactionalWriter
 
 BATCH = 500
-"""Records of one transaction that fills a topic."""
+"""Records per transaction that fills a topic."""
 
 PATIENCE_S = 120.0
-"""For anything that has been started to be done, on however busy a machine."""
+"""Seconds to wait for a started operation to finish, even on a busy machine."""
 
 
 @asynccontextmanager
 async def brokers(settings: Settings, folder: Path) -> AsyncGenerator[Settings]:
-    """Settings with the brokers that they name, else with an embedded one that lives as long as the block."""
+    """Yield settings with the configured brokers, or with an embedded broker that runs for the block."""
     if settings.kafka_bootstrap:
         yield settings
         return
@@ -37,37 +37,37 @@ async def brokers(settings: Settings, folder: Path) -> AsyncGenerator[Settings]:
 
 
 def alone(settings: Settings) -> Settings:
-    """For what sets up a platform: never on a cluster that somebody uses."""
+    """Return settings without brokers, so that a benchmark never provisions a platform on a cluster in use."""
     return settings.model_copy(update={"kafka_bootstrap": None})
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Topics with a tag of their own, on a cluster that may have others."""
+    """Topics with a unique tag, on a cluster that may have others."""
 
     connection: Connection
     admin: Admin
     tag: str
     made: list[str] = field(default_factory=list[str])
-    """Topics, which go again."""
+    """Topics to delete at the end."""
 
     def name(self, what: str) -> str:
-        """A topic or a group of this benchmark."""
+        """Return the name of a topic or group of this benchmark."""
         return f"bench-{what}-{self.tag}"
 
     async def topic(self, what: str, partitions: int) -> str:
-        """Make a topic; its name."""
+        """Create a topic, and return its name."""
         name = self.name(what)
         self.made.append(name)
         await self.admin.create_topics([NewTopicSpec(name, partitions)])
         return name
 
     async def fresh(self, what: str, partitions: int) -> str:
-        """A topic for one measurement."""
+        """Create a topic for one measurement, and return its name."""
         return await self.topic(f"{what}-{uuid.uuid4().hex[:6]}", partitions)
 
     async def fill(self, records: Iterable[Outgoing]) -> None:
-        """Write *records*, a few hundred in a transaction."""
+        """Write *records*, in transactions of ``BATCH`` records."""
         await filled(self.connection, records, self.tag)
 
     async def begin(self, group: str, partitions: Sequence[Partition]) -> None:
@@ -77,7 +77,7 @@ class Ground:
 
 
 async def filled(connection: Connection, records: Iterable[Outgoing], tag: str) -> None:
-    """Write *records*, a few hundred in a transaction."""
+    """Write *records*, in transactions of ``BATCH`` records."""
     async with await TransactionalWriter.open(connection, f"bench-fill-{tag}") as writer:
         batch: list[Outgoing] = []
         for record in records:
@@ -91,7 +91,7 @@ async def filled(connection: Connection, records: Iterable[Outgoing], tag: str) 
 
 @asynccontextmanager
 async def ground(settings: Settings) -> AsyncGenerator[Ground]:
-    """A place on the brokers that *settings* name; its topics are removed at the end."""
+    """Yield a ``Ground`` on the brokers in *settings*, and delete its topics at the end."""
     connection, tag = connection_of(settings), uuid.uuid4().hex[:8]
     async with await Admin.open(connection, name="headrace-bench") as admin:
         place = Ground(connection, admin, tag)
@@ -102,7 +102,7 @@ async def ground(settings: Settings) -> AsyncGenerator[Ground]:
 
 
 async def until(fact: Callable[[], bool], patience_s: float = PATIENCE_S, look_s: float = 0.005) -> None:
-    """Wait until *fact* holds. TimeoutError after *patience_s* seconds."""
+    """Wait until *fact* holds. Raise TimeoutError after *patience_s* seconds."""
     async with asyncio.timeout(patience_s):
         while not fact():  # noqa: ASYNC110 - any fact
             await asyncio.sleep(look_s)

@@ -1,4 +1,4 @@
-"""One hop of ours: a worker that writes each record of one topic into another, in transactions."""
+"""One Headrace hop: a worker that copies each record of one topic to another, in transactions."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from streams.work import Job, Outputs, Work
 from streams.worker import Worker
 
 RUNNING = 2_000
-"""Records admitted and not finished."""
+"""The limit of records that are admitted and not finished."""
 
 Handler: TypeAlias = Callable[[str, Record], Outputs | Awaitable[Outputs]]
-"""Takes the topic to write to, and a record."""
+"""A function that takes the target topic and a record, and returns the outputs."""
 
 
 def plain(target: str, record: Record) -> Outputs:
-    """A handler that is a plain function."""
+    """Copy the record to *target*, as a plain function."""
     return [Outgoing(target, record.key, record.value, record.headers)]
 
 
 async def coroutine(target: str, record: Record) -> Outputs:
-    """The same as ``async def``, as agents are."""
+    """Copy the record to *target*, as an ``async def`` like an agent."""
     return [Outgoing(target, record.key, record.value, record.headers)]
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """A topic of *partitions* that so many shards pass on."""
+    """A topic of *partitions* partitions, copied by a worker with *shards* shards."""
 
     place: Ground
     source: str
@@ -48,7 +48,7 @@ class Hop:
     async def worker(
         self, target: str, handler: Handler, window: Window, running: int = RUNNING
     ) -> AsyncGenerator[Worker]:
-        """A worker of a group of its own, from the beginning of the source; stopped at the end."""
+        """Run a worker in a group of its own, from the beginning of the source, and stop it at the end."""
         group = self.place.name(f"group-{uuid.uuid4().hex[:6]}")
         inputs = [Partition(self.source, number) for number in range(self.partitions)]
         await self.place.begin(group, inputs)
@@ -73,7 +73,7 @@ class Hop:
             await worker.stop(grace=5.0)
 
     async def cost_us(self, target: str, handler: Handler, count: int) -> float:
-        """CPU microseconds a record, for *count* records that are there already."""
+        """Return the CPU microseconds per record, for *count* records that are already written."""
         window = Window()
         async with self.worker(target, handler, window) as worker:
             await until(lambda: committed(worker.metrics) >= count)
@@ -81,5 +81,5 @@ class Hop:
 
 
 def committed(metrics: Metrics) -> float:
-    """Records whose outcome is visible."""
+    """Return the number of records whose outcome is visible."""
     return metrics.total(RECORDS)

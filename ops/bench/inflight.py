@@ -1,4 +1,4 @@
-"""``headrace bench inflight``: how long many model calls of a second take when all are made at once."""
+"""``headrace bench inflight``: measure how long many one-second model calls take when all start at once."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from ops.connection import connection_of
 from ops.settings import Settings
 
 GOALS = {64: 1.05}
-"""Of the wall clock against the second that each call takes."""
+"""Goals by number of runs: the ratio of the wall clock to the second that each call takes."""
 
 LOOK_S = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured."""
+    """The size of the measurement."""
 
     sizes: tuple[int, ...] = (64, 1_000, 5_000)
-    """Runs at once."""
+    """Numbers of runs at once."""
 
     rounds: int = 1
 
 
 async def run(plan: Plan, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
-    """Agent runs that make one model call each, for requests that are sent at once to a compact journey at work."""
+    """Measure agent runs of one model call each, for requests sent at once to a running compact journey."""
     async with brokers(alone(settings), folder / "inflight") as found:
         return await on(found, plan, tell)
 
 
 async def on(found: Settings, plan: Plan, tell: Tell) -> list[Comparison]:
-    """The same on a cluster that is there."""
+    """Measure the same on an existing cluster."""
     async with slow_model() as model:
         platform = await provisioned(found, "compact")
-        slots = 2 * max(plan.sizes)  # one tenant leaves a ninth of them to those who come later
+        slots = 2 * max(plan.sizes)  # one tenant leaves a ninth of the slots free for later tenants
         changes = {"model_base_url": model.base_url, "model_api_key": SecretStr("none"), "max_running": slots}
         product = Product(platform, found.model_copy(update=changes), model, tell)
         return [each for size in plan.sizes for each in await _compared(plan, product, model, size, tell)]
@@ -64,7 +64,7 @@ async def _compared(plan: Plan, product: Product, model: SlowModel, size: int, t
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """A journey whose agent asks the model."""
+    """A journey whose agent calls the model."""
 
     platform: Platform
     settings: Settings
@@ -72,7 +72,7 @@ class Product:
     tell: Tell
 
     async def wall_s(self, size: int) -> float:
-        """Seconds from the first run's start until the last answer is visible. Says how the memory grew meanwhile."""
+        """Return the seconds from the first run's start to the last visible result, and report the memory growth."""
         async with running(self.settings, self.platform.stages) as (*_, agent):
             await self._answered(agent, len(self.platform.tenants))  # the first call imports a client and connects
             await self.model.expect(size)
@@ -89,7 +89,7 @@ class Product:
         return took
 
     async def _answered(self, agent: Stage, size: int) -> None:
-        """Send so many requests at once, and wait for all of their answers."""
+        """Send *size* requests at once, and wait for all of their results."""
         already = agent.done
         requests = samples.requests(self.platform.tenants, "assistant")
         await filled(connection_of(self.settings), islice(requests, size), "inflight")
@@ -97,6 +97,6 @@ class Product:
 
 
 def resident_mb() -> float:
-    """The most memory that this process has had, in megabytes."""
+    """Return the peak memory of this process, in megabytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1_000_000 if sys.platform == "darwin" else 1_000)

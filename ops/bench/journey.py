@@ -1,4 +1,4 @@
-"""The platform's own stages in this process, so that its CPU time is theirs."""
+"""Run the platform's own stages in this process, to measure their CPU time."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from streams.worker import Worker
 SHARDS = 8
 TENANTS = 8
 CONCURRENCY = 10_000
-"""Requests of one tenant beyond the door: no limit is measured here."""
+"""The limit of a tenant's admitted requests, high enough that it never applies to a measurement."""
 
 STOP_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """A cluster that has been set up for a journey."""
+    """A cluster that is provisioned for one journey."""
 
     journey: JourneyName
     tenants: list[str]
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """Those that a request passes."""
+        """The stages that a request passes."""
         return tuple(stage for stage in DEPLOYED[self.journey] if stage != RETRIES)
 
 
 async def provisioned(settings: Settings, journey: JourneyName, tenants: int = TENANTS) -> Platform:
-    """Set up the cluster, with so many tenants. Raises LayoutDiffersError if it serves another journey already."""
+    """Provision the cluster with *tenants* tenants. Raise LayoutDiffersError if it already serves another journey."""
     connection = connection_of(settings)
     await Provision(connection, settings, Wish(SHARDS, journey)).apply()
     limits = Limits(concurrency=CONCURRENCY, default_deadline=3_600)
@@ -56,27 +56,27 @@ async def provisioned(settings: Settings, journey: JourneyName, tenants: int = T
 
 @dataclass(slots=True)
 class Stage:
-    """A stage that runs here."""
+    """A stage that runs in this process."""
 
     name: str
     worker: Worker | None = None
     ready_s: float | None = None
-    """How long it took to be ready."""
+    """Seconds until the stage was ready."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def done(self) -> float:
-        """Records whose outcome is visible."""
+        """The number of records whose outcome is visible."""
         return 0 if self.worker is None else committed(self.worker.metrics)
 
     @property
     def running(self) -> int:
-        """Records admitted and not finished."""
+        """The number of records admitted and not finished."""
         return 0 if self.worker is None else self.worker.running
 
     async def run(self, settings: Settings) -> None:
-        """Until it is told to stop."""
+        """Run the stage until ``stop`` is set."""
         began = time.perf_counter()
 
         def took(worker: Worker) -> None:
@@ -90,7 +90,7 @@ class Stage:
 
 @asynccontextmanager
 async def running(settings: Settings, names: tuple[str, ...]) -> AsyncGenerator[list[Stage]]:
-    """Stages that are ready; told to stop at the end, and waited for."""
+    """Run the stages, yield them when all are ready, and stop them at the end of the block."""
     stages = [Stage(name) for name in names]
     async with asyncio.TaskGroup() as tasks:
         for stage in stages:
@@ -104,7 +104,7 @@ async def running(settings: Settings, names: tuple[str, ...]) -> AsyncGenerator[
 
 
 async def cost_us(platform: Platform, settings: Settings, count: int) -> float:
-    """CPU microseconds a request, from its tenant's topic to its result, in all stages together."""
+    """Return the CPU microseconds per request in all stages together, from the tenant's topic to the result."""
     await filled(connection_of(settings), islice(samples.requests(platform.tenants), count), "journey")
     window = Window()
     async with asyncio.TaskGroup() as tasks:
@@ -119,7 +119,10 @@ async def cost_us(platform: Platform, settings: Settings, count: int) -> float:
 
 
 def _has_begun(first: Stage, window: Window) -> bool:
-    """Whether the first stage has taken anything; the window begins then. A few requests may be over before a look."""
+    """Return True once the first stage has taken a record, and begin the window then.
+
+    A few requests may finish before the first check.
+    """
     if first.running or first.done:
         window.begin()
     return window.has_begun

@@ -1,4 +1,4 @@
-"""``headrace bench latency``: from a client's write until a reader of committed records has the answer."""
+"""``headrace bench latency``: measure the time from a client's write until a committed reader has the result."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ SHARDS = 8
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 HOP, RAW, RAW_HOPS = "one hop", "raw loop", "raw loop, three hops"
 GOAL = 2.0
-"""Of the medians of one hop."""
+"""The goal for the ratio of the medians of one hop."""
 
 JOINED_S = 1.0
-"""For raw consumers to join their groups; a record that comes earlier is late, and one of those that do not count."""
+"""Seconds for raw consumers to join their groups. A record before that is late; it is a warm-up record."""
 
 WARM = 20
-"""Records of each way that come before those that count."""
+"""Warm-up records of each path, sent before the records that count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured."""
+    """The size of the measurement."""
 
     seconds: float = 4
-    """Of sending, each round."""
+    """Seconds of sending in each round."""
 
     rate: float = 100
-    """Records a second, of each way."""
+    """Records a second on each path."""
 
     rounds: int = 3
     journeys: tuple[JourneyName, ...] = ("compact",)
@@ -53,12 +53,12 @@ class Plan:
 
     @property
     def count(self) -> int:
-        """Records of one way in a round."""
+        """The number of records of one path in a round."""
         return max(1, int(self.seconds * self.rate))
 
 
 async def run(plan: Plan, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
-    """The hop on the brokers that are given; each journey on a cluster of its own."""
+    """Measure the hop on the configured brokers, and each journey on a cluster of its own."""
     async with brokers(settings, folder / "hop") as found, ground(found) as place:
         comparisons = await _hop(plan, place, tell)
     for journey in plan.journeys:
@@ -90,7 +90,7 @@ def _partitions(*topics: str) -> list[Partition]:
 
 @asynccontextmanager
 async def _raw_chain(place: Ground, hops: int) -> AsyncGenerator[tuple[str, str]]:
-    """Raw hops that run as long as the block: the first topic and the last one."""
+    """Run raw hops for the block, and yield their first and last topic."""
     topics = [await place.fresh("raw", SHARDS) for _ in range(hops + 1)]
     async with raw.producer(place.connection, linger_ms=0) as shared, asyncio.TaskGroup() as tasks:
         chain = [raw.Hop(place.connection, *ends) for ends in pairwise(topics)]
@@ -111,7 +111,7 @@ async def _measured(
     tell: Tell,
     goal: float | None = None,
 ) -> list[Comparison]:
-    """Both ways in turn, record by record, for so many rounds."""
+    """Measure both paths in turn, record by record, for all rounds."""
     product, reference = ways
     rounds = Rounds(plan.rounds, tell, "ms")
     for number in range(plan.rounds):
@@ -129,14 +129,14 @@ async def _measured(
 
 @dataclass(slots=True)
 class Watch:
-    """Writes along several ways by turns, and takes the times."""
+    """Write records along several paths by turns, and measure their times."""
 
     ways: Mapping[str, Iterator[Outgoing]]
     _sent: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
     _took: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
     async def measure(self, place: Ground, ends: Sequence[Partition], plan: Plan) -> dict[str, list[float]]:
-        """Milliseconds that each record took until it could be read, by way."""
+        """Return the milliseconds until each record could be read, by path."""
         self._took = {name: [] for name in self.ways}
         async with (
             await Reader.open(place.connection, ends, "latest", name="headrace-bench") as reader,

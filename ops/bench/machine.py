@@ -1,4 +1,4 @@
-"""Where a benchmark ran: what its figures depend on beside the code."""
+"""The facts about the machine that a benchmark's figures depend on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def measured(work: Awaitable[T]) -> tuple[T, dict[str, Any]]:
-    """What *work* returns, on the loop that workers have, tuned as they are; and what the machine is."""
+    """Run *work* on the event loop and with the tuning of workers; return its result and the machine's facts."""
     tune()
 
     async def main() -> T:
@@ -35,5 +35,5 @@ def _loop_factory() -> Any:  # noqa: ANN401 - uvloop is not built for every plat
 
 
 def _load() -> float | None:
-    """Processes that wanted to run in the last minute: above the number of cores, figures are only good as ratios."""
+    """Return the load average of the last minute: above the number of cores, only ratios are meaningful."""
     return round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None

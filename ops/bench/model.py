@@ -1,4 +1,4 @@
-"""A model that answers each call after a second, in a process of its own, and the cheapest client that can ask it."""
+"""A model that answers each call after a second, in a process of its own, and a minimal client for it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ BODY = {"model": "scripted", "messages": [{"role": "user", "content": WORDS}]}
 
 @dataclass(frozen=True, slots=True)
 class SlowModel:
-    """Where it is."""
+    """The slow model at its address."""
 
     base_url: str
 
     async def expect(self, calls: int, latency_s: float = LATENCY_S) -> None:
-        """Have the next *calls* answered slowly."""
+        """Make the model answer the next *calls* calls after *latency_s* seconds."""
         answer = {"text": "answer " * 20, "delay": latency_s, "times": calls}
         address = self.base_url.removesuffix("/v1")
         async with aiohttp.ClientSession() as http, http.post(f"{address}/script", json=answer) as said:
             said.raise_for_status()
 
     async def bare_s(self, calls: int) -> float:
-        """Seconds that so many calls at once take, by aiohttp alone."""
+        """Return the seconds that *calls* concurrent calls take, with aiohttp alone."""
         await self.expect(calls)
         connector = aiohttp.TCPConnector(limit=0)
         async with aiohttp.ClientSession(connector=connector) as http:
@@ -49,6 +49,6 @@ class SlowModel:
 
 @asynccontextmanager
 async def slow_model() -> AsyncGenerator[SlowModel]:
-    """The model, for as long as the block."""
+    """Run the model for the block."""
     async with announced("ops.embedded.scripted") as said:
         yield SlowModel(json.loads(said)["base_url"])

@@ -1,4 +1,4 @@
-"""``headrace bench neighbours``: what a tenant waits beside one that makes trouble, and without it, by turns."""
+"""``headrace bench neighbours``: measure a tenant's waits with and without a disturbing tenant, by turns."""
 
 from __future__ import annotations
 
@@ -23,36 +23,36 @@ from streams.journey import JourneyName
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 TENANT_GOAL, KEY_GOAL = {"p95": 1.2}, {"p99": 1.1}
-"""By how much the waits of others may be longer: beside a tenant that makes trouble, and beside a key that is slow."""
+"""Goals for the ratio of others' waits: beside a disturbing tenant, and beside a slow key."""
 
 SLOW_S = 60.0
-"""Of a run of the slow key."""
+"""Seconds of one run of the slow key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured."""
+    """The size of the measurement."""
 
     pace: Pace
     kinds: tuple[str, ...] = ()
-    """All, if none is named."""
+    """Names of the disturbances to measure; all if empty."""
 
     journey: JourneyName = "compact"
 
     def troubles(self) -> list[Trouble]:
-        """Those that are measured."""
+        """Return the disturbances to measure."""
         every = troubles(round(self.pace.share * 60))
         return [trouble for trouble in every if not self.kinds or trouble.name in self.kinds]
 
 
 async def run(plan: Plan, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
-    """A platform in this process, and a broker and a model in their own."""
+    """Measure on a platform in this process, with a broker and a model in processes of their own."""
     async with brokers(alone(settings), folder / "neighbours") as found:
         return await on(found, plan, tell)
 
 
 async def on(found: Settings, plan: Plan, tell: Tell) -> list[Comparison]:
-    """The same on a cluster that is there."""
+    """Measure the same on an existing cluster."""
     async with slow_model() as model:
         platform = await provisioned(found, plan.journey)
         changes = {"model_base_url": model.base_url, "model_api_key": SecretStr("none")}
@@ -70,7 +70,7 @@ async def _measured(settings: Settings, plan: Plan, model: SlowModel, trouble: T
 
 @dataclass(slots=True)
 class Meter:
-    """Says what each window showed, and adds up what this process needed for it."""
+    """Report the waits of each window, and add up the CPU time that this process used for it."""
 
     name: str
     tell: Tell
@@ -78,7 +78,7 @@ class Meter:
     _spent_s: dict[bool, list[float]] | None = None
 
     def told(self, quiet: bool, waits: list[float]) -> None:  # noqa: FBT001 - see Told
-        """A window is over."""
+        """Report one finished window."""
         now_s, self._spent_s = process_time(), self._spent_s or {True: [], False: []}
         line: dict[str, Any] = {"what": self.name, "neighbour": "quiet" if quiet else "noisy", "count": len(waits)}
         if self._at_s is not None:
@@ -88,7 +88,7 @@ class Meter:
         self.tell(line | {name: round(percentile(waits, part) * 1_000, 1) for name, part in QUANTILES.items()})
 
     def sum_up(self) -> None:
-        """Say by how much CPU a noisy window costs more than a quiet one, if enough of them were measured."""
+        """Report how much more CPU a noisy window costs than a quiet one, if both kinds were measured."""
         spent = self._spent_s or {}
         if all(spent.get(quiet) for quiet in (True, False)):
             more_s = statistics.mean(spent[False]) - statistics.mean(spent[True])
@@ -96,7 +96,7 @@ class Meter:
 
 
 def rows(trouble: Trouble, found: Compared) -> list[Comparison]:
-    """Its quantiles, with and without trouble, in milliseconds; those that have a goal say so."""
+    """Return the quantiles with and without the disturbance, in milliseconds, each with its goal if it has one."""
     goals = TENANT_GOAL if trouble.rate is None else KEY_GOAL
     return [
         Comparison(

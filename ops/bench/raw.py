@@ -1,4 +1,4 @@
-"""The references: aiokafka by hand, at least once, with nothing of ours in between."""
+"""The reference measurements: plain aiokafka, at least once, without Headrace code."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from streams.transport.library import Consumer, Producer, Theirs
 
 WAIT_MS = 100
 RECORDS = 1_000
-"""Of one poll."""
+"""The most records of one poll."""
 
 BATCH_BYTES = 262_144
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One hop of a raw chain: read, write, await, commit. Runs until it is cancelled."""
+    """One hop of a raw chain: read, write, await, commit. It runs until it is cancelled."""
 
     connection: Connection
     source: str
@@ -30,7 +30,7 @@ class Hop:
     window: Window = field(default_factory=Window)
 
     async def run(self, producer: Theirs, partitions: int | None = None) -> None:
-        """Pass on what comes, by a ``send`` a record; with *partitions*, by batches that are encoded here."""
+        """Copy records with one ``send`` each; with *partitions*, in batches that are encoded here."""
         async with consumer(self.connection, self.source, f"raw-{self.target}") as source:
             while True:
                 found = await source.getmany(timeout_ms=WAIT_MS, max_records=RECORDS)
@@ -75,7 +75,7 @@ def _added(batch: Theirs, record: Theirs, headers: list[tuple[str, bytes]]) -> b
 
 @asynccontextmanager
 async def consumer(connection: Connection, topic: str, group: str) -> AsyncGenerator[Theirs]:
-    """A consumer that begins at the beginning and commits when it is told to."""
+    """Yield a consumer that starts at the earliest offset and commits only on request."""
     source = Consumer(
         topic,
         **connection.options(),
@@ -93,7 +93,7 @@ async def consumer(connection: Connection, topic: str, group: str) -> AsyncGener
 
 @asynccontextmanager
 async def producer(connection: Connection, linger_ms: int = 5) -> AsyncGenerator[Theirs]:
-    """A producer with large batches, and every in-sync replica asked."""
+    """Yield a producer with large batches and ``acks="all"``."""
     target = Producer(**connection.options(), acks="all", linger_ms=linger_ms, max_batch_size=BATCH_BYTES)
     await target.start()
     try:
@@ -103,7 +103,10 @@ async def producer(connection: Connection, linger_ms: int = 5) -> AsyncGenerator
 
 
 async def cost_us(hops: Sequence[Hop], count: int, partitions: int | None = None) -> float:
-    """CPU microseconds a record through all of *hops*, which share a producer; *count* records are there already."""
+    """Return the CPU microseconds per record through all *hops*, which share a producer.
+
+    *count* records are already written.
+    """
     async with producer(hops[0].connection) as shared, asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(hop.run(shared, partitions)) for hop in hops]
         await until(lambda: hops[-1].window.done >= count)

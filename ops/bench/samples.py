@@ -1,4 +1,4 @@
-"""Records of the size that requests have: a kilobyte of JSON and ten headers."""
+"""Records of the size of a usual request: a kilobyte of JSON and ten headers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _BODY = {
 
 
 def events(topic: str, count: int, keys: int = KEYS) -> Iterator[Outgoing]:
-    """Records as any client may write them, in turn under so many keys."""
+    """Yield *count* records as any client may write them, under *keys* keys in turn."""
     value = json.dumps(_BODY).encode()
     for number in range(count):
         yield Outgoing(topic, b"acme|%06d" % (number % keys), value, _headers(number))
@@ -49,13 +49,13 @@ def _headers(number: int) -> HeaderList:
 
 
 def requests(tenants: Sequence[str], agent: str = "echo") -> Iterator[Outgoing]:
-    """Requests of *tenants* in turn, without end; no two of them are alike, in this call or another."""
+    """Yield requests of *tenants* in turn, without end. Each request is unique, across calls too."""
     request, call, now_ms = Request(agent=agent, input=WORDS), uuid.uuid4().hex[:12], SystemClock().now_ms()
     for number, tenant in enumerate(cycle(tenants)):
         yield request_record(tenant, request, request_id=f"{call}-{number}", now_ms=now_ms)
 
 
 def asked(topic: str) -> Iterator[Outgoing]:
-    """The same, on a topic that is nobody's."""
+    """Yield the same requests, on a topic that belongs to no tenant."""
     for record in requests(("nobody",)):
         yield record._replace(topic=topic)

@@ -1,4 +1,4 @@
-"""A collector of spans that keeps nothing, in a process of its own: what it does is not measured."""
+"""A span collector that keeps nothing, in a process of its own, so that its work is not measured."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LIMIT = 64 * 1024 * 1024
 
 
 def sink() -> AbstractAsyncContextManager[str]:
-    """The address that an exporter takes, for as long as the block."""
+    """Run the collector for the block, and yield its address for an exporter."""
     return announced("ops.bench.sink")
 
 
@@ -23,7 +23,7 @@ async def _take(request: web.Request) -> web.Response:
 
 
 async def serve() -> None:
-    """Serve on a free port of this machine, until killed."""
+    """Serve on a free local port until killed."""
     application = web.Application(client_max_size=LIMIT)
     application.add_routes([web.post("/v1/traces", _take)])
     runner = web.AppRunner(application, access_log=None)

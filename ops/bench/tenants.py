@@ -1,4 +1,4 @@
-"""``headrace bench tenants``: what a thousand tenants cost against one, and how long it takes to be there for them."""
+"""``headrace bench tenants``: measure the cost and the start time of a thousand tenants against one."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ SECOND = "a second"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured."""
+    """The size of the measurement."""
 
     tenants: int = 1_000
     requests: int = 2_000
     entries: int = 100_000
-    """Of the inbox whose door is opened."""
+    """Records of the admission log that the admission controller reads to open."""
 
     rounds: int = 3
 
 
 async def run(plan: Plan, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
-    """The compact journey of many tenants, and of one on another cluster; then the door, on a third."""
+    """Measure many tenants and one tenant on a cluster each, then the admission controller on a third cluster."""
     own = alone(settings)
     async with brokers(own, folder / "many") as many, brokers(own, folder / "one") as one:
         compared = await on(many, one, plan, tell)
@@ -37,7 +37,7 @@ async def run(plan: Plan, settings: Settings, folder: Path, tell: Tell) -> list[
 
 
 async def on(crowded: Settings, lonely: Settings, plan: Plan, tell: Tell) -> list[Comparison]:
-    """Costs and starts, on clusters that are there."""
+    """Measure costs and starts on existing clusters."""
     many, one = f"{plan.tenants} tenants", "one tenant"
     costs, starts = Rounds(plan.rounds, tell), Rounds(plan.rounds, tell, "s")
     all_, single = await provisioned(crowded, "compact", plan.tenants), await provisioned(lonely, "compact", 1)
@@ -58,6 +58,6 @@ async def on(crowded: Settings, lonely: Settings, plan: Plan, tell: Tell) -> lis
 
 
 async def _start_s(settings: Settings) -> float:
-    """Seconds until an entry stage of that cluster is ready: registry read, shards and doors open."""
+    """Return the seconds until the ingress stage is ready: registry read, shards and admission controllers open."""
     async with running(settings, ("admission",)) as (admission,):
         return admission.ready_s or 0.0

@@ -1,4 +1,4 @@
-"""CPU time a record, from the first record that is taken to the last that is done."""
+"""CPU time per record, from the first record taken to the last record done."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class Window:
-    """Counts what has been done, and the CPU time of this process (all threads) since the first record was taken."""
+    """Count finished records, and the CPU time of this process (all threads) since the first record was taken."""
 
     def __init__(self) -> None:
         self.done = 0
@@ -14,16 +14,16 @@ class Window:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a record has been taken."""
+        """True if a record has been taken."""
         return self._began is not None
 
     def begin(self) -> None:
-        """The first record has been taken; called again, it changes nothing."""
+        """Begin the window at the first record. Later calls change nothing."""
         if self._began is None:
             self._began = time.process_time()
 
     def cost_us(self, count: int) -> float:
-        """Microseconds of CPU a record until now, of *count* records."""
+        """Return the CPU microseconds per record so far, for *count* records."""
         if self._began is None:
             raise ValueError("nothing has been taken since the window was made")
         return (time.process_time() - self._began) / count * 1e6
