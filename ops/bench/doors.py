@@ -93,7 +93,7 @@ def _request(number: int) -> Iterator[Outgoing]:
         deadline_ms=now_ms + 300_000,
         agent="support",
         subject="acme",
-        charged_ms=now_ms - (0 if number % 20 == 0 else MINUTE_MS),  # one request in twenty was charged within the last minute
+        charged_ms=now_ms - (0 if number % 20 == 0 else MINUTE_MS),  # one in twenty is of the last minute
     )
     trace = follow(()).headers
     write = partial(inbox_record, ticket=ticket, shards=1, trace=trace, now_ms=now_ms)
