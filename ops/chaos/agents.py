@@ -1,6 +1,6 @@
-"""The agent of the chaos runs: answers its input as `echo` does, and leaves a line of every run that it starts.
+"""The agent of the chaos runs: it answers its input as `echo` does, and logs a line for every run it starts.
 
-The lines go to a file in the worker's working directory: a run that is repeated leaves two, whatever Kafka says.
+The lines go to a file in the worker's working directory. A repeated run leaves two lines, independent of Kafka.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ RUNS = "runs.log"
 
 @agent(NAME, description="Answers its input, and leaves a line of every run that it starts.")
 async def probe(text: str, run: Run) -> str:
-    """The text itself, after ``metadata.sleep`` seconds, ``metadata.times`` times over."""
-    _leave(f"{run.request_id} {run.attempt} {SystemClock().now_ms()} {os.getpid()}\n")  # not a clock that was set
+    """Return the text itself, after ``metadata.sleep`` seconds, ``metadata.times`` times over."""
+    _leave(f"{run.request_id} {run.attempt} {SystemClock().now_ms()} {os.getpid()}\n")  # not the settable clock
     return await answer_the_same(text, run) * int(run.metadata.get("times", "1"))
 
 
 def _leave(line: str) -> None:
-    """One write to the end of the file is whole, whoever else writes, and a kill cannot take it back."""
+    """Append the line in one write: other writers cannot split it, and a kill cannot undo it."""
     descriptor = os.open(Path(RUNS), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         os.write(descriptor, line.encode())

@@ -1,4 +1,4 @@
-"""The clock of chaos' own workers: its wall time can be set from outside, as an operator or a broken NTP would."""
+"""The clock of chaos workers: its wall time can be set from outside, as by an operator or a broken NTP."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from pathlib import Path
 from schemas.clock import SystemClock
 
 LOOK_S = 0.2
-"""How often a worker looks whether its clock has been set."""
+"""Seconds between two checks of the setting by a worker."""
 
 
 def setting_of(folder: Path, pid: int) -> Path:
-    """The file that holds by how many milliseconds the clock of process *pid* is wrong."""
+    """Return the file with the clock offset of process *pid*, in milliseconds."""
     return folder / f"clock-{pid}"
 
 
 class SettableClock(SystemClock):
-    """Right until somebody writes into its file; what is monotonic stays so."""
+    """A system clock whose wall time is shifted by the offset in its file. Monotonic time is never shifted."""
 
     def __init__(self, setting: Path) -> None:
         self._setting = setting
         self._looked, self._ahead_ms = float("-inf"), 0
 
     def now_ms(self) -> int:
-        """Milliseconds since the epoch, more or less."""
+        """Return the milliseconds since the epoch, plus the offset in the file."""
         now = self.monotonic()
         if now - self._looked >= LOOK_S:
             self._looked = now

@@ -1,4 +1,4 @@
-"""Which broker matters: the one that coordinates a group or a transactional id, or that leads a partition."""
+"""Find the broker that coordinates a group or a transactional id, or that leads a partition."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def hash_of(text: str) -> int:
-    """Java's ``String.hashCode``, without its sign: how Kafka chooses the partition of a group or an id."""
+    """Return Java's ``String.hashCode`` without its sign, as Kafka chooses the partition of a group or an id."""
     value = 0
     for character in text:
         value = (31 * value + ord(character)) & 0xFFFFFFFF
@@ -29,14 +29,14 @@ def hash_of(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Coordinators:
-    """Of a cluster that has been provisioned."""
+    """The coordinators and leaders of a provisioned cluster."""
 
     admin: Admin
     groups: Sequence[str]
     shards: int
 
     async def some(self, chance: random.Random) -> int | None:
-        """The node id of some coordinator or leader; None if the cluster does not say."""
+        """Return the node id of a random coordinator or leader, or None if the cluster does not report one."""
         group = chance.choice(self.groups)
         topic, name = chance.choice(
             (
@@ -49,7 +49,7 @@ class Coordinators:
         return leaders.get(hash_of(name) % len(leaders)) if leaders else None
 
     async def _leaders(self, topic: str) -> dict[int, int]:
-        """Asked again if the broker that was asked has just been away."""
+        """Return the leaders of *topic*. Retry while the broker is unreachable; return {} after ``TRIES`` attempts."""
         for _ in range(TRIES):
             try:
                 return await self.admin.leaders(topic)

@@ -1,4 +1,4 @@
-"""What a fresh reader finds in the cluster afterwards: results, the doors' memory, and how far each group has come."""
+"""Read the cluster after a run: results, the admission log, and the offsets each group has committed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ PATIENCE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One cluster, asked past everything that chaos has done to the way there."""
+    """The state of one cluster, read directly and not through the chaos proxies."""
 
     connection: Connection
     tenants: Collection[Tenant]
     journey: JourneyName
     shards: int
     version: int = 1
-    """Of the layout."""
+    """The version of the layout."""
 
     def groups(self) -> dict[str, list[Partition]]:
-        """Which partitions each group has to finish."""
+        """Return the partitions that each group has to finish."""
         inner = {
             versioned(group, self.version): [
                 Partition(topic.name, number) for topic in topics for number in range(self.shards)
@@ -49,22 +49,22 @@ class Evidence:
         return [tenant for tenant in self.tenants if tenant.interactive]
 
     def results_of(self) -> list[Partition]:
-        """Where results go."""
+        """Return the partitions of all results topics."""
         return self._partitions(RESULTS.of)
 
     async def results(self) -> list[Seen]:
-        """Every committed result; those of a partition in the order of its log."""
+        """Return every committed result; results of one partition are in log order."""
         return [_seen(record) for record in await self._read(self.results_of())]
 
     async def open(self) -> int:
-        """Requests that are open in the last word that the doors have of them."""
+        """Return the number of requests whose last admission record is open."""
         inbox = [Partition(INBOX.name, number) for number in range(self.shards)]
         last = {record.key: record.value for record in await self._read(inbox)}
         entries = [InboxEntry.model_validate_json(value) for value in last.values() if value is not None]
         return sum(entry.state == "open" for entry in entries)
 
     async def behind(self) -> int:
-        """Records that some group has not committed."""
+        """Return the number of records that their group has not committed."""
         groups = self.groups()
         every = [partition for partitions in groups.values() for partition in partitions]
         ends = await self._ends(every)

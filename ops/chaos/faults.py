@@ -1,4 +1,4 @@
-"""What can go wrong: a seeded deck of faults, and the hands that deal them."""
+"""Faults of a chaos run: a shuffled list from a seed, and the code that applies each fault."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ops.chaos.workers import Worker, Workers
 from ops.embedded.cluster import Cluster, Node
 
 SESSION_S = 6.0
-"""Of the workers' groups."""
+"""The session timeout of the workers' groups, in seconds."""
 
 WEIGHTS: Mapping[str, int] = {
     "kill": 10,
@@ -40,26 +40,26 @@ WEIGHTS: Mapping[str, int] = {
     "clock": 4,
     "valkey": 2,
 }
-"""How often each comes in five minutes."""
+"""The number of faults of each kind in five minutes."""
 
 NETWORK = ("late", "cut", "lost", "slow", "freeze", "reset", "latency")
 OF_SEVERAL = ("coordinator", "rolling")
-"""What makes sense only where another broker can take over."""
+"""Faults that need another broker to take over."""
 
 ENTRY = ("auth", "admission")
-"""Stages that are a door: what they do not let in, nobody can start."""
+"""Stages with an admission controller: no request starts without them."""
 
 AWAY_S = (1.0, 6.0)
-"""How long a killed broker stays away."""
+"""Seconds that a killed broker is down, as a range."""
 
 BREATH_S = 3.0
-"""Between two brokers of a rolling restart."""
+"""Seconds between two brokers of a rolling restart."""
 
 log = structlog.get_logger()
 
 
 def kinds(names: Sequence[str], brokers: int) -> list[str]:
-    """The faults that *names* stand for; ``network`` and ``all`` stand for several. ValueError for others."""
+    """Return the fault kinds for *names*; ``network`` and ``all`` are groups. Raise ValueError for unknown names."""
     groups = {"network": NETWORK, "all": tuple(WEIGHTS)}
     chosen = list(dict.fromkeys(kind for name in names for kind in groups.get(name, (name,))))
     if unknown := [kind for kind in chosen if kind not in WEIGHTS]:
@@ -70,7 +70,7 @@ def kinds(names: Sequence[str], brokers: int) -> list[str]:
 
 
 def deck(chosen: Sequence[str], seconds: float, chance: random.Random) -> list[str]:
-    """So many of each as belong to that time, at least one, shuffled."""
+    """Return the faults for *seconds* by weight, each kind at least once, shuffled."""
     cards = [kind for kind in chosen for _ in range(max(1, round(WEIGHTS[kind] * seconds / 300)))]
     chance.shuffle(cards)
     return cards
@@ -78,7 +78,7 @@ def deck(chosen: Sequence[str], seconds: float, chance: random.Random) -> list[s
 
 @dataclass(slots=True)
 class Faults:
-    """Deals the deck over a stretch of time, and lets everything heal at its end."""
+    """Apply a list of faults over a period of time, and undo all of them at its end."""
 
     cluster: Cluster
     proxies: Sequence[Proxy]
@@ -89,12 +89,12 @@ class Faults:
     random: random.Random
     dealt: Counter[str] = field(default_factory=Counter[str])
     _broker: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """One broker is away at a time: of three, two must be there."""
+    """Limits broker faults to one broker at a time: of three brokers, two must be up."""
 
     _valkey: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def deal(self, cards: Sequence[str], seconds: float) -> None:
-        """Deal all *cards* within *seconds*, at uneven intervals; return when what they broke is whole again."""
+        """Apply all faults in *cards* within *seconds*, at uneven intervals, and return once all of them are undone."""
         pauses = [self.random.expovariate(1) for _ in cards]
         scale = seconds / (sum(pauses) or 1.0)
         async with asyncio.TaskGroup() as tasks:
@@ -139,7 +139,7 @@ class Faults:
             self.workers.stop(worker, seconds)
 
     def _hit(self, worker: Worker, seconds: float = 0.0) -> None:
-        """Who is a door has all others wait with it."""
+        """Record the fault. A fault of an admission controller's worker also excuses stalls of all other workers."""
         self.troubles.hit(worker.child.pid, seconds, everybody=worker.stage in ENTRY)
 
     async def _term(self) -> None:
@@ -158,7 +158,7 @@ class Faults:
             await self._crash(self.random.choice(self.cluster.nodes), "broker")
 
     async def _crash_coordinator(self) -> None:
-        async with self._broker:  # only now: who coordinates changes with every crash
+        async with self._broker:  # chosen under the lock, because every crash moves coordinators
             node_id = await self.coordinators.some(self.random)
             if node_id is not None:
                 await self._crash(self.cluster.node(node_id), "coordinator")
@@ -183,10 +183,10 @@ class Faults:
         await self._restart_all()
 
     async def revive(self) -> None:
-        """Restart the brokers, as an operator does whose group coordinator answers nobody.
+        """Restart the brokers, as an operator does when a group coordinator no longer answers.
 
-        It is a defect of Kafka's (KAFKA-19862 and its like): after a crash the broker's log says that the state machine
-        of a coordinator is out of sync with the underlying log, and until it starts again that group is dead.
+        The cause is a Kafka defect (KAFKA-19862 and similar issues). After a crash, the broker's log reports that a
+        coordinator's state machine is out of sync with the underlying log. That group is unusable until the restart.
         """
         self.dealt["revival"] += 1
         await self._restart_all()

@@ -1,4 +1,4 @@
-"""What a run of chaos stands on: a cluster of its own, a proxy before each broker, and a Valkey."""
+"""The environment of a chaos run: a cluster of its own, a proxy before each broker, and a Valkey."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from streams.transport.connection import Connection
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """All of it, up."""
+    """The running environment."""
 
     cluster: Cluster
     proxies: list[Proxy]
     valkey: Valkey
     settings: Settings
-    """With which workers reach it, through the proxies."""
+    """The settings of workers, which reach the cluster through the proxies."""
 
     direct: Connection
-    """Past the proxies."""
+    """A connection to the brokers without the proxies."""
 
     def environment(self) -> dict[str, str]:
-        """What a worker is told, on top of what we were."""
+        """Return a worker's environment variables: this process's own, with the cluster's settings added."""
         valkey = self.settings.valkey_url
         return child_environment(
             HEADRACE_KAFKA_BOOTSTRAP=self.settings.kafka_bootstrap or "",
@@ -43,7 +43,7 @@ class Ground:
 
 @asynccontextmanager
 async def grounded(brokers: int, seed: int, settings: Settings, folder: Path) -> AsyncGenerator[Ground]:
-    """Start it in *folder*, for as long as the block. Raises EmbeddedError, of the class that says why."""
+    """Run the environment in *folder* for the block. Raise the subclass of EmbeddedError that names the cause."""
     async with AsyncExitStack() as stack:
         proxies = [Proxy(0, random.Random(f"{seed} {number}")) for number in range(brokers)]  # noqa: S311 - chaos
         for proxy in proxies:

@@ -1,4 +1,4 @@
-"""What was sent, in the order in which it was, and what the agents say that they have started."""
+"""The requests that were sent, in order, and the runs that the agents have logged."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ SUCCEEDS = frozenset({"succeeded"})
 
 
 class Sent(NamedTuple):
-    """One request; copies of it are not written down again."""
+    """One request. Copies of it are not recorded again."""
 
     tenant: str
     session: str | None
     request_id: str
     may: frozenset[str] = SUCCEEDS
-    """The statuses with which it may be answered."""
+    """The statuses that the request's result may have."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Every request that the broker has taken."""
+    """Every request that was sent to the broker."""
 
     sent: list[Sent] = field(default_factory=list[Sent])
     copies: int = 0
-    """Further records of a request that was there already."""
+    """Further records of requests that were already sent."""
 
     cancels: int = 0
-    """Requests that were taken back."""
+    """Requests that were cancelled."""
 
 
 class Start(NamedTuple):
@@ -41,11 +41,11 @@ class Start(NamedTuple):
     attempt: str
     at_ms: int
     pid: int
-    """Of the worker's process."""
+    """The process id of the worker."""
 
 
 def starts_in(path: Path) -> list[Start]:
-    """The runs that the agents have written down; none if there is no such file."""
+    """Return the runs that the agents have logged, or none if the file does not exist."""
     if not path.exists():
         return []
     lines = (line.split() for line in path.read_text().splitlines())
@@ -53,11 +53,11 @@ def starts_in(path: Path) -> list[Start]:
 
 
 def repeated(starts: Iterable[Start]) -> int:
-    """How many runs were begun again: the attempts of a retry are not the same run."""
+    """Return the number of repeated runs. Attempts of a retry count as different runs."""
     counts = Counter((start.request_id, start.attempt) for start in starts)
     return sum(counts.values()) - len(counts)
 
 
 def longest_pause_s(times_ms: Iterable[int]) -> float:
-    """The longest time between two that follow each other, in seconds; 0 if there are not two."""
+    """Return the longest time between two consecutive times, in seconds; 0 for fewer than two."""
     return max((later - sooner for sooner, later in pairwise(sorted(times_ms))), default=0) / 1_000

@@ -1,4 +1,4 @@
-"""What is sent: requests of several tenants, most in sessions, some of them twice, at an even pace."""
+"""The load of a chaos run: requests of several tenants, most in sessions, some sent twice, at an even pace."""
 
 from __future__ import annotations
 
@@ -23,35 +23,35 @@ from streams.transport.errors import KafkaUnreachableError, OutcomeUnknownError
 from streams.transport.writer import Writer
 
 TENANTS = (("north", 1, 64), ("east", 3, 64), ("south", 1, 16), ("west", 2, 8))
-"""Name, partitions, and how many of its requests may be beyond the door."""
+"""Name, partitions, and the limit of admitted and unfinished requests."""
 
 MEAN_S = 0.4
 LONG_S = 4.0
 LONG_SHARE = 0.03
-"""Of the runs: those that outlive a commit interval, a drain's first look and most rebalances."""
+"""Share of runs that outlast a commit interval, the first check of a drain and most rebalances."""
 
 FLAKY_SHARE = 0.01
-"""Of the runs: those whose first attempt fails, so that they pass through a retry topic."""
+"""Share of runs whose first attempt fails, so that they pass through a retry topic."""
 
 NOISE_SHARE = 0.15
-"""Of the requests: those of the tenant whose requests go wrong."""
+"""Share of requests from the noisy tenant, whose requests go wrong."""
 
 COPY_SHARE = 0.08
 LATE_COPY_SHARE = 0.04
 ALONE_SHARE = 0.3
-"""Of the requests: those of no session."""
+"""Share of requests without a session."""
 
 PER_SESSION = 12
-"""Requests, on average."""
+"""Requests of one session, on average."""
 
 DEADLINE_S = 3_600
-"""Nothing expires: what is not answered is lost."""
+"""The deadline of a request, in seconds. It is never reached, so a missing result is a lost one."""
 
 log = structlog.get_logger()
 
 
 def tenants() -> tuple[Tenant, ...]:
-    """Whose requests they are."""
+    """Return the tenants that send requests."""
     return *(_quiet(*each) for each in TENANTS), noise.TENANT
 
 
@@ -66,14 +66,14 @@ def _quiet(name: str, partitions: int, concurrency: int) -> Tenant:
 
 @dataclass(slots=True)
 class Load:
-    """Makes up requests and sends them. ``ledger`` holds what the broker has taken, and what it may have taken."""
+    """Generate and send requests. ``ledger`` records all that the broker has, or may have, accepted."""
 
     writer: Writer
     clock: Clock
     random: random.Random
     ledger: Ledger = field(default_factory=Ledger)
     ended_ms: int = 0
-    """When the last request had been sent, in milliseconds since the epoch."""
+    """The time after the last request was sent, in milliseconds since the epoch."""
 
     _records: list[Outgoing] = field(default_factory=list[Outgoing])
 
@@ -92,7 +92,7 @@ class Load:
         self.ended_ms = self.clock.now_ms()
 
     async def _cancel(self, sent: Sent, after_s: float) -> None:
-        """As a client does that has changed its mind."""
+        """Cancel the request after a delay, as a client may."""
         await asyncio.sleep(after_s)
         self.ledger.cancels += 1
         control, now_ms = Control(request_id=sent.request_id, kind="cancel"), self.clock.now_ms()
@@ -100,7 +100,7 @@ class Load:
         await self._written(control_record(sent.tenant, control, control_id=control_id, now_ms=now_ms))
 
     def _copies(self, record: Outgoing) -> Sequence[Outgoing]:
-        """The same again at once, or an older one: the door has to know both."""
+        """Return copies to send: this record, an older one, or none. The admission controller must detect both."""
         copies = [record] if self.random.random() < COPY_SHARE else []
         if self.random.random() < LATE_COPY_SHARE:
             copies.append(self.random.choice(self._records))
@@ -108,7 +108,7 @@ class Load:
         return copies
 
     def _made_up(self, count: int) -> Iterator[tuple[Sent, Outgoing, float | None]]:
-        """Each request, and when it is to be taken back, if it is."""
+        """Yield each request, its record, and the seconds until its cancel or None."""
         names = [name for name, *_ in TENANTS]
         sessions = max(1, count // (PER_SESSION * len(names)))
         for number in range(count):
@@ -123,7 +123,7 @@ class Load:
             yield sent, self._record(sent), None
 
     def _record(self, sent: Sent) -> Outgoing:
-        """As a client writes it."""
+        """Return the record as a client writes it."""
         long = self.random.random() < LONG_SHARE
         sleep = LONG_S if long else min(LONG_S, self.random.expovariate(1 / MEAN_S))
         metadata = {"sleep": f"{sleep:.3f}"}
@@ -133,7 +133,7 @@ class Load:
         return request_record(sent.tenant, request, request_id=sent.request_id, now_ms=self.clock.now_ms())
 
     async def _written(self, record: Outgoing) -> None:
-        """Again until the broker says that it is there: a copy of what it has already does no harm."""
+        """Send the record until the broker confirms it. A duplicate does no harm."""
         while True:
             try:
                 await self.writer.send(record)

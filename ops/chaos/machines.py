@@ -1,4 +1,4 @@
-"""What is done to machines rather than to processes: a disk without room, a clock that is set, a cache that dies."""
+"""Faults of a machine: a full disk, a clock that is set, and a cache that is killed."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from ops.embedded.cluster import Node
 from ops.embedded.valkey import Valkey
 
 LIMITS_FILES = sys.platform == "linux"
-"""Whether the size of another process's files can be limited while it runs."""
+"""True if another process's file size can be limited while it runs."""
 
 ROOM = 4096
-"""Bytes to which each file of a full disk may grow; every log of a broker at work is longer."""
+"""The size limit of each file on a full disk, in bytes. Every log of a running broker is longer."""
 
 CRASH_S = 5.0
-"""For a broker to find out that it cannot write, and to end."""
+"""Seconds for a broker to detect that it cannot write, and to exit."""
 
 AWAY_S = (1.0, 6.0)
 STEP_S = 300.0
-"""Either way."""
+"""Seconds that a clock is set forward or back."""
 
 
 @dataclass(slots=True)
 class Machines:
-    """Hands for that; each returns when it has made good what it did."""
+    """Apply machine faults. Each method returns once its fault is undone."""
 
     valkey: Valkey
     workers: Workers
     random: random.Random
 
     async def fill_disk(self, node: Node) -> None:
-        """The broker can write nothing more, and ends; then it gets its room back and starts again.
+        """Make the broker's writes fail until it exits, then remove the limit and start it again.
 
-        A limit on the size of its files stands for the disk: a write beyond it fails as on a full one, and no other
-        process loses its room.
+        A limit on the size of its files simulates the disk. A write beyond it fails as on a full disk, and no other
+        process is affected.
         """
         limit_files(node.pid)
         await node.ended(CRASH_S)
         await node.start()
 
     async def lose_valkey(self) -> None:
-        """SIGKILL, and back after a while, on the same port."""
+        """Kill Valkey with SIGKILL, and restart it after a while on the same port."""
         await self.valkey.kill()
         await asyncio.sleep(self.random.uniform(*AWAY_S))
         await self.valkey.start()
 
     async def set_clock(self) -> None:
-        """The wall clock of a worker is five minutes wrong for a while."""
+        """Set the wall clock of one worker wrong by ``STEP_S`` for a while."""
         worker = self.workers.choose()
         if worker is not None:
             self.workers.set_clock(worker, self.random.choice((-STEP_S, STEP_S)))
@@ -60,7 +60,7 @@ class Machines:
 
 
 def limit_files(pid: int, room: int = ROOM) -> None:
-    """No file of process *pid* may grow beyond *room* bytes from now on."""
+    """Limit every file of process *pid* to *room* bytes from now on."""
     import resource  # noqa: PLC0415 - not there on every platform
 
     _, most = resource.prlimit(pid, resource.RLIMIT_FSIZE)
@@ -68,5 +68,5 @@ def limit_files(pid: int, room: int = ROOM) -> None:
 
 
 def possible(kinds: Sequence[str]) -> list[str]:
-    """Those of *kinds* that this machine can do."""
+    """Return the kinds in *kinds* that this machine supports."""
     return [kind for kind in kinds if kind != "disk" or LIMITS_FILES]

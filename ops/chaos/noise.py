@@ -1,4 +1,4 @@
-"""The noisy tenant: its requests are cancelled, expire, are refused, and have outputs that no topic takes."""
+"""The noisy tenant: its requests are cancelled, expire, are refused, or have outputs that no topic accepts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.tenants import Limits, Tenant
 
 NOISY = "noisy"
 NOWHERE = "chaos-nowhere"
-"""A topic that the tenant may have its results on, and that does not exist."""
+"""A reply topic that the tenant may use but that does not exist."""
 
 DEADLINE_S = 3_600
 TENANT = Tenant(
@@ -24,14 +24,14 @@ TENANT = Tenant(
     reply_topics=(NOWHERE,),
     limits=Limits(rpm=120, concurrency=8, max_wait=15, default_deadline=DEADLINE_S, max_deadline=DEADLINE_S),
 )
-"""What is over its rate waits a quarter of a minute, and is refused."""
+"""Requests over the tenant's rate wait 15 seconds, and are then refused."""
 
 HUGE = 1_500_000
-"""Characters of an answer that no topic of a tenant takes."""
+"""Characters of an output that no topic of a tenant accepts."""
 
 
 class Noise(NamedTuple):
-    """One request that should not succeed."""
+    """One request of the noisy tenant, with the statuses that its result may have."""
 
     record: Outgoing
     may: frozenset[str]
@@ -39,13 +39,13 @@ class Noise(NamedTuple):
 
 
 def noise(request_id: str, chance: random.Random, now_ms: int) -> Noise:
-    """Any kind of it."""
+    """Return a request of a random kind."""
     made: Callable[[str, random.Random, int], Noise] = chance.choice(_KINDS)
     return made(request_id, chance, now_ms)
 
 
 def _noise(request_id: str, now_ms: int, *may: str, reply_to: str | None = None, **fields: object) -> Noise:
-    """Each of them may also be refused: the tenant sends more than its rate allows."""
+    """Return a request that may also be refused, because the tenant sends more than its rate allows."""
     request = Request.model_validate({"agent": NAME, "input": request_id, **fields})
     record = request_record(NOISY, request, request_id=request_id, now_ms=now_ms, reply_to=reply_to)
     return Noise(record, frozenset({"refused", *may}))

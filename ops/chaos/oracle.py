@@ -1,4 +1,4 @@
-"""What a run of chaos has done to the promises: the ledger of what was sent against what a fresh reader finds."""
+"""Check the promises after a chaos run: compare the ledger of sent requests with a fresh reader's results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Everything counted here must be 0, but for ``sent`` and ``answered``, which must be the same."""
+    """The counts of a run. All must be 0 except ``sent`` and ``answered``, which must be equal."""
 
     sent: int
     answered: int
@@ -35,26 +35,26 @@ class Verdict:
     """Results that come after a later one of their session."""
 
     unsuccessful: int
-    """Results of a status that their request may not have: most may only succeed."""
+    """Results with a status that their request may not have. Most requests may only succeed."""
 
     unknown: int
-    """Results of requests that nobody has sent."""
+    """Results of requests that were never sent."""
 
     open: int
-    """Requests that a tenant's door still counts as beyond it."""
+    """Requests that the admission log still counts as open."""
 
     behind: int
     """Records that a group has not committed."""
 
     @property
     def clean(self) -> bool:
-        """Whether every promise was kept."""
+        """True if every promise was kept."""
         faults = (self.lost, self.answered_twice, self.out_of_order, self.unsuccessful)
         return not any((*faults, self.unknown, self.open, self.behind))
 
 
 def judge(sent: Sequence[Sent], seen: Sequence[Seen], *, open_: int, behind: int) -> Verdict:
-    """Compare. Results of one session must be given in the order of their log."""
+    """Compare *sent* with *seen*. Pass the results of one session in the order of their log."""
     expected = {(each.tenant, each.request_id): each.may for each in sent}
     found = Counter((each.tenant, each.request_id) for each in seen)
     known = {key: count for key, count in found.items() if key in expected}
@@ -72,7 +72,7 @@ def judge(sent: Sequence[Sent], seen: Sequence[Seen], *, open_: int, behind: int
 
 
 def _out_of_order(sent: Iterable[Sent], seen: Iterable[Seen]) -> int:
-    """By first answers: a second one is counted elsewhere."""
+    """Count results that follow a later one of their session, by first results only. Duplicates count elsewhere."""
     lanes: dict[tuple[str, str], tuple[str, int]] = {}
     lengths: Counter[str] = Counter()
     for each in sent:
@@ -94,5 +94,5 @@ def _out_of_order(sent: Iterable[Sent], seen: Iterable[Seen]) -> int:
 
 
 def behind(committed: Mapping[Partition, int], ends: Mapping[Partition, int]) -> int:
-    """Records below the ends that are not committed; a place without an offset counts whole."""
+    """Return the number of uncommitted records below the ends. A partition without an offset counts fully."""
     return sum(max(0, end - committed.get(place, 0)) for place, end in ends.items())

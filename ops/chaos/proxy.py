@@ -1,4 +1,4 @@
-"""A TCP proxy that knows Kafka's framing: latency, black holes, resets, and answers of EndTxn that do not arrive."""
+"""A TCP proxy that parses Kafka's framing: latency, black holes, resets, and lost EndTxn responses."""
 
 from __future__ import annotations
 
@@ -14,65 +14,67 @@ from ops.embedded.ports import LOOPBACK
 from ops.supervisor import first
 
 END_TXN = 26
-"""Kafka's number of the request that ends a transaction."""
+"""Kafka's API key of EndTxn, the request that ends a transaction."""
 
 LATE_S = (0.1, 0.5)
 SLOW_S = (0.5, 2.0)
 LINGER_S = 1.0
-"""How long a connection outlives the frame that was delivered late: the broker must have read it."""
+"""Seconds that a connection stays open after a late frame, so that the broker can read it."""
 
 CLOSE_S = 2.0
 
 EndTxn: TypeAlias = Literal["lost", "cut", "late", "slow"]
-"""What becomes of a transaction's end.
+"""The fault that the proxy applies to an EndTxn request.
 
-``lost``: it reaches the broker, and its answer nobody. ``cut``: the same, and the connection closes. ``late``: the
-connection closes first, and the broker gets it afterwards. ``slow``: it is held on its way.
+``lost``: the request reaches the broker, and its response is dropped.
+``cut``: as ``lost``, and the connection closes.
+``late``: the connection closes first, and the broker gets the request afterwards.
+``slow``: the request is delayed.
 """
 
 
 @dataclass(slots=True)
 class _Link:
-    """One client's connection, and the one to the broker that stands for it."""
+    """One client's connection, and its connection to the broker."""
 
     client: asyncio.StreamWriter
     broker: asyncio.StreamWriter
     marked: dict[bytes, EndTxn] = field(default_factory=dict[bytes, EndTxn])
-    """What shall become of answers, by correlation id."""
+    """The fault for a response, by correlation id."""
 
     deaf: bool = False
-    """The client has gone; what the broker says goes nowhere."""
+    """True once the client's connection is closed; the broker's responses are dropped."""
 
 
 @dataclass(slots=True)
 class Proxy:
-    """Stands before one broker. Its faults last until they are taken back."""
+    """The proxy of one broker. Its faults last until they are undone."""
 
     upstream: int
     random: random.Random
     port: int = 0
     latency: float = 0.0
-    """Seconds that each frame waits."""
+    """Seconds of delay for each frame."""
 
     end_txn: EndTxn | None = None
     share: float = 0.2
-    """Of the ends of transactions that this happens to."""
+    """The share of ``struck`` requests that the fault applies to."""
 
     struck: int = END_TXN
-    """Which request this happens to, in place of the end of a transaction."""
+    """The API key of the request that the fault applies to: EndTxn by default."""
 
     hits: int = 0
-    """How many it has happened to."""
+    """The number of requests that the fault was applied to."""
 
     _flows: asyncio.Event = field(default_factory=asyncio.Event)
     _links: list[_Link] = field(default_factory=list[_Link])
 
     def freeze(self) -> None:
-        """Nothing passes, in either direction; new connections are accepted and hang."""
+        """Hold all frames in both directions. New connections are accepted and hang."""
         self._flows.clear()
 
     def thaw(self) -> None:
-        """Deliver what was held, and all that comes."""
+        """Deliver the held frames, and all later ones."""
         self._flows.set()
 
     def reset(self) -> None:
@@ -82,13 +84,13 @@ class Proxy:
             link.broker.transport.abort()
 
     def heal(self) -> None:
-        """As if there were no proxy."""
+        """Undo all faults, so that frames pass unchanged."""
         self.latency, self.end_txn = 0.0, None
         self.thaw()
 
     @asynccontextmanager
     async def listening(self) -> AsyncGenerator[Proxy]:
-        """Take connections until the block ends."""
+        """Accept connections until the block ends."""
         self.thaw()
         server = await asyncio.start_server(self._accept, LOOPBACK, 0)
         self.port = int(server.sockets[0].getsockname()[1])
@@ -101,7 +103,7 @@ class Proxy:
             await self._ended()
 
     async def _ended(self) -> None:
-        """Wait for the connections that are being closed; what takes longer goes with the process."""
+        """Wait until all connections have closed, at most ``CLOSE_S`` seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 while self._links:  # noqa: ASYNC110 - each ends by itself
@@ -111,7 +113,7 @@ class Proxy:
         await self._flows.wait()
         try:
             answers, broker = await asyncio.open_connection(LOOPBACK, self.upstream)
-        except OSError:  # the broker is down, as the client will find
+        except OSError:  # the broker is down: the client sees a closed connection
             writer.close()
             return
         link = _Link(writer, broker)

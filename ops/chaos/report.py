@@ -1,4 +1,4 @@
-"""What a run of chaos was to do, and the loss table that came of it."""
+"""The plan of a chaos run, and the loss table that the run produced."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from streams.journey import JourneyName
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done, and with which chance."""
+    """The plan of a run, with its random seed."""
 
     seed: int
     requests: int
@@ -19,11 +19,11 @@ class Plan:
     brokers: int
     journey: JourneyName
     faults: tuple[str, ...]
-    """Kinds, each of ``faults.WEIGHTS``."""
+    """Fault kinds, each a key of ``faults.WEIGHTS``."""
 
     @property
     def seconds(self) -> float:
-        """The time in which requests are sent and faults dealt."""
+        """The seconds in which requests are sent and faults applied."""
         return self.minutes * 60
 
 
@@ -34,44 +34,50 @@ class Report:
     plan: Plan
     verdict: Verdict
     copies: int
-    """Further records of requests that were there already."""
+    """Further records of requests that were already sent."""
 
     cancels: int
-    """Requests of the noisy tenant that were taken back."""
+    """Requests of the noisy tenant that were cancelled."""
 
     statuses: dict[str, int]
-    """Results, by status: the noisy tenant's may be any that its request allows."""
+    """Results by status. The noisy tenant's results may have any status that their request allows."""
 
     runs_repeated: int
     longest_stall_s: float
-    """In which no worker started a run, from the first to the last that was started."""
+    """The longest time, in seconds, without a start in any worker, from the first to the last start."""
 
     longest_stall_unaffected: float
-    """The longest time, in seconds, in which an agent worker started no run although neither it nor a door was hit and
-    every broker and the way there were whole, nor lately had not been. The load's own pauses are among them."""
+    """The longest time, in seconds, in which an unaffected agent worker started no run.
+
+    A worker is unaffected while neither it nor an admission controller was hit, and no broker or network fault was
+    active or recent. Pauses of the load are included.
+    """
 
     watched_unaffected_s: float
-    """How much time of agent workers that figure was taken from, all of them together."""
+    """The time that figure was measured over, in seconds, summed over all agent workers."""
 
     worst_gap_s: float
-    """From the broker's stamp on a result until a reader along the way saw it, an absent broker counted in."""
+    """The longest time, in seconds, from the broker's timestamp on a result until a reader saw it.
+
+    The downtime of a broker is included.
+    """
 
     took_s: float
-    """Until the last request was settled."""
+    """Seconds until the last request was settled."""
 
     dealt: dict[str, int]
-    """Faults, by kind."""
+    """Faults by kind."""
 
     end_txn_hits: int
-    """Ends of transactions that the proxies struck."""
+    """EndTxn requests to which the proxies applied a fault."""
 
     workers: int
-    """Processes that were started in all."""
+    """The number of processes started in all."""
 
     exits: dict[int, int]
-    """How often a worker ended with which status; a negative one is a signal's."""
+    """The number of workers by exit status. A negative status is a signal number."""
 
     def row(self) -> dict[str, Any]:
-        """As one JSON object."""
+        """Return the report as one JSON object."""
         flat = {name: value for name, value in asdict(self).items() if name not in {"plan", "verdict"}}
         return {**asdict(self.plan), **asdict(self.verdict), **flat, "clean": self.verdict.clean}

@@ -1,4 +1,4 @@
-"""One run of chaos: a platform of real processes, load and faults at once, and the table that comes of it."""
+"""One chaos run: a platform of real processes, load and faults at once, and the resulting loss table."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ SHARDS = 6
 SERVED_S = 90.0
 LOOK_S = 1.0
 SETTLE_S = 180.0
-"""For what is left once the faults are over; what is not answered by then counts as lost."""
+"""Seconds to settle after the last fault. A request without a result by then counts as lost."""
 
 DEAD = 2
-"""Questions in a row without an answer, of 30 s each, after which the brokers are started again."""
+"""Unanswered offset queries in a row, of 30 s each, before the brokers are restarted."""
 
 STAGES: dict[JourneyName, dict[str, int]] = {
     "compact": {"admission": 2, "agent": 3, "retries": 1},
     "split": {"auth": 2, "guard": 2, "agent": 3, "retries": 1},
 }
-"""How many processes each stage begins with."""
+"""The initial number of processes of each stage."""
 
 log = structlog.get_logger()
 
 
 async def run(plan: Plan, settings: Settings, folder: Path) -> Report:
-    """Do it all in *folder*, which keeps the logs. Raises what a platform that does not come up raises."""
+    """Run the plan in *folder*, which keeps the logs. Raise the error of a platform that fails to start."""
     async with grounded(plan.brokers, plan.seed, settings, folder) as ground:
         await Provision(ground.direct, ground.settings, Wish(SHARDS, plan.journey)).apply()
         await Tenancy(ground.direct, ground.settings).put(*tenants())
@@ -68,7 +68,7 @@ async def run(plan: Plan, settings: Settings, folder: Path) -> Report:
 
 @dataclass(slots=True)
 class _Scene:
-    """Everything that plays a part."""
+    """The parts of one run."""
 
     plan: Plan
     ground: Ground
@@ -83,10 +83,10 @@ class _Scene:
     cards: list[str]
     statuses: Counter[str] = field(default_factory=Counter[str])
     unanswered: int = 0
-    """Questions in a row that no coordinator has answered within its deadline, once all faults were over."""
+    """Offset queries in a row that no coordinator answered in time, after all faults were over."""
 
     async def play(self) -> float:
-        """Load and faults, until all has settled. Returns how long it took, in seconds."""
+        """Run load and faults until all has settled, and return the seconds it took."""
         async with background(self.watch.run()), self.workers.running():
             await Tenancy(self.ground.direct, self.ground.settings).served(*tenants(), within=SERVED_S)
             began = self.clock.monotonic()
@@ -97,7 +97,7 @@ class _Scene:
             return self.clock.monotonic() - began
 
     async def _settled(self) -> None:
-        """Wait until all is answered and committed, or until there has been time enough."""
+        """Wait until all requests have results and all offsets are committed, at most ``SETTLE_S`` seconds."""
         try:
             async with asyncio.timeout(SETTLE_S):
                 while not await self._is_settled():  # noqa: ASYNC110 - nobody tells us
@@ -120,14 +120,14 @@ class _Scene:
         return behind == 0
 
     async def verdict(self) -> Verdict:
-        """What the oracle says, once nobody writes any more."""
+        """Return the oracle's verdict. Call it once no process writes any more."""
         seen = await self.evidence.results()
         self.statuses.update(each.status for each in seen)
         open_, behind = await self.evidence.open(), await self.evidence.behind()
         return oracle.judge(self.load.ledger.sent, seen, open_=open_, behind=behind)
 
     def report(self, verdict: Verdict, took: float) -> Report:
-        """The table."""
+        """Return the loss table."""
         starts = starts_in(self.folder / RUNS)
         stall = unaffected(starts, self.troubles.all, self.load.ended_ms)
         return Report(
@@ -151,7 +151,7 @@ class _Scene:
 
 @asynccontextmanager
 async def _scene(plan: Plan, ground: Ground, folder: Path, clock: Clock) -> AsyncGenerator[_Scene]:
-    """Connect everybody. Load, workers and faults each have a chance of their own, so that none shifts another's."""
+    """Open all connections. Load, workers and faults each have a random generator, so none shifts another's."""
 
     def chance(part: str) -> random.Random:
         return random.Random(f"{plan.seed} {part}")  # noqa: S311 - to be repeated, not to be guessed

@@ -1,6 +1,4 @@
-"""One stage as chaos runs it: ``python -m ops.chaos.stage STAGE`` does what ``headrace run`` does, by a clock that can
-be set.
-"""
+"""Run one stage with a settable clock: ``python -m ops.chaos.stage STAGE``, otherwise as ``headrace run`` does."""
 
 from __future__ import annotations
 
@@ -15,7 +13,7 @@ from ops.settings import Settings, debugging
 
 
 def main(stage: str) -> int:
-    """Run it until it is told to stop. The exit status."""
+    """Run the stage until it is stopped, and return the exit status."""
     try:
         clock = SettableClock(setting_of(Path.cwd(), os.getpid()))
         run_alone(stage, Settings.model_validate({"agents": MODULE}), clock=clock)

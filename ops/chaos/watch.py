@@ -1,4 +1,4 @@
-"""What a client that reads along sees: when each result became visible, by the clock and against its own stamp."""
+"""A reader during the run: when each result became visible, by the clock and against its timestamp."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ log = structlog.get_logger()
 
 @dataclass(slots=True)
 class Watch:
-    """Reads the results of all tenants while they come, committed ones only."""
+    """Read the committed results of all tenants as they arrive."""
 
     reader: Reader
     partitions: Sequence[Partition]
     clock: Clock
     seen: int = 0
     worst_gap_ms: int = 0
-    """Between the broker's stamp on a result and its arrival here: open transactions hide what comes after them."""
+    """The longest time from the broker's timestamp on a result to its arrival, in milliseconds.
+
+    Open transactions hide the records after them.
+    """
 
     last_at: float = field(default=0.0)
-    """Monotonic."""
+    """The monotonic time of the last result."""
 
     async def run(self) -> None:
-        """Until it is cancelled; a broker that is away is waited for."""
+        """Read until cancelled, and retry while a broker is unreachable."""
         await self.reader.add(self.partitions, "earliest")
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The stages' processes: started as a user starts them, hurt, and kept at the number that is wanted."""
+"""The processes of the stages: started as a user starts them, disturbed, and kept at the wanted number."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from schemas.clock import Clock
 
 COMMAND = (sys.executable, "-P", "-m", "ops.chaos.stage")
 GRACE_S = 40.0
-"""Above the workers' own grace."""
+"""Seconds for a worker to stop, more than its own grace."""
 TEND_S = 0.2
 CROWD = (1, 2, 3)
-"""How many processes a stage may be scaled to."""
+"""The numbers of processes that a stage may be scaled to."""
 
 log = structlog.get_logger()
 
@@ -38,15 +38,15 @@ class Worker:
     running: AsyncExitStack
     leaving: bool = False
     wakes_at: float | None = None
-    """Monotonic; None unless it is stopped."""
+    """The monotonic time of the SIGCONT, or None if the process is not stopped."""
 
     @property
     def awake(self) -> bool:
-        """Whether it counts: neither stopped nor on its way out nor dead."""
+        """True if the process runs, is not stopped, and is not shutting down."""
         return self.child.running and not self.leaving and self.wakes_at is None
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the process; one that has just ended hears nothing."""
+        """Send a signal to the process, unless it has ended."""
         if self.child.running:
             self.child.process.send_signal(number)
 
@@ -62,13 +62,13 @@ class Workers:
     random: random.Random
     all: list[Worker] = field(default_factory=list[Worker])
     exits: Counter[int] = field(default_factory=Counter[int])
-    """How often a process ended with which status; a negative one is a signal's."""
+    """The number of processes by exit status. A negative status is a signal number."""
 
     started: int = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
-        """Keep the wanted number of each stage; at the end let all of them drain."""
+        """Keep the wanted number of processes of each stage; at the end, let all of them drain."""
         try:
             async with background(self._tend()):
                 yield
@@ -76,33 +76,33 @@ class Workers:
             await self._end()
 
     def choose(self) -> Worker | None:
-        """Some worker that serves."""
+        """Return a random worker that is awake, or None."""
         awake = [worker for worker in self.all if worker.awake]
         return self.random.choice(awake) if awake else None
 
     def stop(self, worker: Worker, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT after *seconds*; another takes its place meanwhile."""
+        """Send SIGSTOP, and SIGCONT after *seconds*. Another process is started meanwhile."""
         worker.signal(signal.SIGSTOP)
         worker.wakes_at = self.clock.monotonic() + seconds
 
     def drain(self, worker: Worker) -> None:
-        """SIGTERM, as a deploy does."""
+        """Send SIGTERM, as a deploy does."""
         worker.signal(signal.SIGTERM)
         worker.leaving = True
 
     def scale(self) -> None:
-        """Another number of processes for some stage."""
+        """Change the number of processes of a random stage."""
         stage = self.random.choice(sorted(self.wanted))
         others = [number for number in CROWD if number != self.wanted[stage]]
         self.wanted[stage] = self.random.choice(others)
 
     def set_clock(self, worker: Worker, seconds: float) -> None:
-        """The wall clock of *worker* is wrong by so much from now on; 0 sets it right."""
+        """Set the wall clock of *worker* wrong by *seconds* from now on; 0 corrects it."""
         setting_of(self.folder, worker.child.pid).write_text(str(int(seconds * 1_000)))
 
     @property
     def calm(self) -> bool:
-        """Whether none is stopped."""
+        """True if no process is stopped by SIGSTOP."""
         return all(worker.wakes_at is None for worker in self.all)
 
     async def _tend(self) -> None:
@@ -127,7 +127,7 @@ class Workers:
             self.all.remove(worker)
             status = worker.child.process.returncode or 0
             self.exits[status] += 1
-            if status > 0:  # nobody asked for that
+            if status > 0:  # it ended by itself, with an error
                 log.warning("worker_ended", stage=worker.stage, status=status, said=worker.child.tail(3))
             await worker.running.aclose()
 
