@@ -1,4 +1,4 @@
-"""The process of suspects: the worker's agents and nothing else of it, and a limit to what it may allocate."""
+"""The process for suspects: it runs the worker's agents and nothing else, under a memory limit."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from schemas.results import Result
 
 BEAT_S = 1.0
 OUT_OF_MEMORY = 86
-"""Exit status of a process that has come to its limit: whoever asked next might not be the one who took it all."""
+"""The exit status of a process at its memory limit. The failing run may not be the one that used the memory."""
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class Child:
-    """Runs what it is told, many at a time, and says how each has ended."""
+    """Run tasks concurrently, and report the outcome of each."""
 
     execute: Execute
     writer: asyncio.StreamWriter
@@ -41,7 +41,7 @@ class Child:
     running: dict[int, asyncio.Task[None]] = field(default_factory=dict[int, asyncio.Task[None]])
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
-        """Until the worker ends."""
+        """Serve tasks until the worker ends."""
         async with asyncio.TaskGroup() as group:
             beating = group.create_task(self._beat())
             while (word := await read(reader, WORDS)) is not None:
@@ -92,14 +92,14 @@ def _failure(number: int, error: Exception) -> Failure:
 
 
 async def run(settings: Settings, channel: socket.socket) -> None:
-    """Load the agents, say so, and run what comes."""
+    """Load the agents, report readiness, and run tasks."""
     reader, writer = await asyncio.open_connection(sock=channel)
     async with models_of(settings, SystemClock()) as models:
         await Child(Execute(agents_of(settings), models), writer).serve(reader)
 
 
 def limit_memory(size: int) -> None:
-    """Let this process allocate *size* bytes at most. macOS does not enforce it."""
+    """Limit this process to *size* bytes of allocated memory. The limit is enforced on Linux only."""
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 
@@ -110,8 +110,8 @@ def _setup(channel: socket.socket) -> Setup:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve the worker at the other end of the descriptor until it ends."""
-    faulthandler.enable()  # a crash names the place in the code, and quotes nothing
+    """Serve the worker at the other end of the descriptor until that worker ends."""
+    faulthandler.enable()  # a crash report shows the place in the code, and no data
     with socket.socket(fileno=int(arguments[0])) as channel:
         setup = _setup(channel)
         settings = Settings.model_validate(setup.settings)

@@ -1,4 +1,4 @@
-"""What a worker and the process of its suspects tell each other: JSON behind four bytes that say how long it is."""
+"""The messages between a worker and its process for suspects: JSON after a four-byte length."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from schemas.tenants import Tenant
 
 HEAD = 4
 LIMIT = 64 * 1024 * 1024
-"""Bytes of one frame: what an agent answers is not limited before its topic is asked."""
+"""The most bytes of one frame. An agent's output is not limited before its topic is known."""
 
 Frame = TypeVar("Frame")
 
 
 class Setup(Payload):
-    """The first word to the process: what it needs of the settings, not by environment, which others can read."""
+    """The first message to the process: its settings. Environment variables would be readable by others."""
 
     settings: dict[str, str]
     memory: int
-    """Bytes that it may allocate."""
+    """The most bytes that the process may allocate."""
 
 
 class Task(Payload):
-    """Run this request."""
+    """A request to run."""
 
     kind: Literal["task"] = "task"
     number: int
@@ -39,20 +39,20 @@ class Task(Payload):
 
 
 class Drop(Payload):
-    """Nobody waits for this one any more."""
+    """A task whose result is no longer needed."""
 
     kind: Literal["drop"] = "drop"
     number: int
 
 
 class Beat(Payload):
-    """The process has loaded its agents, and its loop turns."""
+    """A heartbeat: the process has loaded its agents, and its event loop runs."""
 
     kind: Literal["beat"] = "beat"
 
 
 class Answer(Payload):
-    """A request has been answered."""
+    """The result of a request."""
 
     kind: Literal["answer"] = "answer"
     number: int
@@ -60,7 +60,7 @@ class Answer(Payload):
 
 
 class Failure(Payload):
-    """A request has failed with an error of ours."""
+    """The HeadraceError of a failed request."""
 
     kind: Literal["failure"] = "failure"
     number: int
@@ -72,7 +72,7 @@ class Failure(Payload):
 
     @classmethod
     def of(cls, number: int, error: HeadraceError) -> Failure:
-        """The error of a request, so that nothing of its fate is lost."""
+        """Build the message from an error, with everything that decides how the error is handled."""
         return cls(
             number=number,
             code=error.code,
@@ -83,7 +83,7 @@ class Failure(Payload):
         )
 
     def error(self) -> HeadraceError:
-        """The error again."""
+        """Return the error that this message was built from."""
         kind = BY_CODE.get(self.code, InternalError)
         if kind is ToolFailedError:
             return ToolFailedError(
@@ -101,13 +101,13 @@ REPLIES: TypeAdapter[Beat | Answer | Failure] = TypeAdapter(Reply)
 
 
 def frame(message: BaseModel) -> bytes:
-    """The message as it travels."""
+    """Return the encoded message."""
     text = message.model_dump_json().encode()
     return len(text).to_bytes(HEAD) + text
 
 
 async def read(stream: asyncio.StreamReader, words: TypeAdapter[Frame]) -> Frame | None:
-    """The next message; None when the other side has ended, or says what nobody understands."""
+    """Return the next message, or None if the other side has ended or sent an invalid message."""
     try:
         size = int.from_bytes(await stream.readexactly(HEAD))
         return words.validate_json(await stream.readexactly(size)) if size <= LIMIT else None

@@ -1,4 +1,4 @@
-"""A process that may die of what it runs: started by the worker, heard while it lives, ended with the worker."""
+"""A process that its tasks may kill: the worker starts it, monitors it, and ends it when the worker ends."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from schemas.results import Result
 from schemas.tenants import Tenant
 
 COMMAND = (sys.executable, "-P", "-m", "ops.isolation.child")
-"""Takes a descriptor."""
+"""The command of the process; its argument is a file descriptor."""
 
 START_S = 60.0
-"""To load the agents; a busy machine takes its time."""
+"""Seconds for the process to load the agents, even on a busy machine."""
 
 SILENCE_S = 20.0
-"""A loop that has not turned for so long will not turn again; a worker in its place would long have been fenced."""
+"""Seconds without a heartbeat until the process is killed. A blocked worker would be fenced much earlier."""
 
 LAST_WORDS_S = 2.0
-"""From the end of its connection to its own end."""
+"""Seconds from the end of the connection to the end of the process."""
 
 MIB = 1024 * 1024
 
@@ -43,7 +43,7 @@ log = structlog.get_logger()
 
 
 class Suspected(NamedTuple):
-    """One request as its step gets it."""
+    """One request with the arguments of its step."""
 
     screened: Screened
     tenant: Tenant
@@ -52,13 +52,13 @@ class Suspected(NamedTuple):
 
 @dataclass(slots=True)
 class SuspectProcess:
-    """The worker's side of one such process."""
+    """The worker's side of one process for suspects."""
 
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     beating: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once it has loaded its agents, and when it has ended."""
+    """Set once the process has loaded its agents, and when it has ended."""
 
     ended: bool = False
     silent: bool = False
@@ -66,7 +66,7 @@ class SuspectProcess:
     _count: int = 0
 
     async def run(self, suspected: Suspected) -> Result:
-        """What the agent answers, or the error of ours that it ended with; ProcessEndedError if the process dies."""
+        """Return the agent's result, or raise its HeadraceError; ProcessEndedError if the process dies."""
         self._count += 1
         number = self._count
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
@@ -91,7 +91,7 @@ class SuspectProcess:
             raise ProcessEndedError from None
 
     async def begin(self, setup: Setup) -> None:
-        """Give it what it needs. ProcessEndedError if it is not ready in time."""
+        """Send the setup. Raise ProcessEndedError if the process is not ready in time."""
         await self._tell(setup)
         try:
             async with asyncio.timeout(START_S):
@@ -102,11 +102,11 @@ class SuspectProcess:
             raise ProcessEndedError(f"it ended with status {await self.process.wait()} before it was ready")
 
     async def listen(self) -> None:
-        """Until it ends, or has been silent for too long: then it is ended."""
+        """Handle replies until the process ends. Kill it if it has been silent for too long."""
         try:
             while (reply := await self._next()) is not None:
                 self._take(reply)
-            with suppress(TimeoutError):  # it has said its last word: how it ends is worth a moment
+            with suppress(TimeoutError):  # no more replies: wait briefly for the exit status
                 async with asyncio.timeout(0 if self.silent else LAST_WORDS_S):
                     await self.process.wait()
         finally:
@@ -140,7 +140,7 @@ class SuspectProcess:
                 answer.set_exception(ProcessEndedError())
 
     def kill(self) -> None:
-        """SIGKILL, also for what it has started. Not once it has ended: the number may be another's."""
+        """Send SIGKILL to the process and its children. Skip an ended process: its id may be reused."""
         if self.process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -148,7 +148,7 @@ class SuspectProcess:
 
 @asynccontextmanager
 async def suspect_process(settings: Settings) -> AsyncGenerator[SuspectProcess]:
-    """A process with the worker's agents, until the block ends or the worker does. ProcessEndedError if it will not."""
+    """Run a process with the worker's agents for the block. Raise ProcessEndedError if it does not start."""
     ours, theirs = socket.socketpair()
     with ours, theirs, leash() as pipe:
         tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(pipe)]
@@ -173,7 +173,7 @@ async def suspect_process(settings: Settings) -> AsyncGenerator[SuspectProcess]:
 
 
 def _setup(settings: Settings) -> Setup:
-    """What its agents need; neither the broker nor the seals are their business."""
+    """Return the settings that the agents need, without those of the broker and the seals."""
     key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
     known = {
         "agents": settings.agents,

@@ -1,4 +1,4 @@
-"""The step of the agent stage for requests that may have killed a worker: it runs them in processes that may die."""
+"""The agent stage's step for requests that may have killed a worker: it runs them in separate processes."""
 
 from __future__ import annotations
 
@@ -25,20 +25,23 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Isolated:
-    """Stands where the stage's own step stands. A run that is taken back ends in its process, too."""
+    """A replacement for the stage's own step. Cancelling a run also ends it in its process."""
 
     cohorts: Cohorts[Suspected, Result]
     cancels: Cancels
 
     async def __call__(self, screened: Screened, context: Context) -> Result:
-        """As the stage's own step; PoisonError if the request has killed its process, twice and alone."""
+        """Run the request as the stage's own step does.
+
+        Raise PoisonError if the request has killed its process twice, running alone.
+        """
         async with self.cancels.heeded(screened.authorized.run_id):
             return await self.cohorts.run(Suspected(screened, context.tenant, context.trace))
 
 
 @asynccontextmanager
 async def isolated(settings: Settings, cancels: Cancels, metrics: Metrics) -> AsyncGenerator[Isolated]:
-    """The step, and whatever processes it needs until the block ends."""
+    """Yield the step, and run the processes that it needs until the block ends."""
 
     def died(left: int) -> None:
         metrics.count(COHORT_DEATHS)

@@ -1,4 +1,4 @@
-"""Somebody who does nothing unusual: requests at an even pace, each timed from its sending to its visible result."""
+"""The undisturbed tenant's load: requests at an even pace, each timed from its sending to its visible result."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from streams.transport.reader import Reader
 from streams.transport.writer import Writer
 
 LAST_S = 30.0
-"""For the answers that are still missing when the last request has been sent."""
+"""Seconds to wait for missing results after the last request has been sent."""
 
 _POLL_S = 0.05
 
 
 def percentile(waits: Sequence[float], part: float) -> float:
-    """The wait that *part* of all are not above, in their own unit; NaN where there are none."""
+    """Return the wait that a *part* of all waits does not exceed, in their own unit; NaN if there are none."""
     ordered = sorted(waits)
     return ordered[min(len(ordered) - 1, math.ceil(len(ordered) * part) - 1)] if ordered else math.nan
 
 
 @dataclass(slots=True)
 class Innocent:
-    """One tenant's requests to an agent that answers at once. Its pace does not depend on the answers."""
+    """One tenant's requests to an agent that answers at once. Their pace does not depend on the results."""
 
     tenant: Tenant
     writer: Writer
     reader: Reader
-    """Of the tenant's results."""
+    """The reader of the tenant's results."""
 
     clock: Clock
     rate: float
@@ -50,11 +50,11 @@ class Innocent:
 
     @classmethod
     def places(cls, tenant: Tenant) -> list[Partition]:
-        """Where its results are to be read."""
+        """Return the partitions of the tenant's results."""
         return [Partition(RESULTS.of(tenant.id), number) for number in range(tenant.partitions)]
 
     async def ask(self, seconds: float) -> list[float]:
-        """Ask for that long. Returns the wait of each request, in seconds. TimeoutError if one is not answered."""
+        """Send requests for *seconds*, and return each wait in seconds. Raise TimeoutError if a result is missing."""
         began, self._waits = self.clock.monotonic(), []
         async with asyncio.TaskGroup() as tasks:
             listening = tasks.create_task(self._listen())
@@ -68,7 +68,7 @@ class Innocent:
         return self._waits
 
     def _asked(self) -> str:
-        """The id of a request that waits for its answer from now on."""
+        """Return the id of a new request, and start its wait."""
         request_id = f"innocent-{next(self._numbers)}"
         self._sent[request_id] = self.clock.monotonic()
         return request_id

@@ -1,4 +1,4 @@
-"""An innocent tenant beside one that makes trouble, on a platform that runs: what the one waits for the other."""
+"""Measure the waits of a tenant with and without a disturbing tenant, on a running platform."""
 
 from __future__ import annotations
 
@@ -29,45 +29,45 @@ LOOK_S = 0.2
 
 
 Told: TypeAlias = "Callable[[bool, list[float]], None]"
-"""Hears of each window: whether the neighbour was quiet, and what the innocent waited, in seconds."""
+"""A callback for each window: True if the disturbing tenant was quiet, and the measured waits in seconds."""
 
 
 def nobody_told(_quiet: bool, _waits: list[float]) -> None:  # noqa: FBT001 - it takes what it is told
-    """Nobody wants to hear of windows."""
+    """Ignore the window."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long, how often, and how much."""
+    """The duration, the number of rounds and the rates of an experiment."""
 
     rounds: int = 5
     seconds: float = 6.0
-    """Of each half of a round: one with trouble, one without."""
+    """Seconds of each half of a round: one with the disturbance, one without."""
 
     rate: float = 5.0
-    """Requests a second of the innocent."""
+    """Requests a second of the measured tenant."""
 
     share: float = 0.5
-    """Requests a second of which the other's limits are made."""
+    """Requests a second from which the disturbing tenant's limits are computed."""
 
     times: float = 100.0
-    """As many times its share is what the other sends."""
+    """The disturbing tenant's rate, as a multiple of ``share``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """Waits in seconds, of windows that took turns."""
+    """Waits in seconds, from alternating windows without and with the disturbance."""
 
     trouble: str
     alone: list[float] = field(default_factory=list[float])
     beside: list[float] = field(default_factory=list[float])
 
     def ratio(self, part: float) -> float:
-        """By how much a percentile is longer beside the trouble."""
+        """Return the ratio of a percentile with the disturbance to the one without."""
         return percentile(self.beside, part) / percentile(self.alone, part)
 
     def line(self) -> str:
-        """For people."""
+        """Return the comparison as one line of text."""
         figures = (
             f"p{part * 100:g} {percentile(self.alone, part) * 1e3:.1f} -> {percentile(self.beside, part) * 1e3:.1f} ms"
             f" ({self.ratio(part):.2f})"
@@ -78,7 +78,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Both tenants, served."""
+    """Both tenants, served by the platform."""
 
     admin: Admin
     innocent: Innocent
@@ -86,9 +86,9 @@ class Scene:
     sink: str
 
     async def compare(self, pace: Pace, told: Told = nobody_told) -> Compared:
-        """Rounds of two windows. In the quiet one the neighbour writes as much, to where nobody reads it."""
+        """Measure rounds of two windows. In the quiet window the other tenant writes as much, to an unread topic."""
         compared = Compared(self.neighbour.trouble.name)
-        await self._window(pace, self.sink)  # warms everything up
+        await self._window(pace, self.sink)  # warms all parts up
         for number in range(2 * pace.rounds):
             quiet = number % 2 == 0
             waits = await self._window(pace, self.sink if quiet else None)
@@ -104,7 +104,7 @@ class Scene:
         return asking.result()
 
     async def _settled(self) -> None:
-        """Nothing of a window is left when the next begins."""
+        """Wait until the other tenant's records are committed, so that windows do not overlap."""
         tenant = self.neighbour.tenant
         edges = (REQUESTS, CONTROL) if tenant.interactive else (REQUESTS,)
         places = [Partition(edge.of(tenant.id), number) for edge in edges for number in range(tenant.partitions)]
@@ -118,11 +118,11 @@ class Scene:
 async def scene(
     connection: Connection, settings: Settings, trouble: Trouble, pace: Pace, shards: int
 ) -> AsyncGenerator[Scene]:
-    """Two tenants of one shard, so that they share its transactions, too."""
+    """Create two tenants of one shard, so that they also share its transactions."""
     tag, clock = uuid.uuid4().hex[:8], SystemClock()
     noisy = trouble.tenant(f"noisy-{tag}")
     calm = Tenant(id=_beside(noisy.id, f"calm-{tag}", shards), agents=("echo",))
-    sink = REQUESTS.of(f"sink-{tag}")  # of a tenant that is not in the registry
+    sink = REQUESTS.of(f"sink-{tag}")  # its tenant is not in the registry
     tenancy = Tenancy(connection, settings)
     await tenancy.put(noisy, calm)
     async with await Admin.open(connection, name=NAME) as admin:
@@ -136,7 +136,7 @@ async def scene(
 
 
 def _beside(other: str, name: str, shards: int) -> str:
-    """A name whose door is on the same shard as the *other*'s."""
+    """Return a tenant id whose admission controller is on the same shard as that of *other*."""
     wanted = shard_of(other, shards)
     return next(each for number in range(10_000) if shard_of(each := f"{name}-{number}", shards) == wanted)
 
@@ -148,6 +148,6 @@ async def _reader(connection: Connection, tenant: Tenant) -> Reader:
 async def measure(
     connection: Connection, settings: Settings, trouble: Trouble, pace: Pace, shards: int, told: Told = nobody_told
 ) -> Compared:
-    """One trouble, from its tenants to its figures."""
+    """Measure one disturbance, from creating its tenants to the comparison."""
     async with scene(connection, settings, trouble, pace, shards) as both:
         return await both.compare(pace, told)

@@ -1,4 +1,4 @@
-"""What a neighbour may do to others: floods, records that nobody can read, cancels, outputs that no topic takes."""
+"""Disturbances by another tenant: floods, unreadable records, cancels, and outputs that no topic accepts."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from streams.transport.writer import Writer
 
 AGENT, SLOW_AGENT = "echo", "assistant"
 NOWHERE = "headrace-nowhere"
-"""A reply topic that nobody has made."""
+"""A reply topic that does not exist."""
 
 DEFAULTS = Limits()
 
 SLOW_RATE, SLOW_S = 1.0, 5.0
-"""Of requests of a slow key, a second; and how long each waits or runs, so that a window's are over with it."""
+"""Requests a second of a slow key, and their deadline in seconds, so that they end with their window."""
 
 STEP_S = 0.02
 
 Make = Callable[[str, int, int], Outgoing]
-"""Of a tenant, a number and the time in milliseconds."""
+"""A function that builds a record from a tenant, a number and the time in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One kind, and what the tenant that makes it may do."""
+    """One kind of disturbance, and the limits of the tenant that causes it."""
 
     name: str
     make: Make
@@ -41,10 +41,10 @@ class Trouble:
     interactive: bool = False
     reply_topics: tuple[str, ...] = ()
     rate: float | None = None
-    """Records a second, where it is not the many times its share that others send."""
+    """Records a second; None for a multiple of the tenant's share."""
 
     def tenant(self, name: str) -> Tenant:
-        """Whose records these are."""
+        """Return the tenant that sends these records."""
         return Tenant(
             id=name,
             agents=(AGENT, SLOW_AGENT),
@@ -55,38 +55,40 @@ class Trouble:
 
 
 def request_of(tenant: str, number: int, now_ms: int) -> Outgoing:
-    """Nothing is wrong with it."""
+    """Return a valid request."""
     request = Request(agent=AGENT, input="hello")
     return request_record(tenant, request, request_id=f"neighbour-{number}", now_ms=now_ms)
 
 
 def garbage_of(tenant: str, number: int, _now_ms: int) -> Outgoing:
-    """Nobody can read it, and nobody can be answered."""
+    """Return a record that cannot be read, and whose sender cannot get a result."""
     return Outgoing(REQUESTS.of(tenant), b"%d" % number, b"\x00 this is no request %d" % number)
 
 
 def cancel_of(tenant: str, number: int, now_ms: int) -> Outgoing:
-    """Of a request that never came."""
+    """Return a cancel of a request that was never sent."""
     control = Control(kind="cancel", request_id=f"never-{number}")
     return control_record(tenant, control, control_id=f"cancel-{number}", now_ms=now_ms)
 
 
 def unwritable_of(tenant: str, number: int, now_ms: int) -> Outgoing:
-    """Its answer is to go to a topic that does not exist."""
+    """Return a request whose reply topic does not exist."""
     request = Request(agent=AGENT, input="hello")
     identifier = f"neighbour-{number}"
     return request_record(tenant, request, request_id=identifier, now_ms=now_ms, reply_to=NOWHERE)
 
 
 def slow_of(tenant: str, number: int, now_ms: int) -> Outgoing:
-    """One session asks the agent whose model takes its time, until the request's own deadline."""
+    """Return a request of one session to an agent with a slow model; it runs until its own deadline."""
     request = Request(agent=SLOW_AGENT, input="hello", session="slow", deadline=SLOW_S)
     return request_record(tenant, request, request_id=f"slow-{number}", now_ms=now_ms)
 
 
 def troubles(share_rpm: int) -> tuple[Trouble, ...]:
-    """Every kind. A tenant whose share is *share_rpm* requests a minute floods; nobody's door is shut for dead letters,
-    which would end the trouble early. The slow key is slow where the model is.
+    """Return every kind of disturbance.
+
+    A flooding tenant has a share of *share_rpm* requests a minute. Dead letters never stop a tenant's admission here,
+    because that would end the disturbance early. The slow key is slow because its model is slow.
     """
     limits = Limits(rpm=share_rpm, max_wait=2, dlq=None)
     return (
@@ -100,7 +102,7 @@ def troubles(share_rpm: int) -> tuple[Trouble, ...]:
 
 @dataclass(slots=True)
 class Neighbour:
-    """Sends trouble at an even pace."""
+    """Send the records of a disturbance at an even pace."""
 
     tenant: Tenant
     trouble: Trouble
@@ -112,8 +114,9 @@ class Neighbour:
     sent: int = 0
 
     async def bother(self, seconds: float, sink: str | None = None) -> None:
-        """Send for that long. With a *sink*, to that topic instead, of which no stage knows: it costs brokers and this
-        machine the same, and the platform nothing.
+        """Send records for *seconds*, to the topic *sink* instead if it is given.
+
+        No stage reads the sink: it costs the brokers and this machine the same, and the platform nothing.
         """
         began, first = self.clock.monotonic(), self.sent
         async with asyncio.TaskGroup() as tasks:
