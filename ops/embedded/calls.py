@@ -1,4 +1,4 @@
-"""What the scripted model was asked: how often, how much at once, and how many gave up."""
+"""The calls to the scripted model: their number, their concurrency, and the cancelled ones."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ KEPT_CALLS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One chat completion that was asked for."""
+    """One chat completion request."""
 
     body: ChatBody
     headers: dict[str, str]
-    """By lower-case name, without the key."""
+    """Headers by lower-case name, without the API key."""
 
 
 @dataclass(slots=True)
 class Calls:
-    """What the model was asked. Refused callers are not counted: they never reached it."""
+    """The calls to the model. Callers with a wrong key are not counted, because they never reach the model."""
 
     number: int = 0
     in_flight: int = 0
     peak: int = 0
-    """The most that were ever in flight."""
+    """The most calls in flight at one time."""
 
     cancelled: int = 0
     """Calls whose client closed the connection before the answer was sent."""
 
     kept: list[Call] = field(default_factory=list)
-    """The first ones, up to a limit: a server that stays up must not grow."""
+    """The first calls, up to a limit that bounds the memory of a long-lived server."""
 
     @property
     def bodies(self) -> list[ChatBody]:
-        """The bodies of the calls that were kept, oldest first."""
+        """The bodies of the kept calls, oldest first."""
         return [call.body for call in self.kept]
 
     def taken(self, call: Call) -> int:
@@ -63,7 +63,7 @@ class Calls:
             self.in_flight -= 1
 
     def report(self) -> dict[str, Any]:
-        """The same for another process."""
+        """Return the counts and kept calls as JSON values for another process."""
         kept = [{"body": call.body, "headers": call.headers} for call in self.kept]
         counts = ("number", "in_flight", "peak", "cancelled")
         return {name: getattr(self, name) for name in counts} | {"calls": kept}

@@ -1,4 +1,4 @@
-"""What OpenAI's chat endpoint refuses: a double that takes what the real one would not is a trap."""
+"""Reject what OpenAI's chat endpoint rejects, so that a test double is not more tolerant than the real API."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 
 
 def refusal_of(body: object) -> ScriptedAnswer | None:
-    """The answer to a body that is no valid conversation; None if it is one."""
+    """Return the error answer to a body that is no valid conversation, or None if it is valid."""
     fault = next(_faults(body), None)
     return None if fault is None else ScriptedAnswer(status=BAD_REQUEST, error=fault)
 
 
 def unauthorized(authorization: str | None, key: str) -> ScriptedAnswer | None:
-    """The answer to a caller without the right bearer key; None if it has it."""
+    """Return the error answer to a caller without the right bearer key, or None with the right key."""
     if authorization == f"Bearer {key}":
         return None
     fault = (
@@ -65,7 +65,7 @@ def _misshapen(message: object, where: str) -> Iterator[ScriptedError]:
 
 
 def _pairs(messages: list[dict[str, Any]]) -> Iterator[ScriptedError]:
-    """Every tool call is answered at once, and nothing else is."""
+    """Yield an error for each tool call without an immediate answer, and for each answer without a call."""
     waiting: list[str] = []
     for place, message in enumerate(messages):
         if message["role"] == "tool":

@@ -1,4 +1,4 @@
-"""A child process that is stopped politely, and that never outlives us."""
+"""A child process that is stopped gracefully, and that ends with this process."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from ops.embedded.errors import ChildEndedError, NotReadyError, NotTheMainThread
 
 TETHER = Path(__file__).with_name("tether.py")
 KERNEL_TELLS = sys.platform == "linux"
-"""Whether the kernel tells a child that its parent has died; elsewhere a pipe does."""
+"""True if the kernel signals a child when its parent dies. On other systems a pipe does it."""
 LOOK = 0.02
-"""Seconds between two questions whether the child is ready."""
+"""Seconds between two checks whether the child is ready."""
 TAIL = 8192
-"""Bytes of a log's end that are read for an error."""
+"""Bytes read from the end of a log for an error message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running process; what it prints is in ``log``, which it starts anew."""
+    """A running process. Its output goes to ``log``, which is truncated at the start."""
 
     name: str
     process: asyncio.subprocess.Process
@@ -34,18 +34,18 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Of the command itself, not of a wrapper."""
+        """The process id of the command itself, not of a wrapper."""
         return self.process.pid
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended, as far as the loop knows."""
+        """True if the process has not ended, as far as the event loop knows."""
         return self.process.returncode is None
 
     async def ready(self, answers: Callable[[], Awaitable[bool]], within: float) -> None:
-        """Ask until it answers. ``within`` is in seconds.
+        """Wait until ``answers`` returns True. ``within`` is in seconds.
 
-        Raises ChildEndedError or NotReadyError.
+        Raise ChildEndedError or NotReadyError.
         """
         try:
             async with asyncio.timeout(within):
@@ -57,19 +57,19 @@ class Child:
             raise self.ended()
 
     async def finished(self) -> None:
-        """Wait until it has done its work. Raises ChildEndedError for a status other than 0."""
+        """Wait until the process has ended. Raise ChildEndedError for an exit status other than 0."""
         if await self.process.wait():
             raise self.ended()
 
     async def stop_waiting(self, within: float) -> None:
-        """Wait until it ends by itself; SIGKILL after *within* seconds."""
+        """Wait until the process ends by itself. Send SIGKILL after *within* seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self.process.wait()
         await self.kill()
 
     async def stop(self, grace: float) -> None:
-        """SIGTERM, then SIGKILL after ``grace`` seconds, or at once if we are cancelled meanwhile."""
+        """Send SIGTERM, then SIGKILL after ``grace`` seconds, or at once if this task is cancelled."""
         try:
             with suppress(TimeoutError, ProcessLookupError):
                 async with asyncio.timeout(grace):
@@ -80,23 +80,23 @@ class Child:
             self._kill()
 
     async def kill(self) -> None:
-        """SIGKILL, also for what it has started, and wait until it is gone."""
+        """Send SIGKILL to the process and its children, and wait until it has ended."""
         self._kill()
         await self.process.wait()
 
     def ended(self) -> ChildEndedError:
-        """Say with which last words it ended."""
+        """Return the error for an ended process, with the last lines of its log."""
         return ChildEndedError(self.name, self.process.returncode or 0, self.tail(), str(self.log))
 
     def tail(self, lines: int = 20) -> list[str]:
-        """Read the last lines of its log that say anything, oldest first."""
+        """Return the last non-blank lines of the log, oldest first."""
         with self.log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             text = file.read().decode(errors="replace")
         return [line for line in text.splitlines() if line.strip()][-lines:]
 
     def _kill(self) -> None:
-        """Its session is its own, so its process group is too. Not once it has ended: the number may be another's."""
+        """Send SIGKILL to the process group, which only this child has. Skip an ended process: its id may be reused."""
         if self.running:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
@@ -114,10 +114,11 @@ async def started(
     inherit: Sequence[int] = (),
     kernel: bool = KERNEL_TELLS,
 ) -> AsyncGenerator[Child]:
-    """Run ``command`` (an absolute path first) until the block ends, or until this process does.
+    """Run ``command`` (an absolute path first) until the block ends, or until this process ends.
 
-    It works in ``folder``, with ``env`` instead of our environment if given, inherits the file descriptors ``inherit``,
-    and has its own session, so that a Ctrl-C reaches only us. ``grace`` is in seconds. Raises NotTheMainThreadError.
+    The child works in ``folder``, and with ``env`` instead of this process's environment if given. It inherits the file
+    descriptors ``inherit``. Its session is its own, so that a Ctrl-C reaches only this process. ``grace`` is in seconds.
+    Raise NotTheMainThreadError on another thread.
     """
     if threading.current_thread() is not threading.main_thread():
         message = f"{name} must be started on the main thread: a thread's children end with the thread"
@@ -135,7 +136,7 @@ async def started(
 async def _spawned(
     command: Sequence[str], log: Path, cwd: Path | None, env: Mapping[str, str] | None, kept: Sequence[int]
 ) -> asyncio.subprocess.Process:
-    """Not with a ``preexec_fn``: Python code between fork and exec may deadlock where there are threads."""
+    """Start the process without a ``preexec_fn``: Python code between fork and exec may deadlock with threads."""
     with log.open("wb") as out:
         return await asyncio.create_subprocess_exec(
             *command,
@@ -151,7 +152,7 @@ async def _spawned(
 
 @contextmanager
 def leash(*, kernel: bool = KERNEL_TELLS) -> Generator[int]:
-    """The reading end of a pipe that closes with this process; -1 where the kernel needs none."""
+    """Yield the reading end of a pipe that closes with this process, or -1 if the kernel needs no pipe."""
     if kernel:
         yield -1
         return

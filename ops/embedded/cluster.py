@@ -1,4 +1,4 @@
-"""A real Kafka of several nodes in KRaft mode, each of which can be killed and started again."""
+"""A real Kafka of several nodes in KRaft mode. Each node can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ LISTENERS = "CLIENT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The ports of one node, chosen before any node starts: each must know those of the others."""
+    """The ports of one node, chosen before any node starts, because each node's settings name the others' ports."""
 
     client: int
     inner: int
-    """Of the brokers among themselves, and of whoever must not pass by what stands before ``advertised``."""
+    """The port for brokers among themselves, and for clients that must bypass the proxy at ``advertised``."""
 
     controller: int
     advertised: int
-    """Where clients are sent: ``client``, or the port of a proxy."""
+    """The port advertised to clients: ``client``, or the port of a proxy."""
 
     @classmethod
     def free(cls, advertised: int = 0, client: int = 0) -> Place:
-        """Free ports; clients are sent to *advertised* if it is given."""
+        """Choose free ports. *advertised* overrides the port that is advertised to clients."""
         chosen = client or ports.free(advertised)
         inner = ports.free(chosen)
         controller = ports.free(inner)
@@ -57,14 +57,14 @@ class Node(Server):
     lock: int
 
     def process(self, port: int) -> AbstractAsyncContextManager[Child]:
-        """The JVM; *port* is the node's own, which its settings name already."""
+        """Return the JVM process. *port* is ignored, because the node's settings already name its port."""
         del port
         command = self.java.command("kafka.Kafka", str(self.settings), flags=kafka.flags(self.folder))
         log = self.folder / "kafka.log"
         return started(self.what, command, log, grace=kafka.GRACE, folder=self.folder, inherit=[self.lock])
 
     async def serves(self, port: int) -> bool:
-        """Whether it answers for our cluster, and counts itself in: a broker that is still fenced does not."""
+        """Return True if the node reports our cluster id and lists itself. A fenced broker does not list itself."""
         del port
         found = await probe.cluster_at(self.inner)
         return found is not None and found.id == self.cluster_id and self.inner in found.ports
@@ -72,23 +72,23 @@ class Node(Server):
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """All nodes, node ids from 1."""
+    """All nodes, with node ids from 1."""
 
     nodes: tuple[Node, ...]
     places: tuple[Place, ...]
 
     @property
     def bootstrap(self) -> str:
-        """What clients are told: the advertised listener of each."""
+        """The bootstrap servers for clients: the advertised listener of each node."""
         return ",".join(f"{ports.LOOPBACK}:{place.advertised}" for place in self.places)
 
     @property
     def inner(self) -> str:
-        """The brokers' own listener: past whatever stands before the other."""
+        """The bootstrap servers of the brokers' own listeners, which bypass any proxy."""
         return ",".join(f"{ports.LOOPBACK}:{place.inner}" for place in self.places)
 
     def node(self, node_id: int) -> Node:
-        """The node that calls itself so in metadata."""
+        """Return the node with this id in the cluster metadata."""
         return self.nodes[node_id - 1]
 
 
@@ -102,9 +102,9 @@ async def embedded_cluster(
     neighbour: Path | None = None,
     progress: Progress | None = None,
 ) -> AsyncGenerator[Cluster]:
-    """Run a node at each of *places*, all new, with their records in *folder*, for as long as the block.
+    """Run a new node at each of *places*, with its data in *folder*, for the block.
 
-    See ``embedded_kafka`` for the rest. Raises EmbeddedError, of the class that says why.
+    See ``embedded_kafka`` for the other arguments. Raise the subclass of EmbeddedError that names the cause.
     """
     jars = Jars(cache / "jars", repository, neighbour)
     found = java.found(await jars.ready(progress), cache / "aot")
@@ -145,13 +145,13 @@ def _voters(places: Sequence[Place]) -> str:
 
 
 def _directory_id() -> str:
-    """A UUID in Kafka's own spelling; one that begins with a dash would look like an option."""
+    """Return a UUID in Kafka's encoding. Retry one that begins with a dash, because it would look like an option."""
     text = base64.urlsafe_b64encode(uuid.UUID(bytes=secrets.token_bytes(16)).bytes).decode().rstrip("=")
     return _directory_id() if text.startswith("-") else text
 
 
 def _written(folder: Path, number: int, places: Sequence[Place]) -> Path:
-    """The settings of one node. With three, one may die and nothing that was acknowledged goes with it."""
+    """Write the settings of one node. With three nodes, one may die without loss of acknowledged records."""
     mine, copies = places[number], min(3, len(places))
     at_least = max(1, copies - 1)
     settings = properties.FIXED | {

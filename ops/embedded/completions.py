@@ -1,4 +1,4 @@
-"""A scripted answer as OpenAI's chat endpoint words it: one object, or the chunks of a stream."""
+"""Format a scripted answer as OpenAI's chat endpoint does: one object, or the chunks of a stream."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from ops.embedded.scripts import ChatBody, ScriptedAnswer, ScriptedUsage, spoken, text_of
 
 CREATED = 1_700_000_000
-"""A fixed moment, in seconds: the same script gives the same bytes."""
+"""A fixed time, in seconds, so that the same script gives the same bytes."""
 
 _WORDS = re.compile(r"\s*\S+\s*")
 
 
 def completion(answer: ScriptedAnswer, body: ChatBody, number: int) -> dict[str, Any]:
-    """The whole answer to call ``number``."""
+    """Return the complete answer to call ``number``."""
     message: dict[str, Any] = {"role": "assistant", "content": spoken(answer, body), "refusal": None}
     if answer.tool_calls:
         message["tool_calls"] = _tool_calls(answer)
@@ -24,7 +24,7 @@ def completion(answer: ScriptedAnswer, body: ChatBody, number: int) -> dict[str,
 
 
 def chunks(answer: ScriptedAnswer, body: ChatBody, number: int) -> Iterator[dict[str, Any]]:
-    """The same answer as a stream of deltas: the role, the text word by word, the tool calls, the end, the usage."""
+    """Yield the answer as a stream of deltas: role, text word by word, tool calls, end, usage."""
     frame = _frame("chat.completion.chunk", body, number)
     yield frame | _delta({"role": "assistant", "content": "" if answer.text or not answer.tool_calls else None})
     for word in _WORDS.findall(spoken(answer, body) or ""):
@@ -37,7 +37,7 @@ def chunks(answer: ScriptedAnswer, body: ChatBody, number: int) -> Iterator[dict
 
 
 def usage(answer: ScriptedAnswer, body: ChatBody) -> dict[str, int]:
-    """What the call is charged: as scripted, else a token for each word."""
+    """Return the token usage of the call: as scripted, or one token for each word."""
     spent = answer.usage or ScriptedUsage(
         prompt_tokens=sum(_count(text_of(message)) for message in body["messages"]),
         completion_tokens=_count(spoken(answer, body) or "") + sum(_count(call.arguments) for call in answer.tools()),

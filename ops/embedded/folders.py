@@ -1,4 +1,4 @@
-"""A data folder that belongs to one instance: a lock that its processes hold together, down to the last one."""
+"""A data folder that belongs to one instance, by a lock that all processes of the instance share."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ LOOK = 0.1
 
 
 class Owned(NamedTuple):
-    """A folder that is ours."""
+    """A folder that this process owns."""
 
     path: Path
-    """Absolute."""
+    """The absolute path of the folder."""
     lock: int
-    """The file descriptor that holds it; a child that inherits it holds it as well."""
+    """The file descriptor that holds the lock. A child that inherits it also holds the lock."""
 
 
 @asynccontextmanager
 async def owned(folder: Path, patience: float = PATIENCE) -> AsyncGenerator[Owned]:
-    """Own ``folder``, which is made if need be, for as long as the block and the children that inherit the lock.
+    """Own ``folder`` for the block, and for as long as children that inherit the lock run. Create it if missing.
 
-    Raises FolderInUseError: at once when the owner lives, after ``patience`` seconds when only its children do.
+    Raise FolderInUseError: at once if the owner is alive, or after ``patience`` seconds if only its children are.
     """
     mine = _opened(folder)
     try:
@@ -69,7 +69,7 @@ def _taken(descriptor: int) -> bool:
 
 
 def _owner(descriptor: int) -> int:
-    """Process id of the owner; 0 in the moment before it has written it."""
+    """Return the process id of the owner, or 0 before the owner has written it."""
     return int(os.pread(descriptor, 32, 0) or b"0")
 
 
@@ -90,7 +90,7 @@ def _alive(pid: int) -> bool:
 
 
 def user_cache(xdg: str | None) -> Path:
-    """Where this user's caches are: ``xdg`` (the value of XDG_CACHE_HOME) if given, else the system's usual place."""
+    """Return this user's cache folder: below ``xdg`` (the value of XDG_CACHE_HOME) or the system's default."""
     if xdg:
         return Path(xdg) / "headrace"
     usual = "Library/Caches" if sys.platform == "darwin" else ".cache"

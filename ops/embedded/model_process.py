@@ -1,4 +1,4 @@
-"""The local model's own process: ``python model_process.py WEIGHTS PORT NAME``, run by path, on its own."""
+"""The local model's own process: ``python model_process.py WEIGHTS PORT NAME``, run by its path."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 from xllamacpp.xllamacpp import CommonParams, CommonParamsSampling, Server
 
 CONTEXT = 8192
-"""Tokens; the runs at one time share them."""
+"""The context size in tokens, shared by concurrent runs."""
 AT_ONCE = 4
 LONGEST = 256
-"""Tokens of an answer, unless the request asks for more: a small model does not always find its end."""
+"""The most tokens of an answer, unless the request sets more. A small model may not end its answer by itself."""
 TEMPLATE = """\
 {% for message in messages %}<|im_start|>{{ message['role'] }}
 {{ message['content'] }}<|im_end|>
@@ -40,7 +40,7 @@ def _parameters(weights: str, port: int, name: str) -> CommonParams:
 
 
 def _bound(parameters: CommonParams, port: int) -> None:
-    """Loopback, nothing but the API, nothing fetched, and nothing logged but errors."""
+    """Bind to loopback, serve only the API, download nothing, and log only errors."""
     parameters.hostnames = ["127.0.0.1"]
     parameters.port = port
     parameters.cors_origins = ""
@@ -51,7 +51,7 @@ def _bound(parameters: CommonParams, port: int) -> None:
 
 
 def _sized(parameters: CommonParams) -> None:
-    """One thread: the platform beside it needs the other cores more."""
+    """Use one compute thread: the platform needs the other cores more."""
     parameters.cpuparams.n_threads = 1
     parameters.cpuparams_batch.n_threads = 1
     parameters.n_threads_http = AT_ONCE
@@ -64,7 +64,7 @@ def _sized(parameters: CommonParams) -> None:
 
 
 def _sampled(sampling: CommonParamsSampling) -> None:
-    """Greedy, for this model knows more than it can gamble on; DRY ends its loops. A request may ask otherwise."""
+    """Sample greedily: random sampling makes this small model worse. DRY ends loops. A request may override both."""
     sampling.temp = 0.0
     sampling.penalty_repeat = 1.0
     sampling.dry_multiplier = 0.8

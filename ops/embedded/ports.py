@@ -1,4 +1,4 @@
-"""Loopback ports: a free one, or the word of whoever asked that it is free."""
+"""Find a free loopback port, or check that a requested port is free."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ LOOPBACK = "127.0.0.1"
 
 
 def free(other: int = 0) -> int:
-    """A port that was free a moment ago, and is not ``other``. Whoever binds it must be ready to lose it."""
+    """Return a port that is free now and is not ``other``. Another process may bind it before the caller does."""
     with socket.create_server((LOOPBACK, 0)) as bound:
         port = int(bound.getsockname()[1])
     return free(other) if port == other else port
 
 
 def must_be_free(port: int, what: str) -> None:
-    """Raise PortTakenError if somebody listens on ``port`` already."""
+    """Raise PortTakenError if a process already listens on ``port``."""
     try:
         socket.create_server((LOOPBACK, port)).close()
     except OSError as error:

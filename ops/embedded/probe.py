@@ -1,4 +1,4 @@
-"""Ask a broker who it is: one Metadata request over a socket, in Kafka's own protocol, without a client library."""
+"""Identify a broker with one Metadata request over a socket, in Kafka's protocol, without a client library."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import NamedTuple
 from ops.embedded.ports import LOOPBACK
 
 METADATA, VERSION = 3, 4
-"""Version 4 is in every broker since 0.11, and the last plain one: later versions only add fields we do not need."""
+"""The request's API key and version. All brokers since 0.11 have version 4; later ones only add unused fields."""
 NO_TOPICS = struct.pack(">i?", 0, False)  # noqa: FBT003
 CLIENT = b"headrace-probe"
 LARGEST = 1 << 20
-"""Bytes of an answer; whoever sends more is not a broker of ours."""
+"""The most bytes of a response. A larger one is not from an embedded broker."""
 PATIENCE = 1.0
-"""Seconds for the whole conversation."""
+"""Seconds for the whole exchange."""
 
 
 class Cluster(NamedTuple):
-    """What the broker says of its cluster: the id, and the ports on which its brokers can be reached."""
+    """The cluster as a broker reports it: its id, and the ports of its brokers."""
 
     id: str
     ports: frozenset[int]
 
 
 async def cluster_at(port: int) -> Cluster | None:
-    """Whom clients meet at ``port`` on loopback; None if nobody answers as a broker does."""
+    """Return the cluster of the broker at ``port`` on loopback, or None if no broker answers."""
     with suppress(OSError, TimeoutError, EOFError, struct.error, ValueError):
         async with asyncio.timeout(PATIENCE):
             return _parsed(await _answer(port))
@@ -53,7 +53,7 @@ def _sized(content: bytes) -> bytes:
 
 
 class _Fields:
-    """Reads one field after the other."""
+    """Read one field after the other."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

@@ -18,7 +18,7 @@ FIXED = {
     # a restart after a kill waits for the dead broker's session: 2 s, not 9
     "broker.heartbeat.interval.ms": "500",
     "broker.session.timeout.ms": "2000",
-    # a topic exists because it was planned
+    # topics are only created explicitly
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
@@ -26,7 +26,7 @@ FIXED = {
     "min.insync.replicas": "1",
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "8",
-    # a year: a folder that rests for weeks keeps its positions
+    # a year: a folder that is unused for weeks keeps its committed offsets
     "offsets.retention.minutes": "525600",
     "transaction.state.log.replication.factor": "1",
     "transaction.state.log.min.isr": "1",
@@ -34,9 +34,9 @@ FIXED = {
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
-    # above a dead letter: the edge's 1 MiB of value, its headers, and 128 KiB of our own; topics set their own limit
+    # above the size of a dead letter: 1 MiB of value, its headers, and 128 KiB of ours; topics set their own limit
     "message.max.bytes": str(2 << 20),
-    # the default takes 128 MiB of the heap at once
+    # the default allocates 128 MiB of the heap at once
     "log.cleaner.dedupe.buffer.size": str(16 << 20),
 }
 
@@ -44,9 +44,9 @@ FIXED = {
 def written(
     folder: Path, port: int, controller: int, data: str = DATA, more: Mapping[str, str] = MappingProxyType({})
 ) -> Path:
-    """Write the file for a broker that works in ``folder``, keeps its records in ``data`` there, and binds loopback.
+    """Write the settings of a broker that works in ``folder``, keeps its records in ``data`` there, and binds loopback.
 
-    *more* stands over what is fixed; its ``listeners`` come beside ours.
+    *more* overrides the fixed settings; its ``listeners`` are added to the default ones.
     ``data`` stays relative: Kafka splits an absolute path at its commas, and reads it as Latin-1.
     """
     others = [listener for listener in more.get("listeners", "").split(",") if listener]
@@ -62,6 +62,6 @@ def written(
 
 
 def kept(path: Path, settings: Mapping[str, str]) -> Path:
-    """Write *settings* as Kafka reads them, and say where."""
+    """Write *settings* in Kafka's file format, and return the path."""
     path.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
     return path

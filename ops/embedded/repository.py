@@ -1,4 +1,4 @@
-"""A Maven repository over HTTP: the network, its proxy, its certificates and its bad moments."""
+"""A Maven repository over HTTP, with proxy settings, certificates and retries."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ops.embedded.errors import JarsUnavailableError, NotInstalledError
 
 CONNECTIONS = 8
 PAUSES = (0.2, 0.6)
-"""Seconds before the second and the third attempt. Not stamina's: it logs each retry, and 46 jars retry at once."""
+"""Seconds before the second and the third attempt. stamina would log each retry, and 46 jars may retry at once."""
 SILENCE = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
-"""Seconds; a slow network may take its time, a silent one may not."""
+"""Timeouts in seconds. A slow download may continue, but a silent one may not."""
 BLOCK = 1 << 18
 
 
@@ -32,14 +32,14 @@ class Repository:
 
     @property
     def host(self) -> str:
-        """Whom to name in a message: without a password that the address may hold."""
+        """The host name for messages, without a password that the address may hold."""
         parts = urlsplit(self.base)
         return parts.netloc.rpartition("@")[2] or self.base
 
     async def fetch(self, path: str, target: Path, arrived: Callable[[int], None]) -> None:
-        """Write the file at ``path`` over ``target``, reporting the bytes so far.
+        """Write the file at ``path`` to ``target``, and report the bytes so far.
 
-        Raises JarsUnavailableError after a few attempts, OSError if ``target`` cannot be written.
+        Raise JarsUnavailableError after a few attempts, or OSError if ``target`` cannot be written.
         """
         try:
             await self._persist(path, target, arrived)
@@ -74,7 +74,7 @@ class Repository:
 
 
 def _passing(error: Exception) -> bool:
-    """Whether the next attempt may do better: an answer in the 400s stays what it is."""
+    """Return True if another attempt may succeed. A 4xx response is permanent."""
     return not isinstance(error, aiohttp.ClientResponseError) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
@@ -82,7 +82,7 @@ def _passing(error: Exception) -> bool:
 async def opened(base: str | None) -> AsyncGenerator[Repository]:
     """Connect to the repository at ``base``, or to the public one.
 
-    Honours the machine's proxy settings and certificates (``SSL_CERT_FILE``). Raises NotInstalledError.
+    Use the machine's proxy settings and certificates (``SSL_CERT_FILE``). Raise NotInstalledError if jgo is missing.
     """
     address = base if base is not None else await asyncio.to_thread(_public)
     connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=ssl.create_default_context())
@@ -91,7 +91,7 @@ async def opened(base: str | None) -> AsyncGenerator[Repository]:
 
 
 def _public() -> str:
-    """Ask jgo for the address, and only when something is missing: its import takes 0.3 s."""
+    """Return the public address from jgo. Call it only for missing jars: the import takes 0.3 s."""
     try:
         from jgo.constants import MAVEN_CENTRAL_URL  # noqa: PLC0415
     except ImportError as error:

@@ -33,11 +33,11 @@ _ANSWERS: TypeAdapter[ScriptedAnswer | list[ScriptedAnswer]] = TypeAdapter(Scrip
 _NOT_JSON = ScriptedAnswer(status=BAD_REQUEST, error=ScriptedError(message="the body is not JSON"))
 
 Send: TypeAlias = Callable[[web.Request, ScriptedAnswer, ChatBody, int], Awaitable[web.StreamResponse]]
-"""How an answer reaches the client: the seam for streams that are slow, stall or break off."""
+"""A function that sends an answer to the client. Replace it for streams that are slow, stall or break off."""
 
 
 async def send(request: web.Request, answer: ScriptedAnswer, body: ChatBody, number: int) -> web.StreamResponse:
-    """Send the answer whole, or as server-sent events where the request wants a stream."""
+    """Send the complete answer, or server-sent events if the request asks for a stream."""
     if answer.raw is not None or answer.status != OK:
         return _plain(answer)
     if not body.get("stream"):
@@ -63,7 +63,7 @@ def _headers(answer: ScriptedAnswer) -> dict[str, str]:
 
 @dataclass(slots=True)
 class ScriptedModel:
-    """A script and what came of it, behind HTTP."""
+    """A scripted model behind HTTP, with its script and the calls it received."""
 
     script: Script
     key: str | None = None
@@ -71,15 +71,15 @@ class ScriptedModel:
     send: Send = send
     calls: Calls = field(default_factory=Calls)
     address: str = ""
-    """``http://host:port`` once it listens."""
+    """The address as ``http://host:port``, once it listens."""
 
     @property
     def base_url(self) -> str:
-        """What an OpenAI client takes."""
+        """The base URL for an OpenAI client."""
         return f"{self.address}/v1"
 
     def application(self) -> web.Application:
-        """Its routes."""
+        """Return the application with all routes."""
         app = web.Application(client_max_size=BODY_LIMIT)
         app.add_routes(
             [
@@ -151,9 +151,9 @@ def _shown(request: web.Request) -> dict[str, str]:
 async def scripted_model(
     *answers: ScriptedAnswer, matcher: Matcher | None = None, key: str | None = None, port: int = 0, sender: Send = send
 ) -> AsyncGenerator[ScriptedModel]:
-    """Serve a model that gives these answers in order, then one derived from what the user said.
+    """Serve a model that gives these answers in order, then answers derived from the last user message.
 
-    A ``matcher`` is asked before the queue. With a ``key``, callers need it as bearer key.
+    A ``matcher`` is called before the queue is used. With a ``key``, callers must send it as the bearer key.
     """
     model = ScriptedModel(Script(*answers, matcher=matcher), key=key, send=sender)
     async with model.listening(port):
@@ -161,7 +161,7 @@ async def scripted_model(
 
 
 async def serve(port: int, key: str | None) -> None:
-    """Serve until SIGTERM or SIGINT; announce the address on standard output."""
+    """Serve until SIGTERM or SIGINT, and print the address on standard output."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -172,7 +172,7 @@ async def serve(port: int, key: str | None) -> None:
 
 
 def main() -> None:
-    """Run as a process of its own."""
+    """Run the model as a process of its own."""
     parser = argparse.ArgumentParser(prog="python -m ops.embedded.scripted", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--key", help="the bearer key that callers need; without it, none is asked for")

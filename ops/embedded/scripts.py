@@ -1,4 +1,4 @@
-"""What a scripted model will say: answers in order, answers by a matcher, and one for everything else."""
+"""The script of a model: answers in order, answers by a matcher, and a default answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field
 
 ChatBody: TypeAlias = dict[str, Any]
-"""The body of a chat completion request, as it came."""
+"""The body of a chat completion request, as received."""
 
 OK = 200
 _PREFIX = "scripted: "
@@ -24,18 +24,18 @@ ERROR_TYPES = {
 
 
 class _Scripted(BaseModel):
-    """A misspelt field in a script is an error of the script."""
+    """The base of script models. A misspelt field in a script raises a validation error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ScriptedToolCall(_Scripted):
-    """The model asks for a tool. ``arguments`` is JSON, or what a bad model takes for it."""
+    """A tool call by the model. ``arguments`` is JSON, or the invalid JSON of a bad model."""
 
     name: str
     arguments: str = "{}"
     id: str | None = None
-    """One is made up if none is given: ``call_1`` is the first of an answer."""
+    """The id of the call. None generates one: ``call_1`` is the first of an answer."""
 
 
 class ScriptedUsage(_Scripted):
@@ -58,12 +58,12 @@ class ScriptedAnswer(_Scripted):
     """One answer. A ``status`` other than 200 makes it a failure with an error body."""
 
     text: str | None = None
-    """None: derived from the last user message, unless tools are called."""
+    """The text. None derives it from the last user message, unless tools are called."""
 
     tool_calls: tuple[ScriptedToolCall, ...] = ()
     finish_reason: str | None = None
     usage: ScriptedUsage | None = None
-    """None: words are counted as tokens."""
+    """The token usage. None counts each word as one token."""
 
     delay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Seconds before the first byte."""
@@ -71,52 +71,52 @@ class ScriptedAnswer(_Scripted):
     status: Annotated[int, Field(ge=200, le=599)] = OK
     error: ScriptedError | None = None
     retry_after: int | float | str | None = None
-    """The header as it is sent: seconds or an HTTP date."""
+    """The ``retry-after`` header as sent: seconds or an HTTP date."""
 
     raw: str | None = None
-    """Sent as the body in place of everything else: what a broken proxy says."""
+    """The raw body that replaces all other fields, as from a broken proxy."""
 
     times: Annotated[int, Field(ge=1)] = 1
-    """How many calls it answers."""
+    """The number of calls that this answer is used for."""
 
     match: str | None = None
-    """Only for a request whose last user message contains this."""
+    """Use this answer only if the last user message contains this text."""
 
     def tools(self) -> tuple[ScriptedToolCall, ...]:
-        """The tool calls, each with an id."""
+        """Return the tool calls, each with an id."""
         return tuple(
             call if call.id else call.model_copy(update={"id": f"call_{number}"})
             for number, call in enumerate(self.tool_calls, start=1)
         )
 
     def error_body(self) -> dict[str, Any]:
-        """The body of a failure, shaped as OpenAI's."""
+        """Return the body of a failure, in OpenAI's format."""
         error = self.error or ScriptedError()
         kind = error.type or ERROR_TYPES.get(self.status, "server_error")
         return {"error": {"message": error.message, "type": kind, "param": error.param, "code": error.code}}
 
 
 Matcher: TypeAlias = Callable[[ChatBody], ScriptedAnswer | None]
-"""Looks at a request; None leaves it to the queue."""
+"""A function that returns the answer to a request, or None to use the queue."""
 
 
 class Script:
-    """Decides which answer a request gets: the matcher's, else the first in the queue that fits, else a default."""
+    """Choose the answer to a request: the matcher's, else the first matching one in the queue, else a default."""
 
     def __init__(self, *answers: ScriptedAnswer, matcher: Matcher | None = None) -> None:
         self.matcher = matcher
         self._queue = list(answers)
 
     def __len__(self) -> int:
-        """Calls that the queue will still answer."""
+        """Return the number of calls that the queue still answers."""
         return sum(answer.times for answer in self._queue)
 
     def add(self, *answers: ScriptedAnswer) -> None:
-        """Put answers behind those that wait."""
+        """Add answers to the end of the queue."""
         self._queue.extend(answers)
 
     def clear(self) -> None:
-        """Forget what has not been said."""
+        """Remove all queued answers."""
         self._queue.clear()
 
     def answer(self, body: ChatBody) -> ScriptedAnswer:
@@ -139,7 +139,7 @@ class Script:
 
 
 def text_of(message: dict[str, Any]) -> str:
-    """The text of a message, whether it came as a string or in parts."""
+    """Return the text of a message whose content is a string or a list of parts."""
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -148,13 +148,13 @@ def text_of(message: dict[str, Any]) -> str:
 
 
 def last_user_text(body: ChatBody) -> str:
-    """What the user said last; empty if the user said nothing."""
+    """Return the last user message; empty if there is none."""
     said = [text_of(message) for message in body["messages"] if message["role"] == "user"]
     return said[-1] if said else ""
 
 
 def spoken(answer: ScriptedAnswer, body: ChatBody) -> str | None:
-    """The text of the answer; None where only tools are called."""
+    """Return the text of the answer, or None if it has only tool calls."""
     if answer.text is not None or answer.tool_calls:
         return answer.text
     return _PREFIX + last_user_text(body)

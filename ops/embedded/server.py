@@ -1,4 +1,4 @@
-"""A child process that serves one loopback port, and can be killed and started again."""
+"""A child process that serves one loopback port, and can be killed and restarted."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ops.embedded.children import Child
 from ops.embedded.errors import ChildEndedError, EmbeddedError
 
 TRIES = 5
-"""Starts with other ports, when somebody was faster to take the free one."""
+"""Attempts to start on different ports, if another process takes the free port first."""
 LOST = ("Address already in use", "couldn't bind")
-"""How a server says that somebody else has its port."""
+"""Log texts of a server whose port is taken by another process."""
 
 
 @dataclass(slots=True)
 class Server(ABC):
-    """What Kafka, Valkey and the model have in common; ``folder`` holds its data and its log."""
+    """The base of Kafka, Valkey and the model. ``folder`` holds the data and the log."""
 
     what: ClassVar[str]
     patience: ClassVar[float]
@@ -28,27 +28,27 @@ class Server(ABC):
 
     folder: Path
     port: int
-    """0 until the first start has found a free one."""
+    """The port, or 0 until the first start has found a free one."""
     _child: Child | None = field(default=None, init=False)
     _running: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
     @abstractmethod
     def process(self, port: int) -> AbstractAsyncContextManager[Child]:
-        """Its process, told to serve ``port``."""
+        """Return the process, started to serve ``port``."""
 
     @abstractmethod
     async def serves(self, port: int) -> bool:
-        """Whether it, and nobody else, answers at ``port``."""
+        """Return True if this server, and no other, answers at ``port``."""
 
     @property
     def pid(self) -> int:
-        """Process id of the server itself. Raises EmbeddedError while it is not started."""
+        """The process id of the server itself. Raise EmbeddedError while it is not started."""
         return self._started().pid
 
     async def start(self) -> None:
-        """Start on ``port``, or on a free one the first time; return when clients are served.
+        """Start on ``port``, or on a free one the first time, and return once clients are served.
 
-        One that runs, or has crashed, is stopped first. Raises PortTakenError, ChildEndedError, NotReadyError.
+        A running or crashed process is stopped first. Raise PortTakenError, ChildEndedError or NotReadyError.
         """
         await self.stop()
         for _ in range(TRIES - 1):
@@ -60,17 +60,17 @@ class Server(ABC):
         return await self._start_once()
 
     async def stop(self) -> None:
-        """Stop cleanly; no matter if it has ended already."""
+        """Stop the process cleanly, also if it has already ended."""
         await self._running.aclose()
         self._child = None
 
     async def kill(self) -> None:
-        """SIGKILL, as a crash does. ``start`` brings it back, on the same port."""
+        """Send SIGKILL, as a crash. ``start`` restarts the server on the same port."""
         await self._started().kill()
         await self.stop()
 
     async def ended(self, within: float) -> None:
-        """Wait until it has ended by itself; SIGKILL after *within* seconds."""
+        """Wait until the process has ended by itself. Send SIGKILL after *within* seconds."""
         await self._started().stop_waiting(within)
         await self.stop()
 

@@ -1,7 +1,7 @@
-"""A formatted data folder: Kafka's own tool makes one, kept in the cache; every further folder begins as a copy of it.
+"""A cached, formatted data folder: Kafka's own tool creates it once, and further folders are copies of it.
 
-Nothing in it is of one cluster but the id, so a copy with an id of its own is what the tool would have made. That saves
-each new platform the start of a Java of its own.
+Only the cluster id in it is specific to a cluster, so a copy with a new id equals a newly formatted folder. The copy
+saves each new platform the start of a second Java.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ CLUSTER = "cluster.id"
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """What a folder of these jars and these settings looks like when it has just been formatted."""
+    """The content of a newly formatted folder for these jars and settings."""
 
     path: Path
 
     @classmethod
     def of(cls, cache: Path, jars: Sequence[Path], settings: str) -> Pattern:
-        """The pattern below *cache*: jars are known by their names, which hold their versions."""
+        """Return the pattern below *cache*. Jars are identified by their names, which contain their versions."""
         made_of = repr(([jar.name for jar in jars], settings))
         return cls(cache / f"kafka-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}")
 
     def copied(self, target: Path, cluster_id: str) -> bool:
-        """Make *target*, a folder that does not exist, of it; False if there is no pattern yet."""
+        """Copy the pattern to *target*, which must not exist. Return False if there is no pattern yet."""
         if not self.path.is_dir():
             return False
         shutil.copytree(self.path, target)
@@ -43,20 +43,20 @@ class Pattern:
         return True
 
     def keep(self, source: Path) -> None:
-        """Take a folder as the pattern; of two that do so at once, the first is kept."""
+        """Save a folder as the pattern. If two processes do so at once, the first is kept."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent))
         try:
             shutil.copytree(source, beside / "new")
             _on_disk(beside / "new")
-            with suppress(OSError):  # somebody was faster: a folder that has files is not replaced
+            with suppress(OSError):  # another process was faster: a folder with files is not replaced
                 (beside / "new").rename(self.path)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
 
 
 def cluster_of(data: Path) -> str | None:
-    """The id that a folder was formatted with."""
+    """Return the id that a folder was formatted with, or None if it has none."""
     for line in (data / META).read_text().splitlines():
         key, _, value = line.partition("=")
         if key == CLUSTER:
@@ -69,7 +69,7 @@ def _renamed(line: str, cluster_id: str) -> str:
 
 
 def _on_disk(folder: Path) -> None:
-    """The files' contents at least as early as their names: a power cut must not leave an empty one."""
+    """Sync the files' contents before their folder is used: a power cut must not leave an empty file."""
     for path in folder.rglob("*"):
         if path.is_file():
             descriptor = os.open(path, os.O_RDONLY)

@@ -1,8 +1,8 @@
-"""Become a command that ends with its parent: ``python tether.py PARENT PIPE COMMAND...``, run by path, on its own.
+"""Become a command that ends with its parent: ``python tether.py PARENT PIPE COMMAND...``, run by its path.
 
-With PIPE below zero the kernel sends SIGTERM when the parent dies (Linux). Otherwise PIPE is the reading end of a pipe
-that only the parent holds open, and a small watcher beside the command waits for it to close (macOS). Either way the
-command keeps this process's id. Imports nothing of ours: it costs about 11 ms.
+With PIPE below zero, the kernel sends SIGTERM when the parent dies (Linux). Otherwise PIPE is the reading end of a pipe
+that only the parent holds open. A small watcher beside the command waits for it to close (macOS). In both cases the
+command keeps this process's id. The module imports no Headrace code: it costs about 11 ms.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import time
 
 PR_SET_PDEATHSIG = 1
 LOOK = 0.2
-"""Seconds between two looks of the watcher at the command it watches."""
+"""Seconds between two checks of the command by the watcher."""
 GRACE = 10.0
-"""Seconds that the command has to end after its SIGTERM."""
+"""Seconds that the command has to end after SIGTERM."""
 
 MOST = 4096
-"""Above every file descriptor that a command inherits; the system's own limit may be a billion."""
+"""A number above every file descriptor that a command inherits. The system's own limit may be a billion."""
 
 
 def main(arguments: list[str]) -> None:
-    """Tie this process to its parent, then become the command."""
+    """Tie this process to its parent, then execute the command."""
     parent, pipe, command = int(arguments[0]), int(arguments[1]), arguments[2:]
     if pipe < 0:
         _tie_by_kernel(parent)
@@ -54,7 +54,7 @@ def _tie_by_pipe(pipe: int) -> None:
 
 
 def _watch(pipe: int, command: int) -> None:
-    """Return when the command has ended; it is this process's parent, so a new parent tells."""
+    """Return when the command has ended. It is this process's parent, so its end changes the parent id."""
     while os.getppid() == command:
         if select.select([pipe], [], [], LOOK)[0]:
             _end(command)

