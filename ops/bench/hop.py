@@ -48,7 +48,7 @@ class Hop:
     async def worker(
         self, target: str, handler: Handler, window: Window, running: int = RUNNING
     ) -> AsyncGenerator[Worker]:
-        """Run a worker in a group of its own, from the beginning of the source, and stop it at the end."""
+        """Run a worker in a new group, from the beginning of the source, and stop it at the end."""
         group = self.place.name(f"group-{uuid.uuid4().hex[:6]}")
         inputs = [Partition(self.source, number) for number in range(self.partitions)]
         await self.place.begin(group, inputs)

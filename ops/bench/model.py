@@ -1,4 +1,4 @@
-"""A model that answers each call after a second, in a process of its own, and a minimal client for it."""
+"""A model in a child process that answers each call after a second, and a minimal client for it."""
 
 from __future__ import annotations
 

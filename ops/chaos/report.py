@@ -49,8 +49,8 @@ class Report:
     longest_stall_unaffected: float
     """The longest time, in seconds, in which an unaffected agent worker started no run.
 
-    A worker is unaffected while neither it nor an admission controller was hit, and no broker or network fault was
-    active or recent. Pauses of the load are included.
+    A worker is affected if it or an admission controller was hit. A broker or network fault, active or recent, affects
+    all workers. Pauses of the load are included.
     """
 
     watched_unaffected_s: float

@@ -54,7 +54,7 @@ class Troubles:
             self.all.append(Trouble(began, self.clock.now_ms(), after_ms=after_ms))
 
     def hit(self, pid: int, seconds: float = 0.0, *, everybody: bool = False) -> None:
-        """Record a fault of one worker from now on, or of all with *everybody*: an admission controller was hit."""
+        """Record a fault of one worker from now on, or of all workers if an admission controller was hit."""
         now = self.clock.now_ms()
         self.all.append(Trouble(now, now + int(seconds * 1_000), None if everybody else pid))
 

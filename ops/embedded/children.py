@@ -117,8 +117,8 @@ async def started(
     """Run ``command`` (an absolute path first) until the block ends, or until this process ends.
 
     The child works in ``folder``, and with ``env`` instead of this process's environment if given. It inherits the file
-    descriptors ``inherit``. Its session is its own, so that a Ctrl-C reaches only this process. ``grace`` is in seconds.
-    Raise NotTheMainThreadError on another thread.
+    descriptors ``inherit``. It has a session of its own, so that a Ctrl-C reaches only this process.
+    ``grace`` is in seconds. Raise NotTheMainThreadError on another thread.
     """
     if threading.current_thread() is not threading.main_thread():
         message = f"{name} must be started on the main thread: a thread's children end with the thread"

@@ -1,8 +1,8 @@
-"""A scripted model behind real HTTP: OpenAI-compatible, deterministic, and able to fail in every way asked of it.
+"""A scripted model behind real HTTP: OpenAI-compatible, deterministic, and able to simulate every failure.
 
 In the same process: ``async with scripted_model(ScriptedAnswer(text="hello")) as model``, then ``model.base_url``.
-As a child: ``python -m ops.embedded.scripted --port 0`` prints one JSON line when it is ready; other processes script
-it with ``POST /script`` (an answer or a list of them), ``DELETE /script``, and read ``GET /calls``.
+As a child: ``python -m ops.embedded.scripted --port 0`` prints one JSON line when it is ready. Other processes script
+it with ``POST /script`` (an answer or a list of them) and ``DELETE /script``, and read its calls with ``GET /calls``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A cached, formatted data folder: Kafka's own tool creates it once, and further folders are copies of it.
 
-Only the cluster id in it is specific to a cluster, so a copy with a new id equals a newly formatted folder. The copy
-saves each new platform the start of a second Java.
+Only its cluster id is specific to a cluster, so a copy with a new id equals a newly formatted folder. The copy saves
+each new platform the start of a second Java.
 """
 
 from __future__ import annotations
