@@ -93,10 +93,10 @@ async def embedded_kafka(
 ) -> AsyncGenerator[Kafka]:
     """Run a broker that keeps its records in ``folder``, for the block.
 
-    ``cache`` holds the files that instances share: jars (see ``Jars`` for ``repository`` and ``neighbour``), a formatted
-    data folder, and Java's ahead-of-time cache. ``record_aot`` writes the ahead-of-time cache once, which takes 7 to 16 s
-    at the end of the block. ``more`` are broker settings that override the fixed ones, by Kafka's names.
-    Raise the subclass of EmbeddedError that names the cause.
+    ``cache`` holds the files that instances share: jars (see ``Jars`` for ``repository`` and ``neighbour``), a
+    formatted data folder, and Java's ahead-of-time cache. ``record_aot`` writes the ahead-of-time cache once, which
+    takes 7 to 16 s at the end of the block. ``more`` are broker settings that override the fixed ones, by Kafka's
+    names. Raise the subclass of EmbeddedError that names the cause.
     """
     jars = Jars(cache / "jars", repository, neighbour)
     found = java.found(await jars.ready(progress), cache / "aot")
