@@ -83,7 +83,7 @@ schemas: install
 	$(BIN)/headrace schemas export
 
 metrics: install
-	$(BIN)/python -c 'from streams.metrics import page; print(page(), end="")' > docs/reference/metrics.md
+	$(BIN)/python -c 'from streams.telemetry.metric_definitions import page; print(page(), end="")' > docs/reference/metrics.md
 
 # --- what is installed ---
 

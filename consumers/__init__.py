@@ -1,1 +1,1 @@
-"""The steps that process a request. They contain no Kafka code."""
+"""The steps that process a request, and what they share. Kafka clients, topics and offsets do not belong here."""

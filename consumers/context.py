@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from schemas.admissions import AdmissionKey
 from schemas.clock import Clock
 from schemas.envelopes import Envelope
 from schemas.errors import InternalError
-from schemas.inbox import Ticket
 from schemas.records import HeaderList
 from schemas.tenants import Tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class StepContext:
     """The tenant, the clock and the trace of one step call."""
 
     tenant: Tenant
@@ -24,7 +24,7 @@ class Context:
     envelope: Envelope | None = None
     """The client's record; set only for the stage that reads requests."""
 
-    ticket: Ticket | None = None
+    admission: AdmissionKey | None = None
     """The admission key of the admitted request; set only for the stage that reads requests."""
 
     @property

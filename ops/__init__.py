@@ -1,1 +1,1 @@
-"""Commands and processes: they read the settings and run the stages."""
+"""Settings in, processes out: the command line, the stages as processes, provisioning. No record is handled here."""

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from consumers.agent import builtin
 from consumers.agent.models.openai_model import OpenAISettings, openai_model
 from consumers.agent.models.port import Model
-from consumers.agent.registry import Registry as Agents
+from consumers.agent.registry import AgentRegistry as Agents
 from consumers.agent.registry import load
 from ops.settings import Settings
 from schemas.clock import Clock

@@ -8,21 +8,21 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from ops import registrar
-from ops.answers import BRIEF_S, Answers, Sent, results_in
+from ops import registry_writer
 from ops.connection import connection_of
 from ops.errors import NotInteractiveError, UnknownTenantError
+from ops.result_waiter import BRIEF_S, ResultWaiter, SentRequest, results_in
 from ops.settings import Settings
 from producers.controls import control_record
 from producers.requests import request_record
 from schemas.clock import Clock, SystemClock
 from schemas.control import Control
-from schemas.records import Outgoing, Partition
+from schemas.records import Partition, ProducerRecord
 from schemas.requests import Request
 from schemas.results import Result
 from schemas.topics import RESULTS
-from streams.journey import entry_group
-from streams.tracing import follow
+from streams.journey import ingress_group
+from streams.telemetry.trace_context import follow
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
 from streams.transport.errors import UnknownTopicError
@@ -43,29 +43,29 @@ class Client:
 
     tenant: str
     writer: Writer
-    answers: Answers | None
+    answers: ResultWaiter | None
     clock: Clock
 
-    async def send(self, request: Request, request_id: str | None = None) -> Sent:
+    async def send(self, request: Request, request_id: str | None = None) -> SentRequest:
         """Send a request in a new trace. Without *request_id*, it gets a random UUID."""
         chosen = request_id or str(uuid.uuid4())
         trace = follow(()).headers
         record = request_record(self.tenant, request, request_id=chosen, now_ms=self.clock.now_ms(), trace=trace)
         if self.answers is not None:
             self.answers.expected.add(chosen)
-        sent = Sent(chosen, *await self._written(record))
+        sent = SentRequest(chosen, *await self._written(record))
         if self.answers is not None:
             self.answers.open[chosen] = sent
         return sent
 
     def arriving(self, within: float, finished: Callable[[], bool] = lambda: True) -> AsyncGenerator[Result]:
-        """Return ``Answers.arriving``. Raises TypeError if the client was opened with ``wait=False``."""
+        """Return ``ResultWaiter.arriving``. Raises TypeError if the client was opened with ``wait=False``."""
         if self.answers is None:
             message = "this client only sends: open it with wait=True"
             raise TypeError(message)
         return self.answers.arriving(within, finished)
 
-    async def _written(self, record: Outgoing) -> tuple[Partition, int]:
+    async def _written(self, record: ProducerRecord) -> tuple[Partition, int]:
         """Write *record*. Raises UnknownTenantError if the tenant has no topic."""
         try:
             return await self.writer.send(record)
@@ -87,12 +87,12 @@ async def opened(settings: Settings, tenant: str, *, wait: bool, recall: bool = 
 
 
 @asynccontextmanager
-async def _answers(connection: Connection, tenant: str, *, recall: bool) -> AsyncGenerator[Answers]:
+async def _answers(connection: Connection, tenant: str, *, recall: bool) -> AsyncGenerator[ResultWaiter]:
     start: Literal["earliest", "latest"] = "earliest" if recall else "latest"
     async with await _reader(connection, tenant, start) as reader, await Admin.open(connection, name=NAME) as admin:
-        answers = Answers(tenant, reader, admin, SystemClock())
+        answers = ResultWaiter(tenant, reader, admin, SystemClock())
         if recall:
-            answers.group = entry_group((await registrar.load(connection)).layout)
+            answers.group = ingress_group((await registry_writer.load(connection)).layout)
             await answers.recall()
         yield answers
 

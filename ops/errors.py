@@ -182,7 +182,7 @@ class NotServedError(OperationError):
     def __init__(self, tenant: str, seconds: float) -> None:
         super().__init__(
             f"tenant {tenant} is registered and not served after {seconds:.0f} s:"
-            " does `headrace run auth` (or admission) run against this cluster? (--no-wait does not wait for it)"
+            " does `headrace run auth` (or ingress) run against this cluster? (--no-wait does not wait for it)"
         )
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from ops.errors import OperationError
-from streams.measures import Metrics
+from streams.telemetry.metric_store import MetricStore
 
 BEAT_S = 10.0
 POLL_S = 30.0
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 class Watched(Protocol):
     """The parts of a worker that its probes read."""
 
-    metrics: Metrics
+    metrics: MetricStore
 
     @property
     def ready(self) -> bool:
@@ -115,7 +115,7 @@ async def served(worker: Watched, host: str, port: int) -> AsyncGenerator[str]:
     try:
         await _bind(runner, host, port)
         address = f"http://{host}:{runner.addresses[0][1]}"
-        log.info("http_serves", address=address)
+        log.info("http_started", address=address)
         yield address
     finally:
         await runner.cleanup()

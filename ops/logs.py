@@ -110,7 +110,7 @@ def _without_content(_logger: WrappedLogger, _method: str, event: EventDict) -> 
 def _described(error: BaseException) -> dict[str, Any]:
     described: dict[str, Any] = {"type": type(error).__qualname__, "at": _places(error.__traceback__)}
     if isinstance(error, HeadraceError):
-        described |= {"code": error.code, "message": error.safe}
+        described |= {"code": error.code, "message": error.public_message}
     return described
 
 

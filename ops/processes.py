@@ -17,7 +17,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any, TypeAlias
 
-from ops import house
+from ops import import_guard
 from ops.settings import Settings, debugging
 from schemas.clock import Clock, SystemClock
 
@@ -42,22 +42,22 @@ def run_alone(
     *tell* receives the lines for a parent: READY, and the address of the stage's health. *clock* replaces the machine's
     clock.
     """
-    house.admit(Path.cwd(), settings.agents)
+    import_guard.add_user_folder(Path.cwd(), settings.agents)
     from ops import logs  # noqa: PLC0415 - who only starts such a process need not wait for what it loads
-    from ops.stages import Told, run_stage  # noqa: PLC0415 - as above
+    from ops.stages import StageCallbacks, run_stage  # noqa: PLC0415 - as above
 
     logs.configure(settings, stage=stage)
 
-    told = Told(ready=lambda: tell(READY), http=lambda address: tell(address.encode()))
+    told = StageCallbacks(ready=lambda: tell(READY), http=lambda address: tell(address.encode()))
     _run(run_stage(settings, stage, told, clock or SystemClock()))
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
     """Run *main* on uvloop where it is available."""
-    from ops.outliving import run_whatever_is_raised  # noqa: PLC0415 - as ``logs`` above
+    from ops.exit_guard import run_until_main_ends  # noqa: PLC0415 - as ``logs`` above
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        run_whatever_is_raised(runner.get_loop(), main)
+        run_until_main_ends(runner.get_loop(), main)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

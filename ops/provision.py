@@ -6,17 +6,17 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ops import registrar
+from ops import registry_writer
 from ops.background import background
 from ops.errors import LayoutDiffersError
-from ops.first_offsets import first_offsets
-from ops.registrar import Entry
+from ops.provisioned_offsets import first_offsets
+from ops.registry_writer import Entry
 from ops.settings import Settings
 from ops.topology import Change, Topology, copies_of, differences
-from schemas.tenants import Layout, Move, SealSecret
+from schemas.tenants import Layout, LayoutMove, SealSecret
 from schemas.topics import TENANTS
-from streams.journey import ENTRY_GROUP, JourneyName
-from streams.registry import Registry
+from streams.journey import INGRESS_GROUP, JourneyName
+from streams.registry.tenants import TenantRegistry
 from streams.transport.admin import Admin, NewTopicSpec, TopicDescription
 from streams.transport.connection import Connection
 
@@ -50,7 +50,7 @@ def _differs(existing: Layout, wanted: Layout) -> str:
     )
 
 
-def _underway(move: Move) -> str:
+def _underway(move: LayoutMove) -> str:
     return (
         f"the layout is being moved to {move.shards} shards and the journey {move.journey}:"
         " finish that first, by `headrace topics relayout`"
@@ -69,7 +69,7 @@ class Provision:
         """Return the changes that ``apply`` would make, and the differences that it leaves alone. Writes nothing."""
         async with await Admin.open(self.connection, name=NAME) as admin:
             exists = await admin.describe([TENANTS.name])
-            registry = await registrar.load(self.connection) if exists else Registry()
+            registry = await registry_writer.load(self.connection) if exists else TenantRegistry()
             entries = list(self._founding(registry))
             topics = differences(wanted := self._specs(registry), await _found(admin, wanted))
             absent = frozenset(change.what for change in topics if change.action == "create")
@@ -86,11 +86,11 @@ class Provision:
             made = await self._make(admin, [self._topology(Layout()).spec(TENANTS, TENANTS.name, 1)])
             entries: list[Entry] = []
 
-            def decide(registry: Registry) -> list[Entry]:
+            def decide(registry: TenantRegistry) -> list[Entry]:
                 entries[:] = self._founding(registry)
                 return entries
 
-            registry = await registrar.change(self.connection, decide)
+            registry = await registry_writer.change(self.connection, decide)
             made += await self._make(admin, self._specs(registry))
             offsets = await first_offsets(self.connection, admin, self.wish.layout(registry.layout), frozenset())
             await offsets.commit(self.connection)
@@ -103,7 +103,7 @@ class Provision:
         await admin.create_topics([spec for spec in wanted if spec.name in missing])
         return changes
 
-    def _founding(self, registry: Registry) -> Iterator[Entry]:
+    def _founding(self, registry: TenantRegistry) -> Iterator[Entry]:
         """Yield the registry records that a new cluster lacks.
 
         Only a broker on this machine may hold a seal's secret.
@@ -114,7 +114,7 @@ class Provision:
         if registry.secret is None and self.settings.seal_secret is None and self.settings.on_loopback:
             yield SealSecret(kid=secrets.token_hex(4), secret=secrets.token_bytes(SECRET_BYTES))
 
-    def _specs(self, registry: Registry) -> list[NewTopicSpec]:
+    def _specs(self, registry: TenantRegistry) -> list[NewTopicSpec]:
         topology = self._topology(self.wish.layout(registry.layout))
         return [*topology.platform(), *(spec for tenant in registry.tenants.values() for spec in topology.of(tenant))]
 
@@ -124,7 +124,7 @@ class Provision:
 
 async def _woken(admin: Admin) -> None:
     """Make a new broker create its own topic for groups, which the first request triggers, while ours are created."""
-    await admin.committed(ENTRY_GROUP, ())
+    await admin.committed(INGRESS_GROUP, ())
 
 
 async def _found(admin: Admin, wanted: list[NewTopicSpec]) -> dict[str, TopicDescription]:

@@ -25,8 +25,8 @@ async def run_many(stage: str, count: int, settings: Settings) -> None:
     changes: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
     changes.set_result(_changes(settings))
     launch = functools.partial(_inheriting, grace=settings.grace + KILL_AFTER_S)
-    mourn = functools.partial(_died, settings, stage)
-    processes = [StageProcess(stage, launch, _log_line, changes, mourn=mourn) for _ in range(count)]
+    on_exit = functools.partial(_died, settings, stage)
+    processes = [StageProcess(stage, launch, _log_line, changes, on_exit=on_exit) for _ in range(count)]
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, _stop, processes)
     async with asyncio.TaskGroup() as tasks:
@@ -39,9 +39,9 @@ async def _died(settings: Settings, stage: str, pid: int) -> None:
 
     The import is late because most processes never die.
     """
-    from ops.obituary import died  # noqa: PLC0415 - see above
+    from ops.expel_member import expel_dead_worker  # noqa: PLC0415 - see above
 
-    await died(settings, stage, pid)
+    await expel_dead_worker(settings, stage, pid)
 
 
 def _changes(settings: Settings) -> Changes:

@@ -13,39 +13,39 @@ from typing import Any
 
 import structlog
 
-from consumers.agent.registry import Registry as Agents
+from consumers.agent.registry import AgentRegistry as Agents
 from consumers.resilience.cancel import Cancels
 from ops.agents import agents_of, models_of
 from ops.errors import LayoutMovingError, OperationError, UsageError
-from ops.following import persistently
-from ops.ground import Ground, found
 from ops.isolation.step import isolated
 from ops.names import client_name, process_name
+from ops.retry_forever import retry_forever
 from ops.settings import Settings
+from ops.stage_context import StageContext, stage_context
 from ops.telemetry import tracing_of
 from ops.tuning import tune
 from ops.wiring import steps_of
 from schemas.clock import Clock
-from streams.controls import RunControls, reach_ms
-from streams.doors import Doors
-from streams.journey import ENTRY_GROUP, JOURNEYS, RETRIES, versioned
-from streams.measures import OTHER, Metrics
-from streams.outbox import Outbox
-from streams.parameters import Parameters
-from streams.registry import Registry
-from streams.spans import Tracing
-from streams.stages.entry import EntryStage
-from streams.stages.hop import HopStage
-from streams.stages.retrying import RetryMover, RetryTiers
-from streams.tenure import Tenure
+from streams.engine.admission_memory import AdmissionMemory
+from streams.engine.config import EngineConfig
+from streams.engine.layout_guard import LayoutGuard
+from streams.engine.worker import Worker
+from streams.handler import StageHandler
+from streams.journey import INGRESS_GROUP, JOURNEYS, RETRIES, versioned
+from streams.registry.tenants import TenantRegistry
+from streams.stages.ingress import IngressStage
+from streams.stages.inner import InnerStage
+from streams.stages.record_builder import RecordBuilder
+from streams.stages.retries import RetryMover, RetryTiers
+from streams.stages.run_controls import RunControls, reach_ms
+from streams.telemetry.metric_store import OTHER, MetricStore
+from streams.telemetry.spans import Tracing
 from streams.transport.errors import TransportError
 from streams.transport.reader import Reader
-from streams.work import Work
-from streams.worker import Worker
 
 log = structlog.get_logger()
 
-STAGES = ("auth", "guard", "admission", "agent", RETRIES)
+STAGES = ("auth", "guard", "ingress", "agent", RETRIES)
 CANCELLABLE = ("agent", RETRIES)
 """Stages that can cancel a run after admission: where it runs, and where it waits for its retry."""
 
@@ -53,7 +53,7 @@ READY_POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class StageCallbacks:
     """Callbacks for the parent of a stage; by default, each does nothing."""
 
     ready: Callable[[], None] = lambda: None
@@ -67,7 +67,7 @@ class Told:
 
 
 async def run_stage(
-    settings: Settings, stage: str, told: Told, clock: Clock, stop: asyncio.Event | None = None
+    settings: Settings, stage: str, callbacks: StageCallbacks, clock: Clock, stop: asyncio.Event | None = None
 ) -> None:
     """Run *stage* until *stop* (SIGTERM or SIGINT if None), then drain.
 
@@ -77,45 +77,45 @@ async def run_stage(
         raise UsageError(f"no stage is called {stage}: there are {', '.join(STAGES)}")
     stop = stop or _stop_signal()
     async with AsyncExitStack() as stack:
-        ground = await found(settings, stage, clock, stack)
-        beside = await _beside(settings, stage, ground, stack)
-        work = _under(ground, await _work(settings, stage, ground, beside, stack))
-        worker = Worker(_parameters(settings, stage, ground), work, ground.clock, beside.metrics)
-        told.worker(worker)
-        await _show(settings, worker, told, stack)
+        context = await stage_context(settings, stage, clock, stack)
+        services = await _services(settings, stage, context, stack)
+        work = _under(context, await _work(settings, stage, context, services, stack))
+        worker = Worker(_parameters(settings, stage, context), work, context.clock, services.metrics)
+        callbacks.worker(worker)
+        await _show(settings, worker, callbacks, stack)
         tune()
         try:
             async with asyncio.TaskGroup() as tasks:
                 followers = [
-                    tasks.create_task(persistently(partial(ground.registry.follow, ground.reader))),
-                    tasks.create_task(persistently(beside.doors.follow)),
-                    *([tasks.create_task(persistently(beside.controls.follow))] if beside.controls else []),
-                    tasks.create_task(_keep_partitions(worker, ground.registry)),
-                    tasks.create_task(_tell_ready(worker, told.ready)),
+                    tasks.create_task(retry_forever(partial(context.registry.follow, context.reader))),
+                    tasks.create_task(retry_forever(services.admission_memory.follow)),
+                    *([tasks.create_task(retry_forever(services.controls.follow))] if services.controls else []),
+                    tasks.create_task(_keep_partitions(worker, context.registry)),
+                    tasks.create_task(_tell_ready(worker, callbacks.ready)),
                 ]
-                await _serve(worker, stop, ground.tenure, settings.grace)
+                await _serve(worker, stop, context.layout_guard, settings.grace)
                 for task in followers:
                     task.cancel()
         except* TransportError as errors:
             raise OperationError(f"stage {stage}: {errors.exceptions[0]}") from errors
     if worker.fatal is not None:
         raise OperationError(f"stage {stage} cannot go on: {worker.fatal}")
-    if ground.tenure.over and not stop.is_set():
-        raise LayoutMovingError(ground.registry.layout)
+    if context.layout_guard.over and not stop.is_set():
+        raise LayoutMovingError(context.registry.layout)
 
 
-async def _show(settings: Settings, worker: Worker, told: Told, stack: AsyncExitStack) -> None:
+async def _show(settings: Settings, worker: Worker, callbacks: StageCallbacks, stack: AsyncExitStack) -> None:
     if settings.http_port is None:
         return
     from ops.health import served  # noqa: PLC0415 - a worker without a port starts without a web server
 
-    told.http(await stack.enter_async_context(served(worker, settings.http_host, settings.http_port)))
+    callbacks.http(await stack.enter_async_context(served(worker, settings.http_host, settings.http_port)))
 
 
-async def _serve(worker: Worker, stop: asyncio.Event, tenure: Tenure, grace: float) -> None:
+async def _serve(worker: Worker, stop: asyncio.Event, layout_guard: LayoutGuard, grace: float) -> None:
     try:
         await worker.start()
-        await _first(stop.wait(), worker.failed.wait(), tenure.ended())
+        await _first(stop.wait(), worker.failed.wait(), layout_guard.ended())
     finally:
         await worker.stop(grace)
 
@@ -142,73 +142,87 @@ def _stop_signal() -> asyncio.Event:
     return stop
 
 
-async def _inbox_reader(ground: Ground, stack: AsyncExitStack) -> Reader:
-    reader = await Reader.open(ground.connection, (), name="headrace-inbox")
+async def _admissions_reader(context: StageContext, stack: AsyncExitStack) -> Reader:
+    reader = await Reader.open(context.connection, (), name="headrace-admissions")
     stack.push_async_callback(reader.close)
     return reader
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class StageServices:
     """The services of a stage beside its records: admission state, cancels, run controls, metrics and spans."""
 
-    doors: Doors
+    admission_memory: AdmissionMemory
     cancels: Cancels
     controls: RunControls | None
-    metrics: Metrics
+    metrics: MetricStore
     tracing: Tracing
 
 
-async def _beside(settings: Settings, stage: str, ground: Ground, stack: AsyncExitStack) -> Beside:
-    cancels, metrics = Cancels(ground.clock), _metrics(settings, stage, ground.registry)
-    return Beside(
-        doors=Doors(
-            await _inbox_reader(ground, stack), ground.layout.shards, ground.clock, metrics, ground.registry.spoils
+async def _services(settings: Settings, stage: str, context: StageContext, stack: AsyncExitStack) -> StageServices:
+    cancels, metrics = Cancels(context.clock), _metrics(settings, stage, context.registry)
+    return StageServices(
+        admission_memory=AdmissionMemory(
+            await _admissions_reader(context, stack),
+            context.layout.shards,
+            context.clock,
+            metrics,
+            context.registry.spoils,
         ),
         cancels=cancels,
-        controls=await _controls(ground, cancels, stack) if stage in CANCELLABLE else None,
+        controls=await _controls(context, cancels, stack) if stage in CANCELLABLE else None,
         metrics=metrics,
         tracing=await stack.enter_async_context(
-            tracing_of(settings, stage, process_name(), ground.clock, metrics, ground.layout.version)
+            tracing_of(settings, stage, process_name(), context.clock, metrics, context.layout.version)
         ),
     )
 
 
-def _metrics(settings: Settings, stage: str, registry: Registry) -> Metrics:
+def _metrics(settings: Settings, stage: str, registry: TenantRegistry) -> MetricStore:
     named = [name.strip() for name in settings.metrics_tenants.split(",") if name.strip()]
-    metrics = Metrics(stage, named)
+    metrics = MetricStore(stage, named)
     metrics.tier_of = lambda tenant: known.tier if (known := registry.tenants.get(tenant)) else OTHER
     return metrics
 
 
-async def _controls(ground: Ground, cancels: Cancels, stack: AsyncExitStack) -> RunControls:
-    reader = await Reader.open(ground.connection, (), name="headrace-control")
+async def _controls(context: StageContext, cancels: Cancels, stack: AsyncExitStack) -> RunControls:
+    reader = await Reader.open(context.connection, (), name="headrace-control")
     stack.push_async_callback(reader.close)
-    controls = RunControls(reader, ground.seals, cancels)
-    await controls.catch_up(ground.clock.now_ms() - reach_ms(ground.registry.tenants.values()))
+    controls = RunControls(reader, context.seals, cancels)
+    await controls.catch_up(context.clock.now_ms() - reach_ms(context.registry.tenants.values()))
     return controls
 
 
-async def _work(settings: Settings, stage: str, ground: Ground, beside: Beside, stack: AsyncExitStack) -> Work:
-    shards, clock = ground.layout.shards, ground.clock
-    outbox = Outbox(stage, process_name(), ground.seals, shards, clock, beside.metrics, beside.tracing)
+async def _work(
+    settings: Settings, stage: str, context: StageContext, services: StageServices, stack: AsyncExitStack
+) -> StageHandler:
+    shards, clock = context.layout.shards, context.clock
+    builder = RecordBuilder(stage, process_name(), context.seals, shards, clock, services.metrics, services.tracing)
     if stage == RETRIES:
-        return RetryMover.of(outbox, beside.cancels).work()
-    models = await stack.enter_async_context(models_of(settings, ground.clock)) if stage == "agent" else {}
+        return RetryMover.of(builder, services.cancels).work()
+    models = await stack.enter_async_context(models_of(settings, context.clock)) if stage == "agent" else {}
     agents = agents_of(settings) if stage == "agent" else Agents()
-    found = JOURNEYS[ground.layout.journey](steps_of(ground.registry, agents, models, beside.cancels)).stage(stage)
-    if found is None:
-        raise UsageError(f"the journey {ground.layout.journey} has no stage {stage}")
-    if found.group == ENTRY_GROUP:
-        return EntryStage(found, outbox, ground.registry, beside.doors).work()
-    weight = _weights(settings, ground.registry)
-    apart = await stack.enter_async_context(isolated(settings, beside.cancels, beside.metrics)) if agents else None
-    return HopStage(
-        found, outbox, ground.registry, RetryTiers(outbox), settings.max_running, weight=weight, apart=apart
+    stage_found = JOURNEYS[context.layout.journey](steps_of(context.registry, agents, models, services.cancels)).stage(
+        stage
+    )
+    if stage_found is None:
+        raise UsageError(f"the journey {context.layout.journey} has no stage {stage}")
+    if stage_found.group == INGRESS_GROUP:
+        return IngressStage(stage_found, builder, context.registry, services.admission_memory).work()
+    weight = _weights(settings, context.registry)
+    apart = await stack.enter_async_context(isolated(settings, services.cancels, services.metrics)) if agents else None
+    return InnerStage(
+        stage_found,
+        builder,
+        context.registry,
+        RetryTiers(builder),
+        settings.max_running,
+        weight=weight,
+        prepare_isolated=apart,
     ).work()
 
 
-def _weights(settings: Settings, registry: Registry) -> Callable[[str], float]:
+def _weights(settings: Settings, registry: TenantRegistry) -> Callable[[str], float]:
     """Return the function for a tenant's weight: that of its tier, as the registry has it now."""
     weights = settings.tier_weights
 
@@ -219,16 +233,16 @@ def _weights(settings: Settings, registry: Registry) -> Callable[[str], float]:
     return weight
 
 
-def _under(ground: Ground, work: Work) -> Work:
+def _under(context: StageContext, work: StageHandler) -> StageHandler:
     """Return *work* in the group of its layout, guarded so that shards open only while that layout is open."""
-    group = versioned(work.group, ground.layout.version)
-    return replace(work, group=group, remember=ground.tenure.guarding(work.remember))
+    group = versioned(work.group, context.layout.version)
+    return replace(work, group=group, load_memory=context.layout_guard.guarding(work.load_memory))
 
 
-def _parameters(settings: Settings, stage: str, ground: Ground) -> Parameters:
-    return Parameters(
-        connection=ground.connection,
-        layout=ground.layout.version,
+def _parameters(settings: Settings, stage: str, context: StageContext) -> EngineConfig:
+    return EngineConfig(
+        connection=context.connection,
+        layout=context.layout.version,
         name=client_name(stage, os.getpid()),
         transaction_deadline_s=settings.transaction_deadline,
         drain_s=settings.drain,
@@ -236,7 +250,7 @@ def _parameters(settings: Settings, stage: str, ground: Ground) -> Parameters:
     )
 
 
-async def _keep_partitions(worker: Worker, registry: Registry) -> None:
+async def _keep_partitions(worker: Worker, registry: TenantRegistry) -> None:
     """Repartition the worker after each registry change: a new tenant is a local assignment, not a rebalance."""
     seen = registry.version
     while True:
@@ -247,9 +261,9 @@ async def _keep_partitions(worker: Worker, registry: Registry) -> None:
 
 
 async def _tell_ready(worker: Worker, ready: Callable[[], None]) -> None:
-    told = False
+    callbacks = False
     while True:
-        if worker.ready and not told:
+        if worker.ready and not callbacks:
             ready()
-        told = worker.ready
+        callbacks = worker.ready
         await asyncio.sleep(READY_POLL_S)

@@ -17,7 +17,7 @@ from schemas.clock import Clock, SystemClock
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 10.0
 STEADY_S = 30.0
 """A stage that has run this many seconds is restarted after the shortest pause again."""
-HOPELESS = 2
+EXIT_USAGE = 2
 """Exit status of a stage with a usage error: a restart would not help."""
 LINE = 4_096
 """Maximum bytes read at a time."""
@@ -33,8 +33,8 @@ class Launch(Protocol):
         ...
 
 
-async def unmourned(_pid: int) -> None:
-    """Do nothing: the default of ``mourn``."""
+async def no_callback(_pid: int) -> None:
+    """Do nothing: the default of ``on_exit``."""
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class StageProcess:
     last_words: Callable[[], str] = lambda: ""
     """Returns the last output of the process."""
 
-    mourn: Callable[[int], Awaitable[None]] = unmourned
+    on_exit: Callable[[int], Awaitable[None]] = no_callback
     """Called with the id of a process that ended in an unexpected way; awaited before another is started."""
 
     clock: Clock = field(default_factory=SystemClock)
@@ -79,8 +79,8 @@ class StageProcess:
         while not self._over.is_set():
             began = self.clock.monotonic()
             status = await self._once()
-            if status not in (0, HOPELESS):
-                await self.mourn(self.pid)
+            if status not in (0, EXIT_USAGE):
+                await self.on_exit(self.pid)
             if self._over.is_set():
                 return
             if self._anew.is_set():
@@ -93,7 +93,7 @@ class StageProcess:
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
     def _check_hope(self, status: int) -> None:
-        if status == HOPELESS and not self._was_ready:
+        if status == EXIT_USAGE and not self._was_ready:
             raise StackError(f"the stage {self.stage} cannot start: {self.last_words() or 'see the line above'}")
 
     async def _once(self) -> int:

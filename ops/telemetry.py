@@ -7,14 +7,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from ops.delivery import Delivery, Post
 from ops.settings import Settings
+from ops.span_export import Post, SpanExport
 from schemas.clock import Clock
 from streams.journey import group_of
-from streams.measures import Metrics
-from streams.metrics import SPANS
-from streams.otlp import scoped
-from streams.spans import Tracing
+from streams.telemetry.metric_definitions import SPANS
+from streams.telemetry.metric_store import MetricStore
+from streams.telemetry.otlp import scoped
+from streams.telemetry.spans import Tracing
 
 if TYPE_CHECKING:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -26,14 +26,14 @@ EXPORT_S = 2.0
 
 @asynccontextmanager
 async def tracing_of(
-    settings: Settings, stage: str, worker: str, clock: Clock, metrics: Metrics, version: int = 1
+    settings: Settings, stage: str, worker: str, clock: Clock, metrics: MetricStore, version: int = 1
 ) -> AsyncGenerator[Tracing]:
     """Yield the stage's spans during the block; at its end, the remaining spans are delivered or lost."""
     if settings.otlp_endpoint is None:
         yield Tracing(clock=clock)
         return
     exporter = exporter_to(settings.otlp_endpoint)
-    delivery = Delivery(post_by(exporter, stage, worker))
+    delivery = SpanExport(post_by(exporter, stage, worker))
 
     def look() -> None:
         metrics.set(SPANS, delivery.delivered, "delivered")

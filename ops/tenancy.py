@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ops import registrar
+from ops import registry_writer
 from ops.errors import NoLayoutError, NotServedError, TenantExistsError, UnknownTenantError
-from ops.registrar import Entry
+from ops.registry_writer import Entry
 from ops.settings import Settings
 from ops.topology import Topology, copies_of
 from schemas.records import Partition
 from schemas.tenants import Tenant
-from streams.journey import entry_group
-from streams.registry import Registry
-from streams.stages.entry import doorsteps
+from streams.journey import ingress_group
+from streams.registry.tenants import TenantRegistry
+from streams.stages.ingress import ingress_partitions
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
 
@@ -34,12 +34,12 @@ class Tenancy:
 
     async def all(self) -> dict[str, Tenant]:
         """Return every tenant, sorted by name."""
-        registry = await registrar.load(self.connection)
+        registry = await registry_writer.load(self.connection)
         return dict(sorted(registry.tenants.items()))
 
     async def one(self, name: str) -> Tenant:
         """Return one tenant. Raises UnknownTenantError."""
-        registry = await registrar.load(self.connection)
+        registry = await registry_writer.load(self.connection)
         if name not in registry.tenants:
             raise UnknownTenantError(name)
         return registry.tenants[name]
@@ -52,19 +52,19 @@ class Tenancy:
         """Register these tenants, or replace their records."""
         await self._write(tenants, _whatever_is_there)
 
-    async def _write(self, tenants: Sequence[Tenant], accept: Callable[[Registry, Tenant], bool]) -> None:
+    async def _write(self, tenants: Sequence[Tenant], accept: Callable[[TenantRegistry, Tenant], bool]) -> None:
         """Create topics before records: a stage must never be told to read a missing topic."""
-        before = await registrar.load(self.connection)
+        before = await registry_writer.load(self.connection)
         wanted = [tenant for tenant in tenants if accept(before, tenant)]
         await self._create_topics(before, wanted)
 
-        def decide(registry: Registry) -> list[Entry]:
+        def decide(registry: TenantRegistry) -> list[Entry]:
             return [tenant for tenant in wanted if accept(registry, tenant)]
 
         if wanted:
-            await registrar.change(self.connection, decide)
+            await registry_writer.change(self.connection, decide)
 
-    async def _create_topics(self, registry: Registry, tenants: Sequence[Tenant]) -> None:
+    async def _create_topics(self, registry: TenantRegistry, tenants: Sequence[Tenant]) -> None:
         if registry.layout is None:
             raise NoLayoutError
         topology = Topology(registry.layout, copies_of(self.settings))
@@ -73,8 +73,8 @@ class Tenancy:
 
     async def served(self, *tenants: Tenant, within: float = SERVED_S) -> None:
         """Wait until the admission controller serves each tenant. Raises NotServedError after *within* seconds."""
-        waiting = {tenant.id: doorsteps(tenant) for tenant in tenants}
-        group = entry_group((await registrar.load(self.connection)).layout)
+        waiting = {tenant.id: ingress_partitions(tenant) for tenant in tenants}
+        group = ingress_group((await registry_writer.load(self.connection)).layout)
         try:
             async with asyncio.timeout(within), await Admin.open(self.connection, name=NAME) as admin:
                 while waiting := await _unserved(admin, group, waiting):  # noqa: ASYNC110 - Kafka tells nobody of an offset
@@ -83,14 +83,14 @@ class Tenancy:
             raise NotServedError(next(iter(waiting)), within) from None
 
 
-def _unless_another(registry: Registry, tenant: Tenant) -> bool:
+def _unless_another(registry: TenantRegistry, tenant: Tenant) -> bool:
     existing = registry.tenants.get(tenant.id)
     if existing is not None and existing != tenant:
         raise TenantExistsError(tenant.id)
     return existing is None
 
 
-def _whatever_is_there(registry: Registry, tenant: Tenant) -> bool:
+def _whatever_is_there(registry: TenantRegistry, tenant: Tenant) -> bool:
     return registry.tenants.get(tenant.id) != tenant
 
 

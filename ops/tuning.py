@@ -28,4 +28,4 @@ def tune() -> None:
     wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if wanted < ENOUGH:
-        log.warning("few_files_allowed", allowed=wanted, enough=ENOUGH)
+        log.warning("file_limit_low", allowed=wanted, enough=ENOUGH)

@@ -6,9 +6,9 @@ import base64
 import binascii
 from collections.abc import Mapping
 
-from consumers.agent.execute import Execute
+from consumers.agent.executor import Executor
 from consumers.agent.models.port import Model
-from consumers.agent.registry import Registry as Agents
+from consumers.agent.registry import AgentRegistry as Agents
 from consumers.auth.authorize import Authorize
 from consumers.guard.registry import default_pipeline
 from consumers.guard.screen import Screen
@@ -17,12 +17,12 @@ from ops.errors import InvalidError, NoSealError
 from ops.settings import Settings
 from schemas.seals import Seals
 from streams.journey import Steps
-from streams.registry import Registry
+from streams.registry.tenants import TenantRegistry
 
 SECRET_BYTES = 16
 
 
-def seals_of(settings: Settings, registry: Registry, cluster: str) -> Seals:
+def seals_of(settings: Settings, registry: TenantRegistry, cluster: str) -> Seals:
     """Return seals with the operator's secrets, else with the one in the registry.
 
     Only a broker on this machine may hold a secret. Raises NoSealError without either.
@@ -50,10 +50,10 @@ def _secret(text: str) -> tuple[str, bytes]:
     return kid, secret
 
 
-def steps_of(registry: Registry, agents: Agents, models: Mapping[str, Model], cancels: Cancels) -> Steps:
+def steps_of(registry: TenantRegistry, agents: Agents, models: Mapping[str, Model], cancels: Cancels) -> Steps:
     """Return the steps that every journey consists of."""
     return Steps(
         authorize=Authorize(registry.agents),
         screen=Screen(default_pipeline()),
-        execute=Execute(agents, models, cancels=cancels),
+        execute=Executor(agents, models, cancels=cancels),
     )

@@ -1,1 +1,1 @@
-"""Builders of records as values: requests, results, hops, admission records, dead letters and others. No I/O."""
+"""Build the records that the platform writes, one module for each kind. Nothing is sent from here."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from schemas.cloudevents import attributes, time_of
 from schemas.headers import CORRELATION_ID
-from schemas.hops import Origin
 from schemas.records import HeaderList
+from schemas.stage_records import Origin
 
 
 def envelope(event: HeaderList, trace: HeaderList, correlation: HeaderList = ()) -> HeaderList:

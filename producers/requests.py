@@ -5,7 +5,7 @@ from __future__ import annotations
 from producers.envelopes import correlated, envelope
 from schemas.cloudevents import CloudEvent, time_of
 from schemas.headers import REPLY_TO
-from schemas.records import HeaderList, Outgoing
+from schemas.records import HeaderList, ProducerRecord
 from schemas.requests import REQUEST_TYPE, Request
 from schemas.topics import REQUESTS
 
@@ -22,7 +22,7 @@ def request_record(
     source: str = SOURCE,
     reply_to: str | None = None,
     trace: HeaderList = (),
-) -> Outgoing:
+) -> ProducerRecord:
     """Build the record, keyed by the session, else by the request id. Requests of one session run in send order.
 
     The same request gives the same bytes of value, so that a repeated request is joined to the first.
@@ -31,4 +31,6 @@ def request_record(
     reply: HeaderList = () if reply_to is None else ((REPLY_TO, reply_to.encode()),)
     value = request.model_dump_json(exclude_none=True, exclude_defaults=True).encode()
     key = (request.session or request_id).encode()
-    return Outgoing(REQUESTS.of(tenant), key, value, envelope(event.headers(), trace, correlated(request_id) + reply))
+    return ProducerRecord(
+        REQUESTS.of(tenant), key, value, envelope(event.headers(), trace, correlated(request_id) + reply)
+    )

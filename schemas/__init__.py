@@ -1,1 +1,1 @@
-"""Payloads, headers, errors, tenants and the topics they travel on. Values only, no I/O."""
+"""What travels and where: payloads, headers, errors, tenants, topics. Values only; no I/O belongs here."""

@@ -13,9 +13,9 @@ from schemas.cloudevents import CloudEvent
 from schemas.control import Control
 from schemas.errors import MalformedError, TooLargeError, UnsupportedVersionError
 from schemas.headers import CORRELATION_ID, REPLY_TO, SPRING_CORRELATION_ID, Headers
-from schemas.hops import Origin
 from schemas.records import Record
 from schemas.requests import REQUEST_TYPE, Request
+from schemas.stage_records import Origin
 
 DEFAULT_SOURCE = "/"
 KEY_LIMIT = 128

@@ -2,43 +2,43 @@
 
 ::
 
-    HeadraceError
-    ├── RecordError                 the record cannot be used: dead letter, failed result if the id can be read
-    │   ├── MalformedError              malformed
-    │   ├── TooLargeError               too_large
-    │   └── UnsupportedVersionError     unsupported_version
-    ├── RefusedError                the platform refuses the request: refused result, never retried
-    │   ├── UnauthenticatedError        unauthenticated
-    │   ├── ForbiddenError              forbidden
-    │   ├── IdConflictError             id_conflict
-    │   ├── UnknownAgentError           unknown_agent
-    │   ├── BlockedError                blocked
-    │   ├── RateLimitedError            rate_limited           retryable
-    │   └── BudgetExhaustedError        budget_exhausted
-    ├── ExpiredError                expired                the deadline has passed: expired result
-    ├── CancelledRunError           cancelled              a client cancelled the run: cancelled result
-    ├── ModelError
-    │   ├── ModelOverloadedError        model_overloaded       retryable
-    │   ├── ModelTimeoutError           model_timeout          retryable
-    │   ├── ModelUnavailableError       model_unavailable      retryable
-    │   ├── ModelRejectedError          model_rejected
-    │   ├── ModelQuotaError             model_quota
-    │   └── ContextOverflowError        context_overflow
-    ├── ToolError
-    │   ├── ToolFailedError             tool_failed            the tool decides
-    │   ├── ToolTimeoutError            tool_timeout           retryable
-    │   └── ToolDeniedError             tool_denied
-    ├── RunError                    the executor stopped the run
-    │   ├── StepsExhaustedError         steps_exhausted
-    │   ├── LoopDetectedError           loop_detected
-    │   ├── HandoffCycleError           handoff_cycle
-    │   └── ToolOutcomeUnknownError     tool_outcome_unknown
-    ├── UnwritableError             unwritable             no topic accepts the output
-    ├── PoisonError                 poison                 the record killed its worker
-    └── InternalError               internal               any unknown error; never retryable
+HeadraceError
+├── RecordError                 the record cannot be used: dead letter, failed result if the id can be read
+│   ├── MalformedError              malformed
+│   ├── TooLargeError               too_large
+│   └── UnsupportedVersionError     unsupported_version
+├── RefusedError                the platform refuses the request: refused result, never retried
+│   ├── UnauthenticatedError        unauthenticated
+│   ├── ForbiddenError              forbidden
+│   ├── IdConflictError             id_conflict
+│   ├── UnknownAgentError           unknown_agent
+│   ├── BlockedError                blocked
+│   ├── RateLimitedError            rate_limited           retryable
+│   └── BudgetExhaustedError        budget_exhausted
+├── ExpiredError                expired                the deadline has passed: expired result
+├── CancelledRunError           cancelled              a client cancelled the run: cancelled result
+├── ModelError
+│   ├── ModelOverloadedError        model_overloaded       retryable
+│   ├── ModelTimeoutError           model_timeout          retryable
+│   ├── ModelUnavailableError       model_unavailable      retryable
+│   ├── ModelRejectedError          model_rejected
+│   ├── ModelQuotaError             model_quota
+│   └── ContextOverflowError        context_overflow
+├── ToolError
+│   ├── ToolFailedError             tool_failed            the tool decides
+│   ├── ToolTimeoutError            tool_timeout           retryable
+│   └── ToolDeniedError             tool_denied
+├── RunError                    the executor stopped the run
+│   ├── StepsExhaustedError         steps_exhausted
+│   ├── LoopDetectedError           loop_detected
+│   ├── HandoffCycleError           handoff_cycle
+│   └── ToolOutcomeUnknownError     tool_outcome_unknown
+├── UnwritableError             unwritable             no topic accepts the output
+├── PoisonError                 poison                 the record killed its worker
+└── InternalError               internal               any unknown error; never retryable
 
-A wrapped error keeps its own code and status. ``fate_of`` follows ``__cause__`` and the members of exception groups.
-It prefers a permanent error to a retryable error that wraps it.
+A wrapped error keeps its own code and status. ``resolve_error`` follows ``__cause__`` and the members of exception
+groups. It prefers a permanent error to a retryable error that wraps it.
 """
 
 from __future__ import annotations
@@ -47,41 +47,44 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 Status: TypeAlias = Literal["succeeded", "failed", "refused", "expired", "cancelled"]
 
-SAFE_LIMIT = 1024
+PUBLIC_MESSAGE_LIMIT = 1024
 """Longest public message, in characters."""
 
 
 class HeadraceError(Exception):
-    """The base class. ``safe`` is the public message; ``detail`` is for logs only. ``retry_after`` is in seconds."""
+    """The base class.
+
+    ``public_message`` is the public message; ``detail`` is for logs only. ``retry_after`` is in seconds.
+    """
 
     code: ClassVar[str] = "internal"
     status: ClassVar[Status] = "failed"
     retryable: bool = False
-    buries: ClassVar[bool] = True
+    dead_letters: ClassVar[bool] = True
     """True if the record is also dead-lettered."""
-    ours: ClassVar[bool] = False
+    platform_fault: ClassVar[bool] = False
     """True if the platform caused the error. Then its dead letter does not count against the tenant."""
-    safe: str
+    public_message: str
     detail: str
     retry_after: float | None
 
-    def __init__(self, safe: str = "", *, detail: str = "", retry_after: float | None = None) -> None:
-        self.safe = safe[:SAFE_LIMIT] or _sentence(type(self))
+    def __init__(self, public_message: str = "", *, detail: str = "", retry_after: float | None = None) -> None:
+        self.public_message = public_message[:PUBLIC_MESSAGE_LIMIT] or _sentence(type(self))
         self.detail = detail
         self.retry_after = retry_after
-        super().__init__(self.safe)
+        super().__init__(self.public_message)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the state of the error, because the default would lose keyword-only arguments."""
-        return _revive, (type(self), self.safe, dict(self.__dict__))
+        return _revive, (type(self), self.public_message, dict(self.__dict__))
 
 
 def _sentence(kind: type[HeadraceError]) -> str:
     return (kind.__doc__ or kind.code).split(".", 1)[0].split("\n", 1)[0]
 
 
-def _revive(kind: type[HeadraceError], safe: str, state: dict[str, Any]) -> HeadraceError:
-    error = kind(safe)
+def _revive(kind: type[HeadraceError], public_message: str, state: dict[str, Any]) -> HeadraceError:
+    error = kind(public_message)
     error.__dict__.update(state)
     return error
 
@@ -115,7 +118,7 @@ class RefusedError(HeadraceError):
 
     code = "forbidden"
     status = "refused"
-    buries = False
+    dead_letters = False
 
 
 class UnauthenticatedError(RefusedError):
@@ -166,7 +169,7 @@ class ExpiredError(HeadraceError):
 
     code = "expired"
     status = "expired"
-    buries = False
+    dead_letters = False
 
 
 class CancelledRunError(HeadraceError):
@@ -174,7 +177,7 @@ class CancelledRunError(HeadraceError):
 
     code = "cancelled"
     status = "cancelled"
-    buries = False
+    dead_letters = False
 
 
 class ModelError(HeadraceError):
@@ -234,9 +237,9 @@ class ToolFailedError(ToolError):
     code = "tool_failed"
 
     def __init__(
-        self, safe: str = "", *, detail: str = "", retry_after: float | None = None, retryable: bool = False
+        self, public_message: str = "", *, detail: str = "", retry_after: float | None = None, retryable: bool = False
     ) -> None:
-        super().__init__(safe, detail=detail, retry_after=retry_after)
+        super().__init__(public_message, detail=detail, retry_after=retry_after)
         self.retryable = retryable
 
 
@@ -257,7 +260,7 @@ class RunError(HeadraceError):
     """The run cannot continue."""
 
     code = "steps_exhausted"
-    buries = False
+    dead_letters = False
 
 
 class StepsExhaustedError(RunError):
@@ -300,7 +303,7 @@ class InternalError(HeadraceError):
     """An unexpected error occurred inside the platform."""
 
     code = "internal"
-    ours = True
+    platform_fault = True
 
 
 def _leaves(kind: type[HeadraceError]) -> list[type[HeadraceError]]:
@@ -329,7 +332,7 @@ def _wrapped(error: BaseException) -> list[BaseException]:
     return cause + (list(error.exceptions) if isinstance(error, BaseExceptionGroup) else [])
 
 
-def fate_of(error: BaseException) -> HeadraceError:
+def resolve_error(error: BaseException) -> HeadraceError:
     """Return the innermost permanent HeadraceError, else the innermost HeadraceError, else a new InternalError."""
     ours = [each for each in chain_of(error) if isinstance(each, HeadraceError)]
     if not ours:

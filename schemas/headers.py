@@ -16,7 +16,7 @@ REPLY_TO = "reply_to"
 SIGNATURE = "headrace-signature"
 SEAL = "headrace-seal"
 ERROR_CODE = "headrace-error-code"
-CARRIED = "headrace-carried"
+RELOCATED = "headrace-relocated"
 OWN_PREFIX = "headrace-"
 EVENT_PREFIX = "ce_"
 

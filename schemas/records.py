@@ -34,7 +34,7 @@ class Record(NamedTuple):
         return f"{self.topic}:{self.partition}:{self.offset}"
 
 
-class Outgoing(NamedTuple):
+class ProducerRecord(NamedTuple):
     """A record to write. If ``partition`` is None, the hash of the key selects it (``partition_of``).
 
     ``timestamp`` is in milliseconds since the epoch; None is the time of the write. Platform topics set their own.

@@ -84,7 +84,7 @@ Shards: TypeAlias = Annotated[int, Field(gt=0, le=1_024)]
 JourneyName: TypeAlias = Literal["split", "compact"]
 
 
-class Move(Payload):
+class LayoutMove(Payload):
     """The next layout. Until it opens, no worker runs the stages named by ``closing``."""
 
     shards: Shards
@@ -101,7 +101,7 @@ class Layout(Payload):
     shards: Shards = 24
     hash: Literal["crc32"] = "crc32"
     journey: JourneyName = "split"
-    next: Move | None = None
+    next: LayoutMove | None = None
 
     def following(self) -> Layout:
         """Return the layout that opens after the move. Raise ValueError if no move is planned."""

@@ -11,12 +11,12 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
+from schemas.admissions import AdmissionEvent
 from schemas.control import Control, RunControl
 from schemas.events import Event
-from schemas.hops import Authorized, Screened
-from schemas.inbox import InboxEntry
 from schemas.requests import Request
 from schemas.results import Result
+from schemas.stage_records import Authorized, Screened
 from schemas.tenants import TENANT_ID, RegistryRecord
 
 T = TypeVar("T", bound=BaseModel)
@@ -33,7 +33,7 @@ _FRAME = 64 * 1024
 INNER_LIMIT = 4 * EDGE_VALUE_LIMIT
 """Bytes of a record between stages: the request, the screened text, and the findings of each stage."""
 
-LETTER_LIMIT = INNER_LIMIT + 128 * 1024
+DEAD_LETTER_LIMIT = INNER_LIMIT + 128 * 1024
 """Bytes of a dead letter: the largest record of the platform and its reason."""
 
 HOUR_MS = 3_600_000
@@ -95,9 +95,9 @@ EVENTS = Topic("tenants.{tenant}.events", Event, "edge", _edge())
 CONTROL = Topic("tenants.{tenant}.control", Control, "edge", _open())
 AUTHORIZED = Topic("platform.authorized", Authorized, "shards", _inner())
 SCREENED = Topic("platform.screened", Screened, "shards", _inner())
-INBOX = Topic(
-    "platform.inbox",
-    InboxEntry,
+ADMISSIONS = Topic(
+    "platform.admissions",
+    AdmissionEvent,
     "shards",
     _inner(cleanup_policy="compact,delete", segment_ms=str(HOUR_MS), min_cleanable_dirty_ratio="0.1"),
 )
@@ -106,7 +106,7 @@ RETRIES_10S = Topic("platform.retries.10s", Screened, "shards", _inner())
 RETRIES_1M = Topic("platform.retries.1m", Screened, "shards", _inner())
 RETRIES_10M = Topic("platform.retries.10m", Screened, "shards", _inner())
 DEAD_LETTERS: Topic[BaseModel] = Topic(
-    "platform.dead-letters", None, "shards", _inner(LETTER_LIMIT, cleanup_policy="compact,delete")
+    "platform.dead-letters", None, "shards", _inner(DEAD_LETTER_LIMIT, cleanup_policy="compact,delete")
 )
 SHARDS: Topic[BaseModel] = Topic("platform.shards", None, "shards", _inner())
 TENANTS = Topic("platform.tenants", RegistryRecord, "one", {"cleanup.policy": "compact", "segment.ms": str(HOUR_MS)})
@@ -114,7 +114,7 @@ TENANTS = Topic("platform.tenants", RegistryRecord, "one", {"cleanup.policy": "c
 PLATFORM = (
     AUTHORIZED,
     SCREENED,
-    INBOX,
+    ADMISSIONS,
     RUN_CONTROL,
     RETRIES_10S,
     RETRIES_1M,

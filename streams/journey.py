@@ -11,11 +11,11 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
 from pydantic import BaseModel
 
-from consumers.context import Context
+from consumers.context import StepContext
 from schemas import tenants, topics
-from schemas.hops import Authorized, Screened
 from schemas.requests import Request
 from schemas.results import Result
+from schemas.stage_records import Authorized, Screened
 from schemas.topics import Topic
 
 In = TypeVar("In", bound=BaseModel)
@@ -23,15 +23,15 @@ Out = TypeVar("Out", bound=BaseModel)
 A = TypeVar("A", bound=BaseModel)
 B = TypeVar("B", bound=BaseModel)
 
-Step: TypeAlias = Callable[[In, Context], Awaitable[Out]]
+Step: TypeAlias = Callable[[In, StepContext], Awaitable[Out]]
 JourneyName: TypeAlias = tenants.JourneyName
-StageName: TypeAlias = Literal["auth", "guard", "admission", "agent"]
+StageName: TypeAlias = Literal["auth", "guard", "ingress", "agent"]
 
-ENTRY_GROUP = "headrace.auth"
+INGRESS_GROUP = "headrace.auth"
 """The consumer group of the stage that reads requests, in every journey. Two groups on one request topic would answer
 every request twice."""
 
-ENTRIES = ("auth", "admission")
+INGRESS_STAGES = ("auth", "ingress")
 """Stages that read requests."""
 
 RETRIES = "retries"
@@ -40,7 +40,7 @@ RETRIES_GROUP = "headrace.retries"
 
 def group_of(stage: str, version: int = 1) -> str:
     """Return the consumer group of a stage under a layout of this version."""
-    return versioned(ENTRY_GROUP if stage in ENTRIES else f"headrace.{stage}", version)
+    return versioned(INGRESS_GROUP if stage in INGRESS_STAGES else f"headrace.{stage}", version)
 
 
 def versioned(group: str, version: int) -> str:
@@ -48,9 +48,9 @@ def versioned(group: str, version: int) -> str:
     return group if version == 1 else f"{group}.{version}"
 
 
-def entry_group(layout: tenants.Layout | None) -> str:
+def ingress_group(layout: tenants.Layout | None) -> str:
     """Return the group that reads requests in a cluster with this layout."""
-    return versioned(ENTRY_GROUP, 1 if layout is None else layout.version)
+    return versioned(INGRESS_GROUP, 1 if layout is None else layout.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def split(steps: Steps) -> Journey:
 def compact(steps: Steps) -> Journey:
     """Return the journey of two stages, with auth and guard in one: the default of ``headrace dev``."""
     return Journey(
-        Stage("admission", reads=topics.REQUESTS, run=fused(steps.authorize, steps.screen), writes=topics.SCREENED),
+        Stage("ingress", reads=topics.REQUESTS, run=fused(steps.authorize, steps.screen), writes=topics.SCREENED),
         Stage("agent", reads=topics.SCREENED, run=steps.execute, writes=topics.RESULTS),
     )
 
@@ -114,7 +114,7 @@ def compact(steps: Steps) -> Journey:
 def fused(first: Step[In, A], second: Step[A, Out]) -> Step[In, Out]:
     """Return one step that runs two steps in sequence."""
 
-    async def both(value: In, context: Context) -> Out:
+    async def both(value: In, context: StepContext) -> Out:
         return await second(await first(value, context), context)
 
     return both
@@ -123,7 +123,7 @@ def fused(first: Step[In, A], second: Step[A, Out]) -> Step[In, Out]:
 JOURNEYS: dict[JourneyName, Callable[[Steps], Journey]] = {"split": split, "compact": compact}
 
 DEPLOYED: dict[JourneyName, tuple[str, ...]] = {
-    "compact": ("admission", "agent", RETRIES),
+    "compact": ("ingress", "agent", RETRIES),
     "split": ("auth", "guard", "agent", RETRIES),
 }
 """The stages of each journey in order, with the retry mover."""

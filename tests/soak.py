@@ -23,13 +23,13 @@ from ops.background import background
 from ops.embedded.folders import user_cache
 from ops.embedded.kafka import embedded_kafka
 from schemas.errors import HeadraceError
-from schemas.records import Outgoing, Record
-from streams.metrics import RECORDS, REOPENS, UNWRITABLE
+from schemas.records import ProducerRecord, Record
+from streams.engine.worker import Worker
+from streams.handler import Job, Outputs, StageHandler
+from streams.telemetry.metric_definitions import RECORDS, REOPENS, UNWRITABLE
 from streams.transport.reader import Reader
 from streams.transport.writer import TransactionalWriter
-from streams.work import Job, Outputs, Work
-from streams.worker import Worker
-from tests.integration.ground import Ground, ground
+from tests.integration.engine_setup import EngineSetup, engine_setup
 
 LOOK_S = 5.0
 BATCH, PAUSE_S = 100, 0.5
@@ -47,42 +47,42 @@ with a re-open, lanes and what is behind with the load of a batch."""
 class Soak:
     """One worker, its load, its trouble and what was measured."""
 
-    place: Ground
+    setup: EngineSetup
     sent: int = 0
     seen: int = 0
     figures: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
 
-    def work(self) -> Work:
+    def work(self) -> StageHandler:
         """Each record takes a moment; one in a hundred has an output for which there is no topic."""
 
         async def run(record: Record) -> Outputs:
             await asyncio.sleep(random.uniform(0, 0.05))
             lost = int(record.value or b"0") % 100 == 0
-            return [Outgoing(f"gone-{self.place.tag}" if lost else self.place.output, record.key, record.value)]
+            return [ProducerRecord(f"gone-{self.setup.tag}" if lost else self.setup.output, record.key, record.value)]
 
         def job(_: int, record: Record) -> Job:
-            def instead(_outputs: Outputs, _error: HeadraceError) -> Outputs:
-                return [Outgoing(self.place.output, record.key, record.value)]
+            def fallback(_outputs: Outputs, _error: HeadraceError) -> Outputs:
+                return [ProducerRecord(self.setup.output, record.key, record.value)]
 
-            return Job(record.key, lambda: run(record), instead)
+            return Job(record.key, lambda: run(record), fallback)
 
         async def never(_: Record) -> None:
             raise AssertionError
 
-        return replace(self.place.work(never), prepare=job)
+        return replace(self.setup.work(never), prepare=job)
 
     async def send(self) -> None:
         """A batch of new keys, again and again."""
-        async with await TransactionalWriter.open(self.place.connection, f"soak-{self.place.tag}") as writer:
+        async with await TransactionalWriter.open(self.setup.connection, f"soak-{self.setup.tag}") as writer:
             while True:
                 numbers = range(self.sent, self.sent + BATCH)
-                await writer.transact([Outgoing(self.place.source, b"k%d" % n, b"%d" % n) for n in numbers])
+                await writer.transact([ProducerRecord(self.setup.source, b"k%d" % n, b"%d" % n) for n in numbers])
                 self.sent += BATCH
                 await asyncio.sleep(PAUSE_S)
 
     async def see(self) -> None:
         """Count what becomes visible."""
-        async with await Reader.open(self.place.connection, self.place.output) as reader:
+        async with await Reader.open(self.setup.connection, self.setup.output) as reader:
             while True:
                 self.seen += len(await reader.poll(0.2))
 
@@ -143,10 +143,10 @@ async def main(minutes: float) -> int:
     """Run it. The exit status."""
     with tempfile.TemporaryDirectory(prefix="headrace-soak-") as folder:
         cache = user_cache(os.environ.get("XDG_CACHE_HOME"))  # noqa: TID251 - where the machine's user has it
-        async with embedded_kafka(Path(folder) / "kafka", cache) as kafka, ground(kafka.bootstrap) as place:
-            soak = Soak(place)
-            await place.provision()
-            async with place.worker(soak.work()) as worker, background(soak.send()), background(soak.see()):
+        async with embedded_kafka(Path(folder) / "kafka", cache) as kafka, engine_setup(kafka.bootstrap) as setup:
+            soak = Soak(setup)
+            await setup.provision()
+            async with setup.worker(soak.work()) as worker, background(soak.send()), background(soak.see()):
                 async with background(soak.trouble(worker)):
                     await soak.measure(worker, minutes * 60)
                 fatal = worker.fatal

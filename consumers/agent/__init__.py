@@ -1,0 +1,1 @@
+"""Run an agent: its definition, its executor, its models. Guards and retry policies do not belong here."""

@@ -12,8 +12,8 @@ from pydantic import TypeAdapter, ValidationError
 from consumers.agent.run import Run
 from schemas.tenants import AgentName
 
-Answer: TypeAlias = Callable[[str, Run], Awaitable[Any]]
-Answerer: TypeAlias = Answer | Callable[[str], Awaitable[Any]]
+AgentFunction: TypeAlias = Callable[[str, Run], Awaitable[Any]]
+AgentCallable: TypeAlias = AgentFunction | Callable[[str], Awaitable[Any]]
 """An ``async def`` of the text, or of the text and the run."""
 
 _NAME: TypeAdapter[str] = TypeAdapter(AgentName)
@@ -24,7 +24,7 @@ class AgentDefinitionError(ValueError):
     """The definition of an agent is invalid. Raised to the developer at start; never sent to a client."""
 
 
-async def ask_the_model(text: str, run: Run) -> str:
+async def answer_with_model(text: str, run: Run) -> str:
     """Answer with one call of the agent's model."""
     return (await run.ask(text)).text
 
@@ -42,7 +42,7 @@ class Agent:
     """Name of one of the worker's configured models."""
 
     description: str = ""
-    answer: Answer = field(default=ask_the_model, repr=False)
+    answer: AgentFunction = field(default=answer_with_model, repr=False)
 
     def __post_init__(self) -> None:
         """Raise AgentDefinitionError if no request could use the name."""
@@ -55,7 +55,7 @@ class Agent:
     @classmethod
     def from_callable(
         cls,
-        function: Answerer,
+        function: AgentCallable,
         *,
         name: str,
         instructions: str = "",
@@ -74,23 +74,23 @@ class Agent:
 
 def agent(
     name: str, *, instructions: str = "", model: str = "default", description: str = ""
-) -> Callable[[Answerer], Agent]:
+) -> Callable[[AgentCallable], Agent]:
     """Make the decorated function an Agent of this name: ``async def shout(text, run)``, or of the text alone."""
 
-    def decorate(function: Answerer) -> Agent:
+    def decorate(function: AgentCallable) -> Agent:
         return Agent.from_callable(function, name=name, instructions=instructions, model=model, description=description)
 
     return decorate
 
 
-def _uniform(function: Answerer, name: str) -> Answer:
+def _uniform(function: AgentCallable, name: str) -> AgentFunction:
     """Return the function as one of text and run."""
     if not _is_async(function):
         message = f"the agent {name!r} must be an `async def`: a plain function would hold up every other run"
         raise AgentDefinitionError(message)
     match _positional(function):
         case 2:
-            return cast("Answer", function)
+            return cast("AgentFunction", function)
         case 1:
             return _without_run(cast("Callable[[str], Awaitable[Any]]", function))
         case _:
@@ -98,11 +98,11 @@ def _uniform(function: Answerer, name: str) -> Answer:
             raise AgentDefinitionError(message)
 
 
-def _is_async(function: Answerer) -> bool:
+def _is_async(function: AgentCallable) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-def _positional(function: Answerer) -> int | None:
+def _positional(function: AgentCallable) -> int | None:
     """Return the number of arguments that it takes by position; None if it is not clear."""
     parameters = inspect.signature(function).parameters.values()
     ours = [each for each in parameters if each.kind in _POSITIONAL]
@@ -111,7 +111,7 @@ def _positional(function: Answerer) -> int | None:
     return len(ours) if clear else None
 
 
-def _without_run(function: Callable[[str], Awaitable[Any]]) -> Answer:
+def _without_run(function: Callable[[str], Awaitable[Any]]) -> AgentFunction:
     async def answer(text: str, _run: Run) -> Any:  # noqa: ANN401 - an agent answers with what it likes
         return await function(text)
 

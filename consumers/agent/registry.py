@@ -9,7 +9,7 @@ from types import ModuleType
 from consumers.agent.agents import Agent, AgentDefinitionError
 
 
-class Registry(Mapping[str, Agent]):
+class AgentRegistry(Mapping[str, Agent]):
     """Agents by name. Raises AgentDefinitionError if two have the same name."""
 
     def __init__(self, agents: Iterable[Agent] = ()) -> None:
@@ -36,9 +36,9 @@ class Registry(Mapping[str, Agent]):
         """All names, sorted."""
         return tuple(sorted(self._agents))
 
-    def joined(self, *others: Iterable[Agent]) -> Registry:
+    def joined(self, *others: Iterable[Agent]) -> AgentRegistry:
         """Return a registry of these agents and others; raise AgentDefinitionError if two have the same name."""
-        return Registry([*self.values(), *(each for agents in others for each in agents)])
+        return AgentRegistry([*self.values(), *(each for agents in others for each in agents)])
 
 
 def load(target: str) -> tuple[Agent, ...]:

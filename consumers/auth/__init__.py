@@ -1,1 +1,1 @@
-"""Authentication, authorization and admission control of requests."""
+"""Establish a request's identity and check its permissions. Rates and order do not belong here."""

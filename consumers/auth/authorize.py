@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from consumers.context import Context
+from consumers.context import StepContext
+from schemas.admissions import AdmissionKey, Identity, request_key
 from schemas.errors import ExpiredError, ForbiddenError, UnauthenticatedError, UnknownAgentError
-from schemas.hops import Authorized
-from schemas.inbox import Identity, Ticket, request_key
 from schemas.requests import Request
+from schemas.stage_records import Authorized
 from schemas.tenants import Tenant
 from schemas.topics import RESULTS
 
@@ -19,7 +19,7 @@ TOPIC_ISSUER = "topic"
 """Issuer of an identity that only the broker's access control list proves."""
 
 
-def identify(tenant: Tenant, context: Context) -> Identity:
+def identify(tenant: Tenant, context: StepContext) -> Identity:
     """Return the request's identity. In ``topic`` mode it is the tenant itself: ``ce_subject`` is never identity."""
     envelope = context.arrival
     return _of_topic(tenant.id, envelope.source, envelope.request_id)
@@ -30,17 +30,17 @@ def _of_topic(tenant: str, source: str, request_id: str) -> Identity:
     return Identity(tenant=tenant, issuer=TOPIC_ISSUER, subject=tenant, source=source, id=request_id)
 
 
-def ticket_of(request: Request, context: Context) -> Ticket:
+def admission_key(request: Request, context: StepContext) -> AdmissionKey:
     """Return the admission key that the request was admitted with, or a new one if it has none yet."""
-    if context.ticket is not None:
-        return context.ticket
-    return new_ticket(identify(context.tenant, context), request, context)
+    if context.admission is not None:
+        return context.admission
+    return new_admission_key(identify(context.tenant, context), request, context)
 
 
-def new_ticket(identity: Identity, request: Request, context: Context) -> Ticket:
+def new_admission_key(identity: Identity, request: Request, context: StepContext) -> AdmissionKey:
     """Build the request's admission key."""
     session = context.arrival.session(request)
-    return Ticket(
+    return AdmissionKey(
         key=request_key(identity),
         body=context.arrival.body,
         lane=f"session|{identity.subject}|{session}" if session else f"request|{identity.digest}",
@@ -51,7 +51,7 @@ def new_ticket(identity: Identity, request: Request, context: Context) -> Ticket
     )
 
 
-def deadline_of(request: Request, context: Context) -> int:
+def deadline_of(request: Request, context: StepContext) -> int:
     """Return the request's deadline in milliseconds since the epoch, at most the tenant's ``max_deadline`` away."""
     limits, appended = context.tenant.limits, context.arrival.record.timestamp
     latest = appended + int(limits.max_deadline * 1_000)
@@ -75,21 +75,21 @@ class Authorize:
     deployed: Callable[[], Collection[str]]
     """Returns every agent that any tenant may call."""
 
-    async def __call__(self, request: Request, context: Context) -> Authorized:
+    async def __call__(self, request: Request, context: StepContext) -> Authorized:
         """Return the request with its identity and deadline; raise the error that the caller receives."""
         began = context.clock.monotonic()
         identity_is_proven(context.tenant)
         self._agent_is_allowed(request.agent, context.tenant)
-        ticket = ticket_of(request, context)
+        admission = admission_key(request, context)
         now = context.clock.now_ms()
-        if ticket.deadline_ms <= now:
+        if admission.deadline_ms <= now:
             raise ExpiredError
         identity = identify(context.tenant, context)
         return Authorized(
             request=_in_session(request, context.arrival.session(request)),
             identity=identity,
             run_id=identity.digest,
-            ticket=ticket,
+            admission=admission,
             origin=context.arrival.origin,
             reply_to=self._reply_topic(context),
             queued_ms=max(0, now - context.arrival.record.timestamp),
@@ -106,7 +106,7 @@ class Authorize:
         message = f"no agent is called {agent}"
         raise UnknownAgentError(message)
 
-    def _reply_topic(self, context: Context) -> str:
+    def _reply_topic(self, context: StepContext) -> str:
         own = RESULTS.of(context.tenant.id)
         wanted = context.arrival.reply_to
         if wanted in (None, own):

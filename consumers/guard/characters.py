@@ -25,7 +25,8 @@ from typing import Final
 
 BLACK_FLAG: Final = "\U0001f3f4"
 FLAG_TAGS: Final = tuple(
-    "".join(chr(0xE0000 + ord(letter)) for letter in region) + "\U000e007f" for region in ("gbeng", "gbsct", "gbwls")
+    "".join(chr(0xE0000 + ord(dead_letter)) for dead_letter in region) + "\U000e007f"
+    for region in ("gbeng", "gbsct", "gbwls")
 )
 """The tags after the black flag in the flags of England, Scotland and Wales."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Protocol, TypeAlias
 
 from pydantic import Field
 
-from consumers.context import Context
+from consumers.context import StepContext
 from consumers.guard.content import Content
 from consumers.guard.views import Span
 from schemas.models import Payload
@@ -16,7 +16,7 @@ Action: TypeAlias = Literal["pass", "flag", "redact", "review", "block"]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class GuardResult:
     """The result of a guard for one content. A rewrite returns a text, with any action; "redact" requires a text."""
 
     action: Action = "pass"
@@ -37,7 +37,7 @@ class Judgement:
 class Guard(Protocol):
     """A guard judges one content. It may raise or be late; its policy decides the consequence."""
 
-    async def __call__(self, content: Content, context: Context, /) -> Judgement:
+    async def __call__(self, content: Content, context: StepContext, /) -> GuardResult:
         """Return the guard's result for the content."""
         ...
 

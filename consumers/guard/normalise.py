@@ -12,10 +12,10 @@ import unicodedata
 from itertools import takewhile
 from typing import Final, NamedTuple
 
-from consumers.context import Context
+from consumers.context import StepContext
 from consumers.guard.characters import ASCII_CONTROLS, UNSEEN, visible
 from consumers.guard.content import LARGE, Content
-from consumers.guard.guards import Judgement
+from consumers.guard.guards import GuardResult
 from consumers.guard.hidden import Find, find
 
 MARKS: Final = 30
@@ -40,14 +40,14 @@ class Normalised(NamedTuple):
 class Normalise:
     """The guard that normalises. It flags hidden text and changed text order, but none of its other changes."""
 
-    async def __call__(self, content: Content, context: Context) -> Judgement:  # noqa: ARG002 - the seam gives it
+    async def __call__(self, content: Content, context: StepContext) -> GuardResult:  # noqa: ARG002 - the seam gives it
         """Return the content in its normal spelling."""
         large = len(content.text) > LARGE
         normal = await asyncio.to_thread(normalise, content.text) if large else normalise(content.text)
         if not normal.finds:
-            return Judgement(text=normal.text)
+            return GuardResult(text=normal.text)
 
-        return Judgement(
+        return GuardResult(
             action="flag",
             score=1.0,
             evidence=tuple((found.start, found.end) for found in normal.finds),

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
-from consumers.context import Context
+from consumers.context import StepContext
 from consumers.guard.content import LARGE, Content
-from consumers.guard.guards import Action, GuardSpec, Judgement
-from consumers.resilience.cancellation import cancellations
-from consumers.resilience.lazy import within
-from schemas.hops import Verdict
+from consumers.guard.guards import Action, GuardResult, GuardSpec
+from consumers.resilience.cancel_count import cancel_count
+from consumers.resilience.timeouts import lazy_timeout
+from schemas.stage_records import Verdict
 
 WORST_FIRST: Final[tuple[Action, ...]] = ("block", "review", "redact", "flag", "pass")
 EVIDENCE_LIMIT: Final = 64
@@ -31,7 +31,7 @@ class GuardContractError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class PipelineResult:
     """The combined result of a stage's guards."""
 
     content: Content
@@ -77,15 +77,15 @@ class Pipeline:
         self._output = _Stage.of(output)
         self._tool = _Stage.of(tool)
 
-    async def input(self, content: Content, context: Context) -> Outcome:
+    async def input(self, content: Content, context: StepContext) -> PipelineResult:
         """Judge content before the model reads it: a request, a tool's result, a memory."""
         return await self._input.run(content, context)
 
-    async def output(self, content: Content, context: Context) -> Outcome:
+    async def output(self, content: Content, context: StepContext) -> PipelineResult:
         """Judge content before the user reads it."""
         return await self._output.run(content, context)
 
-    async def tool(self, content: Content, context: Context) -> Outcome:
+    async def tool(self, content: Content, context: StepContext) -> PipelineResult:
         """Judge content before a tool runs with it."""
         return await self._tool.run(content, context)
 
@@ -110,19 +110,19 @@ class _Stage:
             detectors=tuple(spec for spec in specs if not spec.rewrites),
         )
 
-    async def run(self, content: Content, context: Context) -> Outcome:
+    async def run(self, content: Content, context: StepContext) -> PipelineResult:
         verdicts: list[Verdict] = []
         for spec in self.rewriters:
             verdict, content = await _rule(spec, content, context)
             verdicts.append(verdict)
             if verdict.action == "block":  # no detector can worsen it, and one may cost a model call
-                return Outcome(content, tuple(verdicts))
+                return PipelineResult(content, tuple(verdicts))
 
         if self.detectors:
             verdicts += await self._detect(content, context)
-        return Outcome(content, tuple(verdicts))
+        return PipelineResult(content, tuple(verdicts))
 
-    async def _detect(self, content: Content, context: Context) -> list[Verdict]:
+    async def _detect(self, content: Content, context: StepContext) -> list[Verdict]:
         if len(content.text) > LARGE:
             await asyncio.to_thread(getattr, content, "views")  # cached there: no detector decodes on the loop
 
@@ -131,21 +131,21 @@ class _Stage:
         return [task.result().verdict for task in tasks]
 
 
-async def _rule(spec: GuardSpec, content: Content, context: Context) -> _Ruling:
+async def _rule(spec: GuardSpec, content: Content, context: StepContext) -> _Ruling:
     """Run one guard within its time limit. Every failure inside it becomes a verdict."""
-    before = cancellations()
+    before = cancel_count()
     try:
-        judgement = await within(partial(asyncio.timeout, spec.policy.timeout), spec.guard(content, context))
+        judgement = await lazy_timeout(partial(asyncio.timeout, spec.policy.timeout), spec.guard(content, context))
         return _ruling(spec, content, judgement)
     except asyncio.CancelledError as error:
-        if cancellations() > before:
+        if cancel_count() > before:
             raise
         return _failure(spec, content, error)  # something inside the guard was cancelled, not the run
     except Exception as error:  # noqa: BLE001 - guards are plug-ins: the policy decides what their failure means
         return _failure(spec, content, error)
 
 
-def _ruling(spec: GuardSpec, content: Content, judgement: Judgement) -> _Ruling:
+def _ruling(spec: GuardSpec, content: Content, judgement: GuardResult) -> _Ruling:
     _check(spec, judgement)
     verdict = _verdict(spec.name, judgement)
     if spec.policy.shadow:
@@ -155,7 +155,7 @@ def _ruling(spec: GuardSpec, content: Content, judgement: Judgement) -> _Ruling:
     return _Ruling(verdict, content.rewritten(judgement.text, judgement.hidden))
 
 
-def _verdict(guard: str, judgement: Judgement) -> Verdict:
+def _verdict(guard: str, judgement: GuardResult) -> Verdict:
     if not (judgement.score or judgement.evidence or judgement.note):
         return _bare(guard, judgement.action)
     return Verdict(
@@ -172,7 +172,7 @@ def _bare(guard: str, action: Action) -> Verdict:
     return Verdict(guard=guard, action=action)
 
 
-def _check(spec: GuardSpec, judgement: Judgement) -> None:
+def _check(spec: GuardSpec, judgement: GuardResult) -> None:
     if judgement.text is not None and not spec.rewrites:
         raise GuardContractError("a detector gave another text")
     if judgement.text is None and judgement.action == "redact":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from consumers.context import Context
+from consumers.context import StepContext
 from consumers.guard.content import Content
-from consumers.guard.pipeline import Outcome, Pipeline
+from consumers.guard.pipeline import Pipeline, PipelineResult
 from schemas.errors import BlockedError
-from schemas.hops import Authorized, Screened, Verdict
+from schemas.stage_records import Authorized, Screened, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Screen:
     reviews: bool = False
     """True if a later stage asks a person about a request with a "review" verdict. If not, it is refused here."""
 
-    async def __call__(self, authorized: Authorized, context: Context) -> Screened:
+    async def __call__(self, authorized: Authorized, context: StepContext) -> Screened:
         """Return the request as the model may read it; raise BlockedError, which names the guard that refused."""
         started = context.clock.monotonic()
         outcome = await self.guards.input(Content(authorized.request.text), context)
@@ -35,7 +35,7 @@ class Screen:
             screened_at_ms=context.clock.now_ms(),
         )
 
-    def _refusal(self, outcome: Outcome) -> BlockedError | None:
+    def _refusal(self, outcome: PipelineResult) -> BlockedError | None:
         if blocking := outcome.by("block"):
             return _blocked(blocking, "blocked the request")
         if not self.reviews and (doubting := outcome.by("review")):

@@ -23,7 +23,7 @@ class Cancels:
     def __init__(self, clock: Clock, kept: int = KEPT) -> None:
         self._clock, self._kept = clock, kept
         self._said: OrderedDict[str, int] = OrderedDict()
-        self._running: dict[str, Heeded] = {}
+        self._running: dict[str, CancelScope] = {}
 
     def cancel(self, run_id: str) -> None:
         """End the run now, or refuse it when it arrives."""
@@ -39,26 +39,26 @@ class Cancels:
         if self._is_said(run_id):
             raise CancelledRunError
 
-    def heeded(self, run_id: str, deadline: Deadline | None = None) -> Heeded:
+    def heeded(self, run_id: str, deadline: Deadline | None = None) -> CancelScope:
         """Return a scope that cancels its body when the run is cancelled, and raises CancelledRunError.
 
         Raises CancelledRunError at once if the run was cancelled before. With a deadline, the scope also cancels its
         body when the deadline passes, and raises ExpiredError.
         """
         self.check(run_id)
-        return Heeded(self._running, run_id, deadline)
+        return CancelScope(self._running, run_id, deadline)
 
     def _is_said(self, run_id: str) -> bool:
         at_ms = self._said.get(run_id)
         return at_ms is not None and self._clock.now_ms() - at_ms < KEEP_MS
 
 
-class Heeded:
+class CancelScope:
     """The scope of a run that can be cancelled while it runs."""
 
     __slots__ = ("_error", "_run_id", "_running", "_scope")
 
-    def __init__(self, running: dict[str, Heeded], run_id: str, deadline: Deadline | None) -> None:
+    def __init__(self, running: dict[str, CancelScope], run_id: str, deadline: Deadline | None) -> None:
         self._running, self._run_id = running, run_id
         self._scope = asyncio.timeout(None if deadline is None else deadline.remaining())
         self._error: type[HeadraceError] = ExpiredError

@@ -26,12 +26,12 @@ class Deadline:
         if not self.remaining():
             raise ExpiredError
 
-    def enforced(self) -> Enforced:
+    def enforced(self) -> DeadlineScope:
         """Return a scope that is cancelled at the deadline, with ExpiredError. A TimeoutError of its body stays."""
-        return Enforced(asyncio.timeout(self.remaining()), ExpiredError)
+        return DeadlineScope(asyncio.timeout(self.remaining()), ExpiredError)
 
 
-class Enforced:
+class DeadlineScope:
     """A timeout that raises a HeadraceError. A generator would be shorter, but takes twice the time."""
 
     __slots__ = ("_error", "_scope")

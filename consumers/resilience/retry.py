@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from consumers.resilience.deadline import Deadline
-from schemas.errors import HeadraceError, fate_of
+from schemas.errors import HeadraceError, resolve_error
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ class Retry:
     """Returns random numbers, uniform in [0, 1)."""
 
     async def __call__(self, call: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
-        """Await ``call()`` until it succeeds.
+        """Await ``wake_first()`` until it succeeds.
 
         Raises the last error if it is permanent or the attempts are used up. The same holds if the next attempt would
         start after the deadline. Every attempt is cancelled at the deadline, with ExpiredError.
@@ -54,7 +54,7 @@ class Retry:
 
     def _wait(self, error: HeadraceError, tried: int) -> float | None:
         """Return the seconds before the next attempt; None if there is none. ``retry_after`` takes precedence."""
-        fate = fate_of(error)
+        fate = resolve_error(error)
         if tried >= self.attempts or not fate.retryable:
             return None
         if fate.retry_after is None:

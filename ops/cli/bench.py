@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any, TypeAlias
 
-    from ops.bench.figures import Comparison, Tell
+    from ops.lab.bench.figures import Comparison, Tell
     from ops.settings import Settings
     from streams.journey import JourneyName
 
@@ -38,9 +38,9 @@ def chain(
     """Measure CPU per record against plain aiokafka: one transactional hop, and the whole journey."""
     from functools import partial
 
-    from ops.bench import chain
+    from ops.lab.bench import chain
 
-    plan = chain.Plan(records, requests, rounds, _journeys(journey))
+    plan = chain.ChainPlan(records, requests, rounds, _journeys(journey))
     _measure("chain", partial(chain.run, plan), as_json=as_json)
 
 
@@ -55,9 +55,9 @@ def latency(
     """Measure the time from a client's write to a committed read: one hop of 8 shards, and the whole journey."""
     from functools import partial
 
-    from ops.bench import latency
+    from ops.lab.bench import latency
 
-    plan = latency.Plan(seconds, rate, rounds, _journeys(journey))
+    plan = latency.LatencyPlan(seconds, rate, rounds, _journeys(journey))
     _measure("latency", partial(latency.run, plan), as_json=as_json)
 
 
@@ -70,9 +70,9 @@ def inflight(
     """Measure wall clock and memory of many concurrent model calls of one second each."""
     from functools import partial
 
-    from ops.bench import inflight
+    from ops.lab.bench import inflight
 
-    plan = inflight.Plan(tuple(runs), rounds)
+    plan = inflight.InflightPlan(tuple(runs), rounds)
     _measure("inflight", partial(inflight.run, plan), as_json=as_json)
 
 
@@ -87,9 +87,9 @@ def tenants(
     """Compare many tenants with one: CPU per request, start time, and time to open an admission controller."""
     from functools import partial
 
-    from ops.bench import tenants
+    from ops.lab.bench import tenants
 
-    plan = tenants.Plan(count, requests, entries, rounds)
+    plan = tenants.TenantsPlan(count, requests, entries, rounds)
     _measure("tenants", partial(tenants.run, plan), as_json=as_json)
 
 
@@ -109,10 +109,12 @@ def neighbours(
     """Measure how long a tenant waits for results while another one is quiet or disruptive by turns."""
     from functools import partial
 
-    from ops.bench import neighbours
-    from ops.neighbours.scene import Pace
+    from ops.lab.bench import neighbours
+    from ops.lab.neighbours.experiment import ExperimentPlan
 
-    plan = neighbours.Plan(Pace(rounds=rounds, seconds=seconds, rate=rate, times=times), tuple(trouble or ()))
+    plan = neighbours.NeighboursPlan(
+        ExperimentPlan(rounds=rounds, seconds=seconds, rate=rate, times=times), tuple(trouble or ())
+    )
     _measure("neighbours", partial(neighbours.run, plan), as_json=as_json)
 
 
@@ -129,10 +131,10 @@ def _journeys(chosen: str) -> tuple[JourneyName, ...]:
 def _measure(bench: str, run: Run, *, as_json: bool) -> None:
     """Run the benchmark, print each figure as it comes, and all ratios at the end."""
     from ops import logs
-    from ops.bench.figures import summary
-    from ops.bench.machine import measured
     from ops.cli import output, stack
-    from ops.cli.session import settings_with
+    from ops.cli.command_settings import settings_with
+    from ops.lab.bench.figures import summary
+    from ops.lab.bench.machine import measured
 
     settings = settings_with(None)
     logs.configure(settings.model_copy(update={"log_level": "error"}), command=True, stage="bench")

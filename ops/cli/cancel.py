@@ -19,7 +19,7 @@ def cancel(
     import asyncio
 
     from ops.cli import output
-    from ops.cli.session import begun
+    from ops.cli.command_settings import begun
     from ops.client import cancel as send
     from producers.requests import SOURCE
 

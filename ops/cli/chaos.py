@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from ops.chaos.report import Report
+    from ops.lab.chaos.report import Report
 
 
 def chaos(
@@ -29,12 +29,12 @@ def chaos(
     import asyncio
 
     from ops import logs
-    from ops.chaos.faults import kinds
-    from ops.chaos.report import Plan
-    from ops.chaos.run import run
     from ops.cli import output, stack
-    from ops.cli.session import settings_with
+    from ops.cli.command_settings import settings_with
     from ops.errors import ChaosError, InvalidError
+    from ops.lab.chaos.faults import kinds
+    from ops.lab.chaos.report import ChaosPlan
+    from ops.lab.chaos.run import run
 
     if brokers == 2:  # noqa: PLR2004 - of two, none may fail
         raise InvalidError("--brokers is 1 or 3: of two, neither may be away")
@@ -45,7 +45,7 @@ def chaos(
     except ValueError as error:
         raise InvalidError(str(error)) from error
     with stack.kept_if_it_fails() as folder:
-        plan = Plan(seed, requests, minutes, brokers, journey, tuple(chosen))
+        plan = ChaosPlan(seed, requests, minutes, brokers, journey, tuple(chosen))
         report = asyncio.run(run(plan, settings, folder))
         if as_json:
             output.line(report.row())

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
-    from ops.dev.demonstration import Played
-    from ops.dev.platform import Platform
+    from ops.dev.demo_requests import DemoOutcome
+    from ops.dev.platform import DevPlatform
 
 
 def demo(
@@ -23,30 +23,30 @@ def demo(
     """Start everything in a temporary folder, submit requests of two tenants, and print their results."""
     import asyncio
 
-    from ops import house
+    from ops import import_guard
     from ops.cli import output, stack
-    from ops.cli.session import settings_with
-    from ops.dev.platform import Bringing, Plan
+    from ops.cli.command_settings import settings_with
+    from ops.dev.platform import DevPlan, Startup
 
     settings = settings_with(agents)
-    house.admit(Path.cwd(), settings.agents)
+    import_guard.add_user_folder(Path.cwd(), settings.agents)
     with stack.kept_if_it_fails() as folder, stack.download_bar(quiet=as_json) as progress:
 
-        async def show(platform: Platform, stop: asyncio.Event) -> None:
+        async def show(platform: DevPlatform, stop: asyncio.Event) -> None:
             await _show(platform, stop, folder, keep=keep, as_json=as_json)
 
         async def main() -> None:
-            plan = Plan(folder, temporary=True, tell=output.note, progress=progress)
-            await stack.use(Bringing.begin(settings, plan), show)
+            plan = DevPlan(folder, temporary=True, tell=output.note, progress=progress)
+            await stack.use(Startup.begin(settings, plan), show)
 
         if not as_json:
             output.note(stack.STARTING)
         asyncio.run(main())
 
 
-async def _show(platform: Platform, stop: asyncio.Event, folder: Path, *, keep: bool, as_json: bool) -> None:
+async def _show(platform: DevPlatform, stop: asyncio.Event, folder: Path, *, keep: bool, as_json: bool) -> None:
     from ops.cli import output
-    from ops.dev.demonstration import play
+    from ops.dev.demo_requests import play
     from ops.errors import DemoFailedError
 
     played = await play(platform.settings)
@@ -62,7 +62,7 @@ async def _show(platform: Platform, stop: asyncio.Event, folder: Path, *, keep: 
         await stop.wait()
 
 
-def _print(played: Sequence[Played]) -> None:
+def _print(played: Sequence[DemoOutcome]) -> None:
     from ops.cli import output
 
     rows = [
@@ -79,7 +79,7 @@ def _print(played: Sequence[Played]) -> None:
     output.table("", ("tenant", "agent", "asked", "", "answer", ""), rows)
 
 
-def _where_to_look(platform: Platform, folder: Path) -> str:
+def _where_to_look(platform: DevPlatform, folder: Path) -> str:
     from schemas.topics import RESULTS
 
     kafka = platform.settings.kafka_bootstrap

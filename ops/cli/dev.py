@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     import asyncio
 
-    from ops.dev.platform import Platform
+    from ops.dev.platform import DevPlatform
 
 
 def dev(
@@ -34,27 +34,27 @@ def dev(
     import functools
     import sys
 
-    from ops import house
+    from ops import import_guard
     from ops.cli import output, stack
-    from ops.cli.session import settings_with
-    from ops.dev.platform import Bringing, Plan
+    from ops.cli.command_settings import settings_with
+    from ops.dev.platform import DevPlan, Startup
 
     settings = settings_with(agents)
-    house.admit(Path.cwd(), settings.agents)
+    import_guard.add_user_folder(Path.cwd(), settings.agents)
     recording = record_aot or (sys.stderr.isatty() and not as_json)
     with stack.folder_of(data) as folder, stack.download_bar(quiet=as_json) as progress:
-        plan = Plan(folder, data is None, output.note, journey, port, recording, reload=True, progress=progress)
+        plan = DevPlan(folder, data is None, output.note, journey, port, recording, reload=True, progress=progress)
         if not as_json:
             output.note(stack.STARTING)
 
         async def main() -> None:
             announce = functools.partial(_stay, journey=journey, folder=folder, as_json=as_json)
-            await stack.use(Bringing.begin(settings, plan), announce)
+            await stack.use(Startup.begin(settings, plan), announce)
 
         asyncio.run(main())
 
 
-async def _stay(platform: Platform, stop: asyncio.Event, *, journey: str, folder: Path, as_json: bool) -> None:
+async def _stay(platform: DevPlatform, stop: asyncio.Event, *, journey: str, folder: Path, as_json: bool) -> None:
     if as_json:
         _announce(platform, journey, folder)
     else:
@@ -62,7 +62,7 @@ async def _stay(platform: Platform, stop: asyncio.Event, *, journey: str, folder
     await stop.wait()
 
 
-def _announce(platform: Platform, journey: str, folder: Path) -> None:
+def _announce(platform: DevPlatform, journey: str, folder: Path) -> None:
     from ops.cli import output
 
     output.line(
@@ -81,7 +81,7 @@ def _announce(platform: Platform, journey: str, folder: Path) -> None:
     )
 
 
-def _show(platform: Platform, folder: Path) -> None:
+def _show(platform: DevPlatform, folder: Path) -> None:
     from ops.cli import output
 
     output.table("Headrace is up", ("", ""), [*platform.rows().items(), ("logs", folder)])

@@ -20,7 +20,7 @@ def results(
     """Print the committed results that are retained, oldest first."""
     import asyncio
 
-    from ops.cli.session import begun
+    from ops.cli.command_settings import begun
 
     asyncio.run(_print(begun(), tenant, follow=follow, limit=limit, as_json=as_json))
 

@@ -8,7 +8,7 @@ import typer
 
 
 def run(
-    stage: Annotated[Literal["auth", "guard", "admission", "agent", "retries"], typer.Argument(help="Which one.")],
+    stage: Annotated[Literal["auth", "guard", "ingress", "agent", "retries"], typer.Argument(help="Which one.")],
     count: Annotated[int, typer.Option(min=1, max=64, help="Processes to run it in.")] = 1,
     agents: Annotated[str | None, typer.Option(help="Module of your agents: package.module[:attribute].")] = None,
 ) -> None:

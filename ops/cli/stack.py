@@ -17,7 +17,7 @@ from typing import TypeAlias
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from ops.cli import output
-from ops.dev.platform import Bringing, Platform
+from ops.dev.platform import DevPlatform, Startup
 from ops.failures import INTERRUPTED
 
 STARTING = "starting Kafka, Valkey, a model and the stages (the first time, Kafka is fetched)"
@@ -27,7 +27,7 @@ ECHO_S = 0.5
 Arrived: TypeAlias = Callable[[int, int], None]
 """A function that takes the bytes that have arrived and the bytes in total."""
 
-Use: TypeAlias = Callable[[Platform, asyncio.Event], Awaitable[None]]
+Use: TypeAlias = Callable[[DevPlatform, asyncio.Event], Awaitable[None]]
 """A function that uses a running platform; the event is set when it has to end."""
 
 
@@ -67,7 +67,7 @@ def download_bar(*, quiet: bool) -> Generator[Arrived]:
 class Signals:
     """The signal handler: the first Ctrl-C or SIGTERM stops cleanly; the second ends every process at once."""
 
-    bringing: Bringing
+    bringing: Startup
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
     """The task to cancel on a signal; None while ``stop`` is awaited."""
@@ -87,7 +87,7 @@ class Signals:
             self.task.cancel()
 
 
-async def use(bringing: Bringing, what: Use) -> None:
+async def use(bringing: Startup, what: Use) -> None:
     """Start the platform, run *what* with it, and stop it, stages first. A signal ends it at any time."""
     signals = Signals(bringing)
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -96,7 +96,7 @@ async def use(bringing: Bringing, what: Use) -> None:
         signals.task = tasks.create_task(_use(bringing, what, signals))
 
 
-async def _use(bringing: Bringing, what: Use, signals: Signals) -> None:
+async def _use(bringing: Startup, what: Use, signals: Signals) -> None:
     async with bringing.running() as platform:
         signals.task = None
         await what(platform, signals.stop)

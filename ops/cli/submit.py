@@ -33,9 +33,9 @@ def submit(  # noqa: PLR0913, PLR0917 - one argument an option
     """Send a request. Exit codes: 0 succeeded, 1 failed, 2 usage, 3 refused, 4 expired, 5 cancelled."""
     import asyncio
 
+    from ops.cli.command_settings import begun
     from ops.cli.durations import seconds
-    from ops.cli.errands import Errands, lines_of, request_of
-    from ops.cli.session import begun
+    from ops.cli.submissions import Submissions, lines_of, request_of
 
     expires = None if deadline is None else seconds(deadline)
     defaults = {"agent": agent, "session": session, "deadline": expires, "metadata": _pairs(metadata or [])}
@@ -43,8 +43,8 @@ def submit(  # noqa: PLR0913, PLR0917 - one argument an option
         raise InvalidError("give either a text (- reads it from standard input) or --file")
     requests = lines_of(file, defaults) if file is not None else [request_of(text or "", defaults, request_id)]
     patience = None if timeout is None else seconds(timeout)
-    errands = Errands(begun(), tenant, wait=wait, as_json=as_json, rate=rate, patience=patience)
-    raise typer.Exit(asyncio.run(errands.run(requests)))
+    submissions = Submissions(begun(), tenant, wait=wait, as_json=as_json, rate=rate, patience=patience)
+    raise typer.Exit(asyncio.run(submissions.run(requests)))
 
 
 def _pairs(texts: list[str]) -> dict[str, str]:

@@ -97,7 +97,7 @@ def show(tenant: Annotated[str, typer.Argument(help="Its id.")], as_json: AsJson
 
 
 def _tenancy() -> Tenancy:
-    from ops.cli.session import begun
+    from ops.cli.command_settings import begun
     from ops.connection import connection_of
     from ops.tenancy import Tenancy
 

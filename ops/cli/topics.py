@@ -51,17 +51,17 @@ def relayout(
     import asyncio
 
     from ops.cli import output
-    from ops.cli.session import begun
+    from ops.cli.command_settings import begun
     from ops.connection import connection_of
     from ops.provision import Wish
-    from ops.relayout import Relayout
+    from ops.relayout.relayout import Relayout
 
     move = Relayout(connection_of(begun()), Wish(shards, journey), output.note, wait)
     _print(asyncio.run(move.apply()), as_json=as_json)
 
 
 def _provision(shards: int | None, journey: JourneyName | None) -> Provision:
-    from ops.cli.session import begun
+    from ops.cli.command_settings import begun
     from ops.connection import connection_of
     from ops.provision import Provision, Wish
 

@@ -1,0 +1,1 @@
+"""The platform of ``headrace dev`` and ``headrace demo``. The servers belong to ``ops.embedded``."""

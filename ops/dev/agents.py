@@ -38,9 +38,9 @@ def _last(output: bytes) -> str:
 def main(agents: str) -> None:
     """Print the names on the last line: the module may print lines of its own before."""
     from consumers.agent.registry import load  # noqa: PLC0415 - only here, in the process that needs it
-    from ops import house  # noqa: PLC0415 - as above
+    from ops import import_guard  # noqa: PLC0415 - as above
 
-    house.admit(Path.cwd(), agents)
+    import_guard.add_user_folder(Path.cwd(), agents)
     print(json.dumps([agent.name for agent in load(agents)]))  # noqa: T201 - the answer
 
 

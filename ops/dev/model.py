@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ops.dev.servers import Kept
+from ops.dev.servers import KeptServer
 from ops.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Found:
 
 @asynccontextmanager
 async def model(
-    settings: Settings, local: Kept[LocalModel] | None, tell: Callable[[str], None]
+    settings: Settings, local: KeptServer[LocalModel] | None, tell: Callable[[str], None]
 ) -> AsyncGenerator[Found]:
     """Yield the model; a scripted one runs during the block."""
     if local is not None:

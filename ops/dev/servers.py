@@ -30,7 +30,7 @@ S = TypeVar("S", bound=Server)
 T = TypeVar("T")
 
 
-class Load:
+class CodeLoader:
     """A loader that imports code in a thread beside the loop, one call after the other, in their order."""
 
     def __init__(self) -> None:
@@ -42,14 +42,14 @@ class Load:
 
 
 @dataclass(slots=True)
-class Kept(Generic[S]):
+class KeptServer(Generic[S]):
     """A server that is kept running until it is told to stop."""
 
     opened: Callable[[], AbstractAsyncContextManager[S]]
     tell: Callable[[str], None]
     """Called with each line for the person at the terminal."""
 
-    load: Load
+    load: CodeLoader
     after: Callable[[], Coroutine[Any, Any, object]] | None = None
     """Awaited before the server starts."""
 
@@ -108,11 +108,11 @@ def _runs(pid: int) -> bool:
 class Servers:
     """The servers of a local platform. None: it is not embedded, for example because an external one is used."""
 
-    kafka: Kept[Kafka] | None
-    valkey: Kept[Valkey] | None
-    model: Kept[LocalModel] | None
+    kafka: KeptServer[Kafka] | None
+    valkey: KeptServer[Valkey] | None
+    model: KeptServer[LocalModel] | None
 
-    def all(self) -> list[Kept[Kafka] | Kept[Valkey] | Kept[LocalModel]]:
+    def all(self) -> list[KeptServer[Kafka] | KeptServer[Valkey] | KeptServer[LocalModel]]:
         """Return the embedded servers."""
         return [each for each in (self.kafka, self.valkey, self.model) if each is not None]
 

@@ -11,7 +11,7 @@ from ops import logs
 from ops.connection import connection_of
 from ops.dev.agents import names_of
 from ops.dev.model import Found, model
-from ops.dev.servers import Kept
+from ops.dev.servers import KeptServer
 from ops.dev.watch import edits
 from ops.errors import StackError
 from ops.provision import Provision, Wish
@@ -33,7 +33,7 @@ def tenants_of(agents: tuple[str, ...] = ()) -> tuple[Tenant, Tenant]:
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class DevSetup:
     """The setup of one cluster, started here or external."""
 
     settings: Settings
@@ -53,7 +53,7 @@ class Setup:
         await self._tenancy.put(*tenants)
         return tenants
 
-    def model(self, local: Kept[LocalModel] | None) -> AbstractAsyncContextManager[Found]:
+    def model(self, local: KeptServer[LocalModel] | None) -> AbstractAsyncContextManager[Found]:
         """Return the context manager that yields the model."""
         return model(self.settings, local, self.tell)
 

@@ -21,7 +21,7 @@ AGENT = "agent"
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class StageLog:
     """The log of one stage's process. The log of the process before is kept beside it."""
 
     stage: str
@@ -51,7 +51,7 @@ class Log:
 
 @dataclass(slots=True)
 class Stages:
-    """All stages. They start at once, and wait for ``found`` before they do anything."""
+    """All stages. They start at once, and wait for ``stage_context`` before they do anything."""
 
     processes: list[StageProcess]
     found: asyncio.Future[Changes]
@@ -109,5 +109,5 @@ def addresses(settings: Settings) -> dict[str, str]:
 def stages(journey: JourneyName, folder: Path, grace: float, tell: Callable[[str], None]) -> Stages:
     """Return the stages of a journey, with their logs in *folder*."""
     found: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
-    logs = [Log(stage, folder, grace) for stage in DEPLOYED[journey]]
+    logs = [StageLog(stage, folder, grace) for stage in DEPLOYED[journey]]
     return Stages([StageProcess(log.stage, log.launch, tell, found, log.last_words) for log in logs], found)

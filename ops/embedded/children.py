@@ -25,7 +25,7 @@ TAIL = 8192
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class ChildProcess:
     """A running process. Its output goes to ``log``, which is truncated at the start."""
 
     name: str
@@ -43,7 +43,7 @@ class Child:
         return self.process.returncode is None
 
     async def ready(self, answers: Callable[[], Awaitable[bool]], within: float) -> None:
-        """Wait until ``answers`` returns True. ``within`` is in seconds.
+        """Wait until ``answers`` returns True. ``lazy_timeout`` is in seconds.
 
         Raise ChildEndedError or NotReadyError.
         """
@@ -113,7 +113,7 @@ async def started(
     env: Mapping[str, str] | None = None,
     inherit: Sequence[int] = (),
     kernel: bool = KERNEL_TELLS,
-) -> AsyncGenerator[Child]:
+) -> AsyncGenerator[ChildProcess]:
     """Run ``command`` (an absolute path first) until the block ends, or until this process ends.
 
     The child works in ``folder``, and with ``env`` instead of this process's environment if given. It inherits the file
@@ -126,7 +126,7 @@ async def started(
     with leash(kernel=kernel) as pipe:
         tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(pipe)]
         kept = [fd for fd in (*inherit, pipe) if fd >= 0]
-        child = Child(name, await _spawned([*tether, *command], log, folder, env, kept), log)
+        child = ChildProcess(name, await _spawned([*tether, *command], log, folder, env, kept), log)
         try:
             yield child
         finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ops.embedded import java, kafka, ports, probe, properties
-from ops.embedded.children import Child, started
+from ops.embedded.children import ChildProcess, started
 from ops.embedded.folders import owned
 from ops.embedded.jars import Jars, Progress
 from ops.embedded.java import Java
@@ -23,7 +23,7 @@ LISTENERS = "CLIENT:PLAINTEXT,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class NodePorts:
     """The ports of one node, chosen before any node starts, because each node's settings name the others' ports."""
 
     client: int
@@ -35,7 +35,7 @@ class Place:
     """The port advertised to clients: ``client``, or the port of a proxy."""
 
     @classmethod
-    def free(cls, advertised: int = 0, client: int = 0) -> Place:
+    def free(cls, advertised: int = 0, client: int = 0) -> NodePorts:
         """Choose free ports. *advertised* overrides the port that is advertised to clients."""
         chosen = client or ports.free(advertised)
         inner = ports.free(chosen)
@@ -56,7 +56,7 @@ class Node(Server):
     java: Java
     lock: int
 
-    def process(self, port: int) -> AbstractAsyncContextManager[Child]:
+    def process(self, port: int) -> AbstractAsyncContextManager[ChildProcess]:
         """Return the JVM process. *port* is ignored, because the node's settings already name its port."""
         del port
         command = self.java.command("kafka.Kafka", str(self.settings), flags=kafka.flags(self.folder))
@@ -71,11 +71,11 @@ class Node(Server):
 
 
 @dataclass(frozen=True, slots=True)
-class Cluster:
+class EmbeddedCluster:
     """All nodes, with node ids from 1."""
 
     nodes: tuple[Node, ...]
-    places: tuple[Place, ...]
+    places: tuple[NodePorts, ...]
 
     @property
     def bootstrap(self) -> str:
@@ -96,12 +96,12 @@ class Cluster:
 async def embedded_cluster(
     folder: Path,
     cache: Path,
-    places: Sequence[Place],
+    places: Sequence[NodePorts],
     *,
     repository: str | None = None,
     neighbour: Path | None = None,
     progress: Progress | None = None,
-) -> AsyncGenerator[Cluster]:
+) -> AsyncGenerator[EmbeddedCluster]:
     """Run a new node at each of *places*, with its data in *folder*, for the block.
 
     See ``embedded_kafka`` for the other arguments. Raise the subclass of EmbeddedError that names the cause.
@@ -122,7 +122,7 @@ async def embedded_cluster(
             async with asyncio.TaskGroup() as tasks:
                 for node in nodes:
                     tasks.create_task(_begin(node, voters))
-            yield Cluster(tuple(nodes), tuple(places))
+            yield EmbeddedCluster(tuple(nodes), tuple(places))
         finally:
             async with asyncio.TaskGroup() as tasks:
                 for node in nodes:
@@ -138,7 +138,7 @@ async def _begin(node: Node, voters: str) -> None:
     await node.start()
 
 
-def _voters(places: Sequence[Place]) -> str:
+def _voters(places: Sequence[NodePorts]) -> str:
     return ",".join(
         f"{number}@{ports.LOOPBACK}:{place.controller}:{_directory_id()}" for number, place in enumerate(places, 1)
     )
@@ -150,7 +150,7 @@ def _directory_id() -> str:
     return _directory_id() if text.startswith("-") else text
 
 
-def _written(folder: Path, number: int, places: Sequence[Place]) -> Path:
+def _written(folder: Path, number: int, places: Sequence[NodePorts]) -> Path:
     """Write the settings of one node. With three nodes, one may die without loss of acknowledged records."""
     mine, copies = places[number], min(3, len(places))
     at_least = max(1, copies - 1)

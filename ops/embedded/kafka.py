@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ops.embedded import java, ports, probe, properties, storage
-from ops.embedded.children import Child, started
+from ops.embedded.children import ChildProcess, started
 from ops.embedded.errors import EmbeddedError
 from ops.embedded.folders import Owned, owned
 from ops.embedded.jars import Jars, Progress
@@ -50,7 +50,7 @@ class Kafka(Server):
         """The address of the broker as ``host:port``, on loopback."""
         return f"{ports.LOOPBACK}:{self.port}"
 
-    def process(self, port: int) -> AbstractAsyncContextManager[Child]:
+    def process(self, port: int) -> AbstractAsyncContextManager[ChildProcess]:
         """Return the JVM process. It records an ahead-of-time cache if ``record_aot`` is set and none exists."""
         settings = properties.written(self.folder, port, ports.free(port), more=self.more)
         record = self.record_aot and not self.java.aot.exists()

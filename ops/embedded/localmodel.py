@@ -13,7 +13,7 @@ from typing import ClassVar
 import aiohttp
 
 from ops.embedded import ports
-from ops.embedded.children import Child, started
+from ops.embedded.children import ChildProcess, started
 from ops.embedded.errors import NotInstalledError
 from ops.embedded.server import Server
 
@@ -41,7 +41,7 @@ class LocalModel(Server):
         """The base URL for an OpenAI client. Any API key is accepted."""
         return f"http://{ports.LOOPBACK}:{self.port}/v1"
 
-    def process(self, port: int) -> AbstractAsyncContextManager[Child]:
+    def process(self, port: int) -> AbstractAsyncContextManager[ChildProcess]:
         """Return the model's own Python process. The model computes in C++, where it may crash."""
         self.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-I", str(PROCESS), str(self.weights), str(port), self.name]

@@ -19,14 +19,14 @@ PATIENCE = 1.0
 """Seconds for the whole exchange."""
 
 
-class Cluster(NamedTuple):
+class ProbedCluster(NamedTuple):
     """The cluster as a broker reports it: its id, and the ports of its brokers."""
 
     id: str
     ports: frozenset[int]
 
 
-async def cluster_at(port: int) -> Cluster | None:
+async def cluster_at(port: int) -> ProbedCluster | None:
     """Return the cluster of the broker at ``port`` on loopback, or None if no broker answers."""
     with suppress(OSError, TimeoutError, EOFError, struct.error, ValueError):
         async with asyncio.timeout(PATIENCE):
@@ -70,11 +70,11 @@ class _Fields:
         return self._content[self._at - size : self._at].decode()
 
 
-def _parsed(content: bytes) -> Cluster:
+def _parsed(content: bytes) -> ProbedCluster:
     fields = _Fields(content)
     _correlation, _throttled = fields.number("i"), fields.number("i")
     ports = [_port_of_a_broker(fields) for _ in range(fields.number("i"))]
-    return Cluster(fields.text(), frozenset(ports))
+    return ProbedCluster(fields.text(), frozenset(ports))
 
 
 def _port_of_a_broker(fields: _Fields) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ops.embedded import ports
-from ops.embedded.children import Child
+from ops.embedded.children import ChildProcess
 from ops.embedded.errors import ChildEndedError, EmbeddedError
 
 TRIES = 5
@@ -29,11 +29,11 @@ class Server(ABC):
     folder: Path
     port: int
     """The port, or 0 until the first start has found a free one."""
-    _child: Child | None = field(default=None, init=False)
+    _child: ChildProcess | None = field(default=None, init=False)
     _running: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
     @abstractmethod
-    def process(self, port: int) -> AbstractAsyncContextManager[Child]:
+    def process(self, port: int) -> AbstractAsyncContextManager[ChildProcess]:
         """Return the process, started to serve ``port``."""
 
     @abstractmethod
@@ -74,7 +74,7 @@ class Server(ABC):
         await self._started().stop_waiting(within)
         await self.stop()
 
-    def _started(self) -> Child:
+    def _started(self) -> ChildProcess:
         if self._child is None:
             message = f"{self.what} is not started"
             raise EmbeddedError(message)

@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from ops.embedded import ports
-from ops.embedded.children import Child, started
+from ops.embedded.children import ChildProcess, started
 from ops.embedded.errors import NotInstalledError
 from ops.embedded.folders import owned
 from ops.embedded.server import Server
@@ -44,7 +44,7 @@ class Valkey(Server):
         """The URL, including the password: never log it."""
         return self._url(self.port)
 
-    def process(self, port: int) -> AbstractAsyncContextManager[Child]:
+    def process(self, port: int) -> AbstractAsyncContextManager[ChildProcess]:
         """Return the server process. Its password is passed by file: other users can read a command line."""
         settings = _settings(self.folder, port, self.password)
         command = [str(self.program), str(settings)]

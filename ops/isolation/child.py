@@ -13,15 +13,15 @@ from pathlib import Path
 
 import structlog
 
-from consumers.agent.execute import Execute
-from consumers.context import Context
-from consumers.resilience.cancellation import cancellations
-from ops import house, logs
+from consumers.agent.executor import Executor
+from consumers.context import StepContext
+from consumers.resilience.cancel_count import cancel_count
+from ops import import_guard, logs
 from ops.agents import agents_of, models_of
-from ops.isolation.frames import HEAD, SETUP, WORDS, Answer, Beat, Drop, Failure, Setup, Task, frame, read
+from ops.isolation.frames import HEAD, SETUP, WORDS, Beat, Drop, Failure, HostSetup, RunAnswer, Task, frame, read
 from ops.settings import Settings
 from schemas.clock import SystemClock
-from schemas.errors import InternalError, chain_of, fate_of
+from schemas.errors import InternalError, chain_of, resolve_error
 from schemas.results import Result
 
 BEAT_S = 1.0
@@ -32,10 +32,10 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Child:
+class SuspectHost:
     """Run tasks concurrently, and report the outcome of each."""
 
-    execute: Execute
+    execute: Executor
     writer: asyncio.StreamWriter
     clock: SystemClock = field(default_factory=SystemClock)
     running: dict[int, asyncio.Task[None]] = field(default_factory=dict[int, asyncio.Task[None]])
@@ -65,7 +65,7 @@ class Child:
 
     async def _run(self, task: Task) -> None:
         try:
-            reply: Answer | Failure = Answer(number=task.number, result=await self._execute(task))
+            reply: RunAnswer | Failure = RunAnswer(number=task.number, result=await self._execute(task))
         except Exception as error:  # noqa: BLE001 - whatever an agent raises has a fate
             reply = _failure(task.number, error)
         finally:
@@ -73,11 +73,13 @@ class Child:
         self.writer.write(frame(reply))
 
     async def _execute(self, task: Task) -> Result:
-        before = cancellations()
+        before = cancel_count()
         try:
-            return await self.execute(task.screened, Context(tenant=task.tenant, clock=self.clock, trace=task.trace))
+            return await self.execute(
+                task.screened, StepContext(tenant=task.tenant, clock=self.clock, trace=task.trace)
+            )
         except asyncio.CancelledError as error:
-            if cancellations() > before:
+            if cancel_count() > before:
                 raise
             raise InternalError(detail="the run was cancelled from within") from error
 
@@ -85,7 +87,7 @@ class Child:
 def _failure(number: int, error: Exception) -> Failure:
     if any(isinstance(each, MemoryError) for each in chain_of(error)):
         os._exit(OUT_OF_MEMORY)
-    fate = fate_of(error)
+    fate = resolve_error(error)
     if fate.code == "internal":
         log.error("suspect_failed", exc_info=error)
     return Failure.of(number, fate)
@@ -95,7 +97,7 @@ async def run(settings: Settings, channel: socket.socket) -> None:
     """Load the agents, report readiness, and run tasks."""
     reader, writer = await asyncio.open_connection(sock=channel)
     async with models_of(settings, SystemClock()) as models:
-        await Child(Execute(agents_of(settings), models), writer).serve(reader)
+        await SuspectHost(Executor(agents_of(settings), models), writer).serve(reader)
 
 
 def limit_memory(size: int) -> None:
@@ -104,7 +106,7 @@ def limit_memory(size: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (size, size))
 
 
-def _setup(channel: socket.socket) -> Setup:
+def _setup(channel: socket.socket) -> HostSetup:
     size = int.from_bytes(channel.recv(HEAD, socket.MSG_WAITALL))
     return SETUP.validate_json(channel.recv(size, socket.MSG_WAITALL))
 
@@ -116,7 +118,7 @@ def main(arguments: list[str]) -> None:
         setup = _setup(channel)
         settings = Settings.model_validate(setup.settings)
         logs.configure(settings, stage="agent")
-        house.admit(Path.cwd(), settings.agents)
+        import_guard.add_user_folder(Path.cwd(), settings.agents)
         limit_memory(setup.memory)
         asyncio.run(run(settings, channel))
 

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, TypeAlias, TypeVar
 from pydantic import BaseModel, Field, TypeAdapter
 
 from schemas.errors import BY_CODE, HeadraceError, InternalError, ToolFailedError
-from schemas.hops import Screened
 from schemas.models import Base64, Payload
 from schemas.results import Result
+from schemas.stage_records import Screened
 from schemas.tenants import Tenant
 
 HEAD = 4
@@ -20,7 +20,7 @@ LIMIT = 64 * 1024 * 1024
 Frame = TypeVar("Frame")
 
 
-class Setup(Payload):
+class HostSetup(Payload):
     """The first message to the process: its settings. Environment variables would be readable by others."""
 
     settings: dict[str, str]
@@ -51,7 +51,7 @@ class Beat(Payload):
     kind: Literal["beat"] = "beat"
 
 
-class Answer(Payload):
+class RunAnswer(Payload):
     """The result of a request."""
 
     kind: Literal["answer"] = "answer"
@@ -65,7 +65,7 @@ class Failure(Payload):
     kind: Literal["failure"] = "failure"
     number: int
     code: str
-    safe: str
+    public_message: str
     detail: str
     retryable: bool
     retry_after: float | None
@@ -76,7 +76,7 @@ class Failure(Payload):
         return cls(
             number=number,
             code=error.code,
-            safe=error.safe,
+            public_message=error.public_message,
             detail=error.detail,
             retryable=error.retryable,
             retry_after=error.retry_after,
@@ -87,17 +87,17 @@ class Failure(Payload):
         kind = BY_CODE.get(self.code, InternalError)
         if kind is ToolFailedError:
             return ToolFailedError(
-                self.safe, detail=self.detail, retry_after=self.retry_after, retryable=self.retryable
+                self.public_message, detail=self.detail, retry_after=self.retry_after, retryable=self.retryable
             )
-        return kind(self.safe, detail=self.detail, retry_after=self.retry_after)
+        return kind(self.public_message, detail=self.detail, retry_after=self.retry_after)
 
 
 Word: TypeAlias = Annotated[Task | Drop, Field(discriminator="kind")]
-Reply: TypeAlias = Annotated[Beat | Answer | Failure, Field(discriminator="kind")]
+Reply: TypeAlias = Annotated[Beat | RunAnswer | Failure, Field(discriminator="kind")]
 
-SETUP: TypeAdapter[Setup] = TypeAdapter(Setup)
+SETUP: TypeAdapter[HostSetup] = TypeAdapter(HostSetup)
 WORDS: TypeAdapter[Task | Drop] = TypeAdapter(Word)
-REPLIES: TypeAdapter[Beat | Answer | Failure] = TypeAdapter(Reply)
+REPLIES: TypeAdapter[Beat | RunAnswer | Failure] = TypeAdapter(Reply)
 
 
 def frame(message: BaseModel) -> bytes:

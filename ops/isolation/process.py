@@ -15,14 +15,14 @@ from typing import NamedTuple
 
 import structlog
 
-from consumers.resilience.cohorts import ProcessEndedError
+from consumers.resilience.suspect_pool import ProcessEndedError
 from ops.background import background
 from ops.embedded.children import TETHER, leash
-from ops.isolation.frames import REPLIES, Answer, Beat, Drop, Failure, Setup, Task, frame, read
+from ops.isolation.frames import REPLIES, Beat, Drop, Failure, HostSetup, RunAnswer, Task, frame, read
 from ops.settings import Settings
-from schemas.hops import Screened
 from schemas.records import HeaderList
 from schemas.results import Result
+from schemas.stage_records import Screened
 from schemas.tenants import Tenant
 
 COMMAND = (sys.executable, "-P", "-m", "ops.isolation.child")
@@ -81,7 +81,7 @@ class SuspectProcess:
         finally:
             del self._waiting[number]
 
-    async def _tell(self, word: Setup | Task | Drop) -> None:
+    async def _tell(self, word: HostSetup | Task | Drop) -> None:
         if self.ended:
             raise ProcessEndedError
         try:
@@ -90,7 +90,7 @@ class SuspectProcess:
         except ConnectionError:
             raise ProcessEndedError from None
 
-    async def begin(self, setup: Setup) -> None:
+    async def begin(self, setup: HostSetup) -> None:
         """Send the setup. Raise ProcessEndedError if the process is not ready in time."""
         await self._tell(setup)
         try:
@@ -111,22 +111,22 @@ class SuspectProcess:
                     await self.process.wait()
         finally:
             self._end()
-        log.warning("suspects_process_ended", pid=self.process.pid, status=await self.process.wait())
+        log.warning("suspect_process_ended", pid=self.process.pid, status=await self.process.wait())
 
-    async def _next(self) -> Beat | Answer | Failure | None:
+    async def _next(self) -> Beat | RunAnswer | Failure | None:
         try:
             async with asyncio.timeout(SILENCE_S if self.beating.is_set() else START_S):
                 return await read(self.reader, REPLIES)
         except TimeoutError:
-            log.warning("suspects_process_silent", pid=self.process.pid)
+            log.warning("suspect_process_silent", pid=self.process.pid)
             self.silent = True
             return None
 
-    def _take(self, reply: Beat | Answer | Failure) -> None:
+    def _take(self, reply: Beat | RunAnswer | Failure) -> None:
         if isinstance(reply, Beat):
             self.beating.set()
         elif (answer := self._waiting.get(reply.number)) is not None and not answer.done():
-            if isinstance(reply, Answer):
+            if isinstance(reply, RunAnswer):
                 answer.set_result(reply.result)
             else:
                 answer.set_exception(reply.error())
@@ -172,7 +172,7 @@ async def suspect_process(settings: Settings) -> AsyncGenerator[SuspectProcess]:
             child.writer.close()
 
 
-def _setup(settings: Settings) -> Setup:
+def _setup(settings: Settings) -> HostSetup:
     """Return the settings that the agents need, without those of the broker and the seals."""
     key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
     known = {
@@ -183,7 +183,7 @@ def _setup(settings: Settings) -> Setup:
         "log": settings.log,
         "log_level": settings.log_level,
     }
-    return Setup(
+    return HostSetup(
         settings={name: value for name, value in known.items() if value is not None},
         memory=settings.suspect_memory * MIB,
     )

@@ -9,16 +9,16 @@ from functools import partial
 
 import structlog
 
-from consumers.context import Context
+from consumers.context import StepContext
 from consumers.resilience.cancel import Cancels
-from consumers.resilience.cohorts import Cohorts
+from consumers.resilience.suspect_pool import SuspectPool
 from ops.background import background
 from ops.isolation.process import Suspected, suspect_process
 from ops.settings import Settings
-from schemas.hops import Screened
 from schemas.results import Result
-from streams.measures import Metrics
-from streams.metrics import COHORT_DEATHS
+from schemas.stage_records import Screened
+from streams.telemetry.metric_definitions import SUSPECT_PROCESS_DEATHS
+from streams.telemetry.metric_store import MetricStore
 
 log = structlog.get_logger()
 
@@ -27,10 +27,10 @@ log = structlog.get_logger()
 class Isolated:
     """A replacement for the stage's own step. Cancelling a run also ends it in its process."""
 
-    cohorts: Cohorts[Suspected, Result]
+    cohorts: SuspectPool[Suspected, Result]
     cancels: Cancels
 
-    async def __call__(self, screened: Screened, context: Context) -> Result:
+    async def __call__(self, screened: Screened, context: StepContext) -> Result:
         """Run the request as the stage's own step does.
 
         Raise PoisonError if the request has killed its process twice, running alone.
@@ -40,13 +40,13 @@ class Isolated:
 
 
 @asynccontextmanager
-async def isolated(settings: Settings, cancels: Cancels, metrics: Metrics) -> AsyncGenerator[Isolated]:
+async def isolated(settings: Settings, cancels: Cancels, metrics: MetricStore) -> AsyncGenerator[Isolated]:
     """Yield the step, and run the processes that it needs until the block ends."""
 
     def died(left: int) -> None:
-        metrics.count(COHORT_DEATHS)
-        log.warning("cohort_died", suspects=left)
+        metrics.count(SUSPECT_PROCESS_DEATHS)
+        log.warning("suspect_process_died", suspects=left)
 
-    cohorts = Cohorts[Suspected, Result](partial(suspect_process, settings), died=died)
+    cohorts = SuspectPool[Suspected, Result](partial(suspect_process, settings), died=died)
     async with background(cohorts.serve()):
         yield Isolated(cohorts, cancels)

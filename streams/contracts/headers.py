@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from producers.letters import CUT
+from producers.dead_letters import CUT
 from schemas.cloudevents import ID_LIMIT, JSON, SOURCE_LIMIT, SPEC_VERSION, STRUCTURED
+from schemas.dead_letters import MESSAGE_LIMIT
 from schemas.headers import (
-    CARRIED,
     CONTENT_TYPE,
     CORRELATION_ID,
+    RELOCATED,
     REPLY_TO,
     SEAL,
     SIGNATURE,
@@ -18,7 +19,6 @@ from schemas.headers import (
     TRACEPARENT,
     TRACESTATE,
 )
-from schemas.letters import MESSAGE_LIMIT
 from streams.contracts.payloads import Json
 
 
@@ -67,7 +67,7 @@ SEALED: dict[str, Json] = {
     SEAL: _text("The platform's HMAC-SHA256 over topic, key and value.", pattern=r"^v1\.[^.]+\.[A-Za-z0-9_-]{43}$")
 }
 MOVED: dict[str, Json] = {
-    CARRIED: _text(
+    RELOCATED: _text(
         "Only on a record that was appended again because of a long run. Its first position, as `offset/timestamp`.",
         pattern="^[0-9]+/[0-9]+$",
     )

@@ -9,14 +9,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from schemas import topics
+from schemas.admissions import AdmissionEvent
 from schemas.cloudevents import JSON, STRUCTURED
 from schemas.control import Control, RunControl
 from schemas.events import Event
 from schemas.headers import CONTENT_TYPE, CORRELATION_ID, SEAL
-from schemas.hops import Authorized, Screened
-from schemas.inbox import InboxEntry
 from schemas.requests import Request
 from schemas.results import Result
+from schemas.stage_records import Authorized, Screened
 from schemas.tenants import RegistryRecord
 from schemas.topics import Topic
 from streams.contracts import examples
@@ -137,11 +137,11 @@ RUN_CONTROL = Message(
     notes="Every agent worker reads all of these records from its start on.",
 )
 INBOX = Message(
-    "inboxEntry",
+    "admissionEvent",
     "A record of the admission log",
     "`tenant|identity`, or `tenant|serving|topic:partition`.",
-    headers(EVENT, TRACE, CORRELATION, kind=TYPES[InboxEntry], required=[*WRITTEN, CORRELATION_ID]),
-    ref(InboxEntry),
+    headers(EVENT, TRACE, CORRELATION, kind=TYPES[AdmissionEvent], required=[*WRITTEN, CORRELATION_ID]),
+    ref(AdmissionEvent),
     notes="A record without a value deletes its key.",
 )
 DEAD_LETTER = Message(
@@ -169,7 +169,7 @@ MESSAGES: dict[Topic[Any], tuple[Message, ...]] = {
     topics.CONTROL: CONTROL,
     topics.AUTHORIZED: (AUTHORIZED,),
     topics.SCREENED: (SCREENED,),
-    topics.INBOX: (INBOX,),
+    topics.ADMISSIONS: (INBOX,),
     topics.RUN_CONTROL: (RUN_CONTROL,),
     **{tier: (RETRY_OF_RUN,) for _, tier in topics.RETRY_TIERS},
     topics.DEAD_LETTERS: (DEAD_LETTER,),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from consumers.context import Context
+from consumers.context import StepContext
 from schemas import topics
 from schemas.headers import REPLY_TO
 from schemas.topics import Topic
@@ -33,7 +33,7 @@ class Actor:
     journeys: tuple[str, ...]
 
 
-async def _unchanged(value: Any, _context: Context) -> Any:  # noqa: ANN401 - stands for any step
+async def _unchanged(value: Any, _context: StepContext) -> Any:  # noqa: ANN401 - stands for any step
     """Return the value unchanged: only the position of the step in its journey matters here."""
     return value
 
@@ -41,7 +41,7 @@ async def _unchanged(value: Any, _context: Context) -> Any:  # noqa: ANN401 - st
 def actors() -> list[Actor]:
     """Return the stages of all journeys once each, then the actors that serve every journey."""
     everywhere = tuple(JOURNEYS)
-    cancelled = topics.RESULTS, topics.INBOX
+    cancelled = topics.RESULTS, topics.ADMISSIONS
     moved = topics.SCREENED, topics.DEAD_LETTERS, *cancelled
     mover = Actor(RETRIES, RETRIES_GROUP, _TIERS, (topics.TENANTS, topics.RUN_CONTROL), moved, everywhere)
     operator = Actor(OPERATOR, None, (), (topics.TENANTS, topics.DEAD_LETTERS), (topics.TENANTS,), everywhere)
@@ -68,7 +68,7 @@ def _actor(stage: Stage[Any, Any], journeys: tuple[str, ...]) -> Actor:
         works=(stage.reads, *((topics.CONTROL,) if first else ())),
         looks_up=(
             topics.TENANTS,
-            *((topics.INBOX,) if first else ()),
+            *((topics.ADMISSIONS,) if first else ()),
             *((topics.RUN_CONTROL,) if last else ()),
         ),
         writes=_once(
@@ -76,7 +76,7 @@ def _actor(stage: Stage[Any, Any], journeys: tuple[str, ...]) -> Actor:
             *along,
             *((topics.RUN_CONTROL,) if first else ()),
             topics.RESULTS,
-            topics.INBOX,
+            topics.ADMISSIONS,
             topics.DEAD_LETTERS,
         ),
         journeys=journeys,

@@ -13,12 +13,12 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_json_schema
 from pydantic_core.core_schema import ModelSchema
 
+from schemas.admissions import ADMISSION_TYPE, AdmissionEvent
 from schemas.control import CONTROL_TYPE, RUN_CONTROL_TYPE, Control, RunControl
 from schemas.events import EVENT_TYPE, Event
-from schemas.hops import AUTHORIZED_TYPE, SCREENED_TYPE, Authorized, Screened
-from schemas.inbox import INBOX_TYPE, InboxEntry
 from schemas.requests import REQUEST_TYPE, Request
 from schemas.results import RESULT_TYPE, Result
+from schemas.stage_records import AUTHORIZED_TYPE, SCREENED_TYPE, Authorized, Screened
 from schemas.tenants import REGISTRY_TYPE, RegistryRecord
 
 Json: TypeAlias = dict[str, Any]
@@ -33,7 +33,7 @@ TYPES: dict[type[BaseModel], str] = {
     RunControl: RUN_CONTROL_TYPE,
     Authorized: AUTHORIZED_TYPE,
     Screened: SCREENED_TYPE,
-    InboxEntry: INBOX_TYPE,
+    AdmissionEvent: ADMISSION_TYPE,
     RegistryRecord: REGISTRY_TYPE,
 }
 """The contract name of every payload."""

@@ -1,1 +1,1 @@
-"""The stages as the engine sees them: each turns a record into outputs and never raises."""
+"""The stages: turn one record into outputs, and never raise. Polling and committing do not belong here."""

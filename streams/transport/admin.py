@@ -10,21 +10,21 @@ from types import SimpleNamespace
 from typing import Final, Self, TypeVar
 
 from schemas.records import Partition
-from streams.transport import internals, watermarks
-from streams.transport.asking import answered_within, until_answered
-from streams.transport.connection import Connection
-from streams.transport.errors import BrokerError, KafkaUnreachableError, UnknownTopicError, translated
-from streams.transport.library import (
+from streams.transport import aiokafka_private, watermarks
+from streams.transport.aiokafka_types import (
     AdminClient,
     ConfigResource,
     ConfigResourceType,
     MetadataRequest,
     NewPartitions,
-    Theirs,
+    Untyped,
     errors,
 )
+from streams.transport.broker_retry import answered_within, until_answered
+from streams.transport.connection import Connection
+from streams.transport.errors import BrokerError, KafkaUnreachableError, UnknownTopicError, translated
 from streams.transport.offsets import fetch_committed
-from streams.transport.standings import partition_counts
+from streams.transport.topic_state import partition_counts
 
 _CLOSE_S = 2.0
 _REQUEST_MS = 10_000
@@ -59,8 +59,8 @@ class Admin:
 
     def __init__(self, connection: Connection, *, name: str, deadline_s: float) -> None:
         self._connection, self._deadline_s = connection, deadline_s
-        self._admin: Theirs = AdminClient(**connection.options(), client_id=name, request_timeout_ms=_REQUEST_MS)
-        internals.leave_nothing_open(internals.client_of(self._admin))
+        self._admin: Untyped = AdminClient(**connection.options(), client_id=name, request_timeout_ms=_REQUEST_MS)
+        aiokafka_private.leave_nothing_open(aiokafka_private.client_of(self._admin))
 
     @classmethod
     async def open(cls, connection: Connection, *, name: str = "headrace-admin", deadline_s: float = 30.0) -> Admin:
@@ -75,7 +75,7 @@ class Admin:
 
     async def close(self) -> None:
         """Close the connections."""
-        await internals.close_client(self._client, _CLOSE_S)
+        await aiokafka_private.close_client(self._client, _CLOSE_S)
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,8 +84,8 @@ class Admin:
         await self.close()
 
     @property
-    def _client(self) -> Theirs:
-        return internals.client_of(self._admin)
+    def _client(self) -> Untyped:
+        return aiokafka_private.client_of(self._admin)
 
     # --- topics -------------------------------------------------------------------------------------------------------
 
@@ -132,11 +132,11 @@ class Admin:
         (found,) = await self._described([topic])
         return {each["partition"]: each["leader"] for each in found["partitions"] if each["leader"] >= 0}
 
-    async def _described(self, names: Collection[str]) -> list[Theirs]:
+    async def _described(self, names: Collection[str]) -> list[Untyped]:
         """Return the metadata of *names*. aiokafka's own metadata request could create missing topics."""
         request = MetadataRequest(list(names), allow_auto_topic_creation=False)
         answer = await self._asked(lambda: self._client.send(self._client.get_random_node(), request))
-        described: list[Theirs] = answer.to_object()["topics"]
+        described: list[Untyped] = answer.to_object()["topics"]
         return described
 
     async def _configs(self, names: Collection[str]) -> dict[str, dict[str, str]]:
@@ -191,7 +191,7 @@ class Admin:
         async with answered_within(self._deadline_s, self._connection.bootstrap):
             return await until_answered(self._client, ask)
 
-    async def _within(self, work: Theirs) -> Theirs:
+    async def _within(self, work: Untyped) -> Untyped:
         async with answered_within(self._deadline_s, self._connection.bootstrap):
             return await work
 
@@ -199,7 +199,7 @@ class Admin:
 _SET_ON_TOPIC: Final = 1  # the DescribeConfigs source "dynamic topic config"
 
 
-def _theirs(topic: NewTopicSpec) -> Theirs:
+def _theirs(topic: NewTopicSpec) -> Untyped:
     """Return a stand-in for aiokafka's NewTopic, which cannot leave the replication factor to the broker."""
     return SimpleNamespace(
         name=topic.name,
@@ -210,12 +210,12 @@ def _theirs(topic: NewTopicSpec) -> Theirs:
     )
 
 
-def _usable(topic: Theirs, least: int = 1) -> bool:
+def _usable(topic: Untyped, least: int = 1) -> bool:
     partitions = topic["partitions"]
     return topic["error_code"] == 0 and len(partitions) >= least and all(each["leader"] >= 0 for each in partitions)
 
 
-def _description(topic: Theirs, configs: Mapping[str, str]) -> TopicDescription:
+def _description(topic: Untyped, configs: Mapping[str, str]) -> TopicDescription:
     partitions = topic["partitions"]
     return TopicDescription(topic["topic"], len(partitions), len(partitions[0]["replicas"]), configs)
 

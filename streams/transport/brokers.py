@@ -1,4 +1,4 @@
-"""Requests of one ``Publisher`` to partition leaders and to coordinators, which may move."""
+"""Requests of one ``TransactionalProducer`` to partition leaders and to coordinators, which may move."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ from collections.abc import Iterator
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from schemas.records import Partition
-from streams.transport import internals
-from streams.transport.asking import until_answered
-from streams.transport.codes import NOT_COORDINATOR, pass_by
+from streams.transport import aiokafka_private
+from streams.transport.aiokafka_types import (
+    ConnectionGroup,
+    CoordinationType,
+    KafkaError,
+    TopicPartition,
+    Untyped,
+    errors,
+)
+from streams.transport.broker_retry import until_answered
 from streams.transport.errors import BrokerError, OutcomeUnknownError, may_pass
-from streams.transport.library import ConnectionGroup, CoordinationType, KafkaError, Theirs, TopicPartition, errors
-from streams.transport.requests import Coded, features
+from streams.transport.protocol.encoding import ApiRequest, Response
+from streams.transport.protocol.error_codes import NOT_COORDINATOR, pass_by
+from streams.transport.protocol.requests import Coded, features
 from streams.transport.watermarks import partitions_of
-from streams.transport.wire import Request, Said
 
 FIRST_PAUSE_S: Final = 0.002
 LONGEST_PAUSE_S: Final = 0.1
@@ -26,7 +33,7 @@ _Coded = TypeVar("_Coded", bound=Coded)
 class Coordinator(NamedTuple):
     """The lookup key of a coordinator: of a group's offsets or of a transactional id."""
 
-    kind: Theirs
+    kind: Untyped
     key: str
 
 
@@ -40,7 +47,7 @@ def of_transactions(transactional_id: str) -> Coordinator:
     return Coordinator(CoordinationType.TRANSACTION, transactional_id)
 
 
-class Settled(NamedTuple, Generic[_Coded]):
+class FinalAnswer(NamedTuple, Generic[_Coded]):
     """A final response, without transient error codes."""
 
     answer: _Coded
@@ -51,7 +58,7 @@ class Settled(NamedTuple, Generic[_Coded]):
 class Brokers:
     """The sender of requests. aiokafka's *client* connects, authenticates and knows the partition leaders."""
 
-    def __init__(self, client: Theirs) -> None:
+    def __init__(self, client: Untyped) -> None:
         self.client = client
         self._nodes: dict[Coordinator, int] = {}
         self.connected = False
@@ -68,13 +75,13 @@ class Brokers:
     async def close(self) -> None:
         """Close the connections. Pending requests get no response, and later ones fail."""
         self._closed = True
-        await internals.close_client(self.client, _CLOSE_S)
+        await aiokafka_private.close_client(self.client, _CLOSE_S)
 
-    async def to_leader(self, node: int, request: Request[Said]) -> Said:
+    async def to_leader(self, node: int, request: ApiRequest[Response]) -> Response:
         """Return the response of *node*, over the connection for records."""
         return await self.send(node, request, ConnectionGroup.DEFAULT)
 
-    async def settled(self, whom: Coordinator, request: Request[_Coded], *, resend: bool) -> Settled[_Coded]:
+    async def settled(self, whom: Coordinator, request: ApiRequest[_Coded], *, resend: bool) -> FinalAnswer[_Coded]:
         """Return the coordinator's response; retry while its error codes are transient. The caller sets the deadline.
 
         Raises OutcomeUnknownError if a response is lost and *resend* is False.
@@ -83,9 +90,9 @@ class Brokers:
         while (answer := await self.once(whom, request, resend=resend)) is None:
             await asyncio.sleep(next(waits))
             asked += 1
-        return Settled(answer, asked)
+        return FinalAnswer(answer, asked)
 
-    async def once(self, whom: Coordinator, request: Request[_Coded], *, resend: bool = True) -> _Coded | None:
+    async def once(self, whom: Coordinator, request: ApiRequest[_Coded], *, resend: bool = True) -> _Coded | None:
         """Try once like ``settled``. Return None where ``settled`` would retry."""
         answer = await self._attempt(whom, request, resend=resend)
         said = NOT_COORDINATOR if answer is None else answer.codes
@@ -93,7 +100,7 @@ class Brokers:
             self._nodes.pop(whom, None)
         return None if pass_by(said) else answer
 
-    async def _attempt(self, whom: Coordinator, request: Request[_Coded], *, resend: bool) -> _Coded | None:
+    async def _attempt(self, whom: Coordinator, request: ApiRequest[_Coded], *, resend: bool) -> _Coded | None:
         """Return one response, or None if it was lost and a retry is allowed."""
         try:
             node = self._nodes.get(whom)
@@ -115,10 +122,10 @@ class Brokers:
                 raise OutcomeUnknownError(f"no answer to request {request.key}: {error!r}") from error
             return None
 
-    async def send(self, node: int, request: Request[Said], group: Theirs) -> Said:
+    async def send(self, node: int, request: ApiRequest[Response], group: Untyped) -> Response:
         """Send *request* to *node*. All requests of this class pass here, so none is sent after ``close``."""
         self._stay_closed()
-        answer: Said = await self.client.send(node, request, group=group)
+        answer: Response = await self.client.send(node, request, group=group)
         return answer
 
     def _stay_closed(self) -> None:

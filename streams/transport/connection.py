@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from streams.transport.aiokafka_types import KafkaError, collect_hosts, create_conn, errors
 from streams.transport.errors import (
     AccessDeniedError,
     KafkaUnreachableError,
@@ -15,7 +16,6 @@ from streams.transport.errors import (
     UntrustedBrokerError,
     own,
 )
-from streams.transport.library import KafkaError, collect_hosts, create_conn, errors
 
 Protocol: TypeAlias = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 

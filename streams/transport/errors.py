@@ -21,8 +21,8 @@ from __future__ import annotations
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
-from schemas.records import Outgoing
-from streams.transport.library import KafkaError, errors
+from schemas.records import ProducerRecord
+from streams.transport.aiokafka_types import KafkaError, errors
 
 
 class TransportError(Exception):
@@ -79,7 +79,7 @@ class RecordRefusedError(TransportError):
         topic: str | None = None,
         records: int = 1,
         size: int = 0,
-        record: Outgoing | None = None,
+        record: ProducerRecord | None = None,
     ) -> None:
         super().__init__(message)
         self.topic, self.records, self.size, self.record = topic, records, size, record

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import NamedTuple, Self
 
 from schemas.records import Partition
-from streams.transport import internals
-from streams.transport.asking import answered_within, until_answered
-from streams.transport.connection import Connection
-from streams.transport.library import (
+from streams.transport import aiokafka_private
+from streams.transport.aiokafka_types import (
     Client,
     ConnectionGroup,
     CoordinationType,
     DescribeGroupsRequest,
     LeaveGroupRequest,
-    Theirs,
+    Untyped,
     errors,
 )
+from streams.transport.broker_retry import answered_within, until_answered
+from streams.transport.connection import Connection
 from streams.transport.offsets import fetch_committed
 
 _CLOSE_S = 2.0
@@ -38,7 +38,7 @@ class Groups:
 
     def __init__(self, connection: Connection, *, name: str, deadline_s: float) -> None:
         self._connection, self._deadline_s = connection, deadline_s
-        self._client: Theirs = Client(**connection.options(), client_id=name, request_timeout_ms=_REQUEST_MS)
+        self._client: Untyped = Client(**connection.options(), client_id=name, request_timeout_ms=_REQUEST_MS)
 
     @classmethod
     async def open(cls, connection: Connection, *, name: str = "headrace-groups", deadline_s: float = 30.0) -> Groups:
@@ -53,7 +53,7 @@ class Groups:
 
     async def close(self) -> None:
         """Close the connections."""
-        await internals.close_client(self._client, _CLOSE_S)
+        await aiokafka_private.close_client(self._client, _CLOSE_S)
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,11 +79,11 @@ class Groups:
         """
         await self._within(self._asked(group, LeaveGroupRequest(group, member)))
 
-    async def _asked(self, group: str, request: Theirs) -> Theirs:
+    async def _asked(self, group: str, request: Untyped) -> Untyped:
         """Return the coordinator's response. Retry while the coordinator is missing or moves."""
         return await until_answered(self._client, lambda: self._ask(group, request))
 
-    async def _ask(self, group: str, request: Theirs) -> Theirs:
+    async def _ask(self, group: str, request: Untyped) -> Untyped:
         node = await self._client.coordinator_lookup(CoordinationType.GROUP, group)
         answer = await self._client.send(node, request, group=ConnectionGroup.COORDINATION)
         kind: type[Exception] = errors.for_code(_code_of(answer))
@@ -91,12 +91,12 @@ class Groups:
             raise kind(group)
         return answer
 
-    async def _within(self, work: Theirs) -> Theirs:
+    async def _within(self, work: Untyped) -> Untyped:
         async with answered_within(self._deadline_s, self._connection.bootstrap):
             return await work
 
 
-def _code_of(answer: Theirs) -> int:
+def _code_of(answer: Untyped) -> int:
     """Return the error code: of a LeaveGroup response its own, of a DescribeGroups response its group's."""
     code: int = answer.groups[0][0] if hasattr(answer, "groups") else answer.error_code
     return code

@@ -11,11 +11,11 @@ import structlog
 
 from schemas.clock import Clock
 from schemas.records import Partition
-from streams.transport import internals, watermarks
+from streams.transport import aiokafka_private, watermarks
+from streams.transport.aiokafka_types import Consumer, KafkaError, LeaveGroupRequest, RebalanceListener, Untyped
 from streams.transport.assignor import DrainAssignor
 from streams.transport.connection import Connection
 from streams.transport.errors import own
-from streams.transport.library import Consumer, KafkaError, LeaveGroupRequest, RebalanceListener, Theirs
 
 _CLOSE_S = 2.0
 _DAY_MS = 86_400_000
@@ -61,7 +61,7 @@ class Membership:
         self._rejoin_later = False
         self._assigned_at = clock.monotonic()
         self._heard_at = clock.monotonic()
-        self._consumer: Theirs = Consumer(
+        self._consumer: Untyped = Consumer(
             **connection.options(),
             client_id=name,
             group_id=group,
@@ -76,13 +76,13 @@ class Membership:
             fetch_max_wait_ms=5_000,
             request_timeout_ms=times.request_timeout_ms,
         )
-        internals.leave_nothing_open(internals.client_of(self._consumer))
+        aiokafka_private.leave_nothing_open(aiokafka_private.client_of(self._consumer))
 
     async def start(self, deadline_s: float) -> None:
         """Connect and ask to join. Raises KafkaUnreachableError or UnknownTopicError after *deadline_s* seconds."""
         await self._connection.establish(self._consumer.start, deadline_s)
-        await watermarks.partitions_of(internals.client_of(self._consumer), self._shard_topic, deadline_s)
-        internals.watch_heartbeats(self._consumer, self._heard)
+        await watermarks.partitions_of(aiokafka_private.client_of(self._consumer), self._shard_topic, deadline_s)
+        aiokafka_private.watch_heartbeats(self._consumer, self._heard)
         # Subscribe after start(): start() of a subscribed consumer blocks until it has joined.
         self._consumer.subscribe([self._shard_topic], listener=_Listener(self._revoked, self._assigned))
 
@@ -99,18 +99,18 @@ class Membership:
     @property
     def broken(self) -> bool:
         """True if the task that keeps this member in the group has ended."""
-        return internals.coordination_task(self._consumer).done()
+        return aiokafka_private.coordination_task(self._consumer).done()
 
     def _revoked(self) -> None:
         self._rebalancing = True
-        self.expelled = not internals.coordinator_of(self._consumer).member_id
+        self.expelled = not aiokafka_private.coordinator_of(self._consumer).member_id
 
-    def _assigned(self, assigned: set[Theirs]) -> None:
+    def _assigned(self, assigned: set[Untyped]) -> None:
         """Apply a new assignment. Must return at once, because aiokafka sends no heartbeat meanwhile."""
         self._rebalancing = False
         self._assigned_at = self._clock.monotonic()
         self._heard()
-        self.assignor.on_generation_assignment(internals.coordinator_of(self._consumer).generation)
+        self.assignor.on_generation_assignment(aiokafka_private.coordinator_of(self._consumer).generation)
         self._consumer.pause(*assigned)
         for theirs in assigned:  # else aiokafka looks up positions, with stale metadata ten times a second forever
             self._consumer.seek(theirs, 0)
@@ -139,16 +139,16 @@ class Membership:
             await asyncio.sleep(_ASK_S)
 
     async def _accepted(self) -> bool:
-        if self._unsettled() or internals.coordinator_of(self._consumer).coordinator_id is None:
+        if self._unsettled() or aiokafka_private.coordinator_of(self._consumer).coordinator_id is None:
             return False
         try:
-            return await internals.heartbeat(self._consumer) and not self._unsettled()
+            return await aiokafka_private.heartbeat(self._consumer) and not self._unsettled()
         except KafkaError as error:
             log.warning("heartbeat_failed", group=self._group, error=str(own(error)))
             return False
 
     def _unsettled(self) -> bool:
-        return self._rebalancing or internals.rejoin_needed(self._consumer)
+        return self._rebalancing or aiokafka_private.rejoin_needed(self._consumer)
 
     def claim(self, shard: int) -> None:
         """Tell the group that this process still works on *shard*, so that no other member gets it meanwhile."""
@@ -170,23 +170,23 @@ class Membership:
         if self._rebalancing:
             self._rejoin_later = True
         else:
-            internals.coordinator_of(self._consumer).request_rejoin()
+            aiokafka_private.coordinator_of(self._consumer).request_rejoin()
 
     async def leave(self) -> None:
         """Leave the group, over another connection than the one that a JoinGroup may block."""
-        coordinator = internals.coordinator_of(self._consumer)
+        coordinator = aiokafka_private.coordinator_of(self._consumer)
         if coordinator is not None and coordinator.coordinator_id is not None and coordinator.member_id:
             await self._say_goodbye(coordinator)
 
     async def close(self) -> None:
         """Close the connections."""
-        await internals.discard_consumer(self._consumer, _CLOSE_S)
+        await aiokafka_private.discard_consumer(self._consumer, _CLOSE_S)
 
-    async def _say_goodbye(self, coordinator: Theirs) -> None:
+    async def _say_goodbye(self, coordinator: Untyped) -> None:
         request = LeaveGroupRequest(self._group, coordinator.member_id)
         try:
             async with asyncio.timeout(_CLOSE_S):
-                await internals.client_of(self._consumer).send(coordinator.coordinator_id, request)
+                await aiokafka_private.client_of(self._consumer).send(coordinator.coordinator_id, request)
         except (KafkaError, TimeoutError) as error:
             log.warning("leave_failed", group=self._group, error=str(error))
 
@@ -200,12 +200,12 @@ else:
 class _Listener(_Base):
     """The rebalance callbacks. aiokafka swallows their exceptions, so they only call code that cannot fail."""
 
-    def __init__(self, revoked: Callable[[], None], assigned: Callable[[set[Theirs]], None]) -> None:
+    def __init__(self, revoked: Callable[[], None], assigned: Callable[[set[Untyped]], None]) -> None:
         self._revoked, self._assigned = revoked, assigned
 
-    def on_partitions_revoked(self, revoked: set[Theirs]) -> None:
+    def on_partitions_revoked(self, revoked: set[Untyped]) -> None:
         del revoked
         self._revoked()
 
-    def on_partitions_assigned(self, assigned: set[Theirs]) -> None:
+    def on_partitions_assigned(self, assigned: set[Untyped]) -> None:
         self._assigned(assigned)

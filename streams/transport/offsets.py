@@ -10,19 +10,19 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from schemas.records import Partition
-from streams.offsetmap import Committed, decode
-from streams.transport import internals
-from streams.transport.asking import until_answered
-from streams.transport.connection import Connection
-from streams.transport.errors import AccessDeniedError
-from streams.transport.library import (
+from streams.offsets.offset_map import Committed, decode
+from streams.transport import aiokafka_private
+from streams.transport.aiokafka_types import (
     Client,
     ConnectionGroup,
     CoordinationType,
     OffsetFetchRequest,
-    Theirs,
+    Untyped,
     errors,
 )
+from streams.transport.broker_retry import until_answered
+from streams.transport.connection import Connection
+from streams.transport.errors import AccessDeniedError
 
 _FORBIDDEN: int = errors.TopicAuthorizationFailedError.errno
 _CLOSE_S = 2.0
@@ -34,8 +34,8 @@ class Offsets:
     def __init__(self, connection: Connection, group: str, *, name: str, request_timeout_ms: int) -> None:
         self._connection = connection
         self._group = group
-        self._client: Theirs = Client(**connection.options(), client_id=name, request_timeout_ms=request_timeout_ms)
-        internals.leave_nothing_open(self._client)
+        self._client: Untyped = Client(**connection.options(), client_id=name, request_timeout_ms=request_timeout_ms)
+        aiokafka_private.leave_nothing_open(self._client)
 
     async def start(self, deadline_s: float) -> None:
         """Connect. Raises KafkaUnreachableError after *deadline_s* seconds."""
@@ -43,7 +43,7 @@ class Offsets:
 
     async def close(self) -> None:
         """Close the connections."""
-        await internals.close_client(self._client, _CLOSE_S)
+        await aiokafka_private.close_client(self._client, _CLOSE_S)
 
     async def read(self, partitions: Collection[Partition]) -> dict[Partition, Committed]:
         """Return committed offsets and maps. Leave out partitions without one. Retries until the caller's deadline.
@@ -60,7 +60,7 @@ class Offsets:
 
 
 async def fetch_committed(
-    client: Theirs, group: str, partitions: Collection[Partition] | None
+    client: Untyped, group: str, partitions: Collection[Partition] | None
 ) -> dict[Partition, tuple[int, str | None]]:
     """Return offset and metadata of each partition with a committed offset. None for *partitions* means all.
 
@@ -70,7 +70,7 @@ async def fetch_committed(
 
 
 async def _fetch(
-    client: Theirs, group: str, partitions: Collection[Partition] | None
+    client: Untyped, group: str, partitions: Collection[Partition] | None
 ) -> dict[Partition, tuple[int, str | None]]:
     node = await client.coordinator_lookup(CoordinationType.GROUP, group)
     request = OffsetFetchRequest(group, None if partitions is None else _by_topic(partitions))
@@ -91,7 +91,7 @@ def _by_topic(partitions: Collection[Partition]) -> list[tuple[str, list[int]]]:
     return list(topics.items())
 
 
-def _check(code: int, topics: list[tuple[str, list[Theirs]]]) -> None:
+def _check(code: int, topics: list[tuple[str, list[Untyped]]]) -> None:
     codes = {code, *(row[-1] for _, rows in topics for row in rows)} - {0, _FORBIDDEN}
     for each in codes:
         kind: type[Exception] = errors.for_code(each)

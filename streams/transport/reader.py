@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from typing import Literal, Self, TypeAlias
 
 from schemas.records import Partition, Record
-from streams.transport import internals, watermarks
+from streams.transport import aiokafka_private, watermarks
+from streams.transport.aiokafka_types import Consumer, TopicPartition, Untyped
 from streams.transport.connection import Connection
+from streams.transport.data_consumer import record_of
 from streams.transport.errors import KafkaUnreachableError, translated
-from streams.transport.fetcher import record_of
-from streams.transport.library import Consumer, Theirs, TopicPartition
 
 Start: TypeAlias = Literal["earliest", "latest"] | Mapping[Partition, int]
 """The start position. ``latest`` is the high watermark, not the last stable offset: records written from now on."""
@@ -33,7 +33,7 @@ class Reader:
         self._connection, self._deadline_s = connection, deadline_s
         self._next: dict[Partition, int] = {}
         self._lives: dict[Partition, object] = {}
-        self._consumer: Theirs = Consumer(
+        self._consumer: Untyped = Consumer(
             **connection.options(),
             client_id=name,
             group_id=None,
@@ -44,8 +44,8 @@ class Reader:
             max_partition_fetch_bytes=_FETCH_BYTES,
             request_timeout_ms=5_000,
         )
-        internals.create_nothing(internals.client_of(self._consumer))
-        internals.leave_nothing_open(internals.client_of(self._consumer))
+        aiokafka_private.create_nothing(aiokafka_private.client_of(self._consumer))
+        aiokafka_private.leave_nothing_open(aiokafka_private.client_of(self._consumer))
 
     @classmethod
     async def open(
@@ -74,7 +74,7 @@ class Reader:
 
     async def close(self) -> None:
         """Close the connections."""
-        await internals.discard_consumer(self._consumer, _CLOSE_S)
+        await aiokafka_private.discard_consumer(self._consumer, _CLOSE_S)
 
     async def __aenter__(self) -> Self:
         return self
@@ -140,7 +140,7 @@ class Reader:
         self._skip_markers({Partition(*theirs) for theirs in found})
         return records
 
-    def _fresh(self, theirs: Theirs, batch: list[Theirs], lives: Mapping[Partition, object]) -> list[Record]:
+    def _fresh(self, theirs: Untyped, batch: list[Untyped], lives: Mapping[Partition, object]) -> list[Record]:
         """Return the records not returned before. The assignment may have changed while the fetch was in flight."""
         partition = Partition(*theirs)
         life = self._lives.get(partition)
@@ -159,7 +159,7 @@ class Reader:
         for partition, offset in self._next.items():
             if partition in brought:
                 continue
-            position = internals.position(self._consumer, partition)
+            position = aiokafka_private.position(self._consumer, partition)
             if position is not None and position > offset:
                 self._next[partition] = position
 
@@ -212,5 +212,5 @@ class Reader:
         return self.partitions if partitions is None else partitions
 
     @property
-    def _client(self) -> Theirs:
-        return internals.client_of(self._consumer)
+    def _client(self) -> Untyped:
+        return aiokafka_private.client_of(self._consumer)

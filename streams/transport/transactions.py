@@ -15,9 +15,18 @@ from typing import Any, Final, TypeVar
 
 from schemas.clock import Clock
 from schemas.records import Partition
-from streams.transport import requests
+from streams.transport.aiokafka_types import KafkaError
 from streams.transport.brokers import Brokers, of_group, of_transactions, pauses
-from streams.transport.codes import (
+from streams.transport.errors import (
+    AccessDeniedError,
+    BrokerError,
+    OutcomeUnknownError,
+    RecordRefusedError,
+    TransportError,
+    may_pass,
+)
+from streams.transport.protocol import requests
+from streams.transport.protocol.error_codes import (
     DUPLICATE,
     FENCED,
     LEADERLESS,
@@ -27,17 +36,8 @@ from streams.transport.codes import (
     fault,
     refusal,
 )
-from streams.transport.errors import (
-    AccessDeniedError,
-    BrokerError,
-    OutcomeUnknownError,
-    RecordRefusedError,
-    TransportError,
-    may_pass,
-)
-from streams.transport.library import KafkaError
-from streams.transport.packing import Batch, rounds
-from streams.transport.requests import CLASSIC, IMPLIED, NOBODY, Place, Producer
+from streams.transport.protocol.record_batches import RecordBatch, rounds
+from streams.transport.protocol.requests import CLASSIC, IMPLIED, NOBODY, Producer, WrittenBatch
 
 FEATURE: Final = "transaction.version"
 IMPLIED_FROM: Final = 2
@@ -49,7 +49,7 @@ transactions waited for that; with it, one in thirty."""
 
 _SEQUENCES: Final = 2**31
 _Said = TypeVar("_Said")
-_NOT_SAID: Final = Place(-1, -1)
+_NOT_SAID: Final = WrittenBatch(-1, -1)
 
 
 class Transactions:
@@ -85,7 +85,7 @@ class Transactions:
         self._sequences = {}
 
     async def commit(
-        self, batches: Sequence[Batch], offsets: Mapping[Partition, tuple[int, str]], group: str | None
+        self, batches: Sequence[RecordBatch], offsets: Mapping[Partition, tuple[int, str]], group: str | None
     ) -> None:
         """Write *batches*, commit *offsets*, and end the transaction."""
         if self._versions is CLASSIC:
@@ -109,7 +109,7 @@ class Transactions:
 
     # --- records ------------------------------------------------------------------------------------------------------
 
-    async def _write(self, batches: list[Batch]) -> None:
+    async def _write(self, batches: list[RecordBatch]) -> None:
         """Send one batch per partition to all leaders at once. Resend the batches with a transient error."""
         for batch in batches:
             sequence = self._sequences.get(batch.place, 0)
@@ -122,10 +122,10 @@ class Transactions:
                 return
             await asyncio.sleep(pause)
 
-    async def _attempt(self, batches: list[Batch]) -> list[Batch]:
+    async def _attempt(self, batches: list[RecordBatch]) -> list[RecordBatch]:
         """Send *batches* to their leaders and return those to resend."""
-        led: dict[int, list[Batch]] = defaultdict(list)
-        left: list[Batch] = []
+        led: dict[int, list[RecordBatch]] = defaultdict(list)
+        left: list[RecordBatch] = []
         for batch in batches:
             node = self._brokers.leader(batch.place)
             (left if node is None else led[node]).append(batch)
@@ -135,7 +135,7 @@ class Transactions:
             left += again
         return left
 
-    async def _to_leader(self, node: int, batches: list[Batch]) -> list[Batch]:
+    async def _to_leader(self, node: int, batches: list[RecordBatch]) -> list[RecordBatch]:
         """Send *batches* to one leader and return those to resend.
 
         A batch is also resent after a lost response, in both versions. The same bytes are sent again, with the same
@@ -154,8 +154,8 @@ class Transactions:
             return batches
         return self._judged(batches, places)
 
-    def _judged(self, batches: list[Batch], places: Mapping[Partition, Place]) -> list[Batch]:
-        again: list[Batch] = []
+    def _judged(self, batches: list[RecordBatch], places: Mapping[Partition, WrittenBatch]) -> list[RecordBatch]:
+        again: list[RecordBatch] = []
         failures: list[TransportError] = []
         for batch in batches:
             code, batch.offset = places.get(batch.place, _NOT_SAID)
@@ -189,7 +189,7 @@ class Transactions:
         parts, _ = await self._brokers.settled(self._coordinator, request, resend=False)
         for place, code in parts.by.items():
             if code not in {0, NOT_ATTEMPTED}:
-                raise refusal(code, Batch(place))
+                raise refusal(code, RecordBatch(place))
 
     async def _add_group(self, group: str) -> None:
         request = requests.add_offsets(self._id, self._producer, group)
@@ -247,7 +247,7 @@ def _says_less(error: Exception) -> bool:
     return not isinstance(error, RecordRefusedError)
 
 
-def _offset(batch: Batch) -> int:
+def _offset(batch: RecordBatch) -> int:
     """Return the offset of *batch*. Raises BrokerError if it is unknown, as after DUPLICATE without an offset."""
     if batch.offset < 0:
         raise BrokerError("the broker did not say where a record stands")

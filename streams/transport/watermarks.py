@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from schemas.records import Partition
+from streams.transport.aiokafka_types import KafkaError, ListOffsetsRequest, TopicPartition, Untyped, errors
 from streams.transport.errors import KafkaUnreachableError, UnknownTopicError, own, translated
-from streams.transport.library import KafkaError, ListOffsetsRequest, Theirs, TopicPartition, errors
 
 _LATEST, _EARLIEST = -1, -2
 _READ_UNCOMMITTED, _READ_COMMITTED = 0, 1  # with the second, "latest" is the last stable offset
@@ -17,23 +17,25 @@ _RETRY_S = 0.1
 _SURE_S = 3.0  # because brokers learn of a new topic one after another
 
 
-async def high_watermarks(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
+async def high_watermarks(
+    client: Untyped, partitions: Collection[Partition], deadline_s: float
+) -> dict[Partition, int]:
     """Return the offset after the last record of each partition, open transactions included."""
     return await _ask(client, partitions, _LATEST, deadline_s)
 
 
-async def stable_ends(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
+async def stable_ends(client: Untyped, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
     """Return each partition's last stable offset: the start of its oldest open transaction, else its high watermark."""
     return await _ask(client, partitions, _LATEST, deadline_s, isolation=_READ_COMMITTED)
 
 
-async def beginnings(client: Theirs, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
+async def beginnings(client: Untyped, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
     """Return the first offset that is still in the log of each partition."""
     return await _ask(client, partitions, _EARLIEST, deadline_s)
 
 
 async def known_beginnings(
-    client: Theirs, partitions: Collection[Partition], deadline_s: float
+    client: Untyped, partitions: Collection[Partition], deadline_s: float
 ) -> dict[Partition, int]:
     """Return the same as ``beginnings``, but leave out partitions without a leader's response before the deadline."""
     for topic in {partition.topic for partition in partitions}:  # all topics first, as in ``_ask``
@@ -43,7 +45,7 @@ async def known_beginnings(
 
 
 async def since(
-    client: Theirs, partitions: Collection[Partition], at_ms: int, deadline_s: float
+    client: Untyped, partitions: Collection[Partition], at_ms: int, deadline_s: float
 ) -> dict[Partition, int]:
     """Return the offset of each partition's first record with timestamp *at_ms* or later.
 
@@ -54,7 +56,7 @@ async def since(
     return {partition: ends[partition] if offset < 0 else offset for partition, offset in found.items()}
 
 
-async def partitions_of(client: Theirs, topic: str, deadline_s: float) -> list[int]:
+async def partitions_of(client: Untyped, topic: str, deadline_s: float) -> list[int]:
     """Return the topic's partition numbers in ascending order.
 
     Raises UnknownTopicError once brokers have denied the topic for 3 s, or if it is unknown at the deadline.
@@ -66,7 +68,7 @@ async def partitions_of(client: Theirs, topic: str, deadline_s: float) -> list[i
         raise UnknownTopicError(topic) from None
 
 
-async def _known(client: Theirs, topic: str, now: Callable[[], float]) -> list[int]:
+async def _known(client: Untyped, topic: str, now: Callable[[], float]) -> list[int]:
     denied_s: float | None = None
     while not (found := client.cluster.partitions_for_topic(topic)):
         client.add_topic(topic)
@@ -83,7 +85,7 @@ async def _known(client: Theirs, topic: str, now: Callable[[], float]) -> list[i
 
 
 async def _ask(
-    client: Theirs, partitions: Collection[Partition], when: int, deadline_s: float, isolation: int = _READ_UNCOMMITTED
+    client: Untyped, partitions: Collection[Partition], when: int, deadline_s: float, isolation: int = _READ_UNCOMMITTED
 ) -> dict[Partition, int]:
     topics = {partition.topic for partition in partitions}
     for topic in topics:  # all topics first: a metadata request for each of a hundred new topics takes seconds
@@ -97,7 +99,7 @@ async def _ask(
 
 
 async def _answers(
-    client: Theirs, partitions: Collection[Partition], what: tuple[int, int], deadline_s: float
+    client: Untyped, partitions: Collection[Partition], what: tuple[int, int], deadline_s: float
 ) -> tuple[dict[Partition, int], object]:
     """Return the offsets received before the deadline, and the last reason why others are missing."""
     found: dict[Partition, int] = {}
@@ -110,7 +112,7 @@ async def _answers(
 
 
 async def _round(
-    client: Theirs, partitions: list[Partition], what: tuple[int, int], found: dict[Partition, int]
+    client: Untyped, partitions: list[Partition], what: tuple[int, int], found: dict[Partition, int]
 ) -> object:
     """Ask each leader once and add the offsets to *found*. Return the last reason why some are missing."""
     reason: object = ""
@@ -128,7 +130,7 @@ async def _round(
     return reason
 
 
-def by_leader(client: Theirs, partitions: list[Partition], when: int) -> dict[int, dict[str, list[tuple[int, int]]]]:
+def by_leader(client: Untyped, partitions: list[Partition], when: int) -> dict[int, dict[str, list[tuple[int, int]]]]:
     """Return the partitions to request from each node, by the current metadata. Leave out those without a leader."""
     nodes: dict[int, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for partition in partitions:
@@ -138,7 +140,7 @@ def by_leader(client: Theirs, partitions: list[Partition], when: int) -> dict[in
     return nodes
 
 
-def _take(answer: Theirs, found: dict[Partition, int]) -> object:
+def _take(answer: Untyped, found: dict[Partition, int]) -> object:
     reason: object = ""
     for topic, rows in answer.topics:
         for number, code, _, offset, *_ in rows:

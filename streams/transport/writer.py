@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping
 from typing import Self
 
 from schemas.clock import Clock, SystemClock
-from schemas.records import Outgoing, Partition
-from streams.transport import internals, watermarks
+from schemas.records import Partition, ProducerRecord
+from streams.transport import aiokafka_private, watermarks
+from streams.transport.aiokafka_types import KafkaError, Producer, Untyped, errors
 from streams.transport.connection import Connection
 from streams.transport.errors import FencedError, OutcomeUnknownError, UnknownTopicError, may_pass, own
-from streams.transport.library import KafkaError, Producer, Theirs, errors
-from streams.transport.packing import place_of
-from streams.transport.publisher import Publisher
+from streams.transport.protocol.record_batches import partition_for
+from streams.transport.transactional_producer import TransactionalProducer
 
 _CLOSE_S = 3.0
 _REQUEST_MS = 5_000
@@ -28,7 +28,7 @@ class Writer:
     def __init__(self, connection: Connection, *, name: str, deadline_s: float, clock: Clock) -> None:
         self._connection, self._name, self._deadline_s, self._clock = connection, name, deadline_s, clock
         self._opening = asyncio.Lock()
-        self._producer: Theirs = None
+        self._producer: Untyped = None
 
     @classmethod
     async def open(
@@ -52,7 +52,7 @@ class Writer:
         if self._producer is not None:
             await self._leave(self._producer)
 
-    async def _leave(self, producer: Theirs) -> None:
+    async def _leave(self, producer: Untyped) -> None:
         """Drop *producer* after a lost record: a broker refuses later records, as a sequence number is missing."""
         if self._producer is not producer:
             return
@@ -61,7 +61,7 @@ class Writer:
             async with asyncio.timeout(_CLOSE_S):
                 await producer.stop()
         except (TimeoutError, KafkaError):
-            await internals.discard_producer(producer, _CLOSE_S)
+            await aiokafka_private.discard_producer(producer, _CLOSE_S)
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,7 +69,7 @@ class Writer:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def send(self, record: Outgoing) -> tuple[Partition, int]:
+    async def send(self, record: ProducerRecord) -> tuple[Partition, int]:
         """Write *record* and return its partition and offset.
 
         UnknownTopicError, RecordRefusedError and AccessDeniedError are final. OutcomeUnknownError means that the
@@ -79,7 +79,7 @@ class Writer:
         producer = await self._ready()
         try:
             async with asyncio.timeout(self._deadline_s):
-                place = place_of(record, await self._count(producer, record.topic))
+                place = partition_for(record, await self._count(producer, record.topic))
                 metadata = await (await self._sent(producer, record, place))
         except TimeoutError:
             raise OutcomeUnknownError(f"no answer in {self._deadline_s:g} s for a record to {record.topic}") from None
@@ -90,8 +90,8 @@ class Writer:
             raise OutcomeUnknownError(f"a record to {record.topic} was given up: {error!r}") from error
         return place, metadata.offset
 
-    async def _sent(self, producer: Theirs, record: Outgoing, place: Partition) -> asyncio.Future[Theirs]:
-        future: asyncio.Future[Theirs] = await producer.send(
+    async def _sent(self, producer: Untyped, record: ProducerRecord, place: Partition) -> asyncio.Future[Untyped]:
+        future: asyncio.Future[Untyped] = await producer.send(
             record.topic,
             record.value,
             key=record.key,
@@ -105,22 +105,22 @@ class Writer:
         """Return the topic's partition numbers in ascending order."""
         return list(range(await self._count(await self._ready(), topic)))
 
-    async def _count(self, producer: Theirs, topic: str) -> int:
+    async def _count(self, producer: Untyped, topic: str) -> int:
         known: set[int] | None = producer.client.cluster.partitions_for_topic(topic)
         return len(known or await watermarks.partitions_of(producer.client, topic, self._deadline_s))
 
-    async def _ready(self) -> Theirs:
+    async def _ready(self) -> Untyped:
         """Return a working producer. Replace one that a fatal error has ended."""
         async with self._opening:
             if self._producer is not None and _dead(self._producer):
-                await internals.discard_producer(self._producer, _CLOSE_S)
+                await aiokafka_private.discard_producer(self._producer, _CLOSE_S)
                 self._producer = None
             if self._producer is None:
                 self._producer = await self._opened()
             return self._producer
 
-    async def _opened(self) -> Theirs:
-        producer: Theirs = Producer(
+    async def _opened(self) -> Untyped:
+        producer: Untyped = Producer(
             **self._connection.options(),
             client_id=self._name,
             acks="all",
@@ -130,12 +130,12 @@ class Writer:
             retry_backoff_ms=20,
             request_timeout_ms=_REQUEST_MS,
         )
-        internals.create_nothing(producer.client)
-        internals.leave_nothing_open(producer.client)
+        aiokafka_private.create_nothing(producer.client)
+        aiokafka_private.leave_nothing_open(producer.client)
         try:
             await self._connection.establish(producer.start, self._deadline_s)
         except BaseException:  # also if cancelled: no socket may stay open
-            await internals.discard_producer(producer, _CLOSE_S)
+            await aiokafka_private.discard_producer(producer, _CLOSE_S)
             raise
         return producer
 
@@ -153,7 +153,7 @@ class TransactionalWriter:
         self._connection, self._transactional_id = connection, transactional_id
         self._name, self._deadline_s, self._clock = name, deadline_s, clock
         self._one = asyncio.Lock()
-        self._publisher: Publisher | None = None
+        self._publisher: TransactionalProducer | None = None
         self._fenced: FencedError | None = None
 
     @classmethod
@@ -176,9 +176,9 @@ class TransactionalWriter:
 
     async def close(self) -> None:
         """Close the connections."""
-        publisher, self._publisher = self._publisher, None
-        if publisher is not None:
-            await publisher.kill()
+        transactional_producer, self._publisher = self._publisher, None
+        if transactional_producer is not None:
+            await transactional_producer.kill()
 
     async def __aenter__(self) -> Self:
         return self
@@ -188,7 +188,7 @@ class TransactionalWriter:
 
     async def transact(
         self,
-        outputs: Collection[Outgoing],
+        outputs: Collection[ProducerRecord],
         offsets: Mapping[Partition, int] | None = None,
         group: str | None = None,
         maps: Mapping[Partition, str] | None = None,
@@ -205,10 +205,10 @@ class TransactionalWriter:
         async with self._one:
             if self._fenced is not None:  # to reopen would fence the other writer, which would fence this one in turn
                 raise self._fenced
-            publisher = self._publisher or await self._opened()
+            transactional_producer = self._publisher or await self._opened()
             try:
                 async with asyncio.timeout(_TRANSACTION_S):
-                    await publisher.transact(outputs, committed, group)
+                    await transactional_producer.transact(outputs, committed, group)
             except TimeoutError:
                 await self.close()
                 raise OutcomeUnknownError(f"no answer in {_TRANSACTION_S:g} s") from None
@@ -225,8 +225,8 @@ class TransactionalWriter:
                 await self.close()
                 await self._opened()  # its fence waits until the offsets are readable; EndTxn responds earlier
 
-    async def _opened(self) -> Publisher:
-        publisher = Publisher(
+    async def _opened(self) -> TransactionalProducer:
+        transactional_producer = TransactionalProducer(
             self._connection,
             self._transactional_id,
             self._clock,
@@ -235,14 +235,14 @@ class TransactionalWriter:
             request_timeout_ms=_REQUEST_MS,
         )
         try:
-            await self._connection.establish(publisher.fence, self._deadline_s)
+            await self._connection.establish(transactional_producer.fence, self._deadline_s)
         except BaseException:  # also if cancelled: no socket may stay open
-            await publisher.kill()
+            await transactional_producer.kill()
             raise
-        self._publisher = publisher
-        return publisher
+        self._publisher = transactional_producer
+        return transactional_producer
 
 
-def _dead(producer: Theirs) -> bool:
-    task = internals.sender_task(producer)
+def _dead(producer: Untyped) -> bool:
+    task = aiokafka_private.sender_task(producer)
     return task is None or task.done()

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from consumers.context import Context
+from consumers.context import StepContext
 from schemas import topics
 from streams.contracts import asyncapi
 from streams.contracts.operations import actors
@@ -98,7 +98,7 @@ PLANTS: dict[str, tuple[Rule, Plant]] = {
     ),
     "a reply to nowhere": (
         documents.requests_are_answered_with_results,
-        lambda d: d["operations"]["admission-receives-requests"]["reply"].pop("address"),
+        lambda d: d["operations"]["ingress-receives-requests"]["reply"].pop("address"),
     ),
     "a reply to two places": (
         documents.requests_are_answered_with_results,
@@ -143,7 +143,7 @@ def test_every_rule_has_been_seen_to_fail() -> None:
     assert {rule for rule, _ in PLANTS.values()} == set(RULES)
 
 
-async def _step(value: Any, _context: Context) -> Any:  # noqa: ANN401 - stands for any step
+async def _step(value: Any, _context: StepContext) -> Any:  # noqa: ANN401 - stands for any step
     return value
 
 

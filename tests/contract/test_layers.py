@@ -52,13 +52,17 @@ def test_schemas_import_pydantic_and_the_standard_library_only() -> None:
     [
         ("consumers/auth/planted.py", "import aiokafka\n", "steps have no Kafka inside"),
         ("consumers/guard/planted.py", "from faststream import kafka\n", "steps have no Kafka inside"),
-        ("schemas/planted.py", "import streams.work\n", "ops runs streams"),
+        ("schemas/planted.py", "import streams.handler\n", "ops runs streams"),
         ("producers/planted.py", "import consumers.agent\n", "ops runs streams"),
         ("streams/planted.py", "import headrace\n", "ops runs streams"),
         ("schemas/planted.py", "import socket\n", "schemas are pure"),
         ("ops/planted.py", "import aiokafka.admin\n", "only streams.transport knows"),
         ("streams/planted.py", "from aiokafka import AIOKafkaProducer\n", "only streams.transport knows"),
-        ("consumers/agent/planted.py", "import consumers.auth\n", "auth, guard and agent do not know each other"),
+        ("consumers/agent/planted.py", "import consumers.auth\n", "auth, admission, guard and agent do not"),
+        ("consumers/guard/planted.py", "import consumers.admission\n", "auth, admission, guard and agent do not"),
+        ("streams/engine/planted.py", "import streams.stages.inner\n", "stages run on the engine"),
+        ("streams/transport/planted.py", "import streams.engine.config\n", "stages run on the engine"),
+        ("ops/planted.py", "import ops.lab.bench.figures\n", "only their commands import"),
     ],
 )
 def test_a_wrong_import_breaks_its_contract(tmp_path: Path, path: str, text: str, broken: str) -> None:

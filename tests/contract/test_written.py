@@ -6,25 +6,25 @@ import json
 
 import pytest
 
-from producers.hops import authorized_record, screened_record
-from producers.inbox import inbox_record, serving_record
-from producers.letters import letter_record
+from producers.admissions import admission_record, serving_record
+from producers.dead_letters import dead_letter_record
 from producers.registry import registry_record
 from producers.requests import request_record
 from producers.results import error_of, result_record
+from producers.stage_records import authorized_record, screened_record
 from schemas import topics
+from schemas.admissions import AdmissionKey, Identity
+from schemas.dead_letters import DeadLetterReason
 from schemas.errors import ForbiddenError, ModelOverloadedError
-from schemas.hops import Authorized, Origin, Screened
-from schemas.inbox import Identity, Ticket
-from schemas.letters import Reason
-from schemas.records import HeaderList, Outgoing, Partition, Record
+from schemas.records import HeaderList, Partition, ProducerRecord, Record
 from schemas.requests import Request
 from schemas.results import Result
 from schemas.seals import Seals
+from schemas.stage_records import Authorized, Origin, Screened
 from schemas.tenants import Layout, Tenant
 from streams.contracts import asyncapi
-from streams.outbox import Outbox
-from streams.stages.retrying import RetryTiers
+from streams.stages.record_builder import RecordBuilder
+from streams.stages.retries import RetryTiers
 from tests.contract.documents import Json, fits
 
 DOCUMENT = asyncapi()
@@ -42,34 +42,34 @@ class StandingClock:
 
 SEALS = Seals({"k1": b"s" * 32}, "cluster")
 TRACE: HeaderList = (("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),)
-TICKET = Ticket(key="acme|0", body="b", lane="l", request_id="r1", deadline_ms=1_700_000_300_000)
+ADMISSION = AdmissionKey(key="acme|0", body="b", lane="l", request_id="r1", deadline_ms=1_700_000_300_000)
 ORIGIN = Origin(topic=topics.REQUESTS.of("acme"), partition=2, offset=7, timestamp_ms=1_700_000_000_000, key=b"k")
 HOP = Authorized(
     request=Request(agent="echo", input="hello", deadline=3),
     identity=Identity(tenant="acme", issuer="topic", subject="acme", source="/", id="r1"),
     run_id="run",
-    ticket=TICKET,
+    admission=ADMISSION,
     origin=ORIGIN,
     reply_to=topics.RESULTS.of("acme"),
 )
-REASON = Reason("malformed", "MalformedError", "the value is not JSON", "auth", "w1")
+REASON = DeadLetterReason("malformed", "MalformedError", "the value is not JSON", "auth", "w1")
 NOW = 1_700_000_000_005
 
 
-def _result(result: Result) -> Outgoing:
+def _result(result: Result) -> ProducerRecord:
     return result_record(
         result, tenant="acme", origin=ORIGIN, session=None, topic=HOP.reply_to, trace=TRACE, now_ms=NOW
     )
 
 
-def _retry() -> Outgoing:
-    tiers = RetryTiers(Outbox("agent", "w1", SEALS, 24, StandingClock()))
+def _retry() -> ProducerRecord:
+    tiers = RetryTiers(RecordBuilder("agent", "w1", SEALS, 24, StandingClock()))
     record = tiers.again(Screened(authorized=HOP, text="hello"), ModelOverloadedError(), TRACE)
     assert record is not None
     return record
 
 
-WRITTEN: dict[str, tuple[Outgoing, ...]] = {
+WRITTEN: dict[str, tuple[ProducerRecord, ...]] = {
     "request": (
         request_record("acme", HOP.request, request_id="r1", now_ms=NOW),
         request_record("acme", HOP.request, request_id="r1", now_ms=NOW, reply_to=HOP.reply_to, trace=TRACE),
@@ -96,19 +96,19 @@ WRITTEN: dict[str, tuple[Outgoing, ...]] = {
             )
         ),
     ),
-    "inboxEntry": (
-        inbox_record("open", TICKET, shards=24, trace=TRACE, now_ms=NOW),
+    "admissionEvent": (
+        admission_record("open", ADMISSION, shards=24, trace=TRACE, now_ms=NOW),
         serving_record("acme", Partition(ORIGIN.topic, 0), shards=24, trace=TRACE, now_ms=NOW),
     ),
     "deadLetter": (
-        letter_record(
+        dead_letter_record(
             Record(ORIGIN.topic, 2, 7, 1, None, b"null", (("ce_id", b"\xff"),)), REASON, tenant="acme", trace=TRACE
         ),
     ),
 }
 
 
-def _misfits(document: Json, name: str, record: Outgoing) -> list[str]:
+def _misfits(document: Json, name: str, record: ProducerRecord) -> list[str]:
     message = document["components"]["messages"][name]
     headers = {key: (value or b"").decode() for key, value in record.headers}
     return [

@@ -10,7 +10,7 @@ import aiokafka.admin.config_resource as theirs
 import aiokafka.protocol.admin as protocol
 
 from streams.transport.admin import Admin
-from streams.transport.asking import until_answered
+from streams.transport.broker_retry import until_answered
 
 _TOPIC, _LITERAL, _WRITE, _DENY = 2, 3, 4, 2
 """Of Kafka's access lists: a resource's type, a pattern's, an operation and a permission."""

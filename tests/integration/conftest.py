@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.embedded.cluster import Cluster, Place, embedded_cluster
+from ops.embedded.cluster import EmbeddedCluster, NodePorts, embedded_cluster
 from ops.embedded.kafka import Kafka, embedded_kafka
-from streams.journey import ENTRY_GROUP, INNER_GROUPS, versioned
+from streams.journey import INGRESS_GROUP, INNER_GROUPS, versioned
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
 
@@ -31,7 +31,7 @@ async def bare_cluster(bare_kafka: Kafka) -> AsyncGenerator[Connection]:
     yield connection
     async with await Admin.open(connection) as admin:
         await admin.delete_topics([name for name in await admin.list_topics() if not name.startswith("__")])
-        for group in (ENTRY_GROUP, *INNER_GROUPS):
+        for group in (INGRESS_GROUP, *INNER_GROUPS):
             for version in (1, 2):
                 while await admin.committed(versioned(group, version)):  # noqa: ASYNC110 - the coordinator takes its time
                     await asyncio.sleep(0.05)
@@ -40,8 +40,8 @@ async def bare_cluster(bare_kafka: Kafka) -> AsyncGenerator[Connection]:
 @pytest.fixture(scope="module")
 async def three(
     anyio_backend: str, embedded_cache: Path, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncGenerator[Cluster]:
+) -> AsyncGenerator[EmbeddedCluster]:
     """Three brokers, for the tests of one module: some of them die."""
-    places = [Place.free() for _ in range(3)]
+    places = [NodePorts.free() for _ in range(3)]
     async with embedded_cluster(tmp_path_factory.mktemp("three"), embedded_cache, places) as cluster:
         yield cluster

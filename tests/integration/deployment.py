@@ -11,14 +11,14 @@ from pathlib import Path
 
 import structlog
 
-from ops.chaos.agents import NAME, RUNS
-from ops.chaos.evidence import Evidence
-from ops.chaos.ledger import Sent, Start, starts_in
-from ops.chaos.load import Load, tenants
-from ops.chaos.oracle import Verdict, judge
-from ops.chaos.workers import Worker, Workers
+from ops.lab.chaos.agents import NAME, RUNS
+from ops.lab.chaos.evidence import Evidence
+from ops.lab.chaos.ledger import LedgerEntry, Start, starts_in
+from ops.lab.chaos.load import LoadGenerator, tenants
+from ops.lab.chaos.oracle import OracleReport, judge
+from ops.lab.chaos.workers import WorkerProcess, WorkerProcesses
 from ops.provision import Provision, Wish
-from ops.relayout import Relayout
+from ops.relayout.relayout import Relayout
 from ops.settings import Settings, child_environment
 from ops.tenancy import Tenancy
 from ops.topology import Change
@@ -44,8 +44,8 @@ class Deployment:
     connection: Connection
     journey: JourneyName
     shards: int
-    workers: Workers
-    load: Load
+    workers: WorkerProcesses
+    load: LoadGenerator
     version: int = 1
     more: tuple[Tenant, ...] = ()
     """Tenants beside those of the load."""
@@ -55,7 +55,7 @@ class Deployment:
         """What a fresh reader finds."""
         return Evidence(self.connection, (*tenants(), *self.more), self.journey, self.shards, self.version)
 
-    def of(self, stage: str) -> list[Worker]:
+    def of(self, stage: str) -> list[WorkerProcess]:
         """The workers of a stage that count."""
         return [worker for worker in self.workers.all if worker.stage == stage and worker.awake]
 
@@ -69,21 +69,21 @@ class Deployment:
     async def ask(self, tenant: str, request_id: str, sleep_s: float = 0.0) -> None:
         """One request beside the load, whose run takes *sleep_s*."""
         request = Request(agent=NAME, input=request_id, metadata={"sleep": f"{sleep_s:g}"})
-        self.load.ledger.sent.append(Sent(tenant, None, request_id))
+        self.load.ledger.sent.append(LedgerEntry(tenant, None, request_id))
         await self.load.writer.send(
             request_record(tenant, request, request_id=request_id, now_ms=self.load.clock.now_ms())
         )
 
     def opened(self) -> int:
         """How many shards have been opened, by all workers there are."""
-        return sum(worker.child.log.read_text().count('"event":"shard_open"') for worker in self.workers.all)
+        return sum(worker.child.log.read_text().count('"event":"shard_opened"') for worker in self.workers.all)
 
     async def served(self) -> None:
         """Every tenant has its door."""
         settings = Settings(kafka_bootstrap=self.connection.bootstrap)
         await Tenancy(self.connection, settings).served(*tenants(), within=SERVED_S)
 
-    async def settled(self, count: int) -> Verdict:
+    async def settled(self, count: int) -> OracleReport:
         """What came of *count* requests, once nothing is open or behind, or there has been time enough."""
         end = self.load.clock.monotonic() + SETTLED_S
         while (verdict := await self._verdict()).answered < count or verdict.open or verdict.behind:
@@ -92,7 +92,7 @@ class Deployment:
             await asyncio.sleep(LOOK_S)
         return verdict
 
-    async def _verdict(self) -> Verdict:
+    async def _verdict(self) -> OracleReport:
         evidence = self.evidence
         return judge(
             self.load.ledger.sent,
@@ -115,8 +115,8 @@ async def deployment(
     await Provision(connection, settings, Wish(shards, journey)).apply()
     await Tenancy(connection, settings).put(*tenants())
     environment = child_environment(HEADRACE_KAFKA_BOOTSTRAP=connection.bootstrap, HEADRACE_LOG="json", **changes)
-    workers = Workers(wanted, folder, environment, clock, chance)
+    workers = WorkerProcesses(wanted, folder, environment, clock, chance)
     async with await Writer.open(connection) as writer, workers.running():
-        running = Deployment(connection, journey, shards, workers, Load(writer, clock, chance))
+        running = Deployment(connection, journey, shards, workers, LoadGenerator(writer, clock, chance))
         await running.served()
         yield running

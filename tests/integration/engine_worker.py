@@ -12,11 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from schemas.clock import SystemClock
-from schemas.records import Outgoing, Partition, Record
-from streams.parameters import Parameters
+from schemas.records import Partition, ProducerRecord, Record
+from streams.engine.config import EngineConfig
+from streams.engine.worker import Worker
+from streams.handler import Job, Outputs, StageHandler
 from streams.transport.connection import Connection
-from streams.work import Job, Outputs, Work
-from streams.worker import Worker
 from tests.integration import failpoints
 
 
@@ -26,14 +26,14 @@ async def main(settings: dict[str, str], partitions: int, shards: int) -> None:
     async def run(record: Record) -> Outputs:
         _leave(settings.get("runs"), record.value or b"")
         await asyncio.sleep(random.uniform(0.01, float(settings.get("longest_s", "0.2"))))
-        return [Outgoing(settings["output"], record.key, record.value)]
+        return [ProducerRecord(settings["output"], record.key, record.value)]
 
-    work = Work(
+    work = StageHandler(
         group=settings["group"],
         route=lambda shard: {Partition(settings["source"], n) for n in range(partitions) if n % shards == shard},
         prepare=lambda _, record: Job(record.key, lambda: run(record)),
     )
-    parameters = Parameters(Connection(settings["bootstrap"]), shard_topic=settings["shard_topic"])
+    parameters = EngineConfig(Connection(settings["bootstrap"]), shard_topic=settings["shard_topic"])
     if "session_ms" in settings:
         parameters = replace(parameters, session_ms=int(settings["session_ms"]))
     worker, stop, loop = Worker(parameters, work, SystemClock()), asyncio.Event(), asyncio.get_running_loop()

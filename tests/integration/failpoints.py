@@ -8,12 +8,12 @@ import signal
 from collections.abc import Coroutine
 from typing import Literal, get_args
 
+from streams.transport.aiokafka_types import Untyped
 from streams.transport.brokers import Brokers
-from streams.transport.library import Theirs
 from streams.transport.offsets import Offsets
-from streams.transport.publisher import Publisher
-from streams.transport.requests import END_TXN, PRODUCE, TXN_OFFSET_COMMIT
-from streams.transport.wire import Request
+from streams.transport.protocol.encoding import ApiRequest
+from streams.transport.protocol.requests import END_TXN, PRODUCE, TXN_OFFSET_COMMIT
+from streams.transport.transactional_producer import TransactionalProducer
 
 Point = Literal["fenced", "read", "begun", "sent", "offsets", "ending", "ended"]
 """After: the former owner is fenced; offsets are read; a transaction is about to write; its records are written; its
@@ -33,7 +33,7 @@ _REQUESTS: dict[Point, int] = {
 def plant(point: Point, nth: int) -> None:
     """Make this process die when it gets to *point* for the *nth* time; openings die the first time."""
     if point == "fenced":
-        _after(Publisher, "fence")
+        _after(TransactionalProducer, "fence")
     elif point == "read":
         _after(Offsets, "read")
     else:
@@ -46,7 +46,7 @@ def die() -> None:
 
 
 def _after(kind: type, name: str) -> None:
-    method: Theirs = getattr(kind, name)
+    method: Untyped = getattr(kind, name)
 
     async def deadly(*arguments: object) -> object:
         answer: object = await method(*arguments)
@@ -59,9 +59,9 @@ def _after(kind: type, name: str) -> None:
 def _around_transactions(point: Point, nth: int) -> None:
     """Each life of a shard has a publisher of its own; all of them together count."""
     left = iter(range(nth - 1, -1, -1))
-    send: Theirs = Brokers.send
+    send: Untyped = Brokers.send
 
-    async def deadly(brokers: Brokers, node: int, request: Request[Theirs], group: Theirs) -> object:
+    async def deadly(brokers: Brokers, node: int, request: ApiRequest[Untyped], group: Untyped) -> object:
         strikes = request.key == _REQUESTS[point] and next(left, 0) == 0
         if not strikes:
             return await send(brokers, node, request, group)

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from schemas.errors import HeadraceError
-from schemas.records import Outgoing, Record
+from schemas.records import ProducerRecord, Record
+from streams.handler import Job, Outputs, StageHandler
 from streams.transport.reader import Reader
 from streams.transport.writer import Writer
-from streams.work import Job, Outputs, Work
-from tests.integration.ground import Ground, eventually
+from tests.integration.engine_setup import EngineSetup, eventually
 
 INNOCENT = b"innocent"
 LEAST = 8
@@ -26,7 +26,7 @@ GENEROUS_S = 2.0
 class Neighbours:
     """A poisonous record and innocent ones share a shard; each innocent is timed from outside."""
 
-    place: Ground
+    setup: EngineSetup
     answer: Callable[[Record], Outputs]
     waits: list[float] = field(default_factory=list[float])
     lost: str = ""
@@ -38,25 +38,25 @@ class Neighbours:
     visits: int = 0
     seen: list[Record] = field(default_factory=list[Record])
 
-    def work(self) -> Work:
+    def work(self) -> StageHandler:
         """Innocents are echoed, the others get what the test says; instead of the unwritable there is a letter."""
 
         def run(record: Record) -> Outputs:
-            self.place.runs[record.value or b""] += 1
+            self.setup.runs[record.value or b""] += 1
             if record.key == INNOCENT:
-                return [Outgoing(self.place.output, record.key, record.value)]
+                return [ProducerRecord(self.setup.output, record.key, record.value)]
             return self.answer(record)
 
         def job(_: int, record: Record) -> Job:
-            def instead(outputs: Outputs, error: HeadraceError) -> Outputs:
+            def fallback(outputs: Outputs, error: HeadraceError) -> Outputs:
                 return [
-                    Outgoing(self.place.output, b"failed", record.value),
-                    Outgoing(self.lost or f"gone-{self.place.tag}", b"nobody", error.code.encode()),
+                    ProducerRecord(self.setup.output, b"failed", record.value),
+                    ProducerRecord(self.lost or f"gone-{self.setup.tag}", b"nobody", error.code.encode()),
                 ]
 
-            return Job(record.position, lambda: run(record), instead)
+            return Job(record.position, lambda: run(record), fallback)
 
-        return replace(self.place.work(_never), prepare=job)
+        return replace(self.setup.work(_never), prepare=job)
 
     async def visit(self, writer: Writer, reader: Reader, seconds: float) -> None:
         """Innocents come one after another for a while, and each waits for its answer; some come in any case."""
@@ -64,7 +64,7 @@ class Neighbours:
         while time.monotonic() < end or self.visits < enough:
             self.visits += 1
             value, began = b"%d" % self.visits, time.monotonic()
-            await writer.send(Outgoing(self.place.source, INNOCENT, value, partition=self.partition))
+            await writer.send(ProducerRecord(self.setup.source, INNOCENT, value, partition=self.partition))
             async with asyncio.timeout(20):
                 while not any(r.key == INNOCENT and r.value == value for r in self.seen):
                     self.seen += await reader.poll(0.02)
@@ -81,29 +81,29 @@ async def _never(_: Record) -> None:
 
 
 async def suffer(
-    place: Ground,
+    setup: EngineSetup,
     answer: Callable[[Record], Outputs],
     poisons: int = 6,
     seconds: float = 3.0,
 ) -> Neighbours:
     """Poisons among innocents of the same partition, until all are committed."""
-    neighbours = Neighbours(place, answer)
-    await place.provision()
+    neighbours = Neighbours(setup, answer)
+    await setup.provision()
     async with (
-        place.worker(neighbours.work()) as worker,
-        await Writer.open(place.connection) as writer,
-        await Reader.open(place.connection, place.output) as reader,
+        setup.worker(neighbours.work()) as worker,
+        await Writer.open(setup.connection) as writer,
+        await Reader.open(setup.connection, setup.output) as reader,
     ):
         await eventually(lambda: worker.ready)
         await neighbours.visit(writer, reader, 0.3)
         neighbours.waits.clear()
         for number in range(poisons):
-            await writer.send(Outgoing(place.source, b"poison", b"poison-%d" % number, partition=0))
+            await writer.send(ProducerRecord(setup.source, b"poison", b"poison-%d" % number, partition=0))
         await neighbours.visit(writer, reader, seconds)
-        await place.committed_to_the_end()
+        await setup.committed_to_the_end()
         neighbours.seen += await reader.poll(0.3)
         assert worker.fatal is None
-    assert set(place.runs.values()) == {1}
+    assert set(setup.runs.values()) == {1}
     return neighbours
 
 

@@ -86,13 +86,13 @@ class RawClient:
     def __init__(self, client: Any) -> None:  # noqa: ANN401 - aiokafka ships no types
         self._client = client
 
-    async def write(self, place: Partition, data: bytes) -> int:
+    async def write(self, setup: Partition, data: bytes) -> int:
         """The error code of the broker's answer; 0 if it took *data*."""
-        self._client.add_topic(place.topic)
+        self._client.add_topic(setup.topic)
         while True:
             await self._client.force_metadata_update()
-            node = self._client.cluster.leader_for_partition(TopicPartition(*place))
-            request = ProduceRequest(None, -1, 5_000, [(place.topic, [(place.number, data)])])
+            node = self._client.cluster.leader_for_partition(TopicPartition(*setup))
+            request = ProduceRequest(None, -1, 5_000, [(setup.topic, [(setup.number, data)])])
             answer = await self._client.send(node, request)
             code: int = answer.topics[0][1][0][1]
             if code != _NOT_LEADER:  # the topic may be a moment old

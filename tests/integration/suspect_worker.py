@@ -11,23 +11,23 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from consumers.agent.execute import Execute
-from consumers.context import Context
+from consumers.agent.executor import Executor
+from consumers.context import StepContext
 from consumers.resilience.cancel import Cancels
 from ops.agents import agents_of
 from ops.isolation.step import isolated
 from ops.settings import Settings
 from schemas.clock import SystemClock
 from schemas.errors import HeadraceError
-from schemas.hops import Screened
-from schemas.records import Outgoing, Partition, Record
+from schemas.records import Partition, ProducerRecord, Record
 from schemas.results import Result
+from schemas.stage_records import Screened
 from schemas.tenants import Tenant
-from streams.measures import Metrics
-from streams.parameters import Parameters
+from streams.engine.config import EngineConfig
+from streams.engine.worker import Worker
+from streams.handler import Job, Outputs, StageHandler
+from streams.telemetry.metric_store import MetricStore
 from streams.transport.connection import Connection
-from streams.work import Job, Outputs, Work
-from streams.worker import Worker
 from tests.integration.test_suspects import SETTINGS, screened
 
 TENANT = Tenant(id="acme", agents=("deadly",))
@@ -35,16 +35,16 @@ TENANT = Tenant(id="acme", agents=("deadly",))
 
 async def main(given: dict[str, str], settings: Settings) -> None:
     """Run until killed; what happens to its shards is in the lines that it logs."""
-    metrics, clock = Metrics("agent"), SystemClock()
+    metrics, clock = MetricStore("agent"), SystemClock()
     async with isolated(settings, Cancels(clock), metrics) as apart:
         answer = partial(_answer, given["output"])
-        work = Work(
+        work = StageHandler(
             group=given["group"],
             route=lambda shard: {Partition(given["source"], shard)},
-            prepare=lambda _, record: Job(record.key, partial(answer, Execute(agents_of(settings), {}), record)),
-            apart=lambda _, record: Job(record.key, partial(answer, apart, record)),
+            prepare=lambda _, record: Job(record.key, partial(answer, Executor(agents_of(settings), {}), record)),
+            prepare_isolated=lambda _, record: Job(record.key, partial(answer, apart, record)),
         )
-        parameters = Parameters(
+        parameters = EngineConfig(
             Connection(given["bootstrap"]), shard_topic=given["shard_topic"], rebalance_ms=int(given["rebalance_ms"])
         )
         worker = Worker(parameters, work, clock, metrics)
@@ -53,14 +53,14 @@ async def main(given: dict[str, str], settings: Settings) -> None:
         raise SystemExit(worker.fatal)
 
 
-async def _answer(output: str, step: Callable[[Screened, Context], Awaitable[Result]], record: Record) -> Outputs:
+async def _answer(output: str, step: Callable[[Screened, StepContext], Awaitable[Result]], record: Record) -> Outputs:
     text, _, sleep = (record.value or b"").decode().partition("|")
     request = screened(text, sleep=sleep or "0.1")
     try:
-        said = str((await step(request, Context(tenant=TENANT, clock=SystemClock()))).output)
+        said = str((await step(request, StepContext(tenant=TENANT, clock=SystemClock()))).output)
     except HeadraceError as error:
         said = f"{error.code} {text}"
-    return [Outgoing(output, record.key, said.encode())]
+    return [ProducerRecord(output, record.key, said.encode())]
 
 
 if __name__ == "__main__":

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from ops.bench import chain, doors, hop, inflight, latency, tenants
-from ops.bench.figures import Comparison, Rounds
-from ops.cli.session import settings_with
+from ops.cli.command_settings import settings_with
 from ops.connection import connection_of
 from ops.embedded.kafka import Kafka, embedded_kafka
+from ops.lab.bench import admission, chain, hop, inflight, latency, tenants
+from ops.lab.bench.figures import Comparison, Rounds
 from ops.settings import Settings
-from schemas.records import Outgoing, Record
-from streams.work import Outputs
+from schemas.records import ProducerRecord, Record
+from streams.handler import Outputs
 from tests.journey.platform import CLI, clean_environment
 
 pytestmark = pytest.mark.anyio
@@ -49,12 +49,12 @@ async def spinning(target: str, record: Record) -> Outputs:
     end = time.process_time() + 0.001
     while time.process_time() < end:
         pass
-    return [Outgoing(target, record.key, record.value)]
+    return [ProducerRecord(target, record.key, record.value)]
 
 
 async def test_a_slow_handler_has_a_larger_ratio_than_a_quick_one(kafka: Kafka, tmp_path: Path) -> None:
     """The benchmark sees what it is there for: a millisecond a record is many times a loop's own cost."""
-    plan = chain.Plan(records=500, rounds=1, journeys=(), handler=spinning)
+    plan = chain.ChainPlan(records=500, rounds=1, journeys=(), handler=spinning)
 
     found = by_name(await chain.run(plan, settings(kafka), tmp_path, lambda _: None))
 
@@ -71,7 +71,7 @@ async def test_a_handler_that_waits_is_seen_in_the_latency(kafka: Kafka, tmp_pat
         return hop.plain(target, record)
 
     lines = list[dict[str, Any]]()
-    plan = latency.Plan(seconds=0.5, rounds=1, journeys=(), handler=waiting)
+    plan = latency.LatencyPlan(seconds=0.5, rounds=1, journeys=(), handler=waiting)
 
     found = by_name(await latency.run(plan, settings(kafka), tmp_path, lines.append))
 
@@ -82,7 +82,7 @@ async def test_a_handler_that_waits_is_seen_in_the_latency(kafka: Kafka, tmp_pat
 
 async def test_runs_at_once_are_timed_against_the_second_that_each_takes(own: Settings) -> None:
     """Eight calls of a second at once take more than one second and not eight."""
-    found = by_name(await inflight.on(own, inflight.Plan(sizes=(8,)), lambda _: None))
+    found = by_name(await inflight.on(own, inflight.InflightPlan(sizes=(8,)), lambda _: None))
 
     assert found["8 runs at once", "ideal"].references == (1.0,)
     assert 1.0 < found["8 runs at once", "8 bare calls at once"].values[0] < 8
@@ -92,7 +92,7 @@ async def test_runs_at_once_are_timed_against_the_second_that_each_takes(own: Se
 @pytest.mark.slow
 async def test_tenants_are_counted_and_doors_are_timed(own: Settings) -> None:
     """Costs, starts and openings each have their reference."""
-    found = by_name(await tenants.on(own, own, tenants.Plan(tenants=9, requests=20, rounds=1), lambda _: None))
+    found = by_name(await tenants.on(own, own, tenants.TenantsPlan(tenants=9, requests=20, rounds=1), lambda _: None))
 
     assert {"one tenant", tenants.SECOND, "start, one tenant"} == {against for _, against in found}
     assert all(each.ratio > 0 for each in found.values())
@@ -100,13 +100,13 @@ async def test_tenants_are_counted_and_doors_are_timed(own: Settings) -> None:
 
 async def test_a_door_is_opened_beside_a_bare_read(own: Settings) -> None:
     """Both read the same log; a hundred thousand entries a second would be 10 ms here."""
-    log = doors.Log(connection_of(own), 1_000)
+    log = admission.AdmissionLog(connection_of(own), 1_000)
     await log.write()
 
-    found = by_name(await doors.compared(log, Rounds(1, lambda _: None, "s")))
+    found = by_name(await admission.compared(log, Rounds(1, lambda _: None, "s")))
 
-    assert found[doors.OPENING, doors.BARE].references[0] > 0
-    assert found[doors.OPENING, "a second for 100000 entries"].references == (0.01,)
+    assert found[admission.OPENING, admission.BARE].references[0] > 0
+    assert found[admission.OPENING, "a second for 100000 entries"].references == (0.01,)
 
 
 async def test_the_command_prints_json_with_the_ratios_last(kafka: Kafka, tmp_path: Path) -> None:

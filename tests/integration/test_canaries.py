@@ -26,12 +26,12 @@ from aiokafka.record.memory_records import MemoryRecords
 from ops.embedded.kafka import Kafka
 from schemas.clock import SystemClock
 from schemas.records import Partition
-from streams.transport import internals
+from streams.transport import aiokafka_private
+from streams.transport.aiokafka_types import BatchBuilder, Client, Consumer, Producer, TopicPartition, Untyped
 from streams.transport.assignor import DrainAssignor
-from streams.transport.library import BatchBuilder, Client, Consumer, Producer, Theirs, TopicPartition
 from streams.transport.offsets import fetch_committed
-from streams.transport.publisher import Publisher
-from tests.integration.ground import Ground, ground
+from streams.transport.transactional_producer import TransactionalProducer
+from tests.integration.engine_setup import EngineSetup, engine_setup
 from tests.integration.raw import Raw, batch
 
 pytestmark = pytest.mark.anyio
@@ -165,17 +165,17 @@ def test_records_can_be_made_by_us() -> None:
     assert not hasattr(PartitionRecords, "__slots__")
 
 
-async def written(place: Ground) -> Theirs:
+async def written(setup: EngineSetup) -> Untyped:
     """A data consumer that has fetched one record and not taken it."""
-    await place.feed(1, keys=1)
+    await setup.feed(1, keys=1)
     consumer: Any = Consumer(
-        bootstrap_servers=place.connection.bootstrap,
+        bootstrap_servers=setup.connection.bootstrap,
         enable_auto_commit=False,
         auto_offset_reset="none",
         isolation_level="read_committed",
     )
     await consumer.start()
-    theirs = [TopicPartition(*partition) for partition in place.inputs()]
+    theirs = [TopicPartition(*partition) for partition in setup.inputs()]
     consumer.assign(theirs)
     for each in theirs:
         consumer.seek(each, 0)
@@ -184,87 +184,87 @@ async def written(place: Ground) -> Theirs:
 
 async def test_what_is_buffered_and_where_the_fetch_stands_can_be_seen(kafka: Kafka) -> None:
     """Fair shares are taken of what is there; markers are skipped by the position."""
-    async with ground(kafka.bootstrap, partitions=1) as place:
-        consumer = await written(place)
+    async with engine_setup(kafka.bootstrap, partitions=1) as setup:
+        consumer = await written(setup)
         async with asyncio.timeout(10):
-            while not list(internals.buffered(consumer)):  # noqa: ASYNC110 - nobody tells us
+            while not list(aiokafka_private.buffered(consumer)):  # noqa: ASYNC110 - nobody tells us
                 await asyncio.sleep(0.02)
-        only = Partition(place.source, 0)
-        assert list(internals.buffered(consumer)) == [only]
-        assert internals.position(consumer, only) == 0
-        assert internals.position(consumer, Partition("elsewhere", 0)) is None
+        only = Partition(setup.source, 0)
+        assert list(aiokafka_private.buffered(consumer)) == [only]
+        assert aiokafka_private.position(consumer, only) == 0
+        assert aiokafka_private.position(consumer, Partition("elsewhere", 0)) is None
 
         async with asyncio.timeout(10):
-            while internals.position(consumer, only) != 2:  # the record, and the marker of its transaction
+            while aiokafka_private.position(consumer, only) != 2:  # the record, and the marker of its transaction
                 await consumer.getmany(TopicPartition(*only), timeout_ms=50)
-        assert not internals.fetch_task(consumer).done()
+        assert not aiokafka_private.fetch_task(consumer).done()
 
-        await internals.discard_consumer(consumer, 2.0)
-        assert internals.fetch_task(consumer).done()
+        await aiokafka_private.discard_consumer(consumer, 2.0)
+        assert aiokafka_private.fetch_task(consumer).done()
         assert consumer._closed
 
 
 async def test_a_consumer_that_waits_for_its_group_can_be_discarded(kafka: Kafka) -> None:
     """stop() would wait for the JoinGroup in flight."""
-    async with ground(kafka.bootstrap) as place:
-        consumer: Any = Consumer(bootstrap_servers=kafka.bootstrap, group_id=place.group, enable_auto_commit=False)
+    async with engine_setup(kafka.bootstrap) as setup:
+        consumer: Any = Consumer(bootstrap_servers=kafka.bootstrap, group_id=setup.group, enable_auto_commit=False)
         await consumer.start()
-        consumer.subscribe([place.source])
-        coordinator = internals.coordinator_of(consumer)
-        assert not internals.rejoin_needed(consumer)
+        consumer.subscribe([setup.source])
+        coordinator = aiokafka_private.coordinator_of(consumer)
+        assert not aiokafka_private.rejoin_needed(consumer)
         assert coordinator.member_id == ""
         assert coordinator.coordinator_id is None
         assert {"generation", "request_rejoin"} <= set(dir(coordinator))
 
-        await internals.discard_consumer(consumer, 2.0)
+        await aiokafka_private.discard_consumer(consumer, 2.0)
 
-        assert internals.coordination_task(consumer).done()
-        assert internals.client_of(consumer)._conns == {} or all(
-            not conn.connected() for conn in internals.client_of(consumer)._conns.values()
+        assert aiokafka_private.coordination_task(consumer).done()
+        assert aiokafka_private.client_of(consumer)._conns == {} or all(
+            not conn.connected() for conn in aiokafka_private.client_of(consumer)._conns.values()
         )
 
 
 async def test_a_producer_can_be_discarded_in_the_middle_of_a_transaction(kafka: Kafka) -> None:
     """abort() and stop() can wait for ever for a broker that is gone."""
-    async with ground(kafka.bootstrap) as place:
-        producer: Any = Producer(bootstrap_servers=kafka.bootstrap, transactional_id=f"t-{place.tag}")
+    async with engine_setup(kafka.bootstrap) as setup:
+        producer: Any = Producer(bootstrap_servers=kafka.bootstrap, transactional_id=f"t-{setup.tag}")
         await producer.start()
         await producer.begin_transaction()
-        sent = await producer.send(place.output, b"never seen")
+        sent = await producer.send(setup.output, b"never seen")
         await sent
-        task = internals.sender_task(producer)
+        task = aiokafka_private.sender_task(producer)
         assert task is not None
         assert not task.done()
 
-        await internals.discard_producer(producer, 2.0)
+        await aiokafka_private.discard_producer(producer, 2.0)
 
         assert task.done()
         assert producer._closed
 
 
-async def fence(place: Ground) -> None:
+async def fence(setup: EngineSetup) -> None:
     """Settle what was written under the test's id: an EndTxn is answered before its offsets can be read."""
-    publisher = Publisher(
-        place.connection, f"t-{place.tag}", SystemClock(), name="c", timeout_ms=8_000, request_timeout_ms=5_000
+    transactional_producer = TransactionalProducer(
+        setup.connection, f"t-{setup.tag}", SystemClock(), name="c", timeout_ms=8_000, request_timeout_ms=5_000
     )
-    await publisher.fence()
-    await publisher.kill()
+    await transactional_producer.fence()
+    await transactional_producer.kill()
 
 
 async def test_an_offset_fetch_answers_with_metadata_and_error_codes(kafka: Kafka) -> None:
     """aiokafka's own call drops the one and ignores the other."""
-    async with ground(kafka.bootstrap) as place:
-        publisher = Publisher(
-            place.connection, f"t-{place.tag}", SystemClock(), name="c", timeout_ms=8_000, request_timeout_ms=5_000
+    async with engine_setup(kafka.bootstrap) as setup:
+        transactional_producer = TransactionalProducer(
+            setup.connection, f"t-{setup.tag}", SystemClock(), name="c", timeout_ms=8_000, request_timeout_ms=5_000
         )
-        await publisher.fence()
-        only = Partition(place.source, 0)
-        await publisher.transact([], {only: (3, "a map")}, place.group)
-        await publisher.kill()
-        await fence(place)
+        await transactional_producer.fence()
+        only = Partition(setup.source, 0)
+        await transactional_producer.transact([], {only: (3, "a map")}, setup.group)
+        await transactional_producer.kill()
+        await fence(setup)
 
         client: Any = Client(bootstrap_servers=kafka.bootstrap)
         await client.bootstrap()
-        assert await fetch_committed(client, place.group, place.inputs()) == {only: (3, "a map")}
-        assert await fetch_committed(client, place.group, None) == {only: (3, "a map")}
+        assert await fetch_committed(client, setup.group, setup.inputs()) == {only: (3, "a map")}
+        assert await fetch_committed(client, setup.group, None) == {only: (3, "a map")}
         await client.close()

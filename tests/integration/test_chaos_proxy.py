@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ops.chaos.proxy import END_TXN, EndTxn, Proxy
+from ops.lab.chaos.proxy import END_TXN, EndTxn, Proxy
 
 pytestmark = pytest.mark.anyio
 METADATA = 3

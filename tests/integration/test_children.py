@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.embedded.children import Child, started
+from ops.embedded.children import ChildProcess, started
 from ops.embedded.errors import ChildEndedError, NotReadyError, NotTheMainThreadError
 from schemas.clock import SystemClock
 from tests.integration.processes import alive
@@ -79,7 +79,7 @@ async def test_a_child_is_started_on_the_main_thread_only(tmp_path: Path) -> Non
 
 async def test_a_cancelled_stop_kills(tmp_path: Path) -> None:
     """Whoever presses Ctrl-C twice does not wait, and leaves no process either."""
-    seen: list[Child] = []
+    seen: list[ChildProcess] = []
 
     async def interrupted() -> None:
         async with asyncio.timeout(None) as limit, started("the child", DEAF, tmp_path / "log", grace=60.0) as child:

@@ -9,11 +9,11 @@ import time
 import pytest
 
 from ops.embedded.kafka import Kafka
-from schemas.records import Outgoing
-from streams.metrics import DEAD_LETTERS
+from schemas.records import ProducerRecord
+from streams.telemetry.metric_definitions import DEAD_LETTERS
 from streams.transport.reader import Reader
 from streams.transport.writer import Writer
-from tests.integration.ground import eventually, ground
+from tests.integration.engine_setup import engine_setup, eventually
 from tests.integration.neighbours import INNOCENT, Neighbours
 from tests.integration.test_engine import a_moment, child
 
@@ -27,14 +27,14 @@ async def test_f29_an_open_transaction_of_a_dead_worker_hides_others_results_for
     kafka: Kafka,
 ) -> None:
     """I18: it holds the last stable offset of the partition that both write to, until its successor has fenced it."""
-    async with ground(kafka.bootstrap, partitions=2, shards=2) as place:
-        neighbours = Neighbours(place, lambda _: [])
-        await place.provision()
+    async with engine_setup(kafka.bootstrap, partitions=2, shards=2) as setup:
+        neighbours = Neighbours(setup, lambda _: [])
+        await setup.provision()
         async with (
-            await Writer.open(place.connection) as writer,
-            await Reader.open(place.connection, place.output) as reader,
-            place.worker(neighbours.work()) as worker,
-            child(place, point="offsets", nth="2") as doomed,
+            await Writer.open(setup.connection) as writer,
+            await Reader.open(setup.connection, setup.output) as reader,
+            setup.worker(neighbours.work()) as worker,
+            child(setup, point="offsets", nth="2") as doomed,
         ):
             await eventually(lambda: worker.ready and len(worker.owned) == 1)
             (mine,) = worker.owned
@@ -42,7 +42,7 @@ async def test_f29_an_open_transaction_of_a_dead_worker_hides_others_results_for
             await neighbours.visit(writer, reader, 1.0)
             neighbours.waits.clear()
             while doomed.returncode is None:
-                await writer.send(Outgoing(place.source, INNOCENT, b"of the other", partition=1 - mine))
+                await writer.send(ProducerRecord(setup.source, INNOCENT, b"of the other", partition=1 - mine))
                 await asyncio.sleep(0.3)
             died = time.monotonic()
             await neighbours.visit(writer, reader, SESSION_S + 6)
@@ -55,17 +55,17 @@ async def test_f29_an_open_transaction_of_a_dead_worker_hides_others_results_for
 
 async def test_f9_three_workers_that_die_with_a_thousand_innocents_in_flight_condemn_none(kafka: Kafka) -> None:
     """A crash says nothing about the records that happened to be there: each has its outcome, and it is its own."""
-    async with ground(kafka.bootstrap, partitions=4, shards=2) as place:
-        await place.provision()
-        await place.feed(INNOCENTS, keys=INNOCENTS)
+    async with engine_setup(kafka.bootstrap, partitions=4, shards=2) as setup:
+        await setup.provision()
+        await setup.feed(INNOCENTS, keys=INNOCENTS)
         for _ in range(3):
-            before = len(place.seen)
-            async with child(place) as process:
-                await place.collect(before + 20, patience_s=60)
+            before = len(setup.seen)
+            async with child(setup) as process:
+                await setup.collect(before + 20, patience_s=60)
                 process.kill()
                 await process.wait()
-        async with place.worker(place.work(a_moment)) as worker:
-            await place.collect(INNOCENTS, patience_s=90)
-            await place.committed_to_the_end()
+        async with setup.worker(setup.work(a_moment)) as worker:
+            await setup.collect(INNOCENTS, patience_s=90)
+            await setup.committed_to_the_end()
             assert worker.metrics.total(DEAD_LETTERS) == 0
-        await place.judge()
+        await setup.judge()

@@ -12,22 +12,22 @@ from pathlib import Path
 import pytest
 import structlog
 
-from ops.chaos.agents import NAME
-from ops.chaos.ledger import repeated
-from ops.chaos.workers import COMMAND, Worker
+from ops.lab.chaos.agents import NAME
+from ops.lab.chaos.ledger import repeated
+from ops.lab.chaos.workers import COMMAND, WorkerProcess
 from ops.settings import Settings
 from ops.tenancy import Tenancy
 from schemas.tenants import Limits, Tenant
 from streams.transport.connection import Connection
 from tests.integration.deployment import Deployment, deployment
-from tests.integration.ground import eventually
+from tests.integration.engine_setup import eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(600)]
 
 log = structlog.get_logger()
 
 SPLIT = {"auth": 1, "guard": 1, "agent": 2, "retries": 1}
-COMPACT = {"admission": 2, "agent": 3, "retries": 1}
+COMPACT = {"ingress": 2, "agent": 3, "retries": 1}
 
 SERVED_S = 5.0
 """How soon a new tenant is served."""
@@ -49,7 +49,7 @@ async def test_f28_shards_are_added_under_load(bare_cluster: Connection, tmp_pat
         assert (verdict.sent, verdict.answered) == (200, 200)
         assert re.search("the layout is being moved to 7|the cluster has moved to layout 2", sleeper.child.tail(1)[0])
         assert running.workers.exits[1] >= 5, "every worker of the old layout has ended by itself"
-        assert "runs the journey split, which has no stage admission" in await _newcomer(running, "admission")
+        assert "runs the journey split, which has no stage ingress" in await _newcomer(running, "ingress")
 
 
 async def test_f28_the_journey_changes_under_load(bare_cluster: Connection, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ async def test_f28_the_journey_changes_under_load(bare_cluster: Connection, tmp_
             tasks.create_task(running.load.send(200, 30))
             await asyncio.sleep(6)
             await running.relayout(journey="compact")
-            running.workers.wanted = {"admission": 1, "agent": 2, "retries": 1, "auth": 0, "guard": 0}
+            running.workers.wanted = {"ingress": 1, "agent": 2, "retries": 1, "auth": 0, "guard": 0}
         verdict = await running.settled(200)
 
         assert verdict.clean, verdict
@@ -90,7 +90,7 @@ async def test_a_rolling_restart_repeats_no_run(bare_cluster: Connection, tmp_pa
 
 async def test_f18_a_stop_ends_within_its_grace_whatever_runs(bare_cluster: Connection, tmp_path: Path) -> None:
     """A run longer than the grace is left to another worker; a second SIGTERM waits for nothing (I14)."""
-    wanted = {"admission": 1, "agent": 2, "retries": 1}
+    wanted = {"ingress": 1, "agent": 2, "retries": 1}
     async with deployment(bare_cluster, tmp_path, "compact", 4, wanted, HEADRACE_GRACE="1") as running:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(running.load.send(150, 30))
@@ -111,7 +111,7 @@ async def test_f18_a_stop_ends_within_its_grace_whatever_runs(bare_cluster: Conn
         assert sum(start.request_id == "long" for start in running.starts()) > 1
 
 
-async def _took(running: Deployment, worker: Worker, signals: int) -> float:
+async def _took(running: Deployment, worker: WorkerProcess, signals: int) -> float:
     """Seconds from the first of some SIGTERMs to the end of the process."""
     began = running.load.clock.monotonic()
     running.workers.drain(worker)
@@ -124,7 +124,7 @@ async def _took(running: Deployment, worker: Worker, signals: int) -> float:
 
 async def test_f16_a_hundred_new_tenants_pause_nobody(bare_cluster: Connection, tmp_path: Path) -> None:
     """With a thousand runs in flight: no shard opens again, no run is repeated, and an old tenant notices nothing."""
-    wanted = {"admission": 1, "agent": 3, "retries": 1}
+    wanted = {"ingress": 1, "agent": 3, "retries": 1}
     async with deployment(bare_cluster, tmp_path, "compact", 6, wanted) as running:
         tenancy = Tenancy(bare_cluster, Settings(kafka_bootstrap=bare_cluster.bootstrap))
         busy = [Tenant(id=f"busy-{number}", agents=(NAME,), limits=Limits(concurrency=250)) for number in range(4)]

@@ -15,7 +15,7 @@ from ops.embedded.errors import EmbeddedError, FolderInUseError, PortTakenError
 from ops.embedded.folders import owned
 from ops.embedded.kafka import Kafka, embedded_kafka
 from ops.embedded.valkey import Valkey, embedded_valkey
-from schemas.records import Outgoing
+from schemas.records import ProducerRecord
 from streams.transport.admin import Admin, NewTopicSpec
 from streams.transport.connection import Connection
 from streams.transport.reader import Reader
@@ -31,7 +31,7 @@ async def _write(bootstrap: str, value: bytes) -> None:
     connection = Connection(bootstrap)
     async with await Admin.open(connection) as admin, await Writer.open(connection) as writer:
         await admin.create_topics([NewTopicSpec(TOPIC, partitions=1)])
-        await writer.send(Outgoing(TOPIC, key=b"k", value=value))
+        await writer.send(ProducerRecord(TOPIC, key=b"k", value=value))
 
 
 async def _read(bootstrap: str) -> bytes | None:
@@ -125,8 +125,8 @@ async def test_a_second_instance_has_a_cluster_and_a_port_of_its_own(
     async with embedded_kafka(tmp_path, embedded_cache) as other:
         mine, theirs = await probe.cluster_at(kafka.port), await probe.cluster_at(other.port)
 
-    assert mine == probe.Cluster(kafka.cluster_id, frozenset({kafka.port}))
-    assert theirs == probe.Cluster(other.cluster_id, frozenset({other.port}))
+    assert mine == probe.ProbedCluster(kafka.cluster_id, frozenset({kafka.port}))
+    assert theirs == probe.ProbedCluster(other.cluster_id, frozenset({other.port}))
     assert kafka.cluster_id != other.cluster_id
 
 
@@ -162,8 +162,8 @@ async def test_a_free_port_that_is_lost_to_another_is_given_up(
     monkeypatch.setattr(ports, "free", lambda other=0: lost.pop() if lost else real(other))
 
     async with embedded_kafka(tmp_path / "k", embedded_cache) as other:
-        assert await probe.cluster_at(other.port) == probe.Cluster(other.cluster_id, frozenset({other.port}))
-        assert await probe.cluster_at(kafka.port) == probe.Cluster(kafka.cluster_id, frozenset({kafka.port}))
+        assert await probe.cluster_at(other.port) == probe.ProbedCluster(other.cluster_id, frozenset({other.port}))
+        assert await probe.cluster_at(kafka.port) == probe.ProbedCluster(kafka.cluster_id, frozenset({kafka.port}))
         assert lost == []
 
     lost.append(kafka.port)

@@ -14,16 +14,16 @@ import pytest
 
 from ops.embedded.kafka import Kafka
 from schemas.clock import SystemClock
-from schemas.records import Outgoing, Partition, Record
-from streams.metrics import DROPPED_RUNS, MISSING_OFFSETS, RECORDS, REOPENS
-from streams.parameters import Parameters
+from schemas.records import Partition, ProducerRecord, Record
+from streams.engine.config import EngineConfig
+from streams.engine.worker import Worker
+from streams.handler import Job, Outputs, StageHandler
+from streams.telemetry.metric_definitions import DROPPED_RUNS, MISSING_OFFSETS, RECORDS, REOPENS
 from streams.transport.admin import NewTopicSpec
 from streams.transport.connection import Connection
 from streams.transport.errors import KafkaUnreachableError, UnknownTopicError
-from streams.transport.publisher import Publisher
-from streams.work import Job, Outputs, Work
-from streams.worker import Worker
-from tests.integration.ground import Ground, eventually, ground, of_two_topics
+from streams.transport.transactional_producer import TransactionalProducer
+from tests.integration.engine_setup import EngineSetup, engine_setup, eventually, of_two_topics
 
 pytestmark = pytest.mark.anyio
 
@@ -36,47 +36,47 @@ async def a_moment(record: Record) -> None:
 
 async def test_each_record_has_one_outcome_in_the_order_of_its_lane(kafka: Kafka) -> None:
     """I1, I2 and I7 without any fault, over several partitions of several shards, and the lag reaches zero."""
-    async with ground(kafka.bootstrap, partitions=8, shards=4) as place:
-        await place.provision()
-        await place.feed(2_000, keys=150)
-        async with place.worker(place.work(a_moment)) as worker:
-            await place.collect(2_000)
-            await place.committed_to_the_end()
+    async with engine_setup(kafka.bootstrap, partitions=8, shards=4) as setup:
+        await setup.provision()
+        await setup.feed(2_000, keys=150)
+        async with setup.worker(setup.work(a_moment)) as worker:
+            await setup.collect(2_000)
+            await setup.committed_to_the_end()
 
             assert worker.ready
             assert worker.owned == {0, 1, 2, 3}
             assert worker.metrics.total(RECORDS) == 2_000
-        await place.judge()
-        assert set(place.runs.values()) == {1}
+        await setup.judge()
+        assert set(setup.runs.values()) == {1}
 
 
 async def test_a_job_that_answers_at_once_needs_no_task(kafka: Kafka) -> None:
     """A plain function is as good as a coroutine."""
-    async with ground(kafka.bootstrap) as place:
-        await place.provision()
-        await place.feed(300, keys=20)
+    async with engine_setup(kafka.bootstrap) as setup:
+        await setup.provision()
+        await setup.feed(300, keys=20)
 
         def at_once(record: Record) -> Outputs:
-            return [Outgoing(place.output, record.key, record.value)]
+            return [ProducerRecord(setup.output, record.key, record.value)]
 
-        work = replace(place.work(a_moment), prepare=lambda _, record: Job(record.key, lambda: at_once(record)))
-        async with place.worker(work):
-            await place.collect(300)
-            await place.committed_to_the_end()
-        await place.judge()
+        work = replace(setup.work(a_moment), prepare=lambda _, record: Job(record.key, lambda: at_once(record)))
+        async with setup.worker(work):
+            await setup.collect(300)
+            await setup.committed_to_the_end()
+        await setup.judge()
 
 
 @asynccontextmanager
-async def child(place: Ground, **more: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+async def child(setup: EngineSetup, **more: str) -> AsyncGenerator[asyncio.subprocess.Process]:
     """A worker in a process of its own, told *more* if need be; killed at the latest in the end."""
     settings = {
-        "bootstrap": place.connection.bootstrap,
-        "group": place.group,
-        "source": place.source,
-        "output": place.output,
-        "shard_topic": f"shards-{place.tag}",
-        "partitions": str(place.partitions),
-        "shards": str(place.shards),
+        "bootstrap": setup.connection.bootstrap,
+        "group": setup.group,
+        "source": setup.source,
+        "output": setup.output,
+        "shard_topic": f"shards-{setup.tag}",
+        "partitions": str(setup.partitions),
+        "shards": str(setup.shards),
         **more,
     }
     command = [sys.executable, "-m", "tests.integration.engine_worker", json.dumps(settings)]
@@ -91,20 +91,20 @@ async def child(place: Ground, **more: str) -> AsyncGenerator[asyncio.subprocess
 
 async def test_a_killed_worker_loses_nothing_and_repeats_nothing(kafka: Kafka) -> None:
     """SIGKILL in the middle of transactions: another worker takes over after the session, from offsets and maps."""
-    async with ground(kafka.bootstrap) as place:
-        await place.provision()
-        await place.feed(1_500, keys=400)
-        async with child(place) as process:
-            await place.collect(200)
+    async with engine_setup(kafka.bootstrap) as setup:
+        await setup.provision()
+        await setup.feed(1_500, keys=400)
+        async with child(setup) as process:
+            await setup.collect(200)
             process.kill()
-        before = len(place.seen)
+        before = len(setup.seen)
         assert before < 1_500
 
-        async with place.worker(place.work(a_moment)):
-            await place.collect(1_500)
-            await place.committed_to_the_end()
-        await place.judge()
-        assert sum(place.runs.values()) < 1_500
+        async with setup.worker(setup.work(a_moment)):
+            await setup.collect(1_500)
+            await setup.committed_to_the_end()
+        await setup.judge()
+        assert sum(setup.runs.values()) < 1_500
 
 
 async def test_a_planned_move_repeats_no_run(kafka: Kafka) -> None:
@@ -113,45 +113,46 @@ async def test_a_planned_move_repeats_no_run(kafka: Kafka) -> None:
     async def a_while(_: Record) -> None:
         await asyncio.sleep(random.uniform(2.5, 3.0))
 
-    async with ground(kafka.bootstrap) as place:
-        await place.provision()
-        await place.feed(100, keys=80)
-        async with place.worker(place.work(a_while)) as first:
-            await eventually(lambda: sum(place.runs.values()) > 40)
-            async with place.worker(place.work(a_while)) as second:
+    async with engine_setup(kafka.bootstrap) as setup:
+        await setup.provision()
+        await setup.feed(100, keys=80)
+        async with setup.worker(setup.work(a_while)) as first:
+            await eventually(lambda: sum(setup.runs.values()) > 40)
+            async with setup.worker(setup.work(a_while)) as second:
                 await eventually(lambda: len(first.owned) == 1)
-                async with place.worker(place.work(a_while)) as third:  # deals again while the first still drains
-                    await place.collect(100)
-                    await place.committed_to_the_end()
+                async with setup.worker(setup.work(a_while)) as third:  # deals again while the first still drains
+                    await setup.collect(100)
+                    await setup.committed_to_the_end()
                 assert second.metrics.total(RECORDS) + third.metrics.total(RECORDS) > 0
                 assert first.metrics.total(DROPPED_RUNS) == 0
-        await place.judge()
-        assert set(place.runs.values()) == {1}
+        await setup.judge()
+        assert set(setup.runs.values()) == {1}
 
 
 async def test_a_new_partition_begins_with_what_its_stage_says_in_the_same_transaction(kafka: Kafka) -> None:
     """The first offset and, say, the note that a tenant is served: both or none."""
-    async with ground(kafka.bootstrap, partitions=2) as place:
-        await place.feed(50, keys=9)
+    async with engine_setup(kafka.bootstrap, partitions=2) as setup:
+        await setup.feed(50, keys=9)
         work = replace(
-            place.work(a_moment), first=lambda partition: [Outgoing(place.output, b"serving", str(partition).encode())]
+            setup.work(a_moment),
+            first=lambda partition: [ProducerRecord(setup.output, b"serving", str(partition).encode())],
         )
-        async with place.worker(work):
-            await place.collect(52)
-            await place.committed_to_the_end()
-        place.sent[b"serving"] = sorted(str(partition).encode() for partition in place.inputs())
-        place.seen.sort(
+        async with setup.worker(work):
+            await setup.collect(52)
+            await setup.committed_to_the_end()
+        setup.sent[b"serving"] = sorted(str(partition).encode() for partition in setup.inputs())
+        setup.seen.sort(
             key=lambda record: (record.key != b"serving", record.value if record.key == b"serving" else b"")
         )
-        await place.judge()
+        await setup.judge()
 
 
 async def test_a_partition_that_lost_its_offset_stands_still_and_the_others_go_on(kafka: Kafka) -> None:
     """To guess would repeat everything, or skip it. Once it has an offset, repartition takes it up."""
-    async with ground(kafka.bootstrap, partitions=4) as place:
-        lost = Partition(place.source, 0)
-        await place.provision(place.inputs() - {lost})
-        await place.feed(200, keys=60)
+    async with engine_setup(kafka.bootstrap, partitions=4) as setup:
+        lost = Partition(setup.source, 0)
+        await setup.provision(setup.inputs() - {lost})
+        await setup.feed(200, keys=60)
         sources: set[int] = set()
 
         async def note(record: Record) -> None:
@@ -162,8 +163,8 @@ async def test_a_partition_that_lost_its_offset_stands_still_and_the_others_go_o
         def first(_: Partition) -> Outputs | None:
             return [] if begins else None
 
-        work = replace(place.work(note), first=first)
-        async with place.worker(work) as worker:
+        work = replace(setup.work(note), first=first)
+        async with setup.worker(work) as worker:
             await eventually(lambda: worker.ready and len(sources) == 3)
             await asyncio.sleep(0.3)
             assert sources == {1, 2, 3}
@@ -172,54 +173,54 @@ async def test_a_partition_that_lost_its_offset_stands_still_and_the_others_go_o
 
             begins = True
             await worker.repartition()
-            await place.collect(200)
-            await place.committed_to_the_end()
-        await place.judge()
+            await setup.collect(200)
+            await setup.committed_to_the_end()
+        await setup.judge()
 
 
 async def test_a_new_topic_is_taken_up_without_a_rebalance(kafka: Kafka) -> None:
     """A new tenant costs one local assign, and disturbs nothing that runs."""
-    async with ground(kafka.bootstrap) as place:
-        await place.provision()
-        await place.feed(100, keys=40)
-        second = f"second-{place.tag}"
+    async with engine_setup(kafka.bootstrap) as setup:
+        await setup.provision()
+        await setup.feed(100, keys=40)
+        second = f"second-{setup.tag}"
         known = [False]
 
         async def wait(_: Record) -> None:
             await asyncio.sleep(0.3)
 
-        plain = replace(place.work(wait), first=lambda _: [])
-        both = of_two_topics(plain, place, second)
+        plain = replace(setup.work(wait), first=lambda _: [])
+        both = of_two_topics(plain, setup, second)
 
         def route(shard: int) -> set[Partition]:
             return both.route(shard) if known[0] else plain.route(shard)
 
         work = replace(plain, route=route)
-        async with place.worker(work) as worker:
-            await eventually(lambda: sum(place.runs.values()) > 20)
-            await place.admin.create_topics([NewTopicSpec(second, place.partitions)])
-            await place.feed(60, keys=40, topic=second)
+        async with setup.worker(work) as worker:
+            await eventually(lambda: sum(setup.runs.values()) > 20)
+            await setup.admin.create_topics([NewTopicSpec(second, setup.partitions)])
+            await setup.feed(60, keys=40, topic=second)
             known[0] = True
             await worker.repartition()
-            await place.collect(160)
-            await place.committed_to_the_end(place.source, second)
+            await setup.collect(160)
+            await setup.committed_to_the_end(setup.source, second)
             assert worker.metrics.total(REOPENS) == 0
-        assert sorted(record.value or b"" for record in place.seen) == sorted(place.runs)
-        assert set(place.runs.values()) == {1}
+        assert sorted(record.value or b"" for record in setup.seen) == sorted(setup.runs)
+        assert set(setup.runs.values()) == {1}
 
 
-async def fence(place: Ground, shard: int) -> None:
+async def fence(setup: EngineSetup, shard: int) -> None:
     """Open the transactional id of *shard*, as a zombie would."""
-    publisher = Publisher(
-        place.connection,
-        f"{place.group}|1|{shard}",
+    producer = TransactionalProducer(
+        setup.connection,
+        f"{setup.group}|1|{shard}",
         SystemClock(),
         name="zombie",
         timeout_ms=8_000,
         request_timeout_ms=5_000,
     )
-    await publisher.fence()
-    await publisher.kill()
+    await producer.fence()
+    await producer.kill()
 
 
 async def test_a_fenced_shard_opens_again_and_its_runs_go_on(kafka: Kafka) -> None:
@@ -228,29 +229,29 @@ async def test_a_fenced_shard_opens_again_and_its_runs_go_on(kafka: Kafka) -> No
     async def a_while(_: Record) -> None:
         await asyncio.sleep(random.uniform(0.1, 0.4))
 
-    async with ground(kafka.bootstrap) as place:
-        await place.provision()
-        await place.feed(400, keys=200)
-        async with place.worker(place.work(a_while)) as worker:
-            await place.collect(50)
-            await fence(place, 0)
-            await fence(place, 1)
-            await place.collect(400)
-            await place.committed_to_the_end()
+    async with engine_setup(kafka.bootstrap) as setup:
+        await setup.provision()
+        await setup.feed(400, keys=200)
+        async with setup.worker(setup.work(a_while)) as worker:
+            await setup.collect(50)
+            await fence(setup, 0)
+            await fence(setup, 1)
+            await setup.collect(400)
+            await setup.committed_to_the_end()
             assert worker.metrics.total(REOPENS) >= 1
-        await place.judge()
-        assert set(place.runs.values()) == {1}
+        await setup.judge()
+        assert set(setup.runs.values()) == {1}
 
 
 async def test_a_shard_that_cannot_commit_opens_less_and_less_often(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a machine without CPU to spare each opening takes more of it, and the others' transactions time out too."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        await place.provision()
-        await place.feed(10, keys=3)
-        monkeypatch.setattr(Publisher, "transact", refused)
-        async with place.worker(place.work(a_moment)) as worker:
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        await setup.provision()
+        await setup.feed(10, keys=3)
+        monkeypatch.setattr(TransactionalProducer, "transact", refused)
+        async with setup.worker(setup.work(a_moment)) as worker:
             await eventually(lambda: worker.metrics.total(REOPENS) >= 1)
             before = worker.metrics.total(REOPENS)
             await asyncio.sleep(4.0)
@@ -282,40 +283,40 @@ async def test_a_stage_with_a_memory_rebuilds_it_and_keeps_no_run(kafka: Kafka) 
         await asyncio.sleep(random.uniform(0.05, 0.3))
         assert shard in remembers
 
-    async with ground(kafka.bootstrap) as place:
-        await place.provision()
-        await place.feed(400, keys=200)
-        work = replace(place.work(a_while), keeps_runs=False, remember=remember, forget=forget)
-        async with place.worker(work) as worker:
-            await place.collect(50)
-            await fence(place, 0)
-            await place.collect(400)
-            await place.committed_to_the_end()
+    async with engine_setup(kafka.bootstrap) as setup:
+        await setup.provision()
+        await setup.feed(400, keys=200)
+        work = replace(setup.work(a_while), keeps_runs=False, load_memory=remember, forget=forget)
+        async with setup.worker(work) as worker:
+            await setup.collect(50)
+            await fence(setup, 0)
+            await setup.collect(400)
+            await setup.committed_to_the_end()
             assert worker.fatal is None
-        await place.judge()
+        await setup.judge()
         assert [call for call in calls if call.endswith("0")] == ["remember 0", "forget 0", "remember 0", "forget 0"]
         assert [call for call in calls if call.endswith("1")] == ["remember 1", "forget 1"]
-        assert max(place.runs.values()) == 2
+        assert max(setup.runs.values()) == 2
 
 
 async def test_a_stage_may_bound_what_it_holds_of_one_partition(kafka: Kafka) -> None:
     """A flood of one partition waits in its topic."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        await place.provision()
-        await place.feed(100, keys=100)
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        await setup.provision()
+        await setup.feed(100, keys=100)
         release = asyncio.Event()
 
         async def wait(_: Record) -> None:
             await release.wait()
 
-        async with place.worker(replace(place.work(wait), window=7)) as worker:
+        async with setup.worker(replace(setup.work(wait), window=7)) as worker:
             await eventually(lambda: worker.running == 7)
             await asyncio.sleep(0.3)
             assert worker.running == 7
 
             release.set()
-            await place.collect(100)
-        await place.judge()
+            await setup.collect(100)
+        await setup.judge()
 
 
 async def test_a_stopped_worker_leaves_within_its_grace_what_another_can_go_on_from(kafka: Kafka) -> None:
@@ -324,11 +325,11 @@ async def test_a_stopped_worker_leaves_within_its_grace_what_another_can_go_on_f
     async def fast_or_endless(record: Record) -> None:
         await asyncio.sleep(600 if int(record.value or b"0") % 10 == 0 else 0.2)
 
-    async with ground(kafka.bootstrap) as place:
-        await place.provision()
-        await place.feed(100, keys=100)
-        async with place.worker(place.work(fast_or_endless)) as worker:
-            await eventually(lambda: sum(place.runs.values()) == 100)
+    async with engine_setup(kafka.bootstrap) as setup:
+        await setup.provision()
+        await setup.feed(100, keys=100)
+        async with setup.worker(setup.work(fast_or_endless)) as worker:
+            await eventually(lambda: sum(setup.runs.values()) == 100)
             began = asyncio.get_running_loop().time()
             async with asyncio.TaskGroup() as group:
                 group.create_task(worker.stop(grace=60.0))
@@ -336,15 +337,15 @@ async def test_a_stopped_worker_leaves_within_its_grace_what_another_can_go_on_f
                 group.create_task(worker.stop(grace=1.0))  # a second SIGTERM is less patient
             assert asyncio.get_running_loop().time() - began < 3.0
             assert worker.running == 0
-        await place.collect(90)
-        assert len(place.seen) == 90
+        await setup.collect(90)
+        assert len(setup.seen) == 90
 
-        place.runs.clear()
-        async with place.worker(place.work(a_moment)):
-            await place.collect(100, patience_s=4.0)
-            await place.committed_to_the_end()
-        await place.judge()
-        assert len(place.runs) == 10
+        setup.runs.clear()
+        async with setup.worker(setup.work(a_moment)):
+            await setup.collect(100, patience_s=4.0)
+            await setup.committed_to_the_end()
+        await setup.judge()
+        assert len(setup.runs) == 10
 
 
 async def test_a_job_that_raises_ends_the_worker_and_commits_nothing_of_it(kafka: Kafka) -> None:
@@ -353,25 +354,25 @@ async def test_a_job_that_raises_ends_the_worker_and_commits_nothing_of_it(kafka
     async def fail(_: Record) -> None:
         raise ValueError("a defect of the stage")
 
-    async with ground(kafka.bootstrap) as place:
-        await place.provision()
-        await place.feed(1, keys=1)
-        async with place.worker(place.work(fail)) as worker:
+    async with engine_setup(kafka.bootstrap) as setup:
+        await setup.provision()
+        await setup.feed(1, keys=1)
+        async with setup.worker(setup.work(fail)) as worker:
             async with asyncio.timeout(10):
                 await worker.failed.wait()
             assert "a defect of the stage" in (worker.fatal or "")
             assert not worker.ready
-        assert set((await place.admin.committed(place.group)).values()) == {0}
+        assert set((await setup.admin.committed(setup.group)).values()) == {0}
 
 
-def idle(group: str) -> Work:
+def idle(group: str) -> StageHandler:
     """A stage without any input."""
-    return Work(group=group, route=lambda _: set(), prepare=lambda _, record: Job(record.offset, list))
+    return StageHandler(group=group, route=lambda _: set(), prepare=lambda _, record: Job(record.offset, list))
 
 
 async def test_a_broker_that_is_not_there_is_one_clear_error() -> None:
     """After the deadline, naming the address; nothing stays open."""
-    parameters = Parameters(Connection("127.0.0.1:1"), open_deadline_s=0.5)
+    parameters = EngineConfig(Connection("127.0.0.1:1"), open_deadline_s=0.5)
 
     with pytest.raises(KafkaUnreachableError, match=r"^cannot reach Kafka at 127\.0\.0\.1:1: no answer within 0\.5 s$"):
         await Worker(parameters, idle("nobody"), SystemClock()).start()
@@ -379,7 +380,7 @@ async def test_a_broker_that_is_not_there_is_one_clear_error() -> None:
 
 async def test_a_missing_shard_topic_is_one_clear_error(kafka: Kafka) -> None:
     """Without it the worker would wait for shards for ever."""
-    parameters = Parameters(Connection(kafka.bootstrap), shard_topic="no-shards", open_deadline_s=1.0)
+    parameters = EngineConfig(Connection(kafka.bootstrap), shard_topic="no-shards", open_deadline_s=1.0)
 
     with pytest.raises(UnknownTopicError, match="topic no-shards does not exist"):
         await Worker(parameters, idle("nobody-either"), SystemClock()).start()

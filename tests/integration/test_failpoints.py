@@ -8,8 +8,8 @@ import signal
 import pytest
 
 from ops.embedded.kafka import Kafka
+from tests.integration.engine_setup import EngineSetup, engine_setup
 from tests.integration.failpoints import POINTS, Point
-from tests.integration.ground import Ground, ground
 from tests.integration.test_engine import a_moment, child
 
 pytestmark = pytest.mark.anyio
@@ -27,21 +27,21 @@ async def test_f1_a_worker_may_die_at_any_step_of_a_transaction(kafka: Kafka) ->
 
 
 async def _takeover(kafka: Kafka, point: Point) -> None:
-    async with ground(kafka.bootstrap, partitions=2, shards=1) as place:
-        await place.provision()
-        await place.feed(RECORDS, keys=50)
-        await _first_life(place, point)
-        async with place.worker(place.work(a_moment)):
-            await place.collect(RECORDS, patience_s=60)
-            await place.committed_to_the_end()
-        await place.judge()
+    async with engine_setup(kafka.bootstrap, partitions=2, shards=1) as setup:
+        await setup.provision()
+        await setup.feed(RECORDS, keys=50)
+        await _first_life(setup, point)
+        async with setup.worker(setup.work(a_moment)):
+            await setup.collect(RECORDS, patience_s=60)
+            await setup.committed_to_the_end()
+        await setup.judge()
 
 
-async def _first_life(place: Ground, point: Point) -> None:
+async def _first_life(setup: EngineSetup, point: Point) -> None:
     """Until it has died at *point*, by its own hand and nobody else's."""
-    async with child(place, point=point, nth="3") as process:
+    async with child(setup, point=point, nth="3") as process:
         async with asyncio.timeout(60):
             assert await process.wait() == -signal.SIGKILL
-    place.seen += await place.reader.poll(0.2)
+    setup.seen += await setup.reader.poll(0.2)
     if point in BEFORE:
-        assert not place.seen
+        assert not setup.seen

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from ops.embedded.kafka import Kafka
-from ops.neighbours.innocent import percentile
-from schemas.records import Outgoing, Record
+from ops.lab.neighbours.victim import percentile
+from schemas.records import ProducerRecord, Record
+from streams.engine.worker import Worker
+from streams.handler import Job, Outputs, StageHandler
 from streams.transport.reader import Reader
 from streams.transport.writer import TransactionalWriter, Writer
-from streams.work import Job, Outputs, Work
-from streams.worker import Worker
-from tests.integration.ground import Ground, eventually, ground
+from tests.integration.engine_setup import EngineSetup, engine_setup, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -29,31 +29,31 @@ SLACK_S = 0.25
 class Street:
     """One partition, shared by an innocent tenant whose runs take a moment, and others whose runs take as they say."""
 
-    place: Ground
+    setup: EngineSetup
     seen: set[bytes] = field(default_factory=set[bytes])
     visits: int = 0
 
-    def work(self) -> Work:
+    def work(self) -> StageHandler:
         async def run(record: Record) -> Outputs:
-            self.place.runs[record.value or b""] += 1
+            self.setup.runs[record.value or b""] += 1
             await asyncio.sleep(float((record.value or b"").split(b"|")[1]))
-            return [Outgoing(self.place.output, record.key, record.value)]
+            return [ProducerRecord(self.setup.output, record.key, record.value)]
 
         def prepare(_: int, record: Record) -> Job:
             tenant = (record.key or b"").partition(b"|")[0].decode()
             return Job(record.key, lambda: run(record), tenant=tenant)
 
-        return replace(self.place.work(_never), prepare=prepare)
+        return replace(self.setup.work(_never), prepare=prepare)
 
     async def burden(self, tenant: str, count: int, seconds: float, lanes: int) -> None:
         """*count* records of one tenant at once."""
         records = [
-            Outgoing(
-                self.place.source, b"%s|%d" % (tenant.encode(), n % lanes), b"%s-%d|%g" % (tenant.encode(), n, seconds)
+            ProducerRecord(
+                self.setup.source, b"%s|%d" % (tenant.encode(), n % lanes), b"%s-%d|%g" % (tenant.encode(), n, seconds)
             )
             for n in range(count)
         ]
-        async with await TransactionalWriter.open(self.place.connection, f"burden-{self.place.tag}") as writer:
+        async with await TransactionalWriter.open(self.setup.connection, f"burden-{self.setup.tag}") as writer:
             await writer.transact(records)
 
     async def visit(self, writer: Writer, reader: Reader, count: int) -> list[float]:
@@ -62,7 +62,7 @@ class Street:
         for _ in range(count):
             self.visits += 1
             value, began = b"visit-%d|0.01" % self.visits, time.monotonic()
-            await writer.send(Outgoing(self.place.source, b"innocent|%d" % self.visits, value))
+            await writer.send(ProducerRecord(self.setup.source, b"innocent|%d" % self.visits, value))
             async with asyncio.timeout(20):
                 while value not in self.seen:
                     self.seen.update(record.value or b"" for record in await reader.poll(0.02))
@@ -77,13 +77,13 @@ async def _never(_: Record) -> None:
 @asynccontextmanager
 async def street(kafka: Kafka, max_running: int = 500) -> AsyncGenerator[tuple[Street, Worker, Writer, Reader]]:
     """A worker on one partition, and what is needed to visit it."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        await place.provision()
-        here = Street(place)
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        await setup.provision()
+        here = Street(setup)
         async with (
-            place.worker(replace(here.work(), max_running=max_running)) as worker,
-            await Writer.open(place.connection) as writer,
-            await Reader.open(place.connection, place.output) as reader,
+            setup.worker(replace(here.work(), max_running=max_running)) as worker,
+            await Writer.open(setup.connection) as writer,
+            await Reader.open(setup.connection, setup.output) as reader,
         ):
             await eventually(lambda: worker.ready)
             yield here, worker, writer, reader
@@ -121,38 +121,38 @@ async def test_f10_a_key_whose_runs_take_long_leaves_the_others_as_they_were(kaf
         beside = await here.visit(writer, reader, 40)
 
         assert percentile(beside, 0.95) < 2 * percentile(alone, 0.95) + SLACK_S
-        assert here.place.runs[b"innocent-1|60"] == 0
+        assert here.setup.runs[b"innocent-1|60"] == 0
 
 
 async def test_what_a_worker_holds_is_bounded_in_bytes(kafka: Kafka) -> None:
     """I12: a hundred records of 1 MB wait; a worker that may hold 16 MiB takes in no more than one fetch over it."""
     limit, size = 16 * 1024 * 1024, 1_000_000
-    async with ground(kafka.bootstrap, partitions=4, shards=2) as place:
-        await place.provision()
-        await _feed_large(place, 100, size)
+    async with engine_setup(kafka.bootstrap, partitions=4, shards=2) as setup:
+        await setup.provision()
+        await _feed_large(setup, 100, size)
         release, most = asyncio.Event(), 0
 
         async def wait(_: Record) -> None:
             nonlocal most
-            most = max(most, worker.held_bytes)
+            most = max(most, worker.in_flight_bytes)
             await release.wait()
 
-        work = replace(place.work(wait), max_held_bytes=limit)
-        async with place.worker(work) as worker:
-            await eventually(lambda: worker.held_bytes >= limit // 2)
+        work = replace(setup.work(wait), max_in_flight_bytes=limit)
+        async with setup.worker(work) as worker:
+            await eventually(lambda: worker.in_flight_bytes >= limit // 2)
             await asyncio.sleep(1)
-            assert limit // 2 < worker.held_bytes <= limit + 2 * 1024 * 1024
+            assert limit // 2 < worker.in_flight_bytes <= limit + 2 * 1024 * 1024
 
             release.set()
-            await place.collect(100, patience_s=60)
-            await place.committed_to_the_end()
+            await setup.collect(100, patience_s=60)
+            await setup.committed_to_the_end()
         assert most <= limit + 2 * 1024 * 1024
-        assert worker.held == worker.held_bytes == 0
-        assert set(place.runs.values()) == {1}
+        assert worker.held == worker.in_flight_bytes == 0
+        assert set(setup.runs.values()) == {1}
 
 
-async def _feed_large(place: Ground, count: int, size: int) -> None:
-    async with await Writer.open(place.connection) as writer, asyncio.TaskGroup() as tasks:
+async def _feed_large(setup: EngineSetup, count: int, size: int) -> None:
+    async with await Writer.open(setup.connection) as writer, asyncio.TaskGroup() as tasks:
         for number in range(count):
             key = b"key-%d" % number
-            tasks.create_task(writer.send(Outgoing(place.source, key, key.ljust(size), partition=number % 4)))
+            tasks.create_task(writer.send(ProducerRecord(setup.source, key, key.ljust(size), partition=number % 4)))

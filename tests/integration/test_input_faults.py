@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from ops.chaos.proxy import Proxy
 from ops.embedded import properties
-from ops.embedded.cluster import Place, embedded_cluster
+from ops.embedded.cluster import NodePorts, embedded_cluster
 from ops.embedded.kafka import Kafka, embedded_kafka
-from schemas.records import Outgoing, Partition, Record
-from streams import watchdog
-from streams.metrics import MISSING_OFFSETS, PARTITION_STOPS, REOPENS
+from ops.lab.chaos.proxy import Proxy
+from schemas.records import Partition, ProducerRecord, Record
+from streams.engine import watchdog
+from streams.telemetry.metric_definitions import MISSING_OFFSETS, PARTITION_PAUSES, REOPENS
 from streams.transport.admin import NewTopicSpec
 from streams.transport.connection import Connection
 from streams.transport.reader import Reader
 from streams.transport.writer import Writer
-from tests.integration.ground import Ground, eventually, ground, of_two_topics
+from tests.integration.engine_setup import EngineSetup, engine_setup, eventually, of_two_topics
 from tests.integration.raw import ALL, READ, raw_client
 from tests.integration.test_input import a_moment, answered, answered_value, asked_for_metadata, running, send
 
@@ -51,53 +51,53 @@ async def strict(
 @pytest.mark.parametrize("operation", [READ, ALL])
 async def test_a_topic_that_is_forbidden_disturbs_nobody_and_is_taken_up_again(strict: Kafka, operation: int) -> None:
     """Before the worker starts, and while it reads; the client would wait for its leader without pause."""
-    async with ground(strict.bootstrap, partitions=1, shards=1) as place, raw_client(strict.bootstrap) as raw:
-        secret, other = f"secret-{place.tag}", f"other-{place.tag}"
-        await place.admin.create_topics([NewTopicSpec(secret, 1), NewTopicSpec(other, 1)])
-        both = of_two_topics(of_two_topics(place.work(a_moment), place, secret), place, other)
-        await place.provision(place.inputs(place.source, secret, other))
+    async with engine_setup(strict.bootstrap, partitions=1, shards=1) as setup, raw_client(strict.bootstrap) as raw:
+        secret, other = f"secret-{setup.tag}", f"other-{setup.tag}"
+        await setup.admin.create_topics([NewTopicSpec(secret, 1), NewTopicSpec(other, 1)])
+        both = of_two_topics(of_two_topics(setup.work(a_moment), setup, secret), setup, other)
+        await setup.provision(setup.inputs(setup.source, secret, other))
         await raw.forbid(secret, operation)
-        async with place.worker(both) as worker, await Writer.open(place.connection) as writer:
+        async with setup.worker(both) as worker, await Writer.open(setup.connection) as writer:
             asked = asked_for_metadata(worker)
             waits = list[float]()
             for number in range(60):
                 if number == 20:
                     await raw.forbid(other, operation)
                 began = time.monotonic()
-                await send(place, 0, b"%d" % number)
-                await answered_value(place, b"%d" % number)
+                await send(setup, 0, b"%d" % number)
+                await answered_value(setup, b"%d" % number)
                 waits.append(time.monotonic() - began)
                 await asyncio.sleep(0.05)
-            assert worker.metrics.total(PARTITION_STOPS, "forbidden") >= 2
+            assert worker.metrics.total(PARTITION_PAUSES, "forbidden") >= 2
             assert len(asked) < 60
             assert worker.metrics.total(REOPENS) <= 1
             assert sorted(waits)[-4] < 1.0
 
             for topic in (secret, other):
                 await raw.allow(topic, operation)
-                await writer.send(Outgoing(topic, b"key", topic.encode(), partition=0))
-                await answered_value(place, topic.encode())
+                await writer.send(ProducerRecord(topic, b"key", topic.encode(), partition=0))
+                await answered_value(setup, topic.encode())
             assert worker.fatal is None
             worker.metrics.text()
 
 
 async def test_an_outage_ends_no_worker(embedded_cache: Path, tmp_path: Path) -> None:
     """A broker that is gone refuses connections, and no restart of ours would bring it back."""
-    async with embedded_kafka(tmp_path, embedded_cache) as broker, ground(broker.bootstrap, 2, 1) as place:
-        await place.provision()
-        async with running(place, replace(place.parameters(), watchdog_s=4.0)) as worker:
-            await send(place, 0, b"before")
-            await answered(place, 1)
+    async with embedded_kafka(tmp_path, embedded_cache) as broker, engine_setup(broker.bootstrap, 2, 1) as setup:
+        await setup.provision()
+        async with running(setup, replace(setup.parameters(), watchdog_s=4.0)) as worker:
+            await send(setup, 0, b"before")
+            await answered(setup, 1)
 
             await broker.kill()
             await asyncio.sleep(8.0)  # beyond the watchdog's patience, and the silence after it counts anew
             assert worker.fatal is None
 
             await broker.start()
-            await send(place, 1, b"after")
-            assert await answered(place, 2) == [b"after", b"before"]
+            await send(setup, 1, b"after")
+            assert await answered(setup, 2) == [b"after", b"before"]
             assert worker.fatal is None
-        assert set(place.runs.values()) == {1}
+        assert set(setup.runs.values()) == {1}
 
 
 async def test_f25_a_network_that_swallows_bytes_costs_its_worker_the_shards_and_nothing_else(
@@ -109,78 +109,81 @@ async def test_f25_a_network_that_swallows_bytes_costs_its_worker_the_shards_and
     monkeypatch.setattr(watchdog, "ANSWER_S", 0.3)
     proxy = Proxy(0, random.Random(25))
     async with proxy.listening():
-        places = [Place.free(proxy.port)]
+        places = [NodePorts.free(proxy.port)]
         proxy.upstream = places[0].client
-        async with embedded_cluster(tmp_path, embedded_cache, places) as cluster, ground(cluster.inner, 2, 1) as place:
-            await place.provision()
-            await place.feed(2_000, keys=50)
+        async with (
+            embedded_cluster(tmp_path, embedded_cache, places) as cluster,
+            engine_setup(cluster.inner, 2, 1) as setup,
+        ):
+            await setup.provision()
+            await setup.feed(2_000, keys=50)
             through = replace(
-                place.parameters(),
+                setup.parameters(),
                 connection=Connection(cluster.bootstrap),
                 watchdog_s=3.0,
                 transaction_deadline_s=1.5,
             )
-            async with running(place, through) as cut_off:
-                await place.collect(200)
+            async with running(setup, through) as cut_off:
+                await setup.collect(200)
                 proxy.freeze()
-                async with place.worker(place.work(a_moment)) as other:
+                async with setup.worker(setup.work(a_moment)) as other:
                     await eventually(lambda: other.owned == {0}, 60)
-                    await place.collect(2_000)
-                    await place.committed_to_the_end()
+                    await setup.collect(2_000)
+                    await setup.committed_to_the_end()
                     await asyncio.sleep(8.0)  # beyond the watchdog's patience, and the silence after it counts anew
                     assert cut_off.fatal is None
                     proxy.thaw()
                 await eventually(lambda: cut_off.owned == {0} and cut_off.ready, 60)
-                await place.feed(500, keys=50)
-                await place.collect(2_500)
-                await place.committed_to_the_end()
+                await setup.feed(500, keys=50)
+                await setup.collect(2_500)
+                await setup.committed_to_the_end()
                 assert cut_off.fatal is None
-            await place.judge()
+            await setup.judge()
 
 
 async def test_f30_a_partition_whose_offset_has_expired_stands_still_and_nobody_guesses(strict: Kafka) -> None:
     """The broker forgets what a group that is away has committed; to begin anew would answer everything twice."""
-    async with ground(strict.bootstrap, partitions=2, shards=1) as place:
-        await place.provision()
-        await place.feed(10, keys=10)
-        async with place.worker(place.work(a_moment)):
-            await place.collect(10)
-            await place.committed_to_the_end()
+    async with engine_setup(strict.bootstrap, partitions=2, shards=1) as setup:
+        await setup.provision()
+        await setup.feed(10, keys=10)
+        async with setup.worker(setup.work(a_moment)):
+            await setup.collect(10)
+            await setup.committed_to_the_end()
         async with asyncio.timeout(150):
-            while await place.admin.committed(place.group):  # noqa: ASYNC110 - nobody tells us
+            while await setup.admin.committed(setup.group):  # noqa: ASYNC110 - nobody tells us
                 await asyncio.sleep(1.0)
-        async with place.worker(place.work(a_moment)) as worker:
-            await send(place, 0, b"later")
+        async with setup.worker(setup.work(a_moment)) as worker:
+            await send(setup, 0, b"later")
             await asyncio.sleep(5.0)
             assert worker.metrics.total(MISSING_OFFSETS) == 2
             assert worker.fatal is None
-        await place.judge()
-        assert set(place.runs.values()) == {1}
+        await setup.judge()
+        assert set(setup.runs.values()) == {1}
 
 
 async def test_f14_a_compacted_log_with_gaps_is_committed_to_its_end(strict: Kafka) -> None:
     """Offsets that compaction has removed are neither waited for nor taken for loss."""
-    async with ground(strict.bootstrap, partitions=1, shards=1) as place:
-        source = replace(place, tag=f"{place.tag}-compacted")
+    async with engine_setup(strict.bootstrap, partitions=1, shards=1) as setup:
+        source = replace(setup, tag=f"{setup.tag}-compacted")
         quick = {"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.001"}
-        await place.admin.create_topics([NewTopicSpec(source.source, 1, configs=quick)])
-        async with await Writer.open(place.connection) as writer:
+        await setup.admin.create_topics([NewTopicSpec(source.source, 1, configs=quick)])
+        async with await Writer.open(setup.connection) as writer:
             for number in range(60):
-                await writer.send(Outgoing(source.source, b"key-%d" % (number % 3), b"%d" % number, partition=0))
+                await writer.send(ProducerRecord(source.source, b"key-%d" % (number % 3), b"%d" % number, partition=0))
                 await asyncio.sleep(0.02)
             while len(await kept(source)) > 20:
                 await asyncio.sleep(0.5)
-                await writer.send(Outgoing(source.source, b"key-0", b"again", partition=0))
+                await writer.send(ProducerRecord(source.source, b"key-0", b"again", partition=0))
         left = await kept(source)
-        gaps = replace(place.work(a_moment), route=lambda _: {Partition(source.source, 0)}, first=lambda _: [])
-        async with place.worker(gaps) as worker:
-            await place.committed_to_the_end(source.source)
+        gaps = replace(setup.work(a_moment), route=lambda _: {Partition(source.source, 0)}, first=lambda _: [])
+        async with setup.worker(gaps) as worker:
+            await setup.committed_to_the_end(source.source)
             assert worker.fatal is None
-            assert worker.metrics.total(PARTITION_STOPS) == 0
-        assert set(place.runs) >= {record.value for record in left}
+            assert worker.metrics.total(PARTITION_PAUSES) == 0
+        assert set(setup.runs) >= {record.value for record in left}
 
 
-async def kept(place: Ground) -> list[Record]:
+async def kept(setup: EngineSetup) -> list[Record]:
     """What a log still holds."""
-    async with await Reader.open(place.connection, place.source) as reader:
+    async with await Reader.open(setup.connection, setup.source) as reader:
         return [record async for record in reader.until(await reader.high_watermarks())]

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from ops.embedded.kafka import Kafka
-from schemas.records import Outgoing, Partition, Record
-from streams.metrics import HELD_BACK
+from schemas.records import Partition, ProducerRecord, Record
+from streams.handler import Outputs
+from streams.telemetry.metric_definitions import DELAYED_OUTPUT_WARNINGS
 from streams.transport.admin import NewTopicSpec
 from streams.transport.reader import Reader
 from streams.transport.writer import Writer
-from streams.work import Outputs
-from tests.integration.ground import eventually, ground
+from tests.integration.engine_setup import engine_setup, eventually
 from tests.integration.neighbours import GENEROUS_S, Neighbours, named, on_time, suffer
 
 pytestmark = pytest.mark.anyio
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.anyio
 
 async def test_f26_an_output_for_a_topic_that_does_not_exist_harms_only_its_own_record(kafka: Kafka) -> None:
     """A transaction that met an unknown topic would never end; the record is answered otherwise instead."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        neighbours = await suffer(place, lambda record: [Outgoing(f"nowhere-{place.tag}", b"key", record.value)])
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        neighbours = await suffer(setup, lambda record: [ProducerRecord(f"nowhere-{setup.tag}", b"key", record.value)])
 
         assert sorted(value or b"" for value in neighbours.answers(b"failed")) == named(6)
         on_time(neighbours)
@@ -30,16 +30,16 @@ async def test_f26_an_output_for_a_topic_that_does_not_exist_harms_only_its_own_
 
 async def test_f26_an_output_that_its_topic_is_too_small_for_harms_only_its_own_record(kafka: Kafka) -> None:
     """The broker refuses the whole batch, and small outputs in it are innocent too."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        small = f"small-{place.tag}"
-        await place.admin.create_topics([NewTopicSpec(small, 1, configs={"max.message.bytes": "2000"})])
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        small = f"small-{setup.tag}"
+        await setup.admin.create_topics([NewTopicSpec(small, 1, configs={"max.message.bytes": "2000"})])
 
         def answer(record: Record) -> Outputs:
             even = int((record.value or b"").rpartition(b"-")[2]) % 2 == 0
-            return [Outgoing(small, b"key", (record.value or b"") + (b"." if even else b"x" * 3_000))]
+            return [ProducerRecord(small, b"key", (record.value or b"") + (b"." if even else b"x" * 3_000))]
 
-        neighbours = await suffer(place, answer)
-        async with await Reader.open(place.connection, small) as reader:
+        neighbours = await suffer(setup, answer)
+        async with await Reader.open(setup.connection, small) as reader:
             kept = [record.value async for record in reader.until(await reader.high_watermarks())]
 
         assert sorted(value or b"" for value in kept) == [b"poison-0.", b"poison-2.", b"poison-4."]
@@ -57,16 +57,16 @@ async def test_f26_a_refusal_that_names_no_record_is_pinned_on_its_record_among_
     A batch belongs to one topic, and is retried as batches of one: the culprit is found in two steps, however many
     tenants share the transaction.
     """
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        compacted = f"compacted-{place.tag}"
-        await place.admin.create_topics([NewTopicSpec(compacted, 1, configs={"cleanup.policy": "compact"})])
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        compacted = f"compacted-{setup.tag}"
+        await setup.admin.create_topics([NewTopicSpec(compacted, 1, configs={"cleanup.policy": "compact"})])
 
         def answer(record: Record) -> Outputs:
             key = None if record.value in {b"poison-1", b"poison-3"} else record.value
-            return [Outgoing(compacted, key, record.value, partition=0)]
+            return [ProducerRecord(compacted, key, record.value, partition=0)]
 
-        neighbours = await suffer(place, answer)
-        async with await Reader.open(place.connection, compacted) as reader:
+        neighbours = await suffer(setup, answer)
+        async with await Reader.open(setup.connection, compacted) as reader:
             kept = [record.value async for record in reader.until(await reader.high_watermarks())]
 
         assert sorted(value or b"" for value in kept) == [b"poison-0", b"poison-2", b"poison-4", b"poison-5"]
@@ -76,23 +76,23 @@ async def test_f26_a_refusal_that_names_no_record_is_pinned_on_its_record_among_
 
 async def test_f26_a_topic_deleted_while_it_is_written_to_harms_only_its_own_records(kafka: Kafka) -> None:
     """It was known a moment ago; a slow transaction makes the worker look again."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        doomed = f"doomed-{place.tag}"
-        await place.admin.create_topics([NewTopicSpec(doomed, 1)])
-        neighbours = Neighbours(place, lambda record: [Outgoing(doomed, b"key", record.value)])
-        await place.provision()
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        doomed = f"doomed-{setup.tag}"
+        await setup.admin.create_topics([NewTopicSpec(doomed, 1)])
+        neighbours = Neighbours(setup, lambda record: [ProducerRecord(doomed, b"key", record.value)])
+        await setup.provision()
         async with (
-            place.worker(neighbours.work()) as worker,
-            await Writer.open(place.connection) as writer,
-            await Reader.open(place.connection, place.output) as reader,
+            setup.worker(neighbours.work()) as worker,
+            await Writer.open(setup.connection) as writer,
+            await Reader.open(setup.connection, setup.output) as reader,
         ):
-            await writer.send(Outgoing(place.source, b"poison", b"before", partition=0))
+            await writer.send(ProducerRecord(setup.source, b"poison", b"before", partition=0))
             await neighbours.visit(writer, reader, 0.5)
-            await place.admin.delete_topics([doomed])
+            await setup.admin.delete_topics([doomed])
             for value in named(6):
-                await writer.send(Outgoing(place.source, b"poison", value, partition=0))
+                await writer.send(ProducerRecord(setup.source, b"poison", value, partition=0))
             await neighbours.visit(writer, reader, 4.0)
-            await place.committed_to_the_end()
+            await setup.committed_to_the_end()
             neighbours.seen += await reader.poll(0.3)
             assert worker.fatal is None
 
@@ -103,41 +103,43 @@ async def test_f26_a_topic_deleted_while_it_is_written_to_harms_only_its_own_rec
 
 async def test_f11_an_output_that_has_to_be_written_waits_and_holds_only_its_own_offset(kafka: Kafka) -> None:
     """As a dead letter does while its topic takes nothing; once there is a topic, it is written, and once."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        late = f"late-{place.tag}"
-        neighbours = Neighbours(place, lambda record: [Outgoing(late, b"key", record.value)])
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        late = f"late-{setup.tag}"
+        neighbours = Neighbours(setup, lambda record: [ProducerRecord(late, b"key", record.value)])
         work = neighbours.work()
         prepare = work.prepare
-        work = replace(work, prepare=lambda shard, record: prepare(shard, record)._replace(instead=None))
-        await place.provision()
+        work = replace(work, prepare=lambda shard, record: prepare(shard, record)._replace(fallback=None))
+        await setup.provision()
         async with (
-            place.worker(work) as worker,
-            await Writer.open(place.connection) as writer,
-            await Reader.open(place.connection, place.output) as reader,
+            setup.worker(work) as worker,
+            await Writer.open(setup.connection) as writer,
+            await Reader.open(setup.connection, setup.output) as reader,
         ):
-            _, offset = await writer.send(Outgoing(place.source, b"poison", b"waits", partition=0))
+            _, offset = await writer.send(ProducerRecord(setup.source, b"poison", b"waits", partition=0))
             await neighbours.visit(writer, reader, 2.0)
-            committed = await place.admin.committed(place.group)
-            assert committed == {Partition(place.source, 0): offset}
-            assert worker.metrics.total(HELD_BACK) == 1
+            committed = await setup.admin.committed(setup.group)
+            assert committed == {Partition(setup.source, 0): offset}
+            assert worker.metrics.total(DELAYED_OUTPUT_WARNINGS) == 1
             on_time(neighbours)
 
-            await place.admin.create_topics([NewTopicSpec(late, 1)])
-            await place.committed_to_the_end()
-        async with await Reader.open(place.connection, late) as reader:
+            await setup.admin.create_topics([NewTopicSpec(late, 1)])
+            await setup.committed_to_the_end()
+        async with await Reader.open(setup.connection, late) as reader:
             assert [r.value async for r in reader.until(await reader.high_watermarks())] == [b"waits"]
-        assert set(place.runs.values()) == {1}
+        assert set(setup.runs.values()) == {1}
 
 
 async def test_f26_a_hand_over_waits_until_it_is_known_that_a_topic_is_missing(kafka: Kafka) -> None:
     """Else whoever has the shard next would run the record again, which its client has to pay for."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        nowhere = f"nowhere-{place.tag}"
-        neighbours = Neighbours(place, lambda record: [Outgoing(nowhere, b"key", record.value)], lost=place.output)
-        await place.provision()
-        async with place.worker(neighbours.work()), await Writer.open(place.connection) as writer:
-            await writer.send(Outgoing(place.source, b"poison", b"once", partition=0))
-            await eventually(lambda: place.runs[b"once"] == 1)
-        await place.committed_to_the_end()
-        await place.collect(2)
-        assert [record.key for record in place.seen] == [b"failed", b"nobody"]
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        nowhere = f"nowhere-{setup.tag}"
+        neighbours = Neighbours(
+            setup, lambda record: [ProducerRecord(nowhere, b"key", record.value)], lost=setup.output
+        )
+        await setup.provision()
+        async with setup.worker(neighbours.work()), await Writer.open(setup.connection) as writer:
+            await writer.send(ProducerRecord(setup.source, b"poison", b"once", partition=0))
+            await eventually(lambda: setup.runs[b"once"] == 1)
+        await setup.committed_to_the_end()
+        await setup.collect(2)
+        assert [record.key for record in setup.seen] == [b"failed", b"nobody"]

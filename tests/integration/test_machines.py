@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.chaos.machines import limit_files
 from ops.embedded.kafka import embedded_kafka
-from schemas.records import Outgoing
+from ops.lab.chaos.machines import limit_files
+from schemas.records import ProducerRecord
 from streams.transport.admin import Admin, NewTopicSpec
 from streams.transport.connection import Connection
 from streams.transport.errors import TransportError
@@ -33,14 +33,14 @@ async def test_a_broker_without_room_takes_nothing_and_keeps_what_it_took(embedd
         async with await Admin.open(connection) as admin:
             await admin.create_topics([NewTopicSpec(topic, 1)])
         async with await Writer.open(connection, deadline_s=2.0) as writer:
-            await writer.send(Outgoing(topic, b"k", b"before" * 2_000))
+            await writer.send(ProducerRecord(topic, b"k", b"before" * 2_000))
             limit_files(broker.pid)
             with pytest.raises(TransportError):
-                await writer.send(Outgoing(topic, b"k", b"lost"))
+                await writer.send(ProducerRecord(topic, b"k", b"lost"))
         await broker.ended(0.5)
         await broker.start()
         async with await Writer.open(connection) as writer:
-            await writer.send(Outgoing(topic, b"k", b"after"))
+            await writer.send(ProducerRecord(topic, b"k", b"after"))
         async with asyncio.timeout(20), await Reader.open(connection, topic) as reader:
             values = [record.value async for record in reader.until(await reader.high_watermarks())]
     assert values[0] == b"before" * 2_000

@@ -13,15 +13,15 @@ import structlog
 
 from ops.embedded.kafka import Kafka
 from schemas.clock import SystemClock
-from schemas.records import Outgoing, Partition, Record
-from streams.metrics import LOOP_BLOCKED_SECONDS, REOPENS, TRANSACTIONS
-from streams.offsetmap import LIMIT, encode
+from schemas.records import Partition, ProducerRecord, Record
+from streams.handler import StageHandler
+from streams.offsets.offset_map import LIMIT, encode
+from streams.telemetry.metric_definitions import LOOP_BLOCKED_SECONDS, REOPENS, TRANSACTIONS
 from streams.transport.admin import NewTopicSpec
-from streams.transport.publisher import Publisher
 from streams.transport.reader import Reader
+from streams.transport.transactional_producer import TransactionalProducer
 from streams.transport.writer import Writer
-from streams.work import Work
-from tests.integration.ground import Ground, eventually, ground
+from tests.integration.engine_setup import EngineSetup, engine_setup, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -41,62 +41,62 @@ from its group instead, and waited for minutes."""
 class Crowd:
     """A topic of that many partitions, and of one more for an innocent."""
 
-    place: Ground
+    setup: EngineSetup
     over: asyncio.Event = field(default_factory=asyncio.Event)
     running: Counter[int] = field(default_factory=Counter[int])
 
     @property
     def topic(self) -> str:
-        return f"crowd-{self.place.tag}"
+        return f"crowd-{self.setup.tag}"
 
-    def work(self) -> Work:
+    def work(self) -> StageHandler:
         async def answer(record: Record) -> None:
             if record.value == b"long":
                 self.running[record.partition] += 1
                 await self.over.wait()
 
         places = {Partition(self.topic, number) for number in range(MAPS + 1)}
-        return replace(self.place.work(answer), route=lambda _: places, max_running=2 * MAPS)
+        return replace(self.setup.work(answer), route=lambda _: places, max_running=2 * MAPS)
 
     async def prepare(self) -> None:
         """Half of what lies beyond each first record is done, as a predecessor has committed it."""
-        await self.place.admin.create_topics([NewTopicSpec(self.topic, MAPS + 1)])
+        await self.setup.admin.create_topics([NewTopicSpec(self.topic, MAPS + 1)])
         chance = random.Random(1)
         text = encode(0, (offset for offset in range(1_000, WIDTH) if chance.random() < 0.5))
         assert len(text) > LIMIT * 0.7
         maps = {Partition(self.topic, number): (0, text if number < MAPS else "") for number in range(MAPS + 1)}
-        publisher = Publisher(
-            self.place.connection,
-            f"before-{self.place.tag}",
+        producer = TransactionalProducer(
+            self.setup.connection,
+            f"before-{self.setup.tag}",
             SystemClock(),
             name="before",
             timeout_ms=8_000,
             request_timeout_ms=5_000,
         )
-        await publisher.fence()
+        await producer.fence()
         for start in range(0, MAPS + 1, 100):
-            await publisher.transact([], dict(list(maps.items())[start : start + 100]), self.place.group)
-        await publisher.kill()
+            await producer.transact([], dict(list(maps.items())[start : start + 100]), self.setup.group)
+        await producer.kill()
 
     async def send(self, writer: Writer, value: bytes) -> None:
         """One record for each partition of the crowd."""
         async with asyncio.TaskGroup() as group:
             for number in range(MAPS):
                 group.create_task(
-                    writer.send(Outgoing(self.topic, b"%d-%s" % (number, value), value, partition=number))
+                    writer.send(ProducerRecord(self.topic, b"%d-%s" % (number, value), value, partition=number))
                 )
 
 
 @pytest.mark.slow
 async def test_f26_400_full_maps_are_spread_over_transactions_beside_an_innocent(kafka: Kafka) -> None:
     """Each is near what a broker takes (I3), and all together are more than one transaction holds."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        crowd = Crowd(place)
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        crowd = Crowd(setup)
         await crowd.prepare()
         async with (
-            place.worker(crowd.work()) as worker,
-            await Writer.open(place.connection) as writer,
-            await Reader.open(place.connection, place.output) as reader,
+            setup.worker(crowd.work()) as worker,
+            await Writer.open(setup.connection) as writer,
+            await Reader.open(setup.connection, setup.output) as reader,
         ):
             await crowd.send(writer, b"long")
             await eventually(lambda: len(crowd.running) == MAPS)
@@ -127,7 +127,7 @@ async def crowd_on(crowd: Crowd, writer: Writer) -> None:
 async def visit(crowd: Crowd, writer: Writer, reader: Reader, number: int) -> float:
     """Seconds that one record of the innocent waits for its answer."""
     value, began = b"innocent-%d" % number, time.monotonic()
-    await writer.send(Outgoing(crowd.topic, b"innocent", value, partition=MAPS))
+    await writer.send(ProducerRecord(crowd.topic, b"innocent", value, partition=MAPS))
     async with asyncio.timeout(30):
         while not any(record.value == value for record in await reader.poll(0.02)):
             pass

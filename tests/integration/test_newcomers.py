@@ -9,12 +9,12 @@ import pytest
 
 from ops.embedded.kafka import Kafka
 from schemas.records import Partition, Record
-from streams.metrics import PARTITION_STOPS, REOPENS
-from streams.suspicion import Suspicion
+from streams.engine.crash_tracking import CrashTracking
+from streams.engine.worker import Worker
+from streams.telemetry.metric_definitions import PARTITION_PAUSES, REOPENS
 from streams.transport import watermarks
-from streams.transport.library import Theirs
-from streams.worker import Worker
-from tests.integration.ground import eventually, ground
+from streams.transport.aiokafka_types import Untyped
+from tests.integration.engine_setup import engine_setup, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -35,43 +35,43 @@ async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
     leaderless: set[Partition] = set()
     by_leader = watermarks.by_leader
 
-    def led(client: Theirs, partitions: list[Partition], when: int) -> Theirs:
+    def led(client: Untyped, partitions: list[Partition], when: int) -> Untyped:
         return by_leader(client, [each for each in partitions if each not in leaderless], when)
 
     monkeypatch.setattr(watermarks, "by_leader", led)
-    async with ground(kafka.bootstrap, partitions=4) as place:
-        old, late = Partition(place.source, 0), Partition(place.source, 3)
+    async with engine_setup(kafka.bootstrap, partitions=4) as setup:
+        old, late = Partition(setup.source, 0), Partition(setup.source, 3)
         leaderless.add(late)
         known = {old}
         work = replace(
-            place.work(at_once),
-            route=lambda shard: {each for each in known if each.number % place.shards == shard},
+            setup.work(at_once),
+            route=lambda shard: {each for each in known if each.number % setup.shards == shard},
             first=lambda _: [],
         )
-        await place.feed(200, keys=40)
-        async with place.worker(work) as worker:
-            await eventually(lambda: place.runs.total() > 0)
-            known |= place.inputs()
+        await setup.feed(200, keys=40)
+        async with setup.worker(work) as worker:
+            await eventually(lambda: setup.runs.total() > 0)
+            known |= setup.inputs()
             await worker.repartition()
-            await eventually(lambda: worker.metrics.total(PARTITION_STOPS) > 0)
-            await place.feed(200, keys=40)
+            await eventually(lambda: worker.metrics.total(PARTITION_PAUSES) > 0)
+            await setup.feed(200, keys=40)
             leaderless.clear()
-            await place.collect(400, TAKEN_UP_S)
-            await place.committed_to_the_end()
+            await setup.collect(400, TAKEN_UP_S)
+            await setup.committed_to_the_end()
             assert worker.metrics.total(REOPENS) == 0
-        await place.judge()
+        await setup.judge()
 
 
 async def test_a_partition_that_comes_while_its_shard_opens_is_taken_up(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the offsets have been read, and the shard is not open yet: nobody would ask for it again."""
-    async with ground(kafka.bootstrap, partitions=2, shards=1) as place:
-        await place.provision()
-        await place.feed(20, keys=20)
-        early, late = Partition(place.source, 0), Partition(place.source, 1)
+    async with engine_setup(kafka.bootstrap, partitions=2, shards=1) as setup:
+        await setup.provision()
+        await setup.feed(20, keys=20)
+        early, late = Partition(setup.source, 0), Partition(setup.source, 1)
         known, workers = {early}, list[Worker]()
-        theirs = Suspicion.open
+        theirs = CrashTracking.open
 
         async def opened(*arguments: Any) -> None:  # noqa: ANN401 - as theirs
             await theirs(*arguments)
@@ -80,9 +80,9 @@ async def test_a_partition_that_comes_while_its_shard_opens_is_taken_up(
                 known.add(late)
                 await workers[0].repartition()
 
-        monkeypatch.setattr(Suspicion, "open", opened)
-        async with place.worker(replace(place.work(at_once), route=lambda _: set(known))) as worker:
+        monkeypatch.setattr(CrashTracking, "open", opened)
+        async with setup.worker(replace(setup.work(at_once), route=lambda _: set(known))) as worker:
             workers.append(worker)
-            await place.collect(20)
-            await place.committed_to_the_end()
-        await place.judge()
+            await setup.collect(20)
+            await setup.committed_to_the_end()
+        await setup.judge()

@@ -7,19 +7,19 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
-from ops import registrar
+from ops import registry_writer
 from ops.errors import LayoutDiffersError, NotServedError, OffsetMissingError, TenantExistsError, UnknownTenantError
-from ops.first_offsets import first_offsets
 from ops.provision import Provision, Wish
-from ops.registrar import Entry
+from ops.provisioned_offsets import first_offsets
+from ops.registry_writer import Entry
 from ops.settings import Settings
 from ops.tenancy import Tenancy
 from ops.topology import Change
-from schemas.records import Outgoing, Partition
+from schemas.records import Partition, ProducerRecord
 from schemas.tenants import Layout, Limits, Tenant
 from schemas.topics import CONTROL, EVENTS, PLATFORM, REQUESTS, RESULTS, RETRIES_10S, SCREENED
-from streams.journey import ENTRY_GROUP, INNER_GROUPS
-from streams.registry import Registry
+from streams.journey import INGRESS_GROUP, INNER_GROUPS
+from streams.registry.tenants import TenantRegistry
 from streams.transport.admin import Admin, NewTopicSpec
 from streams.transport.connection import Connection
 from streams.transport.errors import UnknownTopicError
@@ -59,7 +59,7 @@ async def test_a_cluster_is_set_up_once(provision: Provision, connection: Connec
     assert await provision.plan() == []
     assert await provision.apply() == []
 
-    registry = await registrar.load(connection)
+    registry = await registry_writer.load(connection)
     assert registry.layout == Layout(shards=3, journey="compact")
     assert registry.secret is not None
     assert len(registry.secret.secret) == 32
@@ -80,14 +80,14 @@ async def test_every_group_begins_at_the_beginning_of_what_is_empty(
 async def test_an_offset_that_is_there_is_left_alone(provision: Provision, connection: Connection) -> None:
     """Applying topics on a cluster that works must not make a stage run everything again."""
     await provision.apply()
-    place = Partition(SCREENED.name, 1)
+    setup = Partition(SCREENED.name, 1)
     async with await TransactionalWriter.open(connection, "a-stage") as writer:
-        await writer.transact([Outgoing(SCREENED.name, b"k", b"v", partition=1)], {place: 1}, "headrace.agent")
+        await writer.transact([ProducerRecord(SCREENED.name, b"k", b"v", partition=1)], {setup: 1}, "headrace.agent")
 
     assert await provision.apply() == []
 
     async with await Admin.open(connection) as admin:
-        assert await admin.committed("headrace.agent", [place]) == {place: 1}
+        assert await admin.committed("headrace.agent", [setup]) == {setup: 1}
 
 
 async def test_a_lost_offset_is_reported_and_not_made_up(provision: Provision, connection: Connection) -> None:
@@ -95,7 +95,7 @@ async def test_a_lost_offset_is_reported_and_not_made_up(provision: Provision, c
     await provision.apply()
     async with await Admin.open(connection) as admin:
         async with await Writer.open(connection) as writer:
-            await writer.send(Outgoing(RETRIES_10S.name, b"k", b"v", partition=2))
+            await writer.send(ProducerRecord(RETRIES_10S.name, b"k", b"v", partition=2))
         lost = await first_offsets(
             connection, admin, Layout(shards=3), absent=frozenset(), groups={"a-new-group": (RETRIES_10S,)}
         )
@@ -137,7 +137,7 @@ async def test_the_seals_secret_is_not_made_up_where_there_is_one(connection: Co
 
     await Provision(connection, given, WISH).apply()
 
-    assert (await registrar.load(connection)).secret is None
+    assert (await registry_writer.load(connection)).secret is None
 
 
 async def test_two_that_write_at_once_both_get_their_say(provision: Provision, connection: Connection) -> None:
@@ -145,8 +145,8 @@ async def test_two_that_write_at_once_both_get_their_say(provision: Provision, c
     await provision.apply()
     looked: list[set[str]] = []
 
-    def adding(name: str) -> registrar.Decide:
-        def decide(registry: Registry) -> list[Entry]:
+    def adding(name: str) -> registry_writer.Decide:
+        def decide(registry: TenantRegistry) -> list[Entry]:
             looked.append(set(registry.tenants))
             return [] if name in registry.tenants else [Tenant(id=name)]
 
@@ -154,9 +154,9 @@ async def test_two_that_write_at_once_both_get_their_say(provision: Provision, c
 
     async with asyncio.TaskGroup() as tasks:
         for name in ("acme", "globex", "initech"):
-            tasks.create_task(registrar.change(connection, adding(name)))
+            tasks.create_task(registry_writer.change(connection, adding(name)))
 
-    assert set((await registrar.load(connection)).tenants) == {"acme", "globex", "initech"}
+    assert set((await registry_writer.load(connection)).tenants) == {"acme", "globex", "initech"}
     assert {"acme", "globex", "initech"} - looked[-1], "the last to write has seen the others, and not itself"
 
 
@@ -204,11 +204,11 @@ async def test_a_tenant_is_served_when_every_partition_of_its_has_an_offset(
     await tenancy.add(acme)
     first, second = (Partition(REQUESTS.of("acme"), number) for number in range(2))
 
-    async with await TransactionalWriter.open(connection, "a-door") as door:
-        await door.transact([], {first: 0}, ENTRY_GROUP)
+    async with await TransactionalWriter.open(connection, "a-door") as controller:
+        await controller.transact([], {first: 0}, INGRESS_GROUP)
         with pytest.raises(NotServedError, match="acme is registered and not served after 1 s"):
             await tenancy.served(acme, within=1)
-        await door.transact([], {second: 0}, ENTRY_GROUP)
+        await controller.transact([], {second: 0}, INGRESS_GROUP)
 
     await tenancy.served(acme, within=10)
 
@@ -216,4 +216,4 @@ async def test_a_tenant_is_served_when_every_partition_of_its_has_an_offset(
 async def test_a_cluster_that_is_not_set_up_has_no_registry(connection: Connection) -> None:
     """The command line says what to run first."""
     with pytest.raises(UnknownTopicError):
-        await registrar.load(connection)
+        await registry_writer.load(connection)

@@ -8,32 +8,32 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from ops import registrar
+from ops import registry_writer
 from ops.background import background
 from ops.errors import GroupBusyError, LayoutDiffersError, LayoutMovingError, UndoneError
-from ops.ground import Ground, found
 from ops.provision import Provision, Wish
-from ops.relayout import SHARDED, Relayout
+from ops.relayout.relayout import SHARDED, Relayout
 from ops.settings import Settings
-from producers.inbox import inbox_record, serving_record
+from ops.stage_context import StageContext, stage_context
+from producers.admissions import admission_record, serving_record
+from schemas.admissions import AdmissionEvent, AdmissionKey
 from schemas.clock import SystemClock
-from schemas.inbox import InboxEntry, Ticket
-from schemas.records import Outgoing, Partition, Record
-from schemas.tenants import Layout, Move
-from schemas.topics import AUTHORIZED, INBOX, REQUESTS, RETRIES_10S, SCREENED, SHARDS, shard_of
-from streams.journey import ENTRY_GROUP, JourneyName
-from streams.offsetmap import encode
-from streams.parameters import Parameters, transactional_id
-from streams.tenure import LayoutMovedError
+from schemas.records import Partition, ProducerRecord, Record
+from schemas.tenants import Layout, LayoutMove
+from schemas.topics import ADMISSIONS, AUTHORIZED, REQUESTS, RETRIES_10S, SCREENED, SHARDS, shard_of
+from streams.engine.config import EngineConfig, transactional_id
+from streams.engine.layout_guard import LayoutMovedError
+from streams.engine.worker import Worker
+from streams.handler import Job, StageHandler
+from streams.journey import INGRESS_GROUP, JourneyName
+from streams.offsets.offset_map import encode
 from streams.transport.admin import Admin, NewTopicSpec
 from streams.transport.connection import Connection
 from streams.transport.errors import FencedError
 from streams.transport.groups import Groups
 from streams.transport.reader import Reader
 from streams.transport.writer import TransactionalWriter
-from streams.work import Job, Work
-from streams.worker import Worker
-from tests.integration.ground import eventually
+from tests.integration.engine_setup import eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -47,7 +47,7 @@ class KilledError(Exception):
 
 
 @dataclass
-class House:
+class RelayoutSetup:
     """A cluster with its layout, and the hand that moves it."""
 
     connection: Connection
@@ -60,22 +60,22 @@ class House:
     async def built(self, journey: JourneyName = "compact") -> None:
         await Provision(self.connection, self.settings, Wish(OLD, journey)).apply()
 
-    async def ground(self, stage: str, patience_s: float) -> Ground:
+    async def ground(self, stage: str, patience_s: float) -> StageContext:
         """What a worker that starts now would stand on."""
         async with AsyncExitStack() as stack:
-            return await found(self.settings, stage, SystemClock(), stack, patience_s)
+            return await stage_context(self.settings, stage, SystemClock(), stack, patience_s)
 
     def move(self, shards: int | None = NEW, journey: JourneyName | None = None, wait_s: float = 5.0) -> Relayout:
         return Relayout(self.connection, Wish(shards, journey), self.said.append, wait_s)
 
     async def layout(self) -> Layout | None:
-        return (await registrar.load(self.connection)).layout
+        return (await registry_writer.load(self.connection)).layout
 
     async def read(self, topic: str) -> list[Record]:
         async with await Reader.open(self.connection, topic) as reader:
             return [record async for record in reader.until(await reader.high_watermarks())]
 
-    async def write(self, *records: Outgoing) -> None:
+    async def write(self, *records: ProducerRecord) -> None:
         async with await TransactionalWriter.open(self.connection, "a-stage") as writer:
             await writer.transact(records)
 
@@ -87,37 +87,37 @@ class House:
         async with await Groups.open(self.connection) as groups:
             return await groups.offsets(group)
 
-    async def remember(self) -> None:
+    async def load_memory(self) -> None:
         """Of each tenant: a request that is open, one that is over, and that it is served."""
-        records: list[Outgoing] = []
+        records: list[ProducerRecord] = []
         for tenant in TENANTS:
-            place, now_ms = Partition(REQUESTS.of(tenant), 0), SystemClock().now_ms()
+            setup, now_ms = Partition(REQUESTS.of(tenant), 0), SystemClock().now_ms()
             tickets = [
-                Ticket(key=f"{tenant}|{name}", body=name, lane=name, request_id=name, deadline_ms=now_ms)
+                AdmissionKey(key=f"{tenant}|{name}", body=name, lane=name, request_id=name, deadline_ms=now_ms)
                 for name in ("open", "over")
             ]
             records += [
-                serving_record(tenant, place, shards=OLD, trace=(), now_ms=now_ms),
-                *(inbox_record("open", ticket, shards=OLD, trace=(), now_ms=now_ms) for ticket in tickets),
-                inbox_record("closed", tickets[1], shards=OLD, trace=(), now_ms=now_ms),
+                serving_record(tenant, setup, shards=OLD, trace=(), now_ms=now_ms),
+                *(admission_record("open", admission, shards=OLD, trace=(), now_ms=now_ms) for admission in tickets),
+                admission_record("closed", tickets[1], shards=OLD, trace=(), now_ms=now_ms),
             ]
         await self.write(*records)
 
     async def memory(self) -> dict[int, dict[str, str]]:
         """By partition, the state of each key in its latest record."""
         found: dict[int, dict[str, str]] = defaultdict(dict)
-        for record in await self.read(INBOX.name):
+        for record in await self.read(ADMISSIONS.name):
             key = (record.key or b"").decode()
             found[record.partition].pop(key, None)
             if record.value is not None:
-                found[record.partition][key] = InboxEntry.model_validate_json(record.value).state
+                found[record.partition][key] = AdmissionEvent.model_validate_json(record.value).state
         return {partition: states for partition, states in found.items() if states}
 
 
 @pytest.fixture
-async def house(bare_cluster: Connection) -> House:
+async def house(bare_cluster: Connection) -> RelayoutSetup:
     """Three shards, of the journey without a guard."""
-    house = House(bare_cluster)
+    house = RelayoutSetup(bare_cluster)
     await house.built()
     return house
 
@@ -131,14 +131,14 @@ def remembered(shards: int) -> dict[int, dict[str, str]]:
     return dict(found)
 
 
-async def test_a_layout_moves_with_offsets_maps_and_what_the_doors_remember(house: House) -> None:
+async def test_a_layout_moves_with_offsets_maps_and_what_the_doors_remember(house: RelayoutSetup) -> None:
     """Whoever is answered stays answered, and whoever is on the way is known where the tenant's new shard looks."""
-    await house.remember()
+    await house.load_memory()
     requests = Partition(REQUESTS.of("tenant-1"), 0)
     async with await Admin.open(house.connection) as admin:
         await admin.create_topics([NewTopicSpec(requests.topic, 1)])
     screened, retried = Partition(SCREENED.name, 2), Partition(RETRIES_10S.name, 0)
-    await house.commit(ENTRY_GROUP, {requests: 7}, {requests: encode(7, [9, 12])})
+    await house.commit(INGRESS_GROUP, {requests: 7}, {requests: encode(7, [9, 12])})
     await house.commit(AGENT, {screened: 3}, {screened: encode(3, [4])})
 
     changes = await house.move().apply()
@@ -146,18 +146,18 @@ async def test_a_layout_moves_with_offsets_maps_and_what_the_doors_remember(hous
     assert {change.what for change in changes if change.action == "grow"} == set(SHARDED)
     assert await house.layout() == Layout(version=2, shards=NEW, journey="compact")
     assert await house.memory() == remembered(NEW)
-    assert (await house.offsets(f"{ENTRY_GROUP}.2"))[requests] == (7, encode(7, [9, 12]))
+    assert (await house.offsets(f"{INGRESS_GROUP}.2"))[requests] == (7, encode(7, [9, 12]))
     agent = await house.offsets(f"{AGENT}.2")
     assert agent[screened] == (3, encode(3, [4]))
-    assert {place.number: offset for place, (offset, _) in agent.items()} == {0: 0, 1: 0, 2: 3, 3: 0, 4: 0}
+    assert {setup.number: offset for setup, (offset, _) in agent.items()} == {0: 0, 1: 0, 2: 3, 3: 0, 4: 0}
     assert (await house.offsets("headrace.retries.2"))[retried] == (0, "")
     assert await house.move().apply() == []
     assert await Provision(house.connection, house.settings, Wish()).apply() == []
 
 
-async def test_a_move_that_was_killed_half_way_is_finished_by_the_next(house: House) -> None:
+async def test_a_move_that_was_killed_half_way_is_finished_by_the_next(house: RelayoutSetup) -> None:
     """Each step may be made twice, and until the last one nobody can start."""
-    await house.remember()
+    await house.load_memory()
 
     def told(_: str) -> None:
         raise KilledError
@@ -166,7 +166,7 @@ async def test_a_move_that_was_killed_half_way_is_finished_by_the_next(house: Ho
         await Relayout(house.connection, Wish(NEW), told, 5.0).apply()
     half_way = await house.layout()
     assert half_way is not None
-    assert half_way.next == Move(shards=NEW, journey="compact")
+    assert half_way.next == LayoutMove(shards=NEW, journey="compact")
     assert await house.memory() not in (remembered(OLD), remembered(NEW))
     with pytest.raises(LayoutDiffersError, match=r"is being moved to 5 shards.*finish that first"):
         Wish().layout(half_way)
@@ -184,24 +184,24 @@ class BrokenClock(SystemClock):
         raise KilledError
 
 
-async def test_all_is_handed_down_before_the_next_layout_opens(house: House) -> None:
+async def test_all_is_handed_down_before_the_next_layout_opens(house: RelayoutSetup) -> None:
     """Killed before the very last record: everything is there, and still nobody may start."""
-    await house.remember()
-    place = Partition(SCREENED.name, 1)
-    await house.commit(AGENT, {place: 3}, {place: encode(3, [4])})
+    await house.load_memory()
+    setup = Partition(SCREENED.name, 1)
+    await house.commit(AGENT, {setup: 3}, {setup: encode(3, [4])})
 
     with pytest.raises(KilledError):
         await Relayout(house.connection, Wish(NEW), house.said.append, 5.0, BrokenClock()).apply()
 
     assert await house.memory() == remembered(NEW)
-    assert (await house.offsets(f"{AGENT}.2"))[place] == (3, encode(3, [4]))
+    assert (await house.offsets(f"{AGENT}.2"))[setup] == (3, encode(3, [4]))
     with pytest.raises(LayoutMovingError):
         await house.ground("agent", 0.5)
 
 
-async def test_what_a_killed_move_had_in_mind_may_be_more_the_next_time(house: House) -> None:
+async def test_what_a_killed_move_had_in_mind_may_be_more_the_next_time(house: RelayoutSetup) -> None:
     """What it has moved already is found where it has put it."""
-    await house.remember()
+    await house.load_memory()
 
     def told(_: str) -> None:
         raise KilledError
@@ -216,7 +216,7 @@ async def test_what_a_killed_move_had_in_mind_may_be_more_the_next_time(house: H
     assert await house.memory() == remembered(7)
 
 
-async def test_nobody_is_thrown_out_of_a_layout(house: House) -> None:
+async def test_nobody_is_thrown_out_of_a_layout(house: RelayoutSetup) -> None:
     """A worker that does not end is named, and keeps the layout from being left; but nobody new begins."""
 
     def nothing(_shard: int) -> set[Partition]:
@@ -225,8 +225,8 @@ async def test_nobody_is_thrown_out_of_a_layout(house: House) -> None:
     def refused(_shard: int, record: Record) -> Job:
         raise AssertionError(record)
 
-    work = Work(group=AGENT, route=nothing, prepare=refused)
-    parameters = Parameters(house.connection, name="one-that-stays", shard_topic=SHARDS.name)
+    work = StageHandler(group=AGENT, route=nothing, prepare=refused)
+    parameters = EngineConfig(house.connection, name="one-that-stays", shard_topic=SHARDS.name)
     worker = Worker(parameters, work, SystemClock())
     await worker.start()
     try:
@@ -242,60 +242,60 @@ async def test_nobody_is_thrown_out_of_a_layout(house: House) -> None:
     assert (await house.ground("agent", 5.0)).layout.version == 2
 
 
-async def test_a_shard_of_a_layout_that_was_left_can_commit_nothing(house: House) -> None:
+async def test_a_shard_of_a_layout_that_was_left_can_commit_nothing(house: RelayoutSetup) -> None:
     """A worker that slept through it all is fenced, whatever it believes."""
     old = transactional_id(AGENT, 1, 2)
     async with await TransactionalWriter.open(house.connection, old) as zombie:
         await house.move().apply()
         with pytest.raises(FencedError):
-            await zombie.transact([Outgoing(SCREENED.name, b"k", b"v", partition=2)])
+            await zombie.transact([ProducerRecord(SCREENED.name, b"k", b"v", partition=2)])
 
 
-async def test_a_worker_that_fences_after_the_move_sees_that_it_is_over(house: House) -> None:
+async def test_a_worker_that_fences_after_the_move_sees_that_it_is_over(house: RelayoutSetup) -> None:
     """It may have read the old layout just before: what it knows is looked at again once it has fenced."""
     async with AsyncExitStack() as stack:
-        ground = await found(house.settings, "agent", SystemClock(), stack)
+        ground = await stage_context(house.settings, "agent", SystemClock(), stack)
         remembered = list[int]()
 
         async def remember(shard: int) -> None:
             remembered.append(shard)
 
-        guarded = ground.tenure.guarding(remember)
+        guarded = ground.layout_guard.guarding(remember)
         async with background(ground.registry.follow(ground.reader)):
             await guarded(1)
             await house.move().apply()
             with pytest.raises(LayoutMovedError):
                 await guarded(2)
-            await ground.tenure.ended()
+            await ground.layout_guard.ended()
     assert remembered == [1]
 
 
 async def test_what_the_next_journey_does_not_read_is_done_first(bare_cluster: Connection) -> None:
     """From split to compact: the door closes, the guard goes on until nothing is left for it."""
-    house = House(bare_cluster)
+    house = RelayoutSetup(bare_cluster)
     await house.built("split")
-    place = Partition(AUTHORIZED.name, 1)
-    await house.write(*(Outgoing(AUTHORIZED.name, b"k", b"%d" % number, partition=1) for number in range(4)))
-    await house.commit(GUARD, {place: 1}, {place: encode(1, [2])})
+    setup = Partition(AUTHORIZED.name, 1)
+    await house.write(*(ProducerRecord(AUTHORIZED.name, b"k", b"%d" % number, partition=1) for number in range(4)))
+    await house.commit(GUARD, {setup: 1}, {setup: encode(1, [2])})
 
     with pytest.raises(UndoneError, match=f"{AUTHORIZED.name} has 2 records that nobody would read"):
         await house.move(None, "compact", wait_s=0.5).apply()
 
-    assert await house.layout() == Layout(shards=OLD, next=Move(shards=OLD, journey="compact", closing="entry"))
+    assert await house.layout() == Layout(shards=OLD, next=LayoutMove(shards=OLD, journey="compact", closing="entry"))
     with pytest.raises(LayoutMovingError):
         await house.ground("auth", 0.5)
     assert (await house.ground("guard", 5.0)).layout.version == 1
 
-    await house.commit(GUARD, {place: 4})
+    await house.commit(GUARD, {setup: 4})
     await house.move(None, "compact").apply()
     assert await house.layout() == Layout(version=2, shards=OLD, journey="compact")
 
 
-async def test_a_stage_that_was_not_there_begins_where_nobody_has_read(house: House) -> None:
+async def test_a_stage_that_was_not_there_begins_where_nobody_has_read(house: RelayoutSetup) -> None:
     """From compact to split: what passed before the guard was there is not its to read."""
-    await house.write(Outgoing(AUTHORIZED.name, b"k", b"from another time", partition=1))
+    await house.write(ProducerRecord(AUTHORIZED.name, b"k", b"from another time", partition=1))
 
     await house.move(None, "split").apply()
 
     offsets = await house.offsets(f"{GUARD}.2")
-    assert {place.number: offset for place, (offset, _) in offsets.items()} == {0: 0, 1: 2, 2: 0}  # record and marker
+    assert {setup.number: offset for setup, (offset, _) in offsets.items()} == {0: 0, 1: 2, 2: 0}  # record and marker

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ops.chaos.agents import NAME
-from ops.chaos.ledger import Sent
 from ops.embedded.kafka import embedded_kafka
+from ops.lab.chaos.agents import NAME
+from ops.lab.chaos.ledger import LedgerEntry
 from ops.settings import Settings
 from ops.tenancy import Tenancy
 from producers.requests import request_record
@@ -38,7 +38,7 @@ async def flood(running: Deployment) -> None:
     for number in range(REQUESTS_SENT):
         request = Request(agent=NAME, input=f"f{number}", metadata={"sleep": "1"})
         record = request_record(FLOOD.id, request, request_id=f"f{number}", now_ms=running.load.clock.now_ms())
-        running.load.ledger.sent.append(Sent(FLOOD.id, None, f"f{number}", frozenset({"succeeded", "refused"})))
+        running.load.ledger.sent.append(LedgerEntry(FLOOD.id, None, f"f{number}", frozenset({"succeeded", "refused"})))
         await running.load.writer.send(record)
         await asyncio.sleep(PAUSE_S)
 
@@ -57,7 +57,7 @@ async def test_f32_a_flood_beyond_retention_is_answered_to_the_last_request(
 ) -> None:
     """What is over the tenant's limits is refused before its topic forgets it, and no worker dies."""
     more = {"log.retention.check.interval.ms": "1000", "log.initial.task.delay.ms": "500"}
-    wanted = {"admission": 1, "agent": 1, "retries": 1}
+    wanted = {"ingress": 1, "agent": 1, "retries": 1}
     async with embedded_kafka(tmp_path / "kafka", embedded_cache, more=more) as broker:
         connection, topic = Connection(broker.bootstrap), REQUESTS.of(FLOOD.id)
         (folder := tmp_path / "workers").mkdir()

@@ -25,7 +25,7 @@ from ops.embedded.kafka import embedded_kafka
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
 from streams.transport.errors import AccessDeniedError, UntrustedBrokerError
-from tests.integration.ground import eventually, ground
+from tests.integration.engine_setup import engine_setup, eventually
 from tests.integration.raw import RESOURCES, raw_client
 from tests.integration.test_engine import a_moment
 from tests.journey.platform import CLI, clean_environment, running
@@ -114,16 +114,16 @@ def _listener(port: int, server: Path) -> dict[str, str]:
 
 async def test_workers_do_over_tls_with_a_password_what_they_do_without(secured: Secured) -> None:
     """Ownership, fetches, offsets, transactions, admin: whatever opens a connection of its own."""
-    async with ground(secured.root) as place:
-        await place.provision()
-        await place.feed(200, keys=40)
-        async with place.worker(place.work(a_moment)) as first, place.worker(place.work(a_moment)) as second:
+    async with engine_setup(secured.root) as setup:
+        await setup.provision()
+        await setup.feed(200, keys=40)
+        async with setup.worker(setup.work(a_moment)) as first, setup.worker(setup.work(a_moment)) as second:
             await eventually(lambda: bool(first.owned and second.owned))
-            await place.feed(100, keys=40)
-            await place.collect(300)
-            await place.committed_to_the_end()
-        await place.judge()
-        assert set(place.runs.values()) == {1}
+            await setup.feed(100, keys=40)
+            await setup.collect(300)
+            await setup.committed_to_the_end()
+        await setup.judge()
+        assert set(setup.runs.values()) == {1}
 
 
 async def test_a_wrong_password_is_said_at_once(secured: Secured) -> None:
@@ -154,7 +154,7 @@ async def test_the_whole_way_from_a_bare_cluster_to_an_answer(secured: Secured, 
     assert (await headrace("topics", "apply", "--journey", "compact", "--shards", "4")).returncode == 0
     assert (await headrace("tenants", "add", "acme", "--agent", "echo", "--no-wait")).returncode == 0
     with ExitStack() as stages:
-        for stage in ("admission", "agent"):
+        for stage in ("ingress", "agent"):
             (folder := tmp_path / stage).mkdir()
             stages.enter_context(running([*CLI, "run", stage], folder, environment))
         answered = await headrace("submit", "--tenant", "acme", "--agent", "echo", "--wait", "hello")

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from ops.chaos.proxy import Proxy
-from ops.embedded.cluster import Place, embedded_cluster
+from ops.embedded.cluster import NodePorts, embedded_cluster
+from ops.lab.chaos.proxy import Proxy
 from schemas.clock import SystemClock
 from schemas.records import Record
-from streams.metrics import REOPENS, TRANSACTIONS
+from streams.engine.worker import Worker
+from streams.telemetry.metric_definitions import REOPENS, TRANSACTIONS
+from streams.transport.aiokafka_types import Untyped
 from streams.transport.brokers import Brokers
-from streams.transport.library import Theirs
-from streams.transport.requests import END_TXN
-from streams.transport.wire import Request
-from streams.worker import Worker
-from tests.integration.ground import Ground, eventually, ground
+from streams.transport.protocol.encoding import ApiRequest
+from streams.transport.protocol.requests import END_TXN
+from tests.integration.engine_setup import EngineSetup, engine_setup, eventually
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -36,12 +36,12 @@ class Stall:
 
     def __init__(self, proxy: Proxy, nth: int) -> None:
         self.proxy, self.left = proxy, nth
-        self.send: Theirs = Brokers.send
+        self.send: Untyped = Brokers.send
 
     def method(self) -> Callable[..., Awaitable[object]]:
         """In place of ``Brokers.send``."""
 
-        async def send(brokers: Brokers, node: int, request: Request[object], group: object) -> object:
+        async def send(brokers: Brokers, node: int, request: ApiRequest[object], group: object) -> object:
             if request.key == END_TXN:
                 await self.strike()
             answer: object = await self.send(brokers, node, request, group)
@@ -58,27 +58,27 @@ class Stall:
             self.proxy.thaw()
 
 
-async def work_through(place: Ground, bootstrap: str) -> Worker:
+async def work_through(setup: EngineSetup, bootstrap: str) -> Worker:
     """A worker behind the proxy runs everything."""
 
     async def a_moment(_: Record) -> None:
         await asyncio.sleep(random.uniform(0, 0.05))
 
     parameters = replace(
-        place.parameters(),
-        connection=replace(place.connection, bootstrap=bootstrap),
+        setup.parameters(),
+        connection=replace(setup.connection, bootstrap=bootstrap),
         transaction_timeout_ms=TIMEOUT_MS,
         transaction_deadline_s=STALL_S + 4,
         request_timeout_ms=int(STALL_S * 1_000) + 3_000,
     )
-    worker = Worker(parameters, place.work(a_moment), SystemClock())
+    worker = Worker(parameters, setup.work(a_moment), SystemClock())
     await worker.start()
     try:
         await eventually(lambda: worker.ready)
         for _ in range(3):
-            await place.feed(RECORDS // 3, keys=20)
-        await place.collect(RECORDS)
-        await place.committed_to_the_end()
+            await setup.feed(RECORDS // 3, keys=20)
+        await setup.collect(RECORDS)
+        await setup.committed_to_the_end()
     finally:
         await worker.stop(5.0)
     return worker
@@ -89,22 +89,22 @@ async def test_f22_a_transaction_that_the_broker_gave_up_is_not_written_again_bl
 ) -> None:
     """It is aborted while its end waits; the shard opens anew, reads what is there, and each outcome is there once."""
     async with Proxy(0, random.Random(1)).listening() as proxy:
-        node = Place.free(proxy.port)
+        node = NodePorts.free(proxy.port)
         proxy.upstream = node.client
         async with (
             embedded_cluster(tmp_path, embedded_cache, [node]) as cluster,
-            ground(cluster.inner, partitions=2, shards=1) as place,
+            engine_setup(cluster.inner, partitions=2, shards=1) as setup,
         ):
-            await place.provision()
+            await setup.provision()
             stall = Stall(proxy, nth=3)
             monkeypatch.setattr(Brokers, "send", stall.method())
 
-            worker = await work_through(place, cluster.bootstrap)
+            worker = await work_through(setup, cluster.bootstrap)
 
             monkeypatch.undo()
-            await place.judge()
+            await setup.judge()
     assert stall.left <= 0
     assert worker.fatal is None
     assert worker.metrics.total(REOPENS) >= 1
     assert worker.metrics.total(TRANSACTIONS) > 1
-    assert set(place.runs.values()) == {1}
+    assert set(setup.runs.values()) == {1}

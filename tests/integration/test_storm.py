@@ -13,11 +13,11 @@ import structlog
 
 from ops.embedded.kafka import Kafka
 from schemas.clock import SystemClock
-from schemas.records import Outgoing, Record
-from streams.metrics import REBALANCES
+from schemas.records import ProducerRecord, Record
+from streams.engine.worker import Worker
+from streams.telemetry.metric_definitions import REBALANCES
 from streams.transport.writer import Writer
-from streams.worker import Worker
-from tests.integration.ground import Ground, eventually, ground
+from tests.integration.engine_setup import EngineSetup, engine_setup, eventually
 from tests.integration.pauses import AROUND_S, Pauses, part
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -51,7 +51,7 @@ async def takes_its_time(record: Record) -> None:
 class Watched:
     """The worker that stays, seen from outside."""
 
-    place: Ground
+    setup: EngineSetup
     worker: Worker
     pauses: Pauses = field(default_factory=lambda: Pauses(SHARDS))
     rebalances: list[float] = field(default_factory=list[float])
@@ -59,8 +59,8 @@ class Watched:
     async def results(self, over: asyncio.Event) -> None:
         """When results of quick records become visible."""
         while not over.is_set():
-            seen = await self.place.reader.poll(0.05)
-            self.place.seen += seen
+            seen = await self.setup.reader.poll(0.05)
+            self.setup.seen += seen
             for key in {record.key or b"" for record in seen}:
                 if key.startswith(b"quick"):
                     self.pauses.results[int(key.removeprefix(b"quick-"))].append(now())
@@ -79,26 +79,26 @@ async def test_f4_a_storm_of_rebalances_loses_nothing_and_pauses_nobody_else(kaf
     """Somebody joins or leaves every few seconds (I6, I14): lost 0, twice 0, in order, and no run repeated, for all of
     them fit into the drain. Results of a shard that is kept come as if nothing had happened.
     """
-    async with ground(kafka.bootstrap, partitions=SHARDS, shards=SHARDS) as place:
-        await place.provision()
+    async with engine_setup(kafka.bootstrap, partitions=SHARDS, shards=SHARDS) as setup:
+        await setup.provision()
         over = asyncio.Event()
-        async with place.worker(place.work(takes_its_time)) as worker:
-            watched, calms = Watched(place, worker), list[list[float]]()
+        async with setup.worker(setup.work(takes_its_time)) as worker:
+            watched, calms = Watched(setup, worker), list[list[float]]()
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_feed(place, over))
+                tasks.create_task(_feed(setup, over))
                 tasks.create_task(watched.results(over))
                 watching = tasks.create_task(watched.ownership())
                 await eventually(lambda: len(watched.pauses.results) == SHARDS)
                 for _ in range(ROUNDS):
                     calms.append(await _calm(worker))
-                    await _storm(place)
+                    await _storm(setup)
                 calms.append(await _calm(worker))
                 over.set()
                 watching.cancel()
-            await place.collect(sum(map(len, place.sent.values())), 120)
-            await place.committed_to_the_end()
-        await place.judge()
-        assert [value for value, count in place.runs.items() if count > 1] == []
+            await setup.collect(sum(map(len, setup.sent.values())), 120)
+            await setup.committed_to_the_end()
+        await setup.judge()
+        assert [value for value, count in setup.runs.items() if count > 1] == []
         assert len(watched.rebalances) > 20
         _compare(watched, calms)
 
@@ -128,26 +128,26 @@ async def _calm(worker: Worker) -> list[float]:
     return [began + AROUND_S * (1 + 2 * number) for number in range(int(CALM_S / AROUND_S / 2))]
 
 
-async def _storm(place: Ground) -> None:
+async def _storm(setup: EngineSetup) -> None:
     """Somebody comes every few seconds, and nobody stays."""
     end = asyncio.get_running_loop().time() + STORM_S
     async with asyncio.TaskGroup() as tasks:
         while asyncio.get_running_loop().time() < end:
-            tasks.create_task(_guest(place))
+            tasks.create_task(_guest(setup))
             await asyncio.sleep(random.uniform(2, 4))
 
 
-async def _guest(place: Ground) -> None:
-    worker = Worker(place.parameters(), place.work(takes_its_time), SystemClock())
+async def _guest(setup: EngineSetup) -> None:
+    worker = Worker(setup.parameters(), setup.work(takes_its_time), SystemClock())
     await worker.start()
     await asyncio.sleep(random.uniform(3, 12))
     await worker.stop(grace=15.0)
 
 
-async def _feed(place: Ground, over: asyncio.Event) -> None:
+async def _feed(setup: EngineSetup, over: asyncio.Event) -> None:
     """Quick records for each shard, at an even pace, and now and then a long one."""
     number = 0
-    async with await Writer.open(place.connection) as writer:
+    async with await Writer.open(setup.connection) as writer:
         while not over.is_set():
             async with asyncio.TaskGroup() as tasks:
                 for shard in range(SHARDS):
@@ -155,8 +155,8 @@ async def _feed(place: Ground, over: asyncio.Event) -> None:
                     long = random.random() < LONG_SHARE
                     key = b"long-%d-%d" % (shard, number % 16) if long else b"quick-%d" % shard
                     value = b"%d" % number
-                    place.sent[key].append(value)
-                    tasks.create_task(writer.send(Outgoing(place.source, key, value, partition=shard)))
+                    setup.sent[key].append(value)
+                    tasks.create_task(writer.send(ProducerRecord(setup.source, key, value, partition=shard)))
             await asyncio.sleep(EVERY_S)
 
 

@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 
-from consumers.context import Context
+from consumers.context import StepContext
 from consumers.resilience.cancel import Cancels
-from consumers.resilience.cohorts import Cohorts, ProcessEndedError
+from consumers.resilience.suspect_pool import ProcessEndedError, SuspectPool
 from ops.isolation import process as module
 from ops.isolation.process import Suspected, suspect_process
 from ops.isolation.step import isolated
 from ops.settings import Settings
 from schemas.clock import SystemClock
 from schemas.errors import CancelledRunError, ExpiredError, HeadraceError, InternalError
-from schemas.hops import Screened
 from schemas.requests import Request
 from schemas.results import Result
+from schemas.stage_records import Screened
 from schemas.tenants import Tenant
-from streams.measures import Metrics
-from streams.metrics import COHORT_DEATHS
+from streams.telemetry.metric_definitions import SUSPECT_PROCESS_DEATHS
+from streams.telemetry.metric_store import MetricStore
 from tests.integration.processes import gone
 from tests.unit.producers.samples import SCREENED, TRACE
 
@@ -40,8 +40,8 @@ def screened(text: str, deadline_s: float = 60.0, **metadata: str) -> Screened:
     authorized = SCREENED.authorized
     at_ms = SystemClock().now_ms() + int(deadline_s * 1_000)
     request = Request(agent="deadly", input=text, metadata=metadata)
-    ticket = authorized.ticket.model_copy(update={"deadline_ms": at_ms})
-    changes = {"request": request, "ticket": ticket, "run_id": uuid.uuid4().hex}
+    admission = authorized.admission.model_copy(update={"deadline_ms": at_ms})
+    changes = {"request": request, "admission": admission, "run_id": uuid.uuid4().hex}
     return SCREENED.model_copy(update={"text": text, "authorized": authorized.model_copy(update=changes)})
 
 
@@ -51,9 +51,9 @@ def suspected(text: str, deadline_s: float = 60.0, **metadata: str) -> Suspected
 
 
 @asynccontextmanager
-async def cohorts(deaths: list[int]) -> AsyncGenerator[Cohorts[Suspected, Result]]:
+async def cohorts(deaths: list[int]) -> AsyncGenerator[SuspectPool[Suspected, Result]]:
     """Small ones, of real processes."""
-    made = Cohorts[Suspected, Result](
+    made = SuspectPool[Suspected, Result](
         lambda: suspect_process(SETTINGS), size=4, processes=2, linger_s=0.1, died=deaths.append
     )
     async with asyncio.TaskGroup() as group:
@@ -62,7 +62,7 @@ async def cohorts(deaths: list[int]) -> AsyncGenerator[Cohorts[Suspected, Result
         serving.cancel()
 
 
-async def outcome(made: Cohorts[Suspected, Result], text: str) -> object:
+async def outcome(made: SuspectPool[Suspected, Result], text: str) -> object:
     """The output, or the error's code."""
     try:
         return str((await made.run(suspected(text))).output).rpartition(" ")[0]
@@ -127,8 +127,8 @@ async def test_agents_that_cannot_be_loaded_are_an_error_and_no_wait() -> None:
 
 async def test_a_suspect_that_is_taken_back_stops_in_its_process_and_leaves_it_alive() -> None:
     """Its paid call is closed; its neighbours go on."""
-    cancels, metrics = Cancels(SystemClock()), Metrics("agent")
-    context = Context(tenant=TENANT, clock=SystemClock(), trace=TRACE)
+    cancels, metrics = Cancels(SystemClock()), MetricStore("agent")
+    context = StepContext(tenant=TENANT, clock=SystemClock(), trace=TRACE)
     async with isolated(SETTINGS, cancels, metrics) as step, asyncio.TaskGroup() as group:
         beside = group.create_task(step(_of_run("other", "beside", sleep="1.5"), context))
         taken = group.create_task(_caught(step(_of_run("run", "taken", sleep="60"), context)))
@@ -137,7 +137,7 @@ async def test_a_suspect_that_is_taken_back_stops_in_its_process_and_leaves_it_a
         cancels.cancel("run")
         assert isinstance(await taken, CancelledRunError)
         assert str((await beside).output).startswith("beside ")
-    assert metrics.total(COHORT_DEATHS) == 0
+    assert metrics.total(SUSPECT_PROCESS_DEATHS) == 0
 
 
 def _of_run(run_id: str, text: str, sleep: str) -> Screened:

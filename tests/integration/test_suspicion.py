@@ -14,11 +14,11 @@ import pytest
 
 from ops.embedded.kafka import Kafka
 from schemas.clock import SystemClock
-from schemas.records import Outgoing, Record
-from streams.metrics import SUSPECTED, UNEXPLAINED_ENDS
-from streams.work import Job, Outputs, Work
-from streams.worker import Worker
-from tests.integration.ground import Ground, eventually, ground
+from schemas.records import ProducerRecord, Record
+from streams.engine.worker import Worker
+from streams.handler import Job, Outputs, StageHandler
+from streams.telemetry.metric_definitions import SHARDS_SUSPECTED, UNEXPLAINED_ENDS
+from tests.integration.engine_setup import EngineSetup, engine_setup, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -27,27 +27,29 @@ pytestmark = pytest.mark.anyio
 class Two:
     """A stage whose records wait until they are let go, and which counts those that run apart."""
 
-    place: Ground
+    setup: EngineSetup
     release: asyncio.Event = field(default_factory=asyncio.Event)
-    apart: Counter[bytes] = field(default_factory=Counter[bytes])
+    prepare_isolated: Counter[bytes] = field(default_factory=Counter[bytes])
 
-    def work(self) -> Work:
+    def work(self) -> StageHandler:
         async def wait(_: Record) -> None:
             await self.release.wait()
 
         async def run_apart(record: Record) -> Outputs:
-            self.apart[record.value or b""] += 1
+            self.prepare_isolated[record.value or b""] += 1
             await self.release.wait()
-            return [Outgoing(self.place.output, record.key, record.value)]
+            return [ProducerRecord(self.setup.output, record.key, record.value)]
 
         return replace(
-            self.place.work(wait), apart=lambda _, record: Job(record.key, lambda: run_apart(record)), drains=False
+            self.setup.work(wait),
+            prepare_isolated=lambda _, record: Job(record.key, lambda: run_apart(record)),
+            drains=False,
         )
 
     @asynccontextmanager
     async def doomed(self, records: int) -> AsyncGenerator[Worker]:
         """A worker that has *records* in its hands and ends without a word, as the kernel would end it."""
-        worker = Worker(self.place.parameters(), self.work(), SystemClock())
+        worker = Worker(self.setup.parameters(), self.work(), SystemClock())
         await worker.start()
         try:
             await eventually(partial(has_in_hand, worker, records))
@@ -69,57 +71,57 @@ async def die(worker: Worker) -> None:
     for shard in inside._shards.values():  # noqa: SLF001 - as above
         shard.alive = False
         shard.lanes.cancel()
-        await shard.publisher.kill()
+        await shard.producer.kill()
     await inside._disconnect()  # noqa: SLF001 - as above
 
 
 async def test_the_records_that_were_open_at_two_unexplained_ends_run_apart_and_no_others(kafka: Kafka) -> None:
     """Then all is as before: a further end is the first again."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        await place.provision()
-        await place.feed(30, keys=30)
-        stage = Two(place)
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        await setup.provision()
+        await setup.feed(30, keys=30)
+        stage = Two(setup)
         for strikes in (0, 1):
             async with stage.doomed(30) as worker:
                 assert worker.metrics.total(UNEXPLAINED_ENDS) == strikes
-        assert not stage.apart
+        assert not stage.prepare_isolated
 
-        async with place.worker(stage.work()) as worker:
-            await eventually(lambda: len(stage.apart) == 30)
-            assert worker.metrics.total(SUSPECTED) == 1
-            await place.feed(10, keys=10)
+        async with setup.worker(stage.work()) as worker:
+            await eventually(lambda: len(stage.prepare_isolated) == 30)
+            assert worker.metrics.total(SHARDS_SUSPECTED) == 1
+            await setup.feed(10, keys=10)
             stage.release.set()
-            await place.collect(40)
-            await place.committed_to_the_end()
+            await setup.collect(40)
+            await setup.committed_to_the_end()
             await asyncio.sleep(0.2)
-        assert len(stage.apart) == 30
-        assert set(stage.apart.values()) == {1}
+        assert len(stage.prepare_isolated) == 30
+        assert set(stage.prepare_isolated.values()) == {1}
 
         stage.release.clear()
-        await place.feed(5, keys=5)
+        await setup.feed(5, keys=5)
         async with stage.doomed(5):
             pass
         async with stage.doomed(5) as worker:
             assert worker.metrics.total(UNEXPLAINED_ENDS) == 1
         stage.release.set()
-        async with place.worker(stage.work()) as worker:
-            await place.collect(45)
-            assert worker.metrics.total(SUSPECTED) == 1
-        await place.judge()
+        async with setup.worker(stage.work()) as worker:
+            await setup.collect(45)
+            assert worker.metrics.total(SHARDS_SUSPECTED) == 1
+        await setup.judge()
 
 
 async def test_a_rolling_deploy_raises_no_suspicion(kafka: Kafka) -> None:
     """Not even one that leaves everything undone, again and again."""
-    async with ground(kafka.bootstrap) as place:
-        await place.provision()
-        await place.feed(20, keys=20)
-        stage = Two(place)
+    async with engine_setup(kafka.bootstrap) as setup:
+        await setup.provision()
+        await setup.feed(20, keys=20)
+        stage = Two(setup)
         for _ in range(4):
-            async with place.worker(stage.work()) as worker:
+            async with setup.worker(stage.work()) as worker:
                 await eventually(partial(has_in_hand, worker, 20))
                 assert worker.metrics.total(UNEXPLAINED_ENDS) == 0
         stage.release.set()
-        async with place.worker(stage.work()):
-            await place.collect(20)
-        await place.judge()
-        assert not stage.apart
+        async with setup.worker(stage.work()):
+            await setup.collect(20)
+        await setup.judge()
+        assert not stage.prepare_isolated

@@ -10,10 +10,10 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from ops.settings import Settings
 from ops.telemetry import tracing_of
 from schemas.clock import SystemClock
-from schemas.records import Outgoing, Record
-from streams.measures import Metrics
-from streams.metrics import SPANS
-from streams.spans import Tracing
+from schemas.records import ProducerRecord, Record
+from streams.telemetry.metric_definitions import SPANS
+from streams.telemetry.metric_store import MetricStore
+from streams.telemetry.spans import Tracing
 from tests.journey.collector import collecting
 
 pytestmark = pytest.mark.anyio
@@ -23,10 +23,10 @@ async def record_one(tracing: Tracing) -> None:
     """A record that is processed and written on."""
     record = Record("tenants.acme.requests", 0, 0, 0, None, b"v", ())
     here = tracing.begin(record)
-    tracing.around(record, here, lambda: [Outgoing("platform.screened", b"acme|s", b"v", here.headers)])()
+    tracing.around(record, here, lambda: [ProducerRecord("platform.screened", b"acme|s", b"v", here.headers)])()
 
 
-def told(metrics: Metrics) -> tuple[float, float]:
+def told(metrics: MetricStore) -> tuple[float, float]:
     """Spans that were delivered, and lost."""
     metrics.text()
     return metrics.total(SPANS, "delivered"), metrics.total(SPANS, "lost")
@@ -37,7 +37,7 @@ async def test_a_collector_gets_a_stages_spans_under_its_name(monkeypatch: pytes
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test")
-    metrics = Metrics("auth")
+    metrics = MetricStore("auth")
     with collecting() as collector:
         async with tracing_of(Settings(otlp_endpoint=collector.address), "auth", "w-1", SystemClock(), metrics) as own:
             await record_one(own)
@@ -59,7 +59,7 @@ async def test_without_a_collector_a_stage_ends_all_the_same_and_says_what_was_l
     """A worker that has drained is not held by its telemetry."""
     with collecting() as collector:
         address = collector.address
-    metrics, began = Metrics("auth"), time.monotonic()
+    metrics, began = MetricStore("auth"), time.monotonic()
 
     async with tracing_of(Settings(otlp_endpoint=address), "auth", "w-1", SystemClock(), metrics) as own:
         await record_one(own)

@@ -11,21 +11,21 @@ import pytest
 
 from consumers.resilience.cancel import Cancels
 from ops.embedded.kafka import Kafka, embedded_kafka
-from producers.hops import screened_record
+from producers.stage_records import screened_record
 from schemas.clock import SystemClock
 from schemas.records import Partition
 from schemas.topics import RETRIES_10S, RETRY_TIERS, SCREENED, SHARDS
+from streams.engine.config import EngineConfig
+from streams.engine.worker import Worker
 from streams.journey import RETRIES_GROUP
-from streams.parameters import Parameters
-from streams.stages.retrying import RetryMover
+from streams.stages.retries import RetryMover
 from streams.transport.admin import Admin, NewTopicSpec
 from streams.transport.connection import Connection
 from streams.transport.reader import Reader
 from streams.transport.writer import TransactionalWriter, Writer
-from streams.worker import Worker
-from tests.integration.ground import eventually
+from tests.integration.engine_setup import eventually
 from tests.unit.producers import samples
-from tests.unit.streams.bench import SEALS, outbox
+from tests.unit.streams.engine.shard_setup import SEALS, builder
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -48,8 +48,8 @@ class Stepped(SystemClock):
 async def mover(connection: Connection) -> AsyncGenerator[Stepped]:
     """A mover for as long as the block, and its clock."""
     clock = Stepped()
-    parameters = Parameters(connection, shard_topic=SHARDS.name)
-    worker = Worker(parameters, RetryMover.of(outbox(clock, "retries"), Cancels(clock)).work(), clock)
+    parameters = EngineConfig(connection, shard_topic=SHARDS.name)
+    worker = Worker(parameters, RetryMover.of(builder(clock, "retries"), Cancels(clock)).work(), clock)
     await worker.start()
     try:
         await eventually(lambda: worker.ready)
@@ -84,8 +84,10 @@ async def test_f20_a_record_comes_back_after_its_delay_whatever_happens_to_its_m
     tiers: Connection, step_ms: int
 ) -> None:
     """Its clock is set by five minutes, it is stopped, another goes on, and that one's clock is set too."""
-    ticket = samples.TICKET.model_copy(update={"deadline_ms": SystemClock().now_ms() + 3_600_000})
-    hop = samples.SCREENED.model_copy(update={"authorized": samples.AUTHORIZED.model_copy(update={"ticket": ticket})})
+    admission = samples.ADMISSION.model_copy(update={"deadline_ms": SystemClock().now_ms() + 3_600_000})
+    hop = samples.SCREENED.model_copy(
+        update={"authorized": samples.AUTHORIZED.model_copy(update={"admission": admission})}
+    )
     async with (
         await Writer.open(tiers) as writer,
         await Reader.open(tiers, SCREENED.name) as reader,

@@ -16,16 +16,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from ops.embedded.kafka import Kafka
 from ops.health import served
 from schemas.clock import SystemClock
-from schemas.records import Outgoing, Partition, Record
-from streams import lag, watchdog
-from streams.committer import Committer, Transaction
-from streams.metrics import LOOP_BLOCKS
-from streams.transport import internals
-from streams.transport.fetcher import Fetcher
-from streams.transport.library import FetchRequest
+from schemas.records import Partition, ProducerRecord, Record
+from streams.engine import lag, watchdog
+from streams.engine.committer import Committer, ShardTransaction
+from streams.engine.worker import Worker
+from streams.telemetry.metric_definitions import LOOP_BLOCKS
+from streams.transport import aiokafka_private
+from streams.transport.aiokafka_types import FetchRequest
+from streams.transport.data_consumer import DataConsumer
 from streams.transport.writer import Writer
-from streams.worker import Worker
-from tests.integration.ground import Ground, eventually, ground
+from tests.integration.engine_setup import EngineSetup, engine_setup, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -54,15 +54,15 @@ async def test_a_worker_shows_what_waits_what_runs_and_what_is_done(kafka: Kafka
     async def wait(_: Record) -> None:
         await release.wait()
 
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        await place.provision()
-        await place.feed(50, keys=50)
-        work = replace(place.work(wait), max_running=10)
-        async with place.worker(work) as worker, served(worker, "127.0.0.1", 0) as address:
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        await setup.provision()
+        await setup.feed(50, keys=50)
+        work = replace(setup.work(wait), max_running=10)
+        async with setup.worker(work) as worker, served(worker, "127.0.0.1", 0) as address:
             await eventually(lambda: worker.running == 10)
             await asyncio.sleep(2.5)
             held = await scraped(address)
-            assert held["headrace_admitted"] == 50
+            assert held["headrace_in_flight_records"] == 50
             assert held["headrace_running"] == 10
             assert held["headrace_lag_records"] == held["headrace_runnable_backlog"] == 51  # with the marker
             assert 2 < held["headrace_oldest_waiting_seconds"] < 60
@@ -71,28 +71,33 @@ async def test_a_worker_shows_what_waits_what_runs_and_what_is_done(kafka: Kafka
             )
 
             release.set()
-            await place.collect(50)
-            await place.committed_to_the_end()
+            await setup.collect(50)
+            await setup.committed_to_the_end()
             await asyncio.sleep(2.5)
             done = await scraped(address)
         assert done["headrace_records_total/forwarded"] == 50
         assert done["headrace_queue_seconds_count"] == 50
-        assert done["headrace_lag_records"] == done["headrace_admitted"] == done["headrace_oldest_waiting_seconds"] == 0
+        assert (
+            done["headrace_lag_records"]
+            == done["headrace_in_flight_records"]
+            == done["headrace_oldest_waiting_seconds"]
+            == 0
+        )
         assert done["headrace_transactions_total/committed"] == done["headrace_transaction_seconds_count"] >= 1
-        await place.judge()
+        await setup.judge()
 
 
 async def test_what_a_tenants_own_limit_holds_is_no_backlog_for_more_workers(kafka: Kafka) -> None:
     """Autoscaling on raw lag would add workers that find nothing to do."""
-    async with ground(kafka.bootstrap, partitions=2, shards=1) as place:
-        await place.provision()
-        await place.feed(20, keys=20)
+    async with engine_setup(kafka.bootstrap, partitions=2, shards=1) as setup:
+        await setup.provision()
+        await setup.feed(20, keys=20)
 
         async def wait(_: Record) -> None:
             await asyncio.Event().wait()
 
-        work = replace(place.work(wait), holds=lambda partition: partition.number == 0, max_running=4)
-        async with place.worker(work) as worker, served(worker, "127.0.0.1", 0) as address:
+        work = replace(setup.work(wait), is_limited=lambda partition: partition.number == 0, max_running=4)
+        async with setup.worker(work) as worker, served(worker, "127.0.0.1", 0) as address:
             await asyncio.sleep(3)
             shown = await scraped(address)
             await worker.stop(0)
@@ -101,9 +106,9 @@ async def test_what_a_tenants_own_limit_holds_is_no_backlog_for_more_workers(kaf
 
 async def test_a_worker_is_ready_when_its_shards_are_open_and_not_when_it_drains(kafka: Kafka) -> None:
     """What a load balancer, a deployment and an operator ask."""
-    async with ground(kafka.bootstrap) as place:
-        await place.provision()
-        worker = Worker(place.parameters(), place.work(a_moment), SystemClock())
+    async with engine_setup(kafka.bootstrap) as setup:
+        await setup.provision()
+        worker = Worker(setup.parameters(), setup.work(a_moment), SystemClock())
         async with served(worker, "127.0.0.1", 0) as address:
             assert await reasons(address, "/readyz") == (503, ["its group has given it nothing yet"])
             assert (await reasons(address, "/startupz"))[0] == 503
@@ -128,42 +133,42 @@ async def test_a_job_that_holds_the_event_loop_raises_an_alarm(kafka: Kafka) -> 
     async def rude(_: Record) -> None:
         time.sleep(0.3)
 
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        await place.provision()
-        async with place.worker(place.work(rude)) as worker:
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        await setup.provision()
+        async with setup.worker(setup.work(rude)) as worker:
             await eventually(lambda: worker.ready)
             before = worker.metrics.total(LOOP_BLOCKS)
-            await place.feed(1, keys=1)
-            await place.collect(1)
+            await setup.feed(1, keys=1)
+            await setup.collect(1)
             assert worker.metrics.total(LOOP_BLOCKS) > before
 
 
-async def impatient(place: Ground, watchdog_s: float = 2.0) -> Worker:
+async def impatient(setup: EngineSetup, watchdog_s: float = 2.0) -> Worker:
     """A worker that is given up after two seconds of silence, and two more in which Kafka answers others."""
-    worker = Worker(replace(place.parameters(), watchdog_s=watchdog_s), place.work(a_moment), SystemClock())
+    worker = Worker(replace(setup.parameters(), watchdog_s=watchdog_s), setup.work(a_moment), SystemClock())
     await worker.start()
     return worker
 
 
 async def test_a_fetch_that_nobody_answers_ends_the_worker_and_another_goes_on(kafka: Kafka) -> None:
     """A broker or a network that swallows bytes gives no error (F25)."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        await place.provision()
-        worker = await impatient(place)
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        await setup.provision()
+        worker = await impatient(setup)
         try:
             await eventually(lambda: worker.ready)
-            await place.feed(1, keys=10)
-            await place.collect(1)  # from here on it has the connection that it fetches by
+            await setup.feed(1, keys=10)
+            await setup.collect(1)  # from here on it has the connection that it fetches by
             swallow_fetches(worker)
-            await place.feed(10, keys=10)
+            await setup.feed(10, keys=10)
             async with asyncio.timeout(20):
                 await worker.failed.wait()
             assert worker.fatal == "no broker answers a fetch"
         finally:
             await worker.stop(0)
-        async with place.worker(place.work(a_moment)):
-            await place.collect(11)
-        await place.judge()
+        async with setup.worker(setup.work(a_moment)):
+            await setup.collect(11)
+        await setup.judge()
 
 
 async def test_brokers_that_answer_nobody_are_an_outage_and_end_no_worker(
@@ -173,10 +178,10 @@ async def test_brokers_that_answer_nobody_are_an_outage_and_end_no_worker(
 
     Frozen for less than its own session of 9 s: a coordinator that Kafka takes from itself may never come back.
     """
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        await place.provision()
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        await setup.provision()
         monkeypatch.setattr(watchdog, "ANSWER_S", 0.3)
-        worker = await impatient(place, 1.0)
+        worker = await impatient(setup, 1.0)
         try:
             await eventually(lambda: worker.ready)
             os.kill(kafka.pid, signal.SIGSTOP)
@@ -185,17 +190,17 @@ async def test_brokers_that_answer_nobody_are_an_outage_and_end_no_worker(
             finally:
                 os.kill(kafka.pid, signal.SIGCONT)
             assert worker.fatal is None
-            await place.feed(10, keys=10)
-            await place.collect(10, patience_s=60)
+            await setup.feed(10, keys=10)
+            await setup.collect(10, patience_s=60)
         finally:
             await worker.stop(5)
-        await place.judge()
+        await setup.judge()
 
 
 def swallow_fetches(worker: Worker) -> None:
     """From the next fetch on none is answered."""
     inside: Any = worker
-    client = internals.client_of(inside._runtime.fetcher._consumer)  # noqa: SLF001 - there is no other way in
+    client = aiokafka_private.client_of(inside._runtime.consumer._consumer)  # noqa: SLF001 - there is no other way in
     for connection in client._conns.values():  # noqa: SLF001 - as above
         ask = connection.send
 
@@ -211,13 +216,13 @@ async def test_a_commit_that_neither_ends_nor_fails_ends_the_worker(
     kafka: Kafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its own deadline should have ended it; if that does not hold, nothing else would notice."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        await place.provision()
-        worker = await impatient(place)
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        await setup.provision()
+        worker = await impatient(setup)
         try:
             await eventually(lambda: worker.ready)
             monkeypatch.setattr(Committer, "_commit", wedged)
-            await place.feed(3, keys=3)
+            await setup.feed(3, keys=3)
             async with asyncio.timeout(20):
                 await worker.failed.wait()
             assert worker.fatal == "shard 0 neither commits nor fails"
@@ -243,16 +248,16 @@ async def test_records_that_wait_and_are_not_fetched_end_the_worker(
         await asyncio.sleep(0.05)
         return {}
 
-    async with ground(kafka.bootstrap, partitions=2, shards=1) as place:
-        await place.provision()
-        worker = await impatient(place)
+    async with engine_setup(kafka.bootstrap, partitions=2, shards=1) as setup:
+        await setup.provision()
+        worker = await impatient(setup)
         try:
             await eventually(lambda: worker.ready)
             await asyncio.sleep(2.5)
             assert not worker.failed.is_set()  # nothing waits, so nothing stands still
-            monkeypatch.setattr(Fetcher, "take", nothing)
+            monkeypatch.setattr(DataConsumer, "take", nothing)
             await asyncio.sleep(0.5)  # the one that is under way may still bring something
-            await place.feed(1, keys=1)
+            await setup.feed(1, keys=1)
             async with asyncio.timeout(20):
                 await worker.failed.wait()
             assert (worker.fatal or "").endswith("has lag and makes no progress")
@@ -269,21 +274,21 @@ async def test_a_full_worker_and_a_run_that_takes_long_are_no_standstill(kafka: 
     async def wait(_: Record) -> None:
         await release.wait()
 
-    async with ground(kafka.bootstrap, partitions=2, shards=1) as place:
-        await place.provision()
-        work = replace(place.work(wait), max_running=2)
-        worker = Worker(replace(place.parameters(), watchdog_s=1.0), work, SystemClock())
+    async with engine_setup(kafka.bootstrap, partitions=2, shards=1) as setup:
+        await setup.provision()
+        work = replace(setup.work(wait), max_running=2)
+        worker = Worker(replace(setup.parameters(), watchdog_s=1.0), work, SystemClock())
         await worker.start()
         try:
-            async with await Writer.open(place.connection) as writer:
+            async with await Writer.open(setup.connection) as writer:
                 for value in (b"1", b"2"):
-                    await writer.send(Outgoing(place.source, value, value, partition=0))
+                    await writer.send(ProducerRecord(setup.source, value, value, partition=0))
                 await eventually(lambda: worker.running == 2)
-                await writer.send(Outgoing(place.source, b"3", b"3", partition=1))
+                await writer.send(ProducerRecord(setup.source, b"3", b"3", partition=1))
             await asyncio.sleep(2.5)
             assert worker.fatal is None
             release.set()
-            await place.collect(3)
+            await setup.collect(3)
         finally:
             await worker.stop(0)
 
@@ -291,10 +296,10 @@ async def test_a_full_worker_and_a_run_that_takes_long_are_no_standstill(kafka: 
 @pytest.mark.usefixtures("quick")
 async def test_a_group_that_does_not_answer_ends_the_worker(kafka: Kafka) -> None:
     """Others own its shards by now, and nobody has told it."""
-    async with ground(kafka.bootstrap, partitions=1, shards=1) as place:
-        await place.provision()
-        short = replace(place.parameters(), watchdog_s=1.0, session_ms=1_500, heartbeat_ms=300)
-        worker = Worker(short, place.work(a_moment), SystemClock())
+    async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
+        await setup.provision()
+        short = replace(setup.parameters(), watchdog_s=1.0, session_ms=1_500, heartbeat_ms=300)
+        worker = Worker(short, setup.work(a_moment), SystemClock())
         await worker.start()
         try:
             await eventually(lambda: worker.ready)
@@ -309,7 +314,7 @@ async def test_a_group_that_does_not_answer_ends_the_worker(kafka: Kafka) -> Non
 def swallow_heartbeats(worker: Worker) -> None:
     """From now on no heartbeat is answered, and none fails."""
     inside: Any = worker
-    client = internals.client_of(inside._runtime.membership._consumer)  # noqa: SLF001 - there is no other way in
+    client = aiokafka_private.client_of(inside._runtime.membership._consumer)  # noqa: SLF001 - there is no other way in
     send = client.send
 
     async def sent(node: object, request: object, **options: Any) -> object:  # noqa: ANN401 - theirs
@@ -321,6 +326,6 @@ def swallow_heartbeats(worker: Worker) -> None:
     client.send = sent
 
 
-async def wedged(_committer: Committer, _transaction: Transaction) -> None:
+async def wedged(_committer: Committer, _transaction: ShardTransaction) -> None:
     """Neither ends nor raises."""
     await asyncio.Event().wait()

@@ -60,7 +60,7 @@ class Kcat:
         options = [option for header in headers for option in ("-H", header)]
         self._write(topic, value, *options, *(["-k", key] if key is not None else []))
 
-    def bury(self, topic: str, key: str) -> None:
+    def dead_letter(self, topic: str, key: str) -> None:
         """Write a record whose value is NULL; kcat takes an empty one only beside a key."""
         self._write(topic, f"{key}:".encode(), "-Z", "-K", ":")
 

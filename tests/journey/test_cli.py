@@ -29,7 +29,7 @@ def _get(address: str, path: str) -> tuple[int, dict[str, Any]]:
 
 def test_the_ready_line_names_everything(platform: Platform) -> None:
     """One JSON line, and all that a script needs to go on."""
-    stages = {"compact": {"admission"}, "split": {"auth", "guard"}}[platform.journey] | {"agent", "retries"}
+    stages = {"compact": {"ingress"}, "split": {"auth", "guard"}}[platform.journey] | {"agent", "retries"}
 
     assert platform.ready["event"] == "ready"
     assert platform.ready["tenants"] == ["acme", "globex"]
@@ -223,7 +223,7 @@ def test_a_stage_can_be_run_beside_the_others(platform: Platform) -> None:
     folder = platform.folder / "beside"
     folder.mkdir()
     with running(command, folder, platform.env) as more:
-        assert until(lambda: more.errors.read_text().count("shard_open") >= 2, START_S), more.errors.read_text()
+        assert until(lambda: more.errors.read_text().count("shard_opened") >= 2, START_S), more.errors.read_text()
         done = platform.cli("submit", "--tenant", "acme", "--agent", "echo", "--wait", "x")
 
         assert done.returncode == 0, done.stderr

@@ -78,7 +78,7 @@ def test_a_broker_of_somebody_elses_is_used_and_left_running(tmp_path_factory: p
             ready = json.loads(second.line(START_S))
 
             assert ready["kafka"] == own.bootstrap
-            assert set(ready["pids"]) == {"admission", "agent", "retries"}
+            assert set(ready["pids"]) == {"ingress", "agent", "retries"}
             assert second.stop() == 0
 
         done = own.cli("submit", "--tenant", "acme", "--agent", "echo", "--wait", "x")

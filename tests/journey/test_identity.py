@@ -17,7 +17,7 @@ import pytest
 from schemas import topics
 from tests.journey.kcat import Kcat, Seen
 from tests.journey.platform import Platform
-from tests.journey.test_door import ask, results, submit, tenant_of
+from tests.journey.test_admission import ask, results, submit, tenant_of
 from tests.journey.test_order import pid_of
 from tests.journey.test_wire import is_of
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.parametrize("platform", ["sp
 
 OLD = """
 import asyncio, json, sys, time
-from streams.transport.library import Producer
+from streams.transport.aiokafka_types import Producer
 async def main(bootstrap, topic, identity, count):
     producer = Producer(bootstrap_servers=bootstrap)
     await producer.start()

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from ops import registrar
-from ops.neighbours.innocent import percentile
-from ops.neighbours.scene import Compared, Pace, measure
-from ops.neighbours.troubles import troubles
+from ops import registry_writer
+from ops.lab.neighbours.disturbances import disturbances
+from ops.lab.neighbours.experiment import ExperimentPlan, WindowComparison, measure
+from ops.lab.neighbours.victim import percentile
 from ops.settings import Settings
 from streams.transport.connection import Connection
 from tests.journey.platform import Platform
@@ -20,21 +20,21 @@ pytestmark = [
     pytest.mark.parametrize("platform", ["compact"], indirect=True),
 ]
 
-PACE = Pace(rounds=2)
+PACE = ExperimentPlan(rounds=2)
 SLACK_S = 0.5
-"""What a busy machine adds now and then; ``Compared.line`` says what it really was."""
+"""What a busy machine adds now and then; ``WindowComparison.line`` says what it really was."""
 
 
 TRIES = 2
 """What others do to this machine seldom happens in both; what the platform does, does."""
 
 
-async def compared(platform: Platform, kind: str) -> Compared:
+async def compared(platform: Platform, kind: str) -> WindowComparison:
     """Of one trouble, by its name."""
     connection = Connection(platform.bootstrap)
-    layout = (await registrar.load(connection)).layout
+    layout = (await registry_writer.load(connection)).layout
     assert layout is not None
-    trouble = next(each for each in troubles(round(PACE.share * 60)) if each.name == kind)
+    trouble = next(each for each in disturbances(round(PACE.share * 60)) if each.name == kind)
     settings = Settings(kafka_bootstrap=platform.bootstrap)
     return await measure(connection, settings, trouble, PACE, layout.shards)
 
@@ -44,8 +44,8 @@ def assert_undelayed(platform: Platform, kind: str, part: float) -> None:
     lines = list[str]()
     for _ in range(TRIES):
         found = asyncio.run(compared(platform, kind))
-        assert len(found.alone) == len(found.beside) == round(PACE.rounds * PACE.seconds * PACE.rate)
-        if percentile(found.beside, part) < 2 * percentile(found.alone, part) + SLACK_S:
+        assert len(found.alone) == len(found.exempt) == round(PACE.rounds * PACE.seconds * PACE.rate)
+        if percentile(found.exempt, part) < 2 * percentile(found.alone, part) + SLACK_S:
             return
         lines.append(found.line())
     pytest.fail("; ".join(lines))

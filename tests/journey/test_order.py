@@ -16,7 +16,7 @@ from schemas import topics
 from tests.journey.kcat import Kcat, Seen
 from tests.journey.platform import Platform
 
-STAGES = {"auth", "guard", "admission", "agent", "retries"}
+STAGES = {"auth", "guard", "ingress", "agent", "retries"}
 REQUESTS, RESULTS = topics.REQUESTS.of("acme"), topics.RESULTS.of("acme")
 
 

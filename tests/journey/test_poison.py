@@ -13,7 +13,7 @@ from schemas import topics
 from tests.journey import platform as journeys
 from tests.journey.kcat import Kcat
 from tests.journey.platform import Platform
-from tests.journey.test_door import results, submit
+from tests.journey.test_admission import results, submit
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -69,7 +69,7 @@ def test_f9_a_request_that_kills_its_worker_fails_as_poison_and_stops_nobody(dea
     assert {each["status"] for each in found.values()} == {"succeeded"}
     kcat = Kcat(deadly.bootstrap)
     letters = kcat.wait(topics.DEAD_LETTERS.name, lambda record: str(poison["id"]) in record.value)
-    assert [letter.headers["headrace-error-code"] for letter in letters] == ["poison"]
+    assert [dead_letter.headers["headrace-error-code"] for dead_letter in letters] == ["poison"]
     request = next(r for r in kcat.read(topics.REQUESTS.of("victims")) if r.headers["ce_id"] == poison["id"])
     result = next(r for r in kcat.read(topics.RESULTS.of("victims")) if r.json["request_id"] == poison["id"])
     assert result.trace_id == request.trace_id == letters[0].trace_id

@@ -100,9 +100,9 @@ def test_what_is_not_json_is_buried_as_it_came_and_answered(kcat: Kcat) -> None:
     """Poison never blocks its partition."""
     text = f"not json {fresh()}"
     kcat.produce(REQUESTS, text.encode())
-    letter = one(kcat.wait(DEAD_LETTERS, lambda record: record.value == text))
-    assert letter.headers["headrace-error-code"] == "malformed"
-    assert {"traceparent", "correlation_id", "ce_id"} <= letter.headers.keys()
+    dead_letter = one(kcat.wait(DEAD_LETTERS, lambda record: record.value == text))
+    assert dead_letter.headers["headrace-error-code"] == "malformed"
+    assert {"traceparent", "correlation_id", "ce_id"} <= dead_letter.headers.keys()
     goes_on(kcat)
 
 
@@ -114,9 +114,9 @@ def test_a_header_whose_name_is_no_text_is_as_good_as_any_other(kcat: Kcat, *, r
     if readable:
         assert one(kcat.wait(RESULTS, says(text))).json["status"] == "succeeded"
     else:
-        letter = one(kcat.wait(DEAD_LETTERS, lambda record: record.value == text))
-        assert letter.headers["headrace-error-code"] == "malformed"
-        assert letter.headers["x-\\xff"] == "1"
+        dead_letter = one(kcat.wait(DEAD_LETTERS, lambda record: record.value == text))
+        assert dead_letter.headers["headrace-error-code"] == "malformed"
+        assert dead_letter.headers["x-\\xff"] == "1"
     goes_on(kcat)
 
 
@@ -141,8 +141,8 @@ def test_a_reserved_header_that_stands_twice_is_malformed(kcat: Kcat) -> None:
     text, request_id = fresh(), fresh()
     twice = ["reply_to=a", "reply_to=b", f"ce_id={request_id}"]
     kcat.produce(REQUESTS, body(text), headers=twice)
-    letter = one(kcat.wait(DEAD_LETTERS, lambda record: text in record.value))
-    assert letter.headers["headrace-error-code"] == "malformed"
+    dead_letter = one(kcat.wait(DEAD_LETTERS, lambda record: text in record.value))
+    assert dead_letter.headers["headrace-error-code"] == "malformed"
     assert one(kcat.wait(RESULTS, is_of(request_id))).json["error"]["code"] == "malformed"
     goes_on(kcat)
 
@@ -152,8 +152,8 @@ def test_what_is_over_the_limit_is_buried(kcat: Kcat) -> None:
     text, request_id = fresh(), fresh()
     kcat.produce(REQUESTS, body(text + "x" * topics.EDGE_VALUE_LIMIT), headers=[f"ce_id={request_id}"])
     assert one(kcat.wait(RESULTS, is_of(request_id))).json["error"]["code"] == "too_large"
-    letter = one(kcat.wait(DEAD_LETTERS, lambda record: text in record.value))
-    assert letter.headers["headrace-error-code"] == "too_large"
+    dead_letter = one(kcat.wait(DEAD_LETTERS, lambda record: text in record.value))
+    assert dead_letter.headers["headrace-error-code"] == "too_large"
     goes_on(kcat)
 
 
@@ -172,8 +172,8 @@ def test_a_record_written_straight_to_an_inner_topic_runs_nothing(platform: Plat
     text = fresh()
     platform.model.clear()
     kcat.produce(topics.SCREENED.name, body(text, agent="assistant"), key="acme|x")
-    letter = one(kcat.wait(DEAD_LETTERS, lambda record: text in record.value))
-    assert letter.headers["headrace-error-code"] == "unauthenticated"
+    dead_letter = one(kcat.wait(DEAD_LETTERS, lambda record: text in record.value))
+    assert dead_letter.headers["headrace-error-code"] == "unauthenticated"
     goes_on(kcat)
     assert not [record for record in kcat.read(RESULTS) if text in record.value]
 
@@ -181,11 +181,13 @@ def test_a_record_written_straight_to_an_inner_topic_runs_nothing(platform: Plat
 def test_a_tombstone_is_buried(kcat: Kcat) -> None:
     """A NULL value is a record like any other."""
     key = fresh()
-    kcat.bury(REQUESTS, key)
+    kcat.dead_letter(REQUESTS, key)
     result = one(kcat.wait(RESULTS, lambda record: record.key == key))
     assert result.json["error"]["code"] == "malformed"
-    letter = one(kcat.wait(DEAD_LETTERS, lambda record: record.headers["correlation_id"] == result.json["request_id"]))
-    assert letter.raw["payload"] is None
+    dead_letter = one(
+        kcat.wait(DEAD_LETTERS, lambda record: record.headers["correlation_id"] == result.json["request_id"])
+    )
+    assert dead_letter.raw["payload"] is None
     goes_on(kcat)
 
 
@@ -195,11 +197,11 @@ def test_a_failed_run_leaves_a_result_and_a_dead_letter(kcat: Kcat) -> None:
     kcat.produce(REQUESTS, body("x", metadata={"fail": "model_rejected"}), headers=[f"ce_id={request_id}"])
     result = one(kcat.wait(RESULTS, is_of(request_id)))
     assert (result.json["status"], result.json["error"]["code"]) == ("failed", "model_rejected")
-    letter = one(kcat.wait(DEAD_LETTERS, lambda record: request_id in record.value))
-    assert letter.key is not None
-    assert letter.key.startswith("acme|")
-    assert letter.headers["headrace-error-code"] == "model_rejected"
-    assert "headrace-seal" not in letter.headers
+    dead_letter = one(kcat.wait(DEAD_LETTERS, lambda record: request_id in record.value))
+    assert dead_letter.key is not None
+    assert dead_letter.key.startswith("acme|")
+    assert dead_letter.headers["headrace-error-code"] == "model_rejected"
+    assert "headrace-seal" not in dead_letter.headers
 
 
 def test_one_trace_leads_from_the_request_to_its_result(platform: Platform, kcat: Kcat) -> None:
@@ -209,7 +211,7 @@ def test_one_trace_leads_from_the_request_to_its_result(platform: Platform, kcat
     kcat.produce(REQUESTS, body(text), headers=headers)
     result = one(kcat.wait(RESULTS, says(text)))
     assert (result.trace_id, result.headers["correlation_id"]) == (trace_id, "mine")
-    hops = [topics.SCREENED.name, topics.INBOX.name]
+    hops = [topics.SCREENED.name, topics.ADMISSIONS.name]
     for topic in [*hops, topics.AUTHORIZED.name] if platform.journey == "split" else hops:
         found = kcat.wait(topic, lambda record: record.headers.get("ce_subject") == request_id)
         assert {record.trace_id for record in found} == {trace_id}

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from schemas.records import Partition, Record
-from streams.carrying import Carrier
-from streams.offsetmap import Committed, decode, encode
-from streams.tracker import Finished, Step, Tracker
-from streams.work import Instead, Outputs
+from streams.handler import Fallback, Outputs
+from streams.offsets.offset_map import Committed, decode, encode
+from streams.offsets.relocation import Relocator
+from streams.offsets.tracker import CommitStep, Completion, Tracker
 
 SPAN, AHEAD, DISTANCE = 200, 240, 60
 PLACE = Partition("in", 0)
@@ -41,7 +41,7 @@ class Rules:
     """What an engine is made of; a mutant is made of something else, or leaves a rule away."""
 
     tracker: type[Tracker] = Tracker
-    carrier: type[Carrier] = Carrier
+    relocator: type[Relocator] = Relocator
     without: str = ""
     """The rule that is left away."""
 
@@ -86,7 +86,7 @@ class Broker:
         self.epoch += 1
         return self.epoch
 
-    def place(self, epoch: int, batch: list[Finished]) -> None:
+    def place(self, epoch: int, batch: list[Completion]) -> None:
         """The outputs of an open transaction; copies learn where they stand."""
         if epoch != self.epoch:
             raise FencedError
@@ -103,7 +103,7 @@ class Broker:
             self.show(batch)  # without the offsets, which were not sent yet
             raise LostError
 
-    def commit(self, epoch: int, step: Step, fate: Fate) -> None:
+    def commit(self, epoch: int, step: CommitStep, fate: Fate) -> None:
         if epoch != self.epoch:
             raise FencedError
         if max(step.done, default=0) - step.low >= AHEAD:
@@ -114,7 +114,7 @@ class Broker:
         self.offset, self.text = step.low, encode(step.low, step.done)
         self.late = epoch if fate == "repeated" else None
 
-    def show(self, batch: list[Finished]) -> None:
+    def show(self, batch: list[Completion]) -> None:
         for entry in batch:
             if entry.move is None:
                 self.visible.append(self.subject[entry.offset])
@@ -138,11 +138,11 @@ class Shard:
     def __init__(self, broker: Broker, chance: random.Random, rules: Rules) -> None:
         self.broker, self.chance, self.rules = broker, chance, rules
         self.tracker = rules.tracker(PLACE)
-        self.carrier = rules.carrier(DISTANCE, self.alone, self.complete)
+        self.relocator = rules.relocator(DISTANCE, self.alone, self.complete)
         self.lanes: defaultdict[int, list[int]] = defaultdict(list)
         self.obsolete: list[int] = []
         self.fetched: tuple[int, list[int]] | None = None
-        self.sent: Step | None = None
+        self.sent: CommitStep | None = None
         self.answered = False
         self.epoch = self.position = 0
         self.may_start = True
@@ -157,18 +157,18 @@ class Shard:
         running = first in self.lanes[self.broker.lane[subject]]
         return Record("in", 0, first, 0, None, None, ()) if running else None
 
-    def complete(self, tracker: Tracker, offset: int, outputs: Outputs, instead: Instead | None) -> None:
+    def complete(self, tracker: Tracker, offset: int, outputs: Outputs, fallback: Fallback | None) -> None:
         if tracker.expects(offset):
-            tracker.finish(offset, outputs, instead)
+            tracker.finish(offset, outputs, fallback)
 
     def open(self, early: Committed | None = None) -> None:
         """Fence, then read; *early* is what a mutant has read before. Runs that are visible go, the others stay."""
         self.epoch = self.broker.fence()
         state = early or self.broker.state()
-        self.carrier.resolve({PLACE: state})
-        self.keep(lambda first: self.carrier.knows(self.tracker, first) or not state.holds(first))
+        self.relocator.resolve({PLACE: state})
+        self.keep(lambda first: self.relocator.knows(self.tracker, first) or not state.holds(first))
         running = [first for lane in self.lanes.values() for first in lane]
-        places = self.carrier.places(self.tracker, running)
+        places = self.relocator.places(self.tracker, running)
         self.tracker.restore(state, {offset for offset in places if not state.holds(offset)}, 0.0)
         self.sent, self.answered = None, False
         if self.rules.without != "seek before the poll":
@@ -209,7 +209,7 @@ class Shard:
             raise Defect("a former owner starts runs again")
         beside = any(self.broker.subject[first] == subject for first in lane)
         fenced = self.epoch != self.broker.epoch  # and does not know it: it may find what its successor has carried
-        if beside and not fenced and not self.carrier.doubts and not self.broker.mirrored:
+        if beside and not fenced and not self.relocator.doubts and not self.broker.mirrored:
             raise Defect("started a second time beside the first")
         lane.append(offset)
 
@@ -218,8 +218,8 @@ class Shard:
         patient = self.chance.random() < 0.97
         slow = {0, *(self.broker.lane[subject] for subject in self.broker.slow)} if patient else set[int]()
         heads = [key for key, lane in self.lanes.items() if lane and key not in slow]
-        if self.carries and self.chance.random() < 0.1:  # a failpoint: in the middle of its carry
-            subjects = {self.broker.subject[offset] for offset in self.carries}
+        if self.relocates and self.chance.random() < 0.1:  # a failpoint: in the middle of its carry
+            subjects = {self.broker.subject[offset] for offset in self.relocates}
             heads = [key for subject in subjects if self.lanes[key := self.broker.lane[subject]]]
         if self.obsolete and self.chance.random() < 0.1:
             self.end(self.obsolete.pop())
@@ -228,11 +228,11 @@ class Shard:
 
     def end(self, first: int) -> None:
         """A run is over; if it was cancelled, it did not care."""
-        if not self.carrier.finish(self.tracker, first, [], None):
+        if not self.relocator.finish(self.tracker, first, [], None):
             self.complete(self.tracker, first, [], None)
 
     @property
-    def carries(self) -> list[int]:
+    def relocates(self) -> list[int]:
         """The offsets that are left by a transaction which has not ended."""
         return [entry.offset for entry in self.sent.batch if entry.move is not None] if self.sent else []
 
@@ -249,20 +249,20 @@ class Shard:
             self.settle(self.sent)
 
     def send(self) -> None:
-        lost = {carry.first for carry in self.carrier.look()}
+        lost = {relocation.first for relocation in self.relocator.look()}
         self.keep(lambda first: first not in lost)
-        self.carrier.begin([self.tracker])
+        self.relocator.begin([self.tracker])
         self.sent = self.tracker.collect(self.chance.randrange(1, 30), 0.0, 1e9)
         if self.sent is not None:
-            self.carrier.send(self.sent.batch)
+            self.relocator.send(self.sent.batch)
             self.broker.place(self.epoch, self.sent.batch)
             if self.rules.without == "keep the copy from being started":
                 self.tracker.kept.clear()
 
-    def settle(self, step: Step) -> None:
+    def settle(self, step: CommitStep) -> None:
         self.sent, self.answered = None, False
         self.tracker.settle(step, 0.0)
-        self.carrier.settle(step.batch)
+        self.relocator.settle(step.batch)
         if self.broker.late == self.epoch and self.rules.without != "reopen after a repeated EndTxn":
             raise LostError
 
@@ -313,7 +313,7 @@ class World:
             shard.commit(self.fate())
         elif shard is self.owner:
             self.move(crashed=dice < 0.99)
-        if self.owner.carries and self.chance.random() < 0.03:  # a failpoint: its successor comes in the middle
+        if self.owner.relocates and self.chance.random() < 0.03:  # a failpoint: its successor comes in the middle
             self.move(crashed=False)
 
     def fate(self) -> Fate:

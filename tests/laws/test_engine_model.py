@@ -12,12 +12,12 @@ from itertools import count
 
 import pytest
 
-from schemas.records import Outgoing, Partition
-from streams import tracker as tracking
-from streams.carrying import Carrier, Carry
-from streams.offsetmap import Committed
-from streams.tracker import MOST_BYTES, Move, Step, Tracker
-from streams.work import Instead, Outputs
+from schemas.records import Partition, ProducerRecord
+from streams.handler import Fallback, Outputs
+from streams.offsets import tracker as tracking
+from streams.offsets.offset_map import Committed
+from streams.offsets.relocation import Relocation, Relocator
+from streams.offsets.tracker import MOST_BYTES, CommitStep, RelocatedRun, Tracker
 from tests.laws.engine_world import AHEAD, SPAN, Defect, Rules, World
 
 STEPS = 16_000
@@ -52,14 +52,14 @@ class RunsHeldAgain(Tracker):
 class CommitsAnything(Tracker):
     """Completions however far ahead go into the map."""
 
-    def collect(self, limit: int, now: float, keepalive_s: float, size: int = MOST_BYTES) -> Step | None:
+    def collect(self, limit: int, now: float, keepalive_s: float, size: int = MOST_BYTES) -> CommitStep | None:
         step = super().collect(limit, now, keepalive_s, size)
         far = self.pending[:limit]
         if step is None or len(step.batch) == len(far):
             return step
         offsets = {entry.offset for entry in far}
         low = self.low(offsets)
-        return Step(self, far, offsets, low, self.done.plus(offsets, low))
+        return CommitStep(self, far, offsets, low, self.done.plus(offsets, low))
 
 
 class SpansFromCommitted(Tracker):
@@ -76,39 +76,39 @@ class ExpectsAnything(Tracker):
         return True
 
 
-class BelievesItsCarry(Carrier):
+class BelievesItsCarry(Relocator):
     """A carry is over once its old offset is done, though another owner may have done that and aborted the copy."""
 
     def resolve(self, committed: Mapping[Partition, Committed]) -> None:
         super().resolve(committed)
-        for carry in [carry for carry in self.runs.values() if carry.state == "doubtful"]:
-            self._arrive(carry)
+        for relocation in [relocation for relocation in self.runs.values() if relocation.state == "doubtful"]:
+            self._arrive(relocation)
 
 
-class BelievesALostCarry(Carrier):
+class BelievesALostCarry(Relocator):
     """A carry is over whatever became of its transaction."""
 
-    def _stays(self, carry: Carry) -> bool:
-        carry.tracker.withdraw(carry.offset)
-        carry.arrive()
+    def _stays(self, relocation: Relocation) -> bool:
+        relocation.tracker.withdraw(relocation.offset)
+        relocation.arrive()
         return True
 
 
-class EndsWhereItBegan(Carrier):
+class EndsWhereItBegan(Relocator):
     """The outcome of a carried run completes the offset that its lane knows."""
 
-    def finish(self, tracker: Tracker, first: int, outputs: Outputs, instead: Instead | None) -> bool:
+    def finish(self, tracker: Tracker, first: int, outputs: Outputs, fallback: Fallback | None) -> bool:
         return False
 
 
-class EndsAtOnce(Carrier):
+class EndsAtOnce(Relocator):
     """The outcome of a run does not wait for what becomes of its carry: it is said under the copy's offset."""
 
-    def finish(self, tracker: Tracker, first: int, outputs: Outputs, instead: Instead | None) -> bool:
-        carry = self.runs.get((tracker, first))
-        if carry is not None and carry.state in {"sent", "doubtful"}:
-            carry.arrive()
-        return super().finish(tracker, first, outputs, instead)
+    def finish(self, tracker: Tracker, first: int, outputs: Outputs, fallback: Fallback | None) -> bool:
+        relocation = self.runs.get((tracker, first))
+        if relocation is not None and relocation.state in {"sent", "doubtful"}:
+            relocation.arrive()
+        return super().finish(tracker, first, outputs, fallback)
 
 
 class NeverWithdraws(Tracker):
@@ -121,7 +121,7 @@ class NeverWithdraws(Tracker):
 class LeavesTooEarly(Tracker):
     """The old offset is done before the transaction with the copy is."""
 
-    def leave(self, offset: int, copy: Outgoing, move: Move) -> None:
+    def leave(self, offset: int, copy: ProducerRecord, move: RelocatedRun) -> None:
         super().leave(offset, copy, move)
         self.open.pop(offset, None)
 
@@ -135,10 +135,10 @@ MUTANTS: dict[str, Rules] = {
     "span from the committed watermark": Rules(SpansFromCommitted),
     "expect anything": Rules(ExpectsAnything),
     # the carrier
-    "believe a carry before its copy is seen": Rules(carrier=BelievesItsCarry),
-    "believe a carry that was lost": Rules(carrier=BelievesALostCarry),
-    "end a carried run where it began": Rules(carrier=EndsWhereItBegan),
-    "end a run in the middle of its carry": Rules(carrier=EndsAtOnce),
+    "believe a carry before its copy is seen": Rules(relocator=BelievesItsCarry),
+    "believe a carry that was lost": Rules(relocator=BelievesALostCarry),
+    "end a carried run where it began": Rules(relocator=EndsWhereItBegan),
+    "end a run in the middle of its carry": Rules(relocator=EndsAtOnce),
     "carry what has ended": Rules(NeverWithdraws),
     "leave before the copy is written": Rules(LeavesTooEarly),
 } | {

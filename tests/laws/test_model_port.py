@@ -198,7 +198,7 @@ async def test_a_status_decides_the_fate(
     error = await failed(model)
 
     assert type(error) is kind
-    assert str(status) in error.safe
+    assert str(status) in error.public_message
     assert server.calls.number == 1
 
 
@@ -265,7 +265,7 @@ async def test_an_error_quotes_neither_the_prompt_nor_the_key(
 
     error = await failed(model)
 
-    shown = " ".join((error.safe, error.detail, *traceback.format_exception(error), caplog.text))
+    shown = " ".join((error.public_message, error.detail, *traceback.format_exception(error), caplog.text))
     assert PROMPT not in shown
     assert KEY not in shown
 
@@ -375,7 +375,7 @@ async def test_no_more_connections_are_opened_than_allowed(opened: Open, server:
 def test_the_sdk_is_imported_by_nobody_who_makes_no_model() -> None:
     """Every stage pays for its imports, and this one costs more than all others together."""
     code = (
-        "import sys, headrace, consumers.agent.execute, consumers.agent.builtin, consumers.agent.models.openai_model;"
+        "import sys, headrace, consumers.agent.executor, consumers.agent.builtin, consumers.agent.models.openai_model;"
         "print({'openai', 'aiohttp', 'httpx2'} & set(sys.modules))"
     )
 

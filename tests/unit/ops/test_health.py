@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ops.errors import OperationError
 from ops.health import served
-from streams.measures import Metrics
+from streams.telemetry.metric_store import MetricStore
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 class FakeWorker:
     """Healthy, unless told otherwise."""
 
-    metrics: Metrics = field(default_factory=lambda: Metrics("agent"))
+    metrics: MetricStore = field(default_factory=lambda: MetricStore("agent"))
     ready: bool = True
     joined: bool = True
     stopping: bool = False

@@ -74,7 +74,9 @@ def test_the_safe_text_of_our_own_error_is_logged(capsys: pytest.CaptureFixture[
     """It is what the caller is told."""
     logs.configure(Settings(log="json"))
 
-    structlog.get_logger().error("record_buried", exc_info=MalformedError("the value is not JSON", detail=SECRET))
+    structlog.get_logger().error(
+        "record_dead_lettered", exc_info=MalformedError("the value is not JSON", detail=SECRET)
+    )
 
     (line,) = _lines(capsys)
     assert line["exception"][0]["message"] == "the value is not JSON"
@@ -137,7 +139,7 @@ def test_the_level_is_the_settings(capsys: pytest.CaptureFixture[str]) -> None:
     """An operator who asks for warnings gets no more."""
     logs.configure(Settings(log="json", log_level="warning"))
 
-    structlog.get_logger().info("shard_open")
+    structlog.get_logger().info("shard_opened")
     structlog.get_logger().warning("fetch_failed")
 
     assert [line["event"] for line in _lines(capsys)] == ["fetch_failed"]
@@ -147,9 +149,9 @@ def test_a_console_line_is_for_people(capsys: pytest.CaptureFixture[str]) -> Non
     """HEADRACE_LOG=console."""
     logs.configure(Settings(log="console"), stage="auth")
 
-    structlog.get_logger().info("shard_open", shard=3)
+    structlog.get_logger().info("shard_opened", shard=3)
 
     said = capsys.readouterr().err
-    assert "shard_open" in said
+    assert "shard_opened" in said
     assert "shard=3" in said
     assert not said.startswith("{")

@@ -86,10 +86,12 @@ async def stage() -> AsyncGenerator[Stage]:
     changes: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
     launcher, told, mourned = Launcher(), list[str](), list[int]()
 
-    async def mourn(pid: int) -> None:
+    async def on_exit(pid: int) -> None:
         mourned.append(pid)
 
-    process = StageProcess("agent", launcher, told.append, changes, last_words=lambda: "its last words", mourn=mourn)
+    process = StageProcess(
+        "agent", launcher, told.append, changes, last_words=lambda: "its last words", on_exit=on_exit
+    )
     async with asyncio.TaskGroup() as tasks:
         yield Stage(launcher, process, told, mourned, tasks.create_task(_hearing(process)))
         process.stop()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from producers.requests import SOURCE, request_record
 from schemas.envelopes import Sizes, open_envelope
-from schemas.records import Outgoing, Record
+from schemas.records import ProducerRecord, Record
 from schemas.requests import Request
 
 SIZES = Sizes(value=10_000, headers=10_000, header_count=64)
 
 
-def _taken(outgoing: Outgoing) -> Record:
+def _taken(outgoing: ProducerRecord) -> Record:
     return Record(outgoing.topic, 0, 7, 1_000, outgoing.key, outgoing.value, outgoing.headers)
 
 

@@ -166,8 +166,8 @@ def test_a_malformed_request_says_where_but_not_what() -> None:
     with pytest.raises(MalformedError) as caught:
         opened(_request(agent={"secret": "hunter2"})).request()
 
-    assert "agent" in caught.value.safe
-    assert "hunter2" not in caught.value.safe + caught.value.detail
+    assert "agent" in caught.value.public_message
+    assert "hunter2" not in caught.value.public_message + caught.value.detail
 
 
 @given(value=st.none() | st.binary(max_size=100), key=st.none() | st.binary(max_size=200))

@@ -8,9 +8,10 @@ import re
 import pytest
 
 from schemas import errors
+from schemas.dead_letters import DeadLetterReason
 from schemas.errors import (
     BY_CODE,
-    SAFE_LIMIT,
+    PUBLIC_MESSAGE_LIMIT,
     ForbiddenError,
     HeadraceError,
     InternalError,
@@ -18,9 +19,8 @@ from schemas.errors import (
     ModelTimeoutError,
     ToolFailedError,
     chain_of,
-    fate_of,
+    resolve_error,
 )
-from schemas.letters import Reason
 from schemas.results import ErrorInfo
 from tests.unit.schemas.wire import record
 
@@ -81,8 +81,8 @@ def test_an_error_decides_through_foreign_wrappers(kind: type[HeadraceError]) ->
     error = _full(kind)
     wrapped = _wrapped(_wrapped(error, ValueError("library")), RuntimeError("its caller"))
 
-    assert fate_of(error) is error
-    assert fate_of(wrapped) is error
+    assert resolve_error(error) is error
+    assert resolve_error(wrapped) is error
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -91,7 +91,7 @@ def test_an_error_decides_through_a_group(kind: type[HeadraceError]) -> None:
     error = _full(kind)
     group = ExceptionGroup("tasks", [ValueError("other"), ExceptionGroup("inner", [_wrapped(error, KeyError("k"))])])
 
-    assert fate_of(group) is error
+    assert resolve_error(group) is error
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -100,16 +100,18 @@ def test_a_permanent_error_stays_permanent_in_a_retryable_one(kind: type[Headrac
     error = kind()
     around = ModelOverloadedError()
 
-    assert fate_of(_wrapped(error, around)) is error
-    assert fate_of(_wrapped(ModelTimeoutError(), permanent := ForbiddenError())) is permanent
+    assert resolve_error(_wrapped(error, around)) is error
+    assert resolve_error(_wrapped(ModelTimeoutError(), permanent := ForbiddenError())) is permanent
 
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_an_error_can_be_told_from_its_result_and_its_letter(kind: type[HeadraceError]) -> None:
     """The code alone says which class it was, so a client or a replay can act on it."""
     error = _full(kind)
-    told = ErrorInfo(code=error.code, message=error.safe, retryable=error.retryable, retry_after=error.retry_after)
-    reason = Reason(error.code, kind.__name__, error.safe, "auth", "w1")
+    told = ErrorInfo(
+        code=error.code, message=error.public_message, retryable=error.retryable, retry_after=error.retry_after
+    )
+    reason = DeadLetterReason(error.code, kind.__name__, error.public_message, "auth", "w1")
 
     again = ErrorInfo.model_validate_json(told.model_dump_json(exclude_none=True))
     headers = dict(reason.headers(record()))
@@ -140,7 +142,7 @@ def test_the_fates_are_those_of_the_table() -> None:
 
     assert {code for code, kind in BY_CODE.items() if kind.retryable} == RETRYABLE
     assert {code: kind.status for code, kind in BY_CODE.items() if kind.status != "failed"} == status
-    assert {code for code, kind in BY_CODE.items() if kind.buries} == set(BURIED.split())
+    assert {code for code, kind in BY_CODE.items() if kind.dead_letters} == set(BURIED.split())
 
 
 def test_a_tool_says_itself_whether_to_try_again() -> None:
@@ -181,7 +183,7 @@ def test_the_drawing_shows_the_tree() -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "instead"),
+    ("there", "fallback"),
     [
         ("blocked", "stopped"),
         ("└── InternalError", "└── UnknownError"),
@@ -189,25 +191,25 @@ def test_the_drawing_shows_the_tree() -> None:
         ("├── PoisonError ", "│   ├── PoisonError "),
     ],
 )
-def test_a_wrong_drawing_is_noticed(there: str, instead: str) -> None:
+def test_a_wrong_drawing_is_noticed(there: str, fallback: str) -> None:
     """A code, a name, a fate or a place that is not the class's."""
     drawing = errors.__doc__ or ""
     assert there in drawing
 
-    assert _faults(drawing.replace(there, instead, 1)) != []
+    assert _faults(drawing.replace(there, fallback, 1)) != []
 
 
 def test_what_nobody_knows_is_internal_and_never_retried() -> None:
     """The cause stays for the log, and its words stay out of the message."""
     cause = ValueError("secret")
 
-    fate = fate_of(cause)
+    fate = resolve_error(cause)
 
     assert isinstance(fate, InternalError)
     assert not fate.retryable
     assert fate.__cause__ is cause
     assert "secret" in fate.detail
-    assert "secret" not in fate.safe
+    assert "secret" not in fate.public_message
 
 
 def test_a_circle_of_causes_ends() -> None:
@@ -216,10 +218,10 @@ def test_a_circle_of_causes_ends() -> None:
     one.__cause__, other.__cause__ = other, one
 
     assert chain_of(one) == [one, other]
-    assert fate_of(one) is other
+    assert resolve_error(one) is other
 
 
 def test_an_error_without_words_says_what_its_class_means() -> None:
     """A caller is never shown an empty message, nor an endless one."""
-    assert ForbiddenError().safe == "The caller may not do this"
-    assert len(ForbiddenError("x" * 5_000).safe) == SAFE_LIMIT
+    assert ForbiddenError().public_message == "The caller may not do this"
+    assert len(ForbiddenError("x" * 5_000).public_message) == PUBLIC_MESSAGE_LIMIT

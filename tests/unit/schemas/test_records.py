@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.records import Outgoing, Partition
+from schemas.records import Partition, ProducerRecord
 from tests.unit.schemas.wire import record
 
 
@@ -20,5 +20,5 @@ def test_the_size_of_a_record_is_that_of_all_its_bytes() -> None:
     """Names of headers are text and travel as UTF-8."""
     headers = (("plain", b"12345"), ("naïve", None))
 
-    assert Outgoing("topic", b"key", b"value", headers).size == 3 + 5 + 5 + 5 + 6
-    assert Outgoing("topic", None, None).size == 0
+    assert ProducerRecord("topic", b"key", b"value", headers).size == 3 + 5 + 5 + 5 + 6
+    assert ProducerRecord("topic", None, None).size == 0

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas import topics
-from schemas.hops import Authorized, Origin, Screened
-from schemas.inbox import Identity, Ticket
+from schemas.admissions import AdmissionKey, Identity
 from schemas.requests import Request
+from schemas.stage_records import Authorized, Origin, Screened
 from schemas.topics import Topic
 from tests.unit.schemas.test_tenants import tenant_ids
 
@@ -97,7 +97,7 @@ def test_the_largest_request_fits_through_every_hop() -> None:
             request=request,
             identity=identity,
             run_id=identity.digest,
-            ticket=Ticket(key="k" * 128, body="b" * 32, lane="l" * 512, request_id=identity.id, deadline_ms=1),
+            admission=AdmissionKey(key="k" * 128, body="b" * 32, lane="l" * 512, request_id=identity.id, deadline_ms=1),
             origin=Origin(topic="t" * 249, partition=1, offset=1, timestamp_ms=1, key=large, correlation_id=large),
             reply_to="t" * 249,
         ),
@@ -124,4 +124,4 @@ def test_what_is_compacted_and_what_is_stamped_by_the_broker() -> None:
     compacted = {topic.name for topic in ALL if "compact" in topic.config.get("cleanup.policy", "")}
 
     assert {topic.config["message.timestamp.type"] for topic in stamped} == {"LogAppendTime"}
-    assert compacted == {topics.INBOX.name, topics.DEAD_LETTERS.name, topics.TENANTS.name}
+    assert compacted == {topics.ADMISSIONS.name, topics.DEAD_LETTERS.name, topics.TENANTS.name}

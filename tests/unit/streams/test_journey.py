@@ -9,29 +9,29 @@ from pathlib import Path
 
 import pytest
 
-from consumers.context import Context
+from consumers.context import StepContext
 from schemas.envelopes import open_envelope
-from schemas.hops import Screened
 from schemas.requests import Request
 from schemas.results import Result
+from schemas.stage_records import Screened
 from schemas.tenants import Layout
 from streams.journey import (
     DEPLOYED,
-    ENTRY_GROUP,
+    INGRESS_GROUP,
     INNER_GROUPS,
     JOURNEYS,
     RETRIES,
     Journey,
     JourneyName,
     compact,
-    entry_group,
     fused,
     group_of,
+    ingress_group,
     split,
     versioned,
 )
-from streams.stages.entry import SIZES
-from tests.unit.streams.bench import ACME, StillClock, registry, request_record, steps
+from streams.stages.ingress import SIZES
+from tests.unit.streams.engine.shard_setup import ACME, StillClock, registry, request_record, steps
 
 pytestmark = pytest.mark.anyio
 
@@ -39,26 +39,26 @@ ROOT = Path(__file__).parents[3]
 
 RIGHT = """
 from typing import Any
-from consumers.context import Context
+from consumers.context import StepContext
 from schemas import topics
-from schemas.hops import Authorized, Screened
+from schemas.stage_records import Authorized, Screened
 from schemas.requests import Request
 from schemas.results import Result
 from schemas.tenants import Layout
 from schemas.topics import Topic
 from streams.journey import Journey, Stage, Steps, fused
 
-async def authorize(request: Request, context: Context) -> Authorized: raise NotImplementedError
-async def screen(authorized: Authorized, context: Context) -> Screened: raise NotImplementedError
-async def execute(screened: Screened, context: Context) -> Result: raise NotImplementedError
-async def boast(request: Request, context: Context) -> Result: raise NotImplementedError
-def blocking(authorized: Authorized, context: Context) -> Screened: raise NotImplementedError
+async def authorize(request: Request, context: StepContext) -> Authorized: raise NotImplementedError
+async def screen(authorized: Authorized, context: StepContext) -> Screened: raise NotImplementedError
+async def execute(screened: Screened, context: StepContext) -> Result: raise NotImplementedError
+async def boast(request: Request, context: StepContext) -> Result: raise NotImplementedError
+def blocking(authorized: Authorized, context: StepContext) -> Screened: raise NotImplementedError
 async def careless(authorized: Authorized) -> Screened: raise NotImplementedError
 
 auth = Stage("auth", reads=topics.REQUESTS, run=authorize, writes=topics.AUTHORIZED)
 guard = Stage("guard", reads=topics.AUTHORIZED, run=screen, writes=topics.SCREENED)
 agent = Stage("agent", reads=topics.SCREENED, run=execute, writes=topics.RESULTS)
-admission = Stage("admission", reads=topics.REQUESTS, run=fused(authorize, screen), writes=topics.SCREENED)
+admission = Stage("ingress", reads=topics.REQUESTS, run=fused(authorize, screen), writes=topics.SCREENED)
 Journey(auth, guard, agent)
 Journey(admission, agent)
 Steps(authorize=authorize, screen=screen, execute=execute)
@@ -110,9 +110,9 @@ def test_a_wrong_journey_does_not_type_check_and_a_right_one_does(tmp_path: Path
 
 async def test_two_steps_as_one_pass_the_value_on() -> None:
     """The compact journey runs the very steps of the split one."""
-    known, context = steps(registry()), Context(tenant=ACME, clock=StillClock(), envelope=None)
+    known, context = steps(registry()), StepContext(tenant=ACME, clock=StillClock(), envelope=None)
     envelope = open_envelope(request_record(), SIZES)
-    here = Context(tenant=context.tenant, clock=context.clock, envelope=envelope)
+    here = StepContext(tenant=context.tenant, clock=context.clock, envelope=envelope)
 
     screened = await fused(known.authorize, known.screen)(envelope.request(), here)
 
@@ -126,7 +126,7 @@ def test_each_journey_reads_requests_in_one_group_and_hands_on_what_the_next_sta
     known = steps(registry())
     for made in (split(known), compact(known)):
         first, *rest = made.stages
-        assert first.group == ENTRY_GROUP
+        assert first.group == INGRESS_GROUP
         assert first.reads.payload is Request
         assert [stage.writes for stage in made.stages[:-1]] == [stage.reads for stage in rest]
         assert made.stages[-1].writes.payload is Result
@@ -141,7 +141,7 @@ def test_a_stage_is_found_by_its_name() -> None:
 
     assert [stage.name for stage in made.stages] == ["auth", "guard", "agent"]
     assert made.stage("guard") is made.stages[1]
-    assert made.stage("admission") is None
+    assert made.stage("ingress") is None
 
 
 @pytest.mark.parametrize("name", list(JOURNEYS))
@@ -154,10 +154,10 @@ def test_what_is_deployed_is_the_journey_and_the_mover(name: JourneyName) -> Non
 
 def test_a_later_layout_has_groups_of_its_own() -> None:
     """What the layout before committed under the plain name stays there, and is copied once."""
-    assert [group_of("admission", version) for version in (1, 2)] == [ENTRY_GROUP, f"{ENTRY_GROUP}.2"]
+    assert [group_of("ingress", version) for version in (1, 2)] == [INGRESS_GROUP, f"{INGRESS_GROUP}.2"]
     assert versioned("headrace.agent", 3) == group_of("agent", 3) == "headrace.agent.3"
-    assert [entry_group(layout) for layout in (None, Layout(), Layout(version=2))] == [
-        ENTRY_GROUP,
-        ENTRY_GROUP,
-        f"{ENTRY_GROUP}.2",
+    assert [ingress_group(layout) for layout in (None, Layout(), Layout(version=2))] == [
+        INGRESS_GROUP,
+        INGRESS_GROUP,
+        f"{INGRESS_GROUP}.2",
     ]

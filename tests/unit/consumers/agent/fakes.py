@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 
 from consumers.agent.models.port import Model, ModelRequest, ModelResponse, ModelUsage
 from consumers.agent.run import Run
-from consumers.context import Context
+from consumers.context import StepContext
 from consumers.resilience.deadline import Deadline
 from consumers.resilience.retry import Retry
-from schemas.hops import Authorized, Origin, Screened
-from schemas.inbox import Identity, Ticket
+from schemas.admissions import AdmissionKey, Identity
 from schemas.records import HeaderList
 from schemas.requests import Request
+from schemas.stage_records import Authorized, Origin, Screened
 from schemas.tenants import Tenant
 
 NOW_MS = 1_700_000_000_000
@@ -87,12 +87,12 @@ def run_of(
 def screened_of(request: Request, *, text: str = "screened", left: float = 30.0, attempt: int = 1) -> Screened:
     """A request behind the guards, ``left`` seconds before its deadline."""
     identity = Identity(tenant=TENANT.id, issuer="topic", subject=TENANT.id, source="/", id="r-1")
-    ticket = Ticket(key="k", body="b", lane="l", request_id="r-1", deadline_ms=NOW_MS + int(left * 1_000))
+    admission = AdmissionKey(key="k", body="b", lane="l", request_id="r-1", deadline_ms=NOW_MS + int(left * 1_000))
     authorized = Authorized(
         request=request,
         identity=identity,
         run_id=identity.digest,
-        ticket=ticket,
+        admission=admission,
         origin=Origin(topic="t", partition=0, offset=1, timestamp_ms=NOW_MS),
         reply_to="r",
         queued_ms=11,
@@ -101,6 +101,6 @@ def screened_of(request: Request, *, text: str = "screened", left: float = 30.0,
     return Screened(authorized=authorized, text=text, guard_ms=13, attempt=attempt)
 
 
-def context_of(clock: StillClock | None = None, trace: HeaderList = ()) -> Context:
+def context_of(clock: StillClock | None = None, trace: HeaderList = ()) -> StepContext:
     """The context of a step behind the door."""
-    return Context(tenant=TENANT, clock=clock or StillClock(), trace=trace)
+    return StepContext(tenant=TENANT, clock=clock or StillClock(), trace=trace)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from consumers.agent.agents import Agent, AgentDefinitionError, Answerer, agent
+from consumers.agent.agents import Agent, AgentCallable, AgentDefinitionError, agent
 from consumers.agent.run import Run
 from tests.unit.consumers.agent.fakes import ToldModel, run_of
 
@@ -96,7 +96,7 @@ MISFITS: tuple[Any, ...] = (_nothing, _three, _defaulted, _any_number, _keyword)
 
 
 @pytest.mark.parametrize("function", MISFITS)
-def test_a_function_that_takes_anything_else_is_refused(function: Answerer) -> None:
+def test_a_function_that_takes_anything_else_is_refused(function: AgentCallable) -> None:
     """A run that lands in ``limit`` would be found in production."""
     with pytest.raises(AgentDefinitionError, match=r"\(text\) or \(text, run\)"):
         Agent.from_callable(function, name="odd")

@@ -10,7 +10,7 @@ import pytest
 
 from consumers.agent.agents import Agent, AgentDefinitionError
 from consumers.agent.builtin import BUILTIN
-from consumers.agent.registry import Registry, load
+from consumers.agent.registry import AgentRegistry, load
 
 MODULE = """
 from headrace import Agent, agent
@@ -88,12 +88,12 @@ def test_a_module_that_misses_something_itself_is_not_called_missing(module: Cal
 def test_two_agents_of_one_name_are_refused() -> None:
     """Whichever won would be a surprise."""
     with pytest.raises(AgentDefinitionError, match="two agents are named 'echo'"):
-        Registry(BUILTIN).joined([Agent("echo", instructions="mine")])
+        AgentRegistry(BUILTIN).joined([Agent("echo", instructions="mine")])
 
 
 def test_a_registry_knows_its_names() -> None:
     """What the door may let through."""
-    registry = Registry(BUILTIN).joined([Agent("support")])
+    registry = AgentRegistry(BUILTIN).joined([Agent("support")])
 
     assert registry.names == ("assistant", "echo", "support")
     assert registry["support"].name == "support"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.auth.authorize import Authorize, deadline_of, identify, ticket_of
-from consumers.context import Context
+from consumers.auth.authorize import Authorize, admission_key, deadline_of, identify
+from consumers.context import StepContext
 from schemas.envelopes import Sizes, open_envelope
 from schemas.errors import (
     ExpiredError,
@@ -15,9 +15,9 @@ from schemas.errors import (
     UnauthenticatedError,
     UnknownAgentError,
 )
-from schemas.hops import Authorized
 from schemas.records import HeaderList, Record
 from schemas.requests import Request
+from schemas.stage_records import Authorized
 from schemas.tenants import Limits, Tenant
 
 pytestmark = pytest.mark.anyio
@@ -43,14 +43,14 @@ class Clock:
 
 def context(
     *, tenant: Tenant = TENANT, headers: HeaderList = ID, key: bytes | None = None, now_ms: int = APPENDED + 250
-) -> Context:
+) -> StepContext:
     """What the step gets beside a request with these headers and this key."""
     record = Record("tenants.acme.requests", 2, 7, APPENDED, key, b"{}", headers)
     envelope = open_envelope(record, Sizes(value=1_000, headers=1_000, header_count=9))
-    return Context(tenant=tenant, clock=Clock(now_ms), envelope=envelope)
+    return StepContext(tenant=tenant, clock=Clock(now_ms), envelope=envelope)
 
 
-async def refused(request: Request, where: Context) -> HeadraceError:
+async def refused(request: Request, where: StepContext) -> HeadraceError:
     """Why the step says no."""
     with pytest.raises(HeadraceError) as caught:
         await STEP(request, where)
@@ -67,7 +67,7 @@ async def test_a_permitted_request_goes_on_with_its_identity_and_deadline() -> N
     assert (authorized.tenant, authorized.request_id) == ("acme", "r-1")
     assert authorized.identity.source == "/shop"
     assert authorized.run_id == authorized.identity.digest
-    assert authorized.ticket == ticket_of(HELLO, here)
+    assert authorized.admission == admission_key(HELLO, here)
     assert authorized.deadline_ms == APPENDED + 60_000
     assert authorized.origin.correlation_id == b"\x00\xff"
     assert authorized.origin.key == b"s-1"
@@ -153,8 +153,8 @@ async def test_a_reply_header_that_is_no_text_is_as_none() -> None:
 def test_requests_of_one_session_share_a_lane_and_others_have_their_own() -> None:
     """Order is kept within a session of a subject, and costs nobody else anything."""
     in_session = HELLO.model_copy(update={"session": "s-1"})
-    by_payload, by_key = ticket_of(in_session, context()), ticket_of(HELLO, context(key=b"s-1"))
-    alone, keyed_by_id = ticket_of(HELLO, context()), ticket_of(HELLO, context(key=b"r-1"))
+    by_payload, by_key = admission_key(in_session, context()), admission_key(HELLO, context(key=b"s-1"))
+    alone, keyed_by_id = admission_key(HELLO, context()), admission_key(HELLO, context(key=b"r-1"))
 
     assert by_payload.lane == by_key.lane == "session|acme|s-1"
     assert alone.lane == keyed_by_id.lane == f"request|{identify(TENANT, context()).digest}"
@@ -166,10 +166,10 @@ def test_a_ticket_key_tells_sources_and_tenants_apart() -> None:
     other = context(headers=(*ID, ("ce_source", b"/other")))
     globex = context(tenant=TENANT.model_copy(update={"id": "globex"}))
 
-    assert len({ticket_of(HELLO, each).key for each in (context(), other, globex)}) == 3
+    assert len({admission_key(HELLO, each).key for each in (context(), other, globex)}) == 3
 
 
 async def test_without_the_clients_record_it_says_so() -> None:
     """A step behind the door that asks for it is a mistake of ours."""
     with pytest.raises(InternalError):
-        await STEP(HELLO, Context(tenant=TENANT, clock=Clock(0)))
+        await STEP(HELLO, StepContext(tenant=TENANT, clock=Clock(0)))

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
 
-from consumers.context import Context
+from consumers.context import StepContext
 from consumers.guard.content import Content
-from consumers.guard.guards import Guard, GuardSpec, Judgement, Policy
+from consumers.guard.guards import Guard, GuardResult, GuardSpec, Policy
+from schemas.admissions import AdmissionKey, Identity
 from schemas.envelopes import Sizes, open_envelope
-from schemas.hops import Authorized
-from schemas.inbox import Identity, Ticket
 from schemas.records import Record
 from schemas.requests import Request
+from schemas.stage_records import Authorized
 from schemas.tenants import Tenant
 
 NOW_MS = 1_700_000_000_000
@@ -40,21 +40,21 @@ class TickingClock:
 class Told:
     """Says what it is told, and remembers what it was asked about."""
 
-    says: Judgement = field(default_factory=Judgement)
+    says: GuardResult = field(default_factory=GuardResult)
     asked: list[Content] = field(default_factory=list)
 
-    async def __call__(self, content: Content, context: Context) -> Judgement:
+    async def __call__(self, content: Content, context: StepContext) -> GuardResult:
         self.asked.append(content)
         return self.says
 
 
-async def late(content: Content, context: Context) -> Judgement:
+async def late(content: Content, context: StepContext) -> GuardResult:
     """Waits for what never comes."""
     await asyncio.Event().wait()
-    return Judgement()
+    return GuardResult()
 
 
-async def broken(content: Content, context: Context) -> Judgement:
+async def broken(content: Content, context: StepContext) -> GuardResult:
     """Fails, and quotes the content in doing so."""
     raise RuntimeError(content.text)
 
@@ -68,20 +68,20 @@ def authorized(text: str) -> Authorized:
     """A request that may be made."""
     request = Request(agent="assistant", input=text)
     identity = Identity(tenant="acme", issuer="topic", subject="acme", source="/", id="r1")
-    ticket = Ticket(key="acme|1", body="b", lane="acme|r1", request_id="r1", deadline_ms=NOW_MS + 1_000)
+    admission = AdmissionKey(key="acme|1", body="b", lane="acme|r1", request_id="r1", deadline_ms=NOW_MS + 1_000)
     return Authorized(
         request=request,
         identity=identity,
         run_id="run-1",
-        ticket=ticket,
+        admission=admission,
         origin=open_envelope(_RECORD, _SIZES).origin,
         reply_to="tenants.acme.results",
     )
 
 
-def context() -> Context:
+def context() -> StepContext:
     """What the step gets beside it."""
-    return Context(tenant=TENANT, envelope=open_envelope(_RECORD, _SIZES), clock=TickingClock())
+    return StepContext(tenant=TENANT, envelope=open_envelope(_RECORD, _SIZES), clock=TickingClock())
 
 
 _SIZES = Sizes(value=1 << 20, headers=1 << 16, header_count=64)

@@ -8,12 +8,12 @@ from typing import get_args
 
 import pytest
 
-from consumers.context import Context
+from consumers.context import StepContext
 from consumers.guard.content import LARGE, Content
-from consumers.guard.guards import Action, Guard, Judgement, Policy
-from consumers.guard.pipeline import EVIDENCE_LIMIT, NOTE_LIMIT, WORST_FIRST, Outcome, Pipeline
+from consumers.guard.guards import Action, Guard, GuardResult, Policy
+from consumers.guard.pipeline import EVIDENCE_LIMIT, NOTE_LIMIT, WORST_FIRST, Pipeline, PipelineResult
 from consumers.guard.registry import default_pipeline
-from schemas.hops import Verdict
+from schemas.stage_records import Verdict
 from tests.unit.consumers.guard.fakes import CANARY, Told, broken, context, late, spec
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +24,7 @@ CLOSED = Policy(failure="closed", timeout=0.01)
 
 async def test_rewriting_guards_take_turns_and_detectors_read_the_last_text() -> None:
     """What a detector has not read must not reach the model."""
-    first, second, detector = Told(Judgement(text="one")), Told(Judgement("redact", text="two")), Told()
+    first, second, detector = Told(GuardResult(text="one")), Told(GuardResult("redact", text="two")), Told()
     guards = Pipeline(
         input=[spec("d", detector), spec("a", first, rewrites=True), spec("b", second, rewrites=True)],
     )
@@ -44,15 +44,15 @@ async def test_detectors_run_side_by_side() -> None:
     """Two that wait for each other end only if both have started."""
     here, there = asyncio.Event(), asyncio.Event()
 
-    async def one(content: Content, context: Context) -> Judgement:
+    async def one(content: Content, context: StepContext) -> GuardResult:
         here.set()
         await there.wait()
-        return Judgement()
+        return GuardResult()
 
-    async def other(content: Content, context: Context) -> Judgement:
+    async def other(content: Content, context: StepContext) -> GuardResult:
         there.set()
         await here.wait()
-        return Judgement()
+        return GuardResult()
 
     outcome = await Pipeline(input=[spec("one", one), spec("other", other)]).input(Content("x"), context())
 
@@ -77,13 +77,13 @@ async def test_each_stage_has_its_own_guards() -> None:
 async def test_without_guards_everything_passes_as_it_came() -> None:
     """An empty stage is a choice."""
     content = Content("x")
-    assert await Pipeline().input(content, context()) == Outcome(content)
+    assert await Pipeline().input(content, context()) == PipelineResult(content)
 
 
 async def test_a_rewriting_guard_that_blocks_ends_the_stage() -> None:
     """A judge that costs a model call is not asked what no longer matters."""
     detector = Told()
-    guards = Pipeline(input=[spec("a", Told(Judgement("block")), rewrites=True), spec("d", detector)])
+    guards = Pipeline(input=[spec("a", Told(GuardResult("block")), rewrites=True), spec("d", detector)])
 
     outcome = await guards.input(Content("x"), context())
 
@@ -119,7 +119,7 @@ async def test_a_guard_has_the_time_of_its_own_policy() -> None:
 
 async def test_one_failing_detector_stops_no_other() -> None:
     """They share a group of tasks, which one failure would end."""
-    outcome = await Pipeline(input=[spec("bad", broken, OPEN), spec("good", Told(Judgement("review")))]).input(
+    outcome = await Pipeline(input=[spec("bad", broken, OPEN), spec("good", Told(GuardResult("review")))]).input(
         Content("x"), context()
     )
     assert [(verdict.guard, verdict.action) for verdict in outcome.verdicts] == [("bad", "flag"), ("good", "review")]
@@ -127,7 +127,7 @@ async def test_one_failing_detector_stops_no_other() -> None:
 
 @pytest.mark.parametrize(
     "guard",
-    [Told(None), Told(Judgement("forbid")), Told(Judgement("redact")), Told(Judgement(text=CANARY))],  # type: ignore[arg-type]
+    [Told(None), Told(GuardResult("forbid")), Told(GuardResult("redact")), Told(GuardResult(text=CANARY))],  # type: ignore[arg-type]
     ids=["no judgement", "unknown action", "redaction without a text", "a detector's text"],
 )
 async def test_a_guard_that_breaks_its_contract_has_failed(guard: Told) -> None:
@@ -151,15 +151,15 @@ async def test_a_cancellation_ends_the_guards(rewrites: bool) -> None:  # noqa: 
 async def test_a_guard_that_cancels_itself_has_failed(rewrites: bool) -> None:  # noqa: FBT001
     """Nobody has cancelled the run; a library inside the guard gave up."""
 
-    async def gives_up(content: Content, context: Context) -> Judgement:
+    async def gives_up(content: Content, context: StepContext) -> GuardResult:
         raise asyncio.CancelledError
 
     outcome = await Pipeline(input=[spec("g", gives_up, rewrites=rewrites)]).input(Content("x"), context())
     assert outcome.verdicts == (Verdict(guard="g", action="block", note="failed: CancelledError"),)
 
 
-@pytest.mark.parametrize("says", [Judgement(action, 0.9, ((0, 1),), "rule 7", text="y") for action in WORST_FIRST])
-async def test_a_shadow_guard_only_reports(says: Judgement) -> None:
+@pytest.mark.parametrize("says", [GuardResult(action, 0.9, ((0, 1),), "rule 7", text="y") for action in WORST_FIRST])
+async def test_a_shadow_guard_only_reports(says: GuardResult) -> None:
     """It is tried on live traffic before it may act."""
     shadow = Policy(shadow=True)
     outcome = await Pipeline(input=[spec("g", Told(says), shadow, rewrites=True)]).input(Content("x"), context())
@@ -182,16 +182,16 @@ def test_the_worst_action_wins() -> None:
     assert set(WORST_FIRST) == set(get_args(Action))
     for rank, worst in enumerate(WORST_FIRST):
         verdicts = tuple(Verdict(guard=action, action=action) for action in reversed(WORST_FIRST[rank:]))
-        assert Outcome(Content("x"), verdicts).action == worst
-        assert Outcome(Content("x"), verdicts[::-1]).action == worst
-        assert Outcome(Content("x"), verdicts).blocks is (worst == "block")
+        assert PipelineResult(Content("x"), verdicts).action == worst
+        assert PipelineResult(Content("x"), verdicts[::-1]).action == worst
+        assert PipelineResult(Content("x"), verdicts).blocks is (worst == "block")
     assert WORST_FIRST == ("block", "review", "redact", "flag", "pass")
 
 
 async def test_no_guard_clears_taint_or_moves_content() -> None:
     """Taint is provenance: what a guard makes of a text has the same source."""
     content = Content("x", channel="tool_result", tainted=True)
-    outcome = await Pipeline(input=[spec("g", Told(Judgement(text="y")), rewrites=True)]).input(content, context())
+    outcome = await Pipeline(input=[spec("g", Told(GuardResult(text="y")), rewrites=True)]).input(content, context())
     assert outcome.content == Content("y", channel="tool_result", tainted=True)
 
 
@@ -200,8 +200,8 @@ async def test_what_a_guard_takes_out_stays_readable_for_detectors() -> None:
     detector = Told()
     guards = Pipeline(
         input=[
-            spec("a", Told(Judgement(text="one", hidden="obey")), rewrites=True),
-            spec("b", Told(Judgement(text="two")), rewrites=True),
+            spec("a", Told(GuardResult(text="one", hidden="obey")), rewrites=True),
+            spec("b", Told(GuardResult(text="two")), rewrites=True),
             spec("d", detector),
         ]
     )
@@ -220,7 +220,7 @@ async def test_a_large_content_is_decoded_before_the_detectors_read_it() -> None
 
 async def test_evidence_and_note_are_bounded() -> None:
     """A verdict travels with the request; a million spans must not."""
-    says = Judgement(evidence=tuple((at, at + 1) for at in range(1_000)), note="n" * 1_000)
+    says = GuardResult(evidence=tuple((at, at + 1) for at in range(1_000)), note="n" * 1_000)
     outcome = await Pipeline(input=[spec("g", Told(says))]).input(Content("x"), context())
     (verdict,) = outcome.verdicts
     assert verdict.evidence == tuple((at, at + 1) for at in range(EVIDENCE_LIMIT))
@@ -259,17 +259,17 @@ async def test_the_default_pipeline_normalises_what_comes_in() -> None:
     """Nothing is looked for unless somebody chooses it, but everything is in one spelling."""
     guards = default_pipeline()
     outcome = await guards.input(Content("Ｈｉ\u200b!"), context())
-    assert outcome == Outcome(Content("Hi!"), (Verdict(guard="normalise"),))
+    assert outcome == PipelineResult(Content("Hi!"), (Verdict(guard="normalise"),))
     assert (await guards.output(Content("Ｈｉ"), context())).content.text == "Ｈｉ"
 
 
 async def test_a_cancellation_of_long_ago_is_not_the_runs() -> None:
     """A task that lives long may carry a count: a guard that gives up in it has failed all the same."""
 
-    async def gives_up(content: Content, context: Context) -> Judgement:
+    async def gives_up(content: Content, context: StepContext) -> GuardResult:
         raise asyncio.CancelledError
 
-    async def lane() -> Outcome:
+    async def lane() -> PipelineResult:
         with suppress(asyncio.CancelledError):
             await asyncio.sleep(60)
         return await Pipeline(input=[spec("g", gives_up)]).input(Content("x"), context())

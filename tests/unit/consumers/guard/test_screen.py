@@ -6,12 +6,12 @@ import traceback
 
 import pytest
 
-from consumers.guard.guards import Judgement, Policy
+from consumers.guard.guards import GuardResult, Policy
 from consumers.guard.pipeline import Pipeline
 from consumers.guard.registry import default_pipeline
 from consumers.guard.screen import Screen
 from schemas.errors import BlockedError
-from schemas.hops import Screened, Verdict
+from schemas.stage_records import Screened, Verdict
 from tests.unit.consumers.guard.fakes import CANARY, NOW_MS, Told, authorized, broken, context, spec
 
 pytestmark = pytest.mark.anyio
@@ -41,12 +41,12 @@ async def test_a_screened_request_survives_the_wire() -> None:
 
 async def test_a_blocked_request_names_the_guard_and_no_content() -> None:
     """The caller may know who refused; nobody else learns what was asked."""
-    guards = Pipeline(input=[spec("quiet", Told()), spec("strict", Told(Judgement("block", note="rule 7")))])
+    guards = Pipeline(input=[spec("quiet", Told()), spec("strict", Told(GuardResult("block", note="rule 7")))])
 
     with pytest.raises(BlockedError) as caught:
         await Screen(guards)(authorized(CANARY), context())
 
-    assert caught.value.safe == "the guard strict blocked the request"
+    assert caught.value.public_message == "the guard strict blocked the request"
     assert caught.value.detail == "strict: rule 7"
 
 
@@ -59,7 +59,7 @@ async def test_a_guard_that_fails_closed_leaks_nothing() -> None:
 
 async def test_what_needs_a_review_is_refused_where_nobody_can_be_asked() -> None:
     """A verdict that nobody acts on would be a pass."""
-    guards = Pipeline(input=[spec("doubt", Told(Judgement("review")))])
+    guards = Pipeline(input=[spec("doubt", Told(GuardResult("review")))])
 
     with pytest.raises(BlockedError, match="the guard doubt wants a person"):
         await Screen(guards)(authorized("x"), context())
@@ -70,6 +70,6 @@ async def test_what_needs_a_review_is_refused_where_nobody_can_be_asked() -> Non
 
 async def test_a_shadow_guard_refuses_nothing() -> None:
     """Its report goes on with the request."""
-    guards = Pipeline(input=[spec("new", Told(Judgement("block")), Policy(shadow=True))])
+    guards = Pipeline(input=[spec("new", Told(GuardResult("block")), Policy(shadow=True))])
     screened = await Screen(guards)(authorized("x"), context())
     assert screened.verdicts == (Verdict(guard="new", note="shadow block"),)

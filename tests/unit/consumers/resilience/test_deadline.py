@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from consumers.resilience.cancellation import cancellations
+from consumers.resilience.cancel_count import cancel_count
 from consumers.resilience.deadline import Deadline
 from schemas.errors import ExpiredError
 from tests.unit.consumers.agent.fakes import NOW_MS, StillClock
@@ -57,10 +57,10 @@ async def test_a_timeout_of_the_work_itself_is_not_the_deadline() -> None:
 async def test_nested_deadlines_leave_nothing_cancelled() -> None:
     """A retry's deadline lies inside its run's, both at the same moment: the task goes on unharmed."""
     deadline = Deadline(NOW_MS + 10, StillClock())
-    before = cancellations()
+    before = cancel_count()
     with pytest.raises(ExpiredError):
         async with deadline.enforced(), deadline.enforced():
             await asyncio.sleep(30)
 
     await asyncio.sleep(0.01)
-    assert cancellations() == before
+    assert cancel_count() == before

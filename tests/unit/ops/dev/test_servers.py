@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import pytest
 
-from ops.dev.servers import Kept, Load
-from ops.embedded.children import Child
+from ops.dev.servers import CodeLoader, KeptServer
+from ops.embedded.children import ChildProcess
 from ops.embedded.server import Server
 
 pytestmark = pytest.mark.anyio
@@ -30,9 +30,9 @@ class FakeServer(Server):
     patience: ClassVar[float] = 1.0
 
     starts: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
-    stops: int = 0
+    paused: int = 0
 
-    def process(self, port: int) -> AbstractAsyncContextManager[Child]:
+    def process(self, port: int) -> AbstractAsyncContextManager[ChildProcess]:
         raise AssertionError(f"nobody asked for port {port}")
 
     async def serves(self, port: int) -> bool:
@@ -46,7 +46,7 @@ class FakeServer(Server):
         self.starts.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
 
     async def stop(self) -> None:
-        self.stops += 1
+        self.paused += 1
         self.starts[-1].kill()
         self.starts[-1].wait()
 
@@ -70,7 +70,7 @@ async def _starts(server: FakeServer, count: int) -> None:
 async def test_a_server_that_dies_is_started_again_and_named(tmp_path: Path) -> None:
     """The platform goes on, and the person at the terminal knows why it halted."""
     server, told = FakeServer(tmp_path, 0), list[str]()
-    kept = Kept(lambda: opened(server), told.append, Load())
+    kept = KeptServer(lambda: opened(server), told.append, CodeLoader())
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(kept.run())
         assert await kept.server() is server
@@ -90,19 +90,19 @@ async def test_a_server_that_dies_is_started_again_and_named(tmp_path: Path) -> 
 async def test_a_server_that_is_told_to_stop_is_not_started_again(tmp_path: Path) -> None:
     """And says nothing about it."""
     server, told = FakeServer(tmp_path, 0), list[str]()
-    kept = Kept(lambda: opened(server), told.append, Load())
+    kept = KeptServer(lambda: opened(server), told.append, CodeLoader())
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(kept.run())
         await kept.server()
         kept.stop()
 
-    assert (len(server.starts), server.stops, told) == (1, 1, [])
+    assert (len(server.starts), server.paused, told) == (1, 1, [])
 
 
 async def test_a_server_can_be_told_to_stop_before_its_turn(tmp_path: Path) -> None:
     """What it waits for may never come."""
     server = FakeServer(tmp_path, 0)
-    kept = Kept(lambda: opened(server), print, Load(), asyncio.Event().wait)
+    kept = KeptServer(lambda: opened(server), print, CodeLoader(), asyncio.Event().wait)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(kept.run())
         await asyncio.sleep(0)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ops.isolation.frames import LIMIT, REPLIES, WORDS, Answer, Beat, Drop, Failure, Task, frame, read
+from ops.isolation.frames import LIMIT, REPLIES, WORDS, Beat, Drop, Failure, RunAnswer, Task, frame, read
 from schemas.errors import BY_CODE, HeadraceError, ToolFailedError
 from schemas.results import Result
 from schemas.tenants import Tenant
@@ -32,7 +32,7 @@ async def test_words_and_replies_arrive_as_they_were_said() -> None:
         Task(number=1, screened=SCREENED, tenant=Tenant(id="acme"), trace=(*TRACE, ("b", b"\xff"))),
         Drop(number=1),
     ]
-    replies = [Beat(), Answer(number=1, result=RESULT), Failure.of(2, ToolFailedError("no", retryable=True))]
+    replies = [Beat(), RunAnswer(number=1, result=RESULT), Failure.of(2, ToolFailedError("no", retryable=True))]
 
     heard = stream(*map(frame, words))
     for word in words:

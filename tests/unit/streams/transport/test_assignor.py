@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from schemas.records import Partition
+from streams.transport.aiokafka_types import TopicPartition
 from streams.transport.assignor import DrainAssignor
-from streams.transport.library import TopicPartition
 
 TOPIC, SHARDS = "shards", 8
 

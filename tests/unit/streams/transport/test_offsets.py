@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from schemas.records import Partition
+from streams.transport.aiokafka_types import Untyped, errors
 from streams.transport.errors import AccessDeniedError, BrokerError
-from streams.transport.library import Theirs, errors
 from streams.transport.offsets import fetch_committed
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +29,7 @@ class Broker:
         self.lookups += 1
         return self.lookups
 
-    async def send(self, node: int, request: object, *, group: object) -> Theirs:
+    async def send(self, node: int, request: object, *, group: object) -> Untyped:
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer

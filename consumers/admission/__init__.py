@@ -1,0 +1,1 @@
+"""Admission of a tenant's requests: order, duplicates, concurrency, rates. Identity and policy do not belong here."""

@@ -1,0 +1,178 @@
+"""The admission state of one tenant: its busy lanes, and the queues for lanes, rates and concurrency."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from consumers.admission.dead_letter_breaker import DeadLetterBreaker, LimitOf
+from consumers.admission.fifo import Waiter, WaitQueue, wake_first
+from consumers.admission.rates import Rate, Rates
+from schemas.admissions import AdmissionKey
+from schemas.clock import Clock
+
+CHECK_S = 1.0
+"""The longest wait in seconds before a rate queue reads the clock again, to notice a clock that was corrected."""
+
+RATE_QUEUES = 1_024
+"""Rate queues of agents and users that are kept before idle ones are removed."""
+
+CANCELLED = 10_000
+"""Cancelled requests that are remembered for each tenant before they arrive; then the oldest is forgotten."""
+
+
+class RateQueue:
+    """The queue of requests that wait for a rate. It calls each one as soon as the rate allows it."""
+
+    __slots__ = ("queue", "rate", "reserved", "timer")
+
+    def __init__(self, clock: Clock) -> None:
+        self.rate = Rate(clock)
+        self.queue: WaitQueue = OrderedDict()
+        self.reserved = 0
+        """Places reserved for requests that have not been admitted yet."""
+
+        self.timer: asyncio.TimerHandle | None = None
+
+    def fits(self) -> bool:
+        """Return True if one more request may be admitted."""
+        return self.rate.fits(self.reserved)
+
+    def admit_waiting(self) -> None:
+        """Call waiting requests while there is room, and set a timer for the rest."""
+        while self.queue and self.fits() and wake_first(self.queue):
+            self.reserved += 1
+        if self.queue:
+            self.arm()
+
+    def arm(self) -> None:
+        """Set a timer for a waiting request, for the time at which one more may fit."""
+        if self.timer is None and (frees_ms := self.frees_ms()):
+            wait_s = min(CHECK_S, max(0.001, frees_ms / 1_000))
+            self.timer = asyncio.get_running_loop().call_later(wait_s, self._again)
+
+    def frees_ms(self) -> int:
+        """Return the milliseconds until one more request may fit; 0 if time alone changes nothing."""
+        return 0 if self.rate.fits(self.reserved) else max(1, self.rate.frees_ms())
+
+    def release(self) -> None:
+        """Release a reserved place once its request is admitted or gives up."""
+        self.reserved -= 1
+        self.admit_waiting()
+
+    def _again(self) -> None:
+        self.timer = None
+        self.admit_waiting()
+
+
+@dataclass(slots=True)
+class ConcurrencySlots:
+    """The open requests of the whole tenant, and how many there may be."""
+
+    open: dict[str, str] = field(default_factory=dict)
+    """Lane to the admission log key of its open request."""
+
+    limit: int = 1
+
+
+class ConcurrencyQueue(RateQueue):
+    """The queue of requests that wait for the tenant's concurrency, rate and dead-letter breaker."""
+
+    __slots__ = ("breaker", "places")
+
+    def __init__(self, clock: Clock, places: ConcurrencySlots, breaker: DeadLetterBreaker) -> None:
+        super().__init__(clock)
+        self.places, self.breaker = places, breaker
+
+    def fits(self) -> bool:
+        """Return True if the tenant may have one more open request."""
+        free = len(self.places.open) + self.reserved < self.places.limit
+        return free and not self.breaker.open_for_ms() and super().fits()
+
+    def frees_ms(self) -> int:
+        """Return the milliseconds until one more request may fit; 0 if time alone changes nothing."""
+        return self.breaker.open_for_ms() or super().frees_ms()
+
+
+class TenantAdmission:
+    """The admission state of one tenant."""
+
+    __slots__ = (
+        "_clock",
+        "_prune_above",
+        "breaker",
+        "cancelled",
+        "claimed",
+        "lanes",
+        "places",
+        "rate_queues",
+        "room",
+        "waiting",
+    )
+
+    def __init__(self, clock: Clock, shut: Callable[[float], None], spoils: LimitOf) -> None:
+        self._clock = clock
+        self.places = ConcurrencySlots()
+        self.breaker = DeadLetterBreaker(clock, shut, spoils)
+        self.room = ConcurrencyQueue(clock, self.places, self.breaker)
+        self.claimed: set[str] = set()
+        """Lanes whose next request is chosen and waits for admission."""
+
+        self.lanes: dict[str, WaitQueue] = {}
+        self.rate_queues: dict[tuple[str, str], RateQueue] = {}
+        """Rate queues of agents and users, by kind and name."""
+
+        self._prune_above = RATE_QUEUES
+
+        self.waiting: dict[str, set[Waiter]] = {}
+        """Admission log key to the waiters with it: a duplicate waits like the first request."""
+
+        self.cancelled: OrderedDict[str, int] = OrderedDict()
+        """Admission log keys of requests cancelled before admission, with the time of the cancel."""
+
+    @property
+    def open(self) -> dict[str, str]:
+        """Lane to the admission log key of its open request."""
+        return self.places.open
+
+    def is_free(self, lane: str) -> bool:
+        """Return True if the lane has no open request and no claim."""
+        return lane not in self.places.open and lane not in self.claimed
+
+    def set(self, limit: int, rates: Rates) -> None:
+        """Apply the limits that the registry holds now, and call the requests that now fit."""
+        self.places.limit, self.room.rate.limit = limit, rates.tenant
+        self.room.admit_waiting()
+
+    def rate_queue_of(self, kind: str, name: str, limit: int | None) -> RateQueue:
+        """Return the rate queue of one agent or user; *limit* None leaves its limit unchanged."""
+        found = self.rate_queues.get((kind, name))
+        if found is None:
+            if len(self.rate_queues) >= self._prune_above:
+                self._forget_idle()
+            found = self.rate_queues[kind, name] = RateQueue(self._clock)
+        if limit is not None:
+            found.rate.limit = limit
+        return found
+
+    def _forget_idle(self) -> None:
+        idle = [
+            key for key, each in self.rate_queues.items() if each.rate.idle and not each.reserved and not each.queue
+        ]
+        for key in idle:
+            del self.rate_queues[key]
+        self._prune_above = max(RATE_QUEUES, 2 * len(self.rate_queues))
+
+    def charge(self, admission: AdmissionKey, at_ms: int) -> None:
+        """Charge an admitted request to the rates of its tenant, its agent and its user."""
+        self.room.rate.charge(at_ms)
+        self.rate_queue_of("agent", admission.agent, None).rate.charge(at_ms)
+        self.rate_queue_of("user", admission.subject, None).rate.charge(at_ms)
+
+    def note_cancelled(self, key: str, at_ms: int) -> None:
+        """Remember the cancel of a request that is not admitted. A flood of cancels forgets the oldest."""
+        self.cancelled[key] = at_ms
+        if len(self.cancelled) > CANCELLED:
+            self.cancelled.popitem(last=False)

@@ -1,0 +1,1 @@
+"""Experiments on a whole platform: chaos, bench, neighbours. Only their commands and tests import this package."""

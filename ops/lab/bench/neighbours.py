@@ -1,0 +1,113 @@
+"""``headrace bench neighbours``: measure a tenant's waits with and without a disturbing tenant, by turns."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+from pydantic import SecretStr
+
+from ops.connection import connection_of
+from ops.lab.bench.figures import Comparison, Tell
+from ops.lab.bench.journey import SHARDS, provisioned, running
+from ops.lab.bench.model import SlowModel, slow_model
+from ops.lab.bench.platform import alone, brokers
+from ops.lab.neighbours.disturbances import Disturbance, disturbances
+from ops.lab.neighbours.experiment import ExperimentPlan, WindowComparison, measure
+from ops.lab.neighbours.victim import percentile
+from ops.settings import Settings
+from streams.journey import JourneyName
+
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+TENANT_GOAL, KEY_GOAL = {"p95": 1.2}, {"p99": 1.1}
+"""Goals for the ratio of others' waits: beside a disturbing tenant, and beside a slow key."""
+
+SLOW_S = 60.0
+"""Seconds of one run of the slow key."""
+
+
+@dataclass(frozen=True, slots=True)
+class NeighboursPlan:
+    """The size of the measurement."""
+
+    pace: ExperimentPlan
+    kinds: tuple[str, ...] = ()
+    """Names of the disturbances to measure; all if empty."""
+
+    journey: JourneyName = "compact"
+
+    def troubles(self) -> list[Disturbance]:
+        """Return the disturbances to measure."""
+        every = disturbances(round(self.pace.share * 60))
+        return [trouble for trouble in every if not self.kinds or trouble.name in self.kinds]
+
+
+async def run(plan: NeighboursPlan, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
+    """Measure on a platform in this process, with a broker and a model in processes of their own."""
+    async with brokers(alone(settings), folder / "neighbours") as found:
+        return await on(found, plan, tell)
+
+
+async def on(found: Settings, plan: NeighboursPlan, tell: Tell) -> list[Comparison]:
+    """Measure the same on an existing cluster."""
+    async with slow_model() as model:
+        platform = await provisioned(found, plan.journey)
+        changes = {"model_base_url": model.base_url, "model_api_key": SecretStr("none")}
+        async with running(found.model_copy(update=changes), platform.stages):
+            return [row for trouble in plan.troubles() for row in await _measured(found, plan, model, trouble, tell)]
+
+
+async def _measured(
+    settings: Settings, plan: NeighboursPlan, model: SlowModel, trouble: Disturbance, tell: Tell
+) -> list[Comparison]:
+    await model.expect(10_000, SLOW_S)
+    meter = Meter(trouble.name, tell)
+    found = await measure(connection_of(settings), settings, trouble, plan.pace, SHARDS, meter.told)
+    meter.sum_up()
+    return rows(trouble, found)
+
+
+@dataclass(slots=True)
+class Meter:
+    """Report the waits of each window, and add up the CPU time that this process used for it."""
+
+    name: str
+    tell: Tell
+    _at_s: float | None = None
+    _spent_s: dict[bool, list[float]] | None = None
+
+    def told(self, quiet: bool, waits: list[float]) -> None:  # noqa: FBT001 - see Told
+        """Report one finished window."""
+        now_s, self._spent_s = process_time(), self._spent_s or {True: [], False: []}
+        line: dict[str, Any] = {"what": self.name, "neighbour": "quiet" if quiet else "noisy", "count": len(waits)}
+        if self._at_s is not None:
+            self._spent_s[quiet].append(now_s - self._at_s)
+            line["cpu_ms"] = round(self._spent_s[quiet][-1] * 1_000)
+        self._at_s = now_s
+        self.tell(line | {name: round(percentile(waits, part) * 1_000, 1) for name, part in QUANTILES.items()})
+
+    def sum_up(self) -> None:
+        """Report how much more CPU a noisy window costs than a quiet one, if both kinds were measured."""
+        spent = self._spent_s or {}
+        if all(spent.get(quiet) for quiet in (True, False)):
+            more_s = statistics.mean(spent[False]) - statistics.mean(spent[True])
+            self.tell({"what": self.name, "neighbour": "noisy - quiet", "cpu_ms": round(more_s * 1_000)})
+
+
+def rows(trouble: Disturbance, found: WindowComparison) -> list[Comparison]:
+    """Return the quantiles with and without the disturbance, in milliseconds, each with its goal if it has one."""
+    goals = TENANT_GOAL if trouble.rate is None else KEY_GOAL
+    return [
+        Comparison(
+            f"{trouble.name}, {name}",
+            "quiet",
+            "ms",
+            (percentile(found.exempt, part) * 1_000,),
+            (percentile(found.alone, part) * 1_000,),
+            goals.get(name),
+        )
+        for name, part in QUANTILES.items()
+    ]

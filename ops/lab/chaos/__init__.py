@@ -1,0 +1,1 @@
+"""Fault injection with an oracle: processes, brokers, network, clocks. Speed is not measured here."""

@@ -1,0 +1,94 @@
+"""Build a stage's context before it runs: a worker that does not fit its cluster refuses to start."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from ops.connection import connection_of
+from ops.errors import LayoutDiffersError, LayoutMovingError, NoLayoutError, OperationError
+from ops.settings import Settings
+from ops.wiring import seals_of
+from schemas.clock import Clock
+from schemas.seals import Seals
+from schemas.tenants import Layout
+from schemas.topics import SHARDS, TENANTS
+from streams.engine.layout_guard import LayoutGuard, admits
+from streams.journey import DEPLOYED
+from streams.registry.tenants import TenantRegistry
+from streams.transport.admin import Admin
+from streams.transport.connection import Connection
+from streams.transport.reader import Reader
+
+LAYOUT_PATIENCE_S = 60.0
+"""Seconds that a stage waits for the topics and the layout of a cluster that is being set up."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """The context of a stage: the cluster, its registry, its layout and its seals."""
+
+    connection: Connection
+    registry: TenantRegistry
+    reader: Reader
+    """The reader that the registry follows; open as long as the stage."""
+
+    layout: Layout
+    layout_guard: LayoutGuard
+    """The period in which ``layout`` is the one to serve under."""
+
+    seals: Seals
+    clock: Clock
+
+
+async def stage_context(
+    settings: Settings, stage: str, clock: Clock, stack: AsyncExitStack, patience_s: float = LAYOUT_PATIENCE_S
+) -> StageContext:
+    """Return the context of *stage*. Raises LayoutDiffersError if the cluster's layout does not fit it.
+
+    Raises NoLayoutError if there is no layout after *patience_s* seconds, or LayoutMovingError if it is closed to
+    *stage*.
+    """
+    connection, registry = connection_of(settings), TenantRegistry()
+    reader = await Reader.open(connection, TENANTS.name, name="headrace-registry", deadline_s=LAYOUT_PATIENCE_S)
+    stack.push_async_callback(reader.close)
+    layout = await _layout(registry, reader, stage, patience_s)
+    _stage_fits(stage, layout)
+    async with await Admin.open(connection) as admin:
+        await _shards_fit(admin, layout)
+        seals = seals_of(settings, registry, await admin.cluster_id())
+    layout_guard = LayoutGuard(stage, layout, registry, reader)
+    return StageContext(connection, registry, reader, layout, layout_guard, seals, clock)
+
+
+async def _layout(registry: TenantRegistry, reader: Reader, stage: str, patience_s: float) -> Layout:
+    """Return the layout once it is open for *stage*."""
+    try:
+        async with asyncio.timeout(patience_s):
+            await registry.load(reader)
+            while registry.layout is None or not admits(registry.layout, stage):
+                await registry.take(reader)
+    except TimeoutError:
+        raise _not_open(registry.layout) from None
+    return registry.layout
+
+
+def _not_open(layout: Layout | None) -> OperationError:
+    return NoLayoutError() if layout is None else LayoutMovingError(layout)
+
+
+async def _shards_fit(admin: Admin, layout: Layout) -> None:
+    described = (await admin.describe([SHARDS.name])).get(SHARDS.name)
+    found = described.partitions if described else 0
+    if found != layout.shards:
+        raise LayoutDiffersError(f"{SHARDS.name} has {found} partitions, and the layout has {layout.shards} shards")
+
+
+def _stage_fits(stage: str, layout: Layout) -> None:
+    """Raise LayoutDiffersError if the journey lacks *stage*: two journeys at once would answer each request twice."""
+    names = DEPLOYED[layout.journey]
+    if stage not in names:
+        raise LayoutDiffersError(
+            f"this cluster runs the journey {layout.journey}, which has no stage {stage}: run {', '.join(names)}"
+        )

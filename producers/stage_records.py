@@ -1,0 +1,54 @@
+"""Records between stages, sealed for their target topic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from producers.envelopes import correlation_of, envelope, event_of
+from schemas.headers import SEAL
+from schemas.records import HeaderList, ProducerRecord
+from schemas.stage_records import AUTHORIZED_TYPE, SCREENED_TYPE, Authorized, Screened
+from schemas.topics import AUTHORIZED, SCREENED, Topic
+
+if TYPE_CHECKING:
+    from schemas.seals import Seals
+
+
+def lane_key(authorized: Authorized) -> bytes:
+    """Return tenant and lane as the key: records that must run in order share a partition."""
+    return f"{authorized.tenant}|{authorized.admission.lane}".encode()
+
+
+def authorized_record(hop: Authorized, seals: Seals, trace: HeaderList) -> ProducerRecord:
+    """Build the sealed record that takes an authorized request to the guards."""
+    return _sealed(AUTHORIZED.name, lane_key(hop), hop, hop, seals, trace)
+
+
+def screened_record(
+    hop: Screened, seals: Seals, trace: HeaderList, *, topic: Topic[Screened] = SCREENED, partition: int | None = None
+) -> ProducerRecord:
+    """Build the sealed record that takes a screened request to an agent, directly or through a retry tier."""
+    return _sealed(topic.name, lane_key(hop.authorized), hop, hop.authorized, seals, trace, partition)
+
+
+def _sealed(
+    topic: str,
+    key: bytes,
+    hop: Authorized | Screened,
+    authorized: Authorized,
+    seals: Seals,
+    trace: HeaderList,
+    partition: int | None = None,
+) -> ProducerRecord:
+    value = hop.model_dump_json().encode()
+    kind = AUTHORIZED_TYPE if isinstance(hop, Authorized) else SCREENED_TYPE
+    request_id = authorized.request_id
+    event = event_of(
+        kind,
+        tenant=authorized.tenant,
+        identifier=authorized.run_id,
+        subject=request_id,
+        now_ms=authorized.authorized_at_ms,
+    )
+    headers = envelope(event, trace, correlation_of(authorized.origin, request_id))
+    return ProducerRecord(topic, key, value, (*headers, (SEAL, seals.seal(topic, key, value).encode())), partition)

@@ -1,0 +1,369 @@
+"""One shard while this process may own it: fenced, opened, reopened after any doubt, handed over or dropped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+
+import structlog
+
+from schemas.records import Partition, Record
+from streams.engine.committer import Committer
+from streams.engine.config import transactional_id
+from streams.engine.crash_tracking import CrashTracking
+from streams.engine.fencing import fenced
+from streams.engine.initial_offsets import InitialOffsets
+from streams.engine.lanes import Lanes, QueuedJob
+from streams.engine.runtime import Runtime
+from streams.handler import Fallback, Outputs
+from streams.offsets.offset_map import Committed
+from streams.offsets.relocation import Relocator
+from streams.offsets.tracker import Tracker
+from streams.telemetry.metric_definitions import DROPPED_RUNS, OPENS, REOPENS, reason_of
+from streams.transport.errors import AccessDeniedError
+from streams.transport.transactional_producer import TransactionalProducer
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
+_LIVED_S = 10.0
+"""A shard that was open for this long has not failed, even if it committed nothing."""
+
+_LOOK_S = 0.02
+_APART_S = 4.0
+"""The time for which a hand-over waits for outcomes set aside. By then it is known if a topic is new or missing. The
+wait is no longer, because the shard admits no records meanwhile and a topic may accept none for hours."""
+
+_CANCEL_S = 5.0
+
+log = structlog.get_logger()
+
+
+class Shard:
+    """The unit of ownership, fencing and committing: its partitions, one producer, one transaction at a time (I4)."""
+
+    def __init__(self, runtime: Runtime, number: int, released: Callable[[Shard], None]) -> None:
+        self.runtime, self.number = runtime, number
+        self.alive, self.draining, self.opened = True, False, False
+        self.trackers: dict[Partition, Tracker] = {}
+        self.routed: frozenset[Partition] = frozenset()
+        """The partitions that belonged to it at the last call of ``route``."""
+        self.firsts: dict[Partition, tuple[int, Outputs]] = {}
+        """Partitions without a committed offset: where they begin, and the outputs to write with that first commit."""
+        prepare = partial(runtime.work.prepare, number)
+        self.lanes = Lanes(self, runtime.slots, runtime.scheduler, prepare, in_order=runtime.work.in_order)
+        self.relocator = Relocator(runtime.parameters.relocation_distance, self._may_be_carried, self._complete)
+        self.crash_tracking = CrashTracking(runtime, number, self.lanes)
+        self.committer = Committer(self)
+        self.beginnings = InitialOffsets(runtime, self._lose)
+        self.task: asyncio.Task[None] | None = None
+        self._released = released
+        self._publisher: TransactionalProducer | None = None
+        self._remembers = False
+        self._repartitioning = asyncio.Lock()
+
+    @property
+    def producer(self) -> TransactionalProducer:
+        """The producer since the last opening. Raise RuntimeError before the first one."""
+        if self._publisher is None:
+            raise RuntimeError("the shard has not been opened")
+        return self._publisher
+
+    @property
+    def ready(self) -> bool:
+        """True if its partitions are to be polled."""
+        return self.opened and not self.draining
+
+    def held_back(self) -> bool:
+        """Return True if no job may start now: a crash would lose the work."""
+        return self.runtime.halted or not self.ready or self.committer.stalled()
+
+    def accepts(self) -> bool:
+        """Return True if more records may be admitted."""
+        limits, committer = self.runtime.parameters, self.committer
+        full = committer.waiting >= limits.max_pending or committer.bytes >= limits.max_pending_bytes
+        return self.ready and not full and not self.held_back()
+
+    def finish(self, tracker: Tracker, offset: int, outputs: Outputs, fallback: Fallback | None = None) -> None:
+        """Take the outcome of a record. The outcome of a relocated run completes its new offset."""
+        if not (self.relocator.runs and self.relocator.finish(tracker, offset, outputs, fallback)):
+            self._complete(tracker, offset, outputs, fallback)
+
+    def _complete(self, tracker: Tracker, offset: int, outputs: Outputs, fallback: Fallback | None) -> None:
+        """Queue the outcome for a transaction. A late outcome changes nothing (I6)."""
+        if self.alive and tracker.expects(offset):
+            tracker.finish(offset, outputs, fallback)
+            self.committer.add(tracker)
+
+    def _may_be_carried(self, tracker: Tracker, offset: int) -> Record | None:
+        return self.lanes.alone(tracker, offset) if self.runtime.work.relocates else None
+
+    def look(self) -> None:
+        """Resolve doubtful relocations by their copies: keep those that are open here, end those that another owner has
+        run.
+        """
+        if void := {(relocation.tracker, relocation.first) for relocation in self.relocator.look()}:
+            self.lanes.discard(lambda entry: (entry.tracker, entry.offset) in void)
+
+    def broke(self, error: Exception) -> None:
+        """Fail the worker, because a job raised."""
+        self.runtime.fail(f"a job of shard {self.number} raised {error!r}")
+
+    # --- opening and reopening ----------------------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """Open the shard, commit its work, and reopen it after any doubt, until it is dropped or handed over."""
+        since, pause = float("-inf"), _FIRST_PAUSE_S
+        clock = self.runtime.clock
+        while self.alive:
+            await self.runtime.membership.confirmed(since)
+            began, committed = clock.monotonic(), self.committer.committed
+            reason = await self._once()
+            since = clock.monotonic()
+            # If nothing can be committed, perhaps for lack of CPU, repeated opening would use up the rest of it.
+            fruitful = self.committer.committed > committed or since - began > _LIVED_S
+            pause = _FIRST_PAUSE_S if fruitful else min(_LONGEST_PAUSE_S, pause * 2)
+            self._note(reason)
+            await self._close()
+            if self.draining:  # fenced during the hand-over: no work can be finished
+                self._released(self)
+                return
+            await asyncio.sleep(pause)
+
+    async def _once(self) -> str:
+        try:
+            async with asyncio.timeout(self.runtime.parameters.open_deadline_s):
+                await self._open()
+        except Exception as error:  # noqa: BLE001 - whatever the reason, and whoever's memory failed: open again
+            return f"open failed: {error!r}"
+        return await self.committer.run()
+
+    def _note(self, reason: str) -> None:
+        self.runtime.metrics.count(REOPENS, reason_of(reason))
+        log.warning("shard_reopened", group=self.runtime.work.group, shard=self.number, reason=reason)
+
+    async def _open(self) -> None:
+        """Fence, then read (I5). After the fence, commits of the former owner or our own doubtful transaction are
+        final.
+        """
+        runtime = self.runtime
+        self._publisher = await fenced(
+            partial(_publisher, runtime), transactional_id(runtime.work.group, runtime.parameters.layout, self.number)
+        )
+        self._remembers = True
+        await runtime.work.load_memory(self.number)
+        routing = await self._load()
+        await self.crash_tracking.open(self._publisher, self.trackers.values())
+        self.committer.restart()
+        self.opened = True
+        if routing != runtime.routing:  # repartition() skipped this shard while it was opening
+            runtime.tasks.spawn(self.repartition())
+        runtime.metrics.count(OPENS)
+        runtime.changed()
+        log.info(
+            "shard_opened",
+            group=runtime.work.group,
+            shard=self.number,
+            partitions=len(self.trackers) + len(self.firsts),
+        )
+
+    async def _load(self) -> int:
+        """Read offsets and maps until no partition has come or gone meanwhile. Return the routing version that was
+        read.
+        """
+        routing = -1
+        while routing != self.runtime.routing:
+            routing = self.runtime.routing
+            partitions = self._routed()
+            self._retain(partitions)
+            committed = await self._committed(partitions)
+            self._start_first(await self.beginnings.of(self._known(partitions) - committed.keys()))
+            self._restore(committed)
+        return routing
+
+    def _restore(self, committed: Mapping[Partition, Committed]) -> None:
+        """Restore the trackers from the committed state. Runs continue over a reopen, unless their outcome is visible
+        already.
+        """
+        self.relocator.resolve(committed)
+        self.lanes.discard(partial(self._is_visible, committed))
+        running, now = self.lanes.held(), self.runtime.clock.monotonic()
+        for partition, state in committed.items():
+            tracker = self.trackers.get(partition) or self._tracker(partition)
+            places = self.relocator.places(tracker, running.get(tracker, ()))
+            held = {offset for offset in places if not state.holds(offset)}
+            tracker.restore(state, held, now)
+
+    def _is_visible(self, committed: Mapping[Partition, Committed], entry: QueuedJob) -> bool:
+        state = committed.get(entry.tracker.partition)
+        if state is None or self.relocator.knows(entry.tracker, entry.offset):
+            return False
+        return state.holds(entry.offset)
+
+    def _tracker(self, partition: Partition) -> Tracker:
+        tracker = self.trackers[partition] = Tracker(partition, self.runtime.work.window)
+        return tracker
+
+    async def _close(self) -> None:
+        """Close the shard. From here on it polls and starts nothing; state that may survive a reopen is kept."""
+        self._on_open()
+        if not self.runtime.work.keeps_runs:
+            await self._forget_runs()
+        if self._publisher is not None:  # not awaited: it may have to abandon a request, and the fence is enough
+            self.runtime.tasks.spawn(self._publisher.kill())
+
+    def _on_open(self) -> None:
+        self.opened = False
+        self.firsts.clear()
+        self.runtime.changed()
+        if self._remembers:
+            self._remembers = False
+            self.runtime.work.forget(self.number)
+
+    async def _forget_runs(self) -> None:
+        """End the runs that were decided on the lost memory, before that memory is rebuilt."""
+        for tracker in self.trackers.values():
+            tracker.alive = False
+        self.trackers.clear()
+        self.relocator.forget()
+        cancelled = self.lanes.cancel()
+        if cancelled:
+            _, alive = await asyncio.wait(cancelled, timeout=_CANCEL_S)
+            if alive:
+                log.error("runs_not_cancelled", group=self.runtime.work.group, shard=self.number, runs=len(alive))
+
+    # --- added and removed partitions ---------------------------------------------------------------------------------
+
+    async def repartition(self) -> None:
+        """Apply a change of ``route``. New partitions have always belonged to this shard, so our fence covers them."""
+        async with self._repartitioning:
+            try:
+                async with asyncio.timeout(self.runtime.parameters.open_deadline_s):
+                    await self._take_up_new()
+            except Exception as error:  # noqa: BLE001 - whatever the reason: opening asks for all of them again
+                self.committer.doubt(f"repartition failed: {error!r}")
+
+    async def _take_up_new(self) -> None:
+        partitions, life = self._routed(), self._publisher
+        self._retain(partitions)
+        new = partitions - self.trackers.keys() - self.firsts.keys()
+        committed = await self._committed(new)
+        beginnings = await self.beginnings.of(self._known(new) - committed.keys())
+        if self.ready and self._publisher is life:  # else the reopening has called route() again
+            self._start_first(beginnings)
+            for partition, state in committed.items():
+                self._begin(partition, state)
+
+    def _routed(self) -> set[Partition]:
+        self.routed = frozenset(self.runtime.work.route(self.number))
+        return self._known(self.routed)
+
+    def _known(self, partitions: Collection[Partition]) -> set[Partition]:
+        """Return *partitions* without those that are withdrawn because they cannot be read or committed."""
+        return set(partitions) - self.runtime.paused.withdrawn
+
+    async def _committed(self, partitions: Collection[Partition]) -> dict[Partition, Committed]:
+        """Return offsets and maps. Withdraw partitions that an access list forbids, and read the others again."""
+        while True:
+            try:
+                return await self.runtime.offsets.read(self._known(partitions))
+            except AccessDeniedError as error:
+                forbidden = {partition for partition in partitions if partition.topic in error.topics}
+                if not forbidden:
+                    raise
+                for partition in forbidden:
+                    self.runtime.paused.withdraw(partition, error)
+                self._retain(self._known(self.trackers.keys() | self.firsts.keys()))
+
+    def _retain(self, partitions: Collection[Partition]) -> None:
+        for partition in [known for known in self.trackers if known not in partitions]:
+            self._lose(partition)
+        for partition in [known for known in self.firsts if known not in partitions]:
+            del self.firsts[partition]
+
+    def _lose(self, partition: Partition) -> None:
+        """Stop tracking *partition* and discard its work, if it is tracked."""
+        tracker = self.trackers.pop(partition, None)
+        if tracker is None:
+            return
+        tracker.alive = False
+        self.relocator.forget(tracker)
+        self.lanes.discard(lambda entry: entry.tracker is tracker)
+        self.runtime.changed()
+
+    def _begin(self, partition: Partition, state: Committed) -> None:
+        self._tracker(partition).restore(state, set(), self.runtime.clock.monotonic())
+        self.runtime.changed()
+
+    def _start_first(self, beginnings: Mapping[Partition, tuple[int, Outputs]]) -> None:
+        for partition in beginnings:
+            self._lose(partition)  # it had an offset before, and its log may have been recreated
+        self.firsts |= beginnings
+        self.committer.wake.set()
+
+    def started(self, partition: Partition) -> None:
+        """Start to track *partition*: its first offset has been committed."""
+        first = self.firsts.pop(partition, None)
+        if first is not None:
+            self._begin(partition, Committed(first[0], set()))
+
+    # --- hand-over and end --------------------------------------------------------------------------------------------
+
+    async def hand_over(self, limit_s: float) -> None:
+        """Hand the shard over by plan: finish the running jobs, commit them, and release the shard.
+
+        *limit_s* limits the running jobs. Finished work may wait longer for a slow commit, except at shutdown.
+        """
+        clock = self.runtime.clock
+        self.crash_tracking.leave()
+        self.committer.wake.set()
+        began = clock.monotonic()
+        end = began + limit_s
+        last = end if self.runtime.stopping else end + self.runtime.parameters.transaction_deadline_s
+        while self.alive and self.draining and self.opened:
+            now = clock.monotonic()
+            running = self.lanes.running and self.runtime.work.drains and now < end
+            apart = self.committer.apart and now < min(end, began + _APART_S)
+            if not (running or apart or (self.committer.busy and now < last)):
+                break
+            await asyncio.sleep(_LOOK_S)
+        if self.alive and self.draining:
+            self._note_apart()
+            self._released(self)
+
+    def _note_apart(self) -> None:
+        """Log the outcomes set aside: the next owner of the shard runs their records again."""
+        if self.committer.apart:
+            log.warning(
+                "outcomes_abandoned",
+                group=self.runtime.work.group,
+                shard=self.number,
+                partitions=sorted(str(each.partition) for each in self.trackers.values() if each.aside),
+            )
+
+    def drop(self) -> None:
+        """Drop the shard, which another worker may own now. Running jobs are cancelled; later completions are ignored
+        (I6).
+        """
+        self.alive = False
+        self._on_open()
+        self.runtime.metrics.count(DROPPED_RUNS, by=self.lanes.running)
+        for tracker in self.trackers.values():
+            tracker.alive = False
+        self.lanes.cancel()
+        if self.task is not None and self.task is not asyncio.current_task():
+            self.task.cancel()
+        if self._publisher is not None:
+            self.runtime.tasks.spawn(self._publisher.kill())
+
+
+def _publisher(runtime: Runtime, transactional_id: str) -> TransactionalProducer:
+    parameters = runtime.parameters
+    return TransactionalProducer(
+        parameters.connection,
+        transactional_id,
+        runtime.clock,
+        name=parameters.name,
+        timeout_ms=parameters.transaction_timeout_ms,
+        request_timeout_ms=parameters.request_timeout_ms,
+        apart=runtime.topic_health.stands_apart,
+    )

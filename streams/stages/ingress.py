@@ -1,0 +1,308 @@
+"""The ingress stage: reads client records, applies admission, runs the first step, and answers refused requests."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import structlog
+
+from consumers.admission.controller import AdmissionController, Lookup
+from consumers.admission.rates import rates_of
+from consumers.context import StepContext
+from consumers.resilience.timeouts import lazy_timeout
+from producers.admissions import serving_record
+from schemas.admissions import AdmissionKey, serving_key
+from schemas.envelopes import Envelope, Sizes, open_envelope, salvage
+from schemas.errors import (
+    CancelledRunError,
+    ExpiredError,
+    HeadraceError,
+    IdConflictError,
+    MalformedError,
+    RateLimitedError,
+    RecordError,
+    resolve_error,
+)
+from schemas.records import Partition, ProducerRecord, Record
+from schemas.requests import Request
+from schemas.tenants import Tenant
+from schemas.topics import (
+    ADMISSIONS,
+    CONTROL,
+    EDGE_HEADER_COUNT,
+    EDGE_HEADERS_LIMIT,
+    EDGE_VALUE_LIMIT,
+    REQUESTS,
+    RESULTS,
+    shard_of,
+    tenant_of,
+)
+from streams.engine.admission_memory import AdmissionMemory
+from streams.handler import Job, Outputs, StageHandler
+from streams.journey import Stage
+from streams.registry.tenants import TenantRegistry
+from streams.stages.cancel_handler import CancelHandler
+from streams.stages.dead_lettering import DeadLettering, unchanged
+from streams.stages.lane_backlog import LaneBacklog
+from streams.stages.record_builder import RecordBuilder, check_sizes
+from streams.stages.reply_context import ReplyContext, bare_reply_context, full_reply_context
+from streams.stages.run_step import run_step
+from streams.telemetry.trace_context import Trace, follow
+
+log = structlog.get_logger()
+
+SIZES = Sizes(value=EDGE_VALUE_LIMIT, headers=EDGE_HEADERS_LIMIT, header_count=EDGE_HEADER_COUNT)
+WINDOW = 256
+"""Records of one tenant's partition that admission considers. The rest of a flood waits in its topic."""
+
+HELD_BYTES = 256 * 1024 * 1024
+"""Bytes of the records that wait for admission in one worker. A partition may use only the free bytes."""
+
+RETRY_AFTER_S = 60.0
+"""Seconds of ``retry_after`` for a request that has waited ``max_wait``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingress:
+    """A record that can be answered, with the admission controller of the shard life in which it arrived."""
+
+    record: Record
+    reply_context: ReplyContext
+    trace: Trace
+    controller: AdmissionController
+
+    @property
+    def admission(self) -> AdmissionKey:
+        """Return the ticket of the record's request."""
+        return self.reply_context.admission
+
+    def aside(self, aside: LaneBacklog) -> Callable[[], AbstractContextManager[None]]:
+        """Return a factory of the context that is entered while the record waits in its lane."""
+        record = self.record
+        return partial(aside.holding, Partition(record.topic, record.partition), len(record.value or b""))
+
+
+@dataclass(frozen=True, slots=True)
+class IngressStage:
+    """The first stage of a journey. One shard owns all of a tenant's request partitions, so it alone decides."""
+
+    stage: Stage[Any, Any]
+    builder: RecordBuilder
+    registry: TenantRegistry
+    admission_memory: AdmissionMemory
+    window: int = WINDOW
+    aside: LaneBacklog = field(default_factory=LaneBacklog)
+
+    def work(self) -> StageHandler:
+        """Return the stage for the engine. No run survives a reopened shard: admission restarts from the log."""
+        return StageHandler(
+            group=self.stage.group,
+            route=self._route,
+            prepare=self._prepare,
+            committed=self.builder.tracing.committed,
+            load_memory=self.admission_memory.load_memory,
+            forget=self.admission_memory.forget,
+            first=self._first,
+            is_limited=lambda partition: self.admission_memory.is_limited(tenant_of(partition.topic) or ""),
+            keeps_runs=False,
+            in_order=True,
+            drains=False,
+            window=self.window,
+            exempt=self.aside.exempt,
+            max_running=1_000_000,
+            max_in_flight=1_000_000,
+            max_in_flight_bytes=HELD_BYTES,
+        )
+
+    def _route(self, shard: int) -> set[Partition]:
+        return {
+            partition
+            for tenant in self.registry.tenants.values()
+            if shard_of(tenant.id, self.builder.shards) == shard
+            for partition in ingress_partitions(tenant)
+        }
+
+    def _first(self, partition: Partition) -> Outputs | None:
+        """Return the outputs that start a new partition, or None for a served partition whose offset is lost."""
+        tenant = tenant_of(partition.topic)
+        if tenant is None or self.admission_memory.is_served(tenant, serving_key(tenant, partition)):
+            return None
+        return [self._serving(tenant, partition, follow((), sampled=False))]
+
+    def _serving(self, tenant: str, partition: Partition, trace: Trace) -> ProducerRecord:
+        now_ms, shards = self.builder.clock.now_ms(), self.builder.shards
+        return serving_record(tenant, partition, shards=shards, trace=trace.headers, now_ms=now_ms)
+
+    def _prepare(self, _shard: int, record: Record) -> Job:
+        """Return a job in a lane of its own: admission keeps the order and ends waits, so the engine must not."""
+        tracing = self.builder.tracing
+        trace = tracing.begin(record)
+        lane, run, fallback, *_ = self._job(record, trace)
+        return Job(lane, tracing.around(record, trace, run), fallback, tenant_of(record.topic) or "")
+
+    def _job(self, record: Record, trace: Trace) -> Job:
+        tenant = self.registry.tenants.get(tenant_of(record.topic) or "")
+        if tenant is None:
+            error = MalformedError("the topic's tenant is not known")
+            return Job(record.position, lambda: [self.builder.dead_letter(record, error, trace.headers)], unchanged)
+        if record.topic == CONTROL.of(tenant.id):
+            return Job(record.position, partial(self._control, record, tenant, trace))
+        try:
+            envelope = open_envelope(record, SIZES)
+        except RecordError as error:
+            return self._damaged(record, error, tenant, trace)
+        return self._readable(envelope, self._context(tenant, envelope, trace), trace)
+
+    def _context(self, tenant: Tenant, envelope: Envelope, trace: Trace) -> StepContext:
+        return StepContext(tenant=tenant, clock=self.builder.clock, trace=trace.headers, envelope=envelope)
+
+    def _damaged(self, record: Record, error: HeadraceError, tenant: Tenant, trace: Trace) -> Job:
+        """Return a job that answers the record if its id can be read, else a job that dead-letters it."""
+        envelope = salvage(record)
+        if envelope is None:
+            dead_lettering = self._burial(tenant)
+            return Job(record.position, partial(dead_lettering.dead_letter, record, error, trace), unchanged)
+        return self._fault(
+            bare_reply_context(envelope, self._context(tenant, envelope, trace)), error, record, tenant, trace
+        )
+
+    def _control(self, record: Record, tenant: Tenant, trace: Trace) -> Outputs | Awaitable[Outputs]:
+        try:
+            return CancelHandler(self.builder, self.admission_memory, SIZES).take(record, tenant, trace)
+        except HeadraceError as error:
+            return self._burial(tenant).dead_letter(record, error, trace)
+
+    def _burial(self, tenant: Tenant) -> DeadLettering:
+        return DeadLettering(self.builder, self.admission_memory.of(tenant.id), tenant)
+
+    def _fault(
+        self, reply_context: ReplyContext, error: HeadraceError, record: Record, tenant: Tenant, trace: Trace
+    ) -> Job:
+        ingress, dead_lettering = (
+            Ingress(record, reply_context, trace, self.admission_memory.of(reply_context.tenant)),
+            self._burial(tenant),
+        )
+        end = partial(self._turn_away, ingress, error)
+        return Job(
+            record.position, lambda: dead_lettering.when_admitting(record, end), partial(self._unwritable, ingress)
+        )
+
+    def _readable(self, envelope: Envelope, context: StepContext, trace: Trace) -> Job:
+        record = envelope.record
+        try:
+            request = envelope.request()
+        except HeadraceError as error:
+            return self._fault(bare_reply_context(envelope, context), error, record, context.tenant, trace)
+        reply_context = full_reply_context(envelope, request, context)
+        ingress = Ingress(record, reply_context, trace, self.admission_memory.of(reply_context.tenant))
+        return Job(
+            record.position, lambda: self._receive(ingress, request, context), partial(self._unwritable, ingress)
+        )
+
+    async def _receive(self, ingress: Ingress, request: Request, context: StepContext) -> Outputs:
+        lookup: Lookup | None = None
+        try:
+            lookup = await self._enter(ingress, context.tenant)
+            if lookup == "cancelled":
+                raise CancelledRunError  # noqa: TRY301 - its fate is decided with that of all others
+            if lookup == "new":
+                return await self._forward(ingress, request, context)
+        except Exception as raised:  # noqa: BLE001 - whatever a step raises has a fate
+            error = self._told(resolve_error(raised), raised, ingress)
+            return self._turn_away(ingress, error, entered=lookup == "new")
+        return self._known(ingress, lookup)
+
+    async def _enter(self, ingress: Ingress, tenant: Tenant) -> Lookup:
+        """Wait for admission, at most until the request's deadline and the tenant's ``max_wait``."""
+        waited_out = ingress.record.timestamp + int(tenant.limits.max_wait * 1_000)
+        left_ms = min(ingress.admission.deadline_ms, waited_out) - self.builder.clock.now_ms()
+        if left_ms <= 0:  # a timeout of zero would not fire, because the code below may not suspend
+            raise _late(ingress, waited_out)
+        try:
+            limits, aside = tenant.limits, ingress.aside(self.aside)
+            entering = ingress.controller.enter(ingress.admission, limits.concurrency, rates_of(limits), aside)
+            return await lazy_timeout(partial(asyncio.timeout, left_ms / 1_000), entering)
+        except TimeoutError:
+            raise _late(ingress, waited_out) from None
+
+    async def _forward(self, ingress: Ingress, request: Request, context: StepContext) -> Outputs:
+        """Return the step's outputs. The request may have waited, so the step gets the registry's current tenant."""
+        tenant = self.registry.tenants.get(context.tenant.id, context.tenant)
+        admission = ingress.controller.charged(ingress.admission)
+        context = replace(context, tenant=tenant, admission=admission)
+        value = await run_step(self.stage, request, context, ingress.admission.deadline_ms)
+        outputs = self.builder.forward(value, ingress.trace.headers)
+        check_sizes(outputs)
+        return [*outputs, self.builder.opened(admission, ingress.trace.headers), *self._renewed(ingress)]
+
+    def _renewed(self, ingress: Ingress) -> Outputs:
+        """Return a new serving record once a day for a partition in use: the admission log deletes old records."""
+        tenant, partition = ingress.reply_context.tenant, Partition(ingress.record.topic, ingress.record.partition)
+        if not ingress.controller.renewal_due(serving_key(tenant, partition)):
+            return []
+        return [self._serving(tenant, partition, ingress.trace)]
+
+    def _turn_away(self, ingress: Ingress, error: HeadraceError, *, entered: bool = False) -> Outputs:
+        """Answer with *error*, unless another record of this identity was admitted: that record is answered."""
+        lookup = "new" if entered else ingress.controller.lookup(ingress.admission)
+        if lookup not in ("new", "cancelled"):
+            return self._known(ingress, lookup)
+        reply_context = ingress.reply_context._replace(admission=ingress.controller.charged(ingress.admission))
+        ingress.controller.close(ingress.admission)
+        return self.builder.fail(reply_context, error, ingress.record, ingress.trace.headers)
+
+    def _unwritable(self, ingress: Ingress, outputs: Outputs, error: HeadraceError) -> Outputs:
+        """Replace an answer that no topic accepts by a failed result on the tenant's own results topic."""
+        admission = ingress.controller.charged(ingress.admission)
+        reply_context = ingress.reply_context._replace(
+            reply_to=RESULTS.of(ingress.reply_context.tenant), admission=admission
+        )
+        if not any(output.topic == ADMISSIONS.name for output in outputs):  # the first of this identity keeps its state
+            return self.builder.refuse(_apart(reply_context, ingress), error, ingress.record, ingress.trace.headers)
+        ingress.controller.close(ingress.admission)
+        return self.builder.fail(reply_context, error, ingress.record, ingress.trace.headers)
+
+    def _known(self, ingress: Ingress, lookup: Lookup) -> Outputs:
+        """Return nothing for a duplicate, which the first request's result answers. Refuse a conflict with a result."""
+        if lookup == "joined":
+            return []
+        reply_context = _apart(ingress.reply_context, ingress)
+        return self.builder.refuse(reply_context, IdConflictError(), ingress.record, ingress.trace.headers)
+
+    def _told(self, error: HeadraceError, raised: Exception, ingress: Ingress) -> HeadraceError:
+        unknown = error.code == "internal"
+        log.log(
+            logging.ERROR if unknown else logging.INFO,
+            "request_refused",
+            code=error.code,
+            tenant=ingress.reply_context.tenant,
+            request_id=ingress.reply_context.request_id,
+            trace_id=ingress.trace.trace_id,
+            exc_info=raised if unknown else None,
+        )
+        return error
+
+
+def ingress_partitions(tenant: Tenant) -> frozenset[Partition]:
+    """Return the partitions of a tenant that its clients write and admission reads."""
+    edges = (REQUESTS, CONTROL) if tenant.interactive else (REQUESTS,)
+    return frozenset(Partition(edge.of(tenant.id), number) for edge in edges for number in range(tenant.partitions))
+
+
+def _apart(reply_context: ReplyContext, ingress: Ingress) -> ReplyContext:
+    """Return the case with a run id of its own, for a record that shares its identity with another."""
+    return reply_context._replace(run_id=hashlib.sha256(ingress.record.position.encode()).hexdigest()[:32])
+
+
+def _late(ingress: Ingress, waited_out_ms: int) -> HeadraceError:
+    """Return the error of the earlier limit, deadline or ``max_wait``, without regard to the current time."""
+    if ingress.admission.deadline_ms <= waited_out_ms:
+        return ExpiredError()
+    return RateLimitedError("the request waited as long as its tenant's requests may", retry_after=RETRY_AFTER_S)

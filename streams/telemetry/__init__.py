@@ -1,0 +1,1 @@
+"""Metrics, spans and trace context. Exporters and settings belong to ``ops``."""

@@ -1,0 +1,373 @@
+"""A stage behind the door: each hop ends in the next one, a retry, a result, or a letter; never in an exception."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Never, TypedDict, Unpack
+
+import pytest
+
+from consumers.context import StepContext
+from producers.stage_records import authorized_record, screened_record
+from schemas.admissions import AdmissionEvent
+from schemas.errors import (
+    BlockedError,
+    ExpiredError,
+    HeadraceError,
+    ModelOverloadedError,
+    PoisonError,
+    StepsExhaustedError,
+    ToolFailedError,
+    UnwritableError,
+)
+from schemas.records import Partition, Record
+from schemas.relocation import relocated
+from schemas.results import Result
+from schemas.stage_records import Authorized, Screened
+from schemas.topics import ADMISSIONS, DEAD_LETTERS, EDGE_RECORD_LIMIT, INNER_LIMIT
+from streams.handler import Outputs, StageHandler
+from streams.journey import Step, split
+from streams.registry import tenants as registries
+from streams.registry.tenants import TenantRegistry
+from streams.stages.inner import InnerStage
+from streams.stages.retries import RetryTiers
+from tests.unit.producers import samples
+from tests.unit.producers.samples import TRACE
+from tests.unit.streams.engine.shard_setup import (
+    OTHER,
+    RESULTS,
+    SEALS,
+    StillClock,
+    as_read,
+    builder,
+    header,
+    on,
+    registry,
+    steps,
+)
+from tests.unit.streams.engine.shard_setup import the_result as result_of
+
+pytestmark = pytest.mark.anyio
+
+GUARD_IN = as_read(authorized_record(samples.AUTHORIZED, SEALS, TRACE)._replace(partition=2))
+AGENT_IN = as_read(screened_record(samples.SCREENED, SEALS, TRACE, partition=2))
+
+
+class OtherSteps(TypedDict, total=False):
+    """Steps that are otherwise than usual."""
+
+    screen: Step[Authorized, Screened]
+    execute: Step[Screened, Result]
+
+
+class InnerSetup:
+    """A guard or agent stage with the steps of the test."""
+
+    def __init__(
+        self,
+        name: str = "agent",
+        *,
+        known: TenantRegistry | None = None,
+        prepare_isolated: Step[Screened, Result] | None = None,
+        **other: Unpack[OtherSteps],
+    ) -> None:
+        self.clock = StillClock()
+        self.registry = known or registry()
+        stage = split(steps(self.registry, **other)).stage(name)
+        assert stage is not None
+        out = builder(self.clock, name)
+        self.work: StageHandler = InnerStage(
+            stage, out, self.registry, RetryTiers(out), prepare_isolated=prepare_isolated
+        ).work()
+
+    async def run(self, record: Record, *, prepare_isolated: bool = False) -> Outputs:
+        async with asyncio.timeout(30):
+            prepare = self.work.prepare_isolated if prepare_isolated else self.work.prepare
+            assert prepare is not None
+            made = prepare(2, record).run()
+            return made if isinstance(made, list) else await made
+
+
+def raises(error: BaseException) -> Callable[[object, StepContext], Awaitable[Never]]:
+    """A step that does nothing else."""
+
+    async def step(_value: object, _context: StepContext) -> Never:
+        raise error
+
+    return step
+
+
+def states(outputs: Outputs) -> list[str]:
+    """What the door is told."""
+    return [AdmissionEvent.model_validate_json(each.value or b"").state for each in on(outputs, ADMISSIONS.name)]
+
+
+def code(outputs: Outputs) -> str:
+    """Of an answer that closes its request."""
+    assert states(outputs) == ["closed"]
+    error = result_of(outputs).error
+    assert error is not None
+    return error.code
+
+
+async def test_the_guards_hop_goes_on_in_the_same_partition_and_under_the_same_key() -> None:
+    """Partition n is shard n all the way: what is in order stays so."""
+    (output,) = await InnerSetup("guard").run(GUARD_IN)
+
+    assert (output.topic, output.partition, output.key) == ("platform.screened", 2, GUARD_IN.key)
+    hop = Screened.model_validate_json(output.value or b"")
+    assert (hop.authorized, hop.text) == (samples.AUTHORIZED, "hello")
+    SEALS.verify("platform.screened", output.key, output.value, header(output, "headrace-seal"))
+    assert dict(output.headers)["kafka_correlationId"] == samples.ORIGIN.correlation_id
+
+
+async def test_a_record_that_was_carried_is_run_like_any_other() -> None:
+    """By whoever takes over: its seal is over what it says, not over where it stands."""
+    copy = relocated(GUARD_IN)
+    again = as_read(copy)._replace(offset=20_007)
+
+    hop = InnerSetup("guard")
+    (there,), (here,) = await hop.run(again), await hop.run(GUARD_IN)
+
+    assert hop.work.relocates
+    assert (there.topic, there.key, there.value) == ("platform.screened", here.key, here.value)
+
+
+async def test_the_agents_answer_closes_its_request_in_the_same_transaction() -> None:
+    """The place at the door is free exactly when the result is visible."""
+    outputs = await InnerSetup().run(AGENT_IN)
+
+    assert result_of(outputs).output == "hello"
+    assert states(outputs) == ["closed"]
+    assert len(outputs) == 2
+
+
+async def test_one_trace_leads_through_all_hops() -> None:
+    """Each a span of its own."""
+    spans = {samples.TRACE[0][1]}
+    (guarded,) = await InnerSetup("guard").run(GUARD_IN)
+    for output in (guarded, *(await InnerSetup().run(as_read(guarded)))):
+        text = header(output, "traceparent") or ""
+        assert text[3:35] == "1" * 32
+        spans.add(text[36:52].encode())
+    assert len(spans) == 3
+
+
+async def test_the_step_is_given_the_tenant_the_time_and_the_trace() -> None:
+    """And not the client's record, which only the first step may look at."""
+    seen: list[StepContext] = []
+
+    async def look(screened: Screened, context: StepContext) -> Result:
+        seen.append(context)
+        raise StepsExhaustedError
+
+    here = InnerSetup(execute=look)
+    await here.run(AGENT_IN)
+
+    assert seen[0].tenant == here.registry.tenants["acme"]
+    assert seen[0].envelope is None
+    assert seen[0].clock is here.clock
+    assert dict(seen[0].trace)["traceparent"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "status", "letters"),
+    [
+        (StepsExhaustedError(), "steps_exhausted", "failed", 0),
+        (ToolFailedError("\udcff"), "tool_failed", "failed", 1),
+        (BlockedError(), "blocked", "refused", 0),
+        (ExpiredError(), "expired", "expired", 0),
+        (RuntimeError("secret"), "internal", "failed", 1),
+        (TimeoutError(), "internal", "failed", 1),
+        (asyncio.CancelledError(), "internal", "failed", 1),
+        (ExceptionGroup("", [ModelOverloadedError(), ValueError()]), "model_overloaded", None, 0),
+    ],
+)
+async def test_whatever_a_step_raises_has_a_fate(
+    error: BaseException, expected: str, status: str | None, letters: int
+) -> None:
+    """A cancellation that nobody asked for as well: the record would stay open for ever."""
+    outputs = await InnerSetup(execute=raises(error)).run(AGENT_IN)
+
+    if status is None:
+        assert header(outputs[0], "headrace-error-code") == expected
+        assert outputs[0].topic == "platform.retries.10s"
+        return
+    assert (code(outputs), result_of(outputs).status) == (expected, status)
+    assert len(on(outputs, DEAD_LETTERS.name)) == letters
+    assert not any(b"secret" in (output.value or b"") for output in on(outputs, RESULTS))
+
+
+async def test_a_run_that_may_succeed_later_is_tried_again_and_in_the_end_fails() -> None:
+    """10 s, one minute, and then its caller is told."""
+    here = InnerSetup(execute=raises(ModelOverloadedError("busy")))
+    tiers: list[str] = []
+    record = AGENT_IN
+    while on(outputs := await here.run(record), RESULTS) == []:
+        (again,) = outputs
+        tiers.append(again.topic)
+        hop = Screened.model_validate_json(again.value or b"")
+        record = as_read(screened_record(hop, SEALS, TRACE))
+
+    assert tiers == ["platform.retries.10s", "platform.retries.1m"]
+    assert code(outputs) == "model_overloaded"
+    (dead_letter,) = on(outputs, DEAD_LETTERS.name)
+    assert header(dead_letter, "headrace-attempt") == "3"
+
+
+async def test_a_guard_does_not_retry_but_says_so_at_once() -> None:
+    """Retry tiers lead to the agents only."""
+    assert code(await InnerSetup("guard", screen=raises(ModelOverloadedError())).run(GUARD_IN)) == "model_overloaded"
+
+
+async def test_an_expired_hop_is_not_started() -> None:
+    """Nothing further is paid, from the millisecond of the deadline on."""
+    ran: list[Authorized] = []
+
+    async def note(authorized: Authorized, context: StepContext) -> Screened:
+        ran.append(authorized)
+        return samples.SCREENED
+
+    here = InnerSetup("guard", screen=note)
+    here.clock.at_ms = samples.ADMISSION.deadline_ms
+    assert code(await here.run(GUARD_IN)) == "expired"
+    assert ran == []
+
+
+async def test_a_step_that_outlives_the_deadline_is_ended() -> None:
+    """Every wait has an end, also in a step that sets none."""
+
+    async def forever(authorized: Authorized, context: StepContext) -> Screened:
+        await asyncio.sleep(60)
+        raise RuntimeError
+
+    here = InnerSetup("guard", screen=forever)
+    here.clock.at_ms = samples.ADMISSION.deadline_ms - 10
+    assert code(await here.run(GUARD_IN)) == "expired"
+
+
+async def test_a_run_that_is_cancelled_by_the_loop_is_cancelled() -> None:
+    """Its shard has gone: no outcome of it means anything."""
+
+    async def forever(screened: Screened, context: StepContext) -> Result:
+        await asyncio.sleep(60)
+        raise RuntimeError
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(InnerSetup(execute=forever).run(AGENT_IN))
+        await asyncio.sleep(0.01)
+        task.cancel()
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize("forged", [AGENT_IN._replace(headers=()), AGENT_IN._replace(value=b"{}")])
+async def test_a_record_that_is_not_ours_is_buried_and_starts_nothing(forged: Record) -> None:
+    """And closes nothing: whoever wrote it had no place at the door."""
+    outputs = await InnerSetup(execute=raises(AssertionError())).run(forged)
+
+    assert [output.topic for output in outputs] == [DEAD_LETTERS.name]
+    assert header(outputs[0], "headrace-error-code") == "unauthenticated"
+
+
+async def test_a_result_that_is_too_large_is_unwritable() -> None:
+    """The request is answered all the same."""
+
+    async def long(screened: Screened, context: StepContext) -> Result:
+        return Result(request_id="r-1", run_id="r", agent="echo", status="succeeded", output="x" * EDGE_RECORD_LIMIT)
+
+    outputs = await InnerSetup(execute=long).run(AGENT_IN)
+
+    assert code(outputs) == "unwritable"
+    assert len(on(outputs, DEAD_LETTERS.name)) == 1
+
+
+async def test_a_hop_that_is_too_large_is_unwritable() -> None:
+    """A guard may make a text longer, up to what the topic takes."""
+
+    async def swells(authorized: Authorized, context: StepContext) -> Screened:
+        return Screened(authorized=authorized, text="x" * INNER_LIMIT)
+
+    assert code(await InnerSetup("guard", screen=swells).run(GUARD_IN)) == "unwritable"
+
+
+async def test_a_result_with_words_that_no_json_can_say_is_an_error_of_ours() -> None:
+    """File names may hold lone surrogates."""
+
+    async def odd(screened: Screened, context: StepContext) -> Result:
+        return Result(request_id="r-1", run_id="r", agent="echo", status="succeeded", output="\ud800")
+
+    assert code(await InnerSetup(execute=odd).run(AGENT_IN)) == "internal"
+
+
+async def test_a_tenant_that_the_registry_does_not_know_is_waited_for_and_then_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another stage knew it already."""
+    monkeypatch.setattr(registries, "PATIENCE_S", 0.01)
+
+    assert code(await InnerSetup(known=registry(OTHER)).run(AGENT_IN)) == "internal"
+
+
+def test_hops_of_one_lane_run_one_after_another() -> None:
+    """The key says whose turn it is; a record without one is a lane of its own."""
+    here = InnerSetup()
+
+    assert here.work.prepare(2, AGENT_IN).lane == here.work.prepare(2, AGENT_IN._replace(offset=9)).lane
+    bare = AGENT_IN._replace(key=None)
+    assert here.work.prepare(2, bare).lane != here.work.prepare(2, bare._replace(offset=9)).lane
+    assert here.work.route(5) == {Partition("platform.screened", 5)}
+    assert (here.work.group, here.work.keeps_runs) == ("headrace.agent", True)
+
+
+async def test_verdicts_and_timings_of_earlier_stages_stand_in_a_failure_too() -> None:
+    """The caller sees what was done to their words, and where the time went."""
+    result = result_of(await InnerSetup(execute=raises(HeadraceError())).run(AGENT_IN))
+
+    assert [(each.guard, each.action) for each in result.verdicts] == [("pii", "redact")]
+    assert (result.timing.queued_ms, result.timing.guard_ms) == (5, 3)
+
+
+async def test_an_answer_that_no_topic_takes_becomes_a_failure_on_the_tenants_own_topic() -> None:
+    """The topic that the tenant lists may be gone: its caller is told all the same, and its place is free."""
+    authorized = samples.AUTHORIZED.model_copy(update={"reply_to": "acme-answers"})
+    hop = samples.SCREENED.model_copy(update={"authorized": authorized})
+    job = InnerSetup().work.prepare(2, as_read(screened_record(hop, SEALS, TRACE, partition=2)))
+    assert job.fallback is not None
+
+    outputs = job.fallback([], UnwritableError())
+
+    assert code(outputs) == "unwritable"
+    assert len(on(outputs, DEAD_LETTERS.name)) == 1
+    assert on(outputs, "acme-answers") == []
+
+
+@pytest.mark.parametrize("flag", ["00", "01"])
+async def test_an_answer_that_no_topic_takes_is_recorded_if_its_trace_is(flag: str) -> None:
+    """Whether a trace is sampled was decided where it entered."""
+    parent = f"00-{'a' * 32}-{'b' * 16}-{flag}"
+    hop = as_read(screened_record(samples.SCREENED, SEALS, (("traceparent", parent.encode()),), partition=2))
+    job = InnerSetup().work.prepare(2, hop)
+    assert job.fallback is not None
+
+    outputs = job.fallback([], UnwritableError())
+
+    assert {(header(output, "traceparent") or "")[-2:] for output in outputs} == {flag}
+
+
+async def test_a_suspect_takes_the_other_step_and_what_it_is_condemned_for_is_an_ordinary_failure() -> None:
+    """Told, closed and buried in one, as every other record whose step raises."""
+    condemned = InnerSetup(prepare_isolated=raises(PoisonError()))
+    assert result_of(await condemned.run(AGENT_IN)).output == "hello"
+
+    outputs = await condemned.run(AGENT_IN, prepare_isolated=True)
+
+    assert code(outputs) == "poison"
+    assert result_of(outputs).status == "failed"
+    (dead_letter,) = on(outputs, DEAD_LETTERS.name)
+    assert (dead_letter.value, header(dead_letter, "headrace-error-code")) == (AGENT_IN.value, "poison")
+
+
+async def test_without_another_step_nothing_is_ever_suspected() -> None:
+    """The guard runs no code of users."""
+    assert InnerSetup("guard").work.prepare_isolated is None

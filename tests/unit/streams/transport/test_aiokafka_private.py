@@ -1,0 +1,66 @@
+"""What is changed of aiokafka's clients."""
+
+# ruff: noqa: SLF001 - what is private to them is what is changed
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.protocol.metadata import MetadataRequest_v5
+
+from schemas.clock import SystemClock
+from streams.transport import aiokafka_private
+from streams.transport.aiokafka_types import Client, ConnectionGroup, KafkaError, Untyped
+from streams.transport.connection import Connection
+from streams.transport.data_consumer import DataConsumer
+from streams.transport.transactional_producer import TransactionalProducer
+
+pytestmark = pytest.mark.anyio
+
+NOWHERE = Connection("nowhere:1")
+
+
+async def may_create(client: Untyped) -> bool:
+    """Whether a broker may make the topics that *client* asks about."""
+    asked: list[Any] = []
+
+    async def send(request: Untyped) -> None:
+        asked.append(request.build(MetadataRequest_v5))
+        raise KafkaError
+
+    async def connected(_node: object) -> object:
+        return SimpleNamespace(send=send)
+
+    client._get_conn = connected
+    client._conns = {("bootstrap", ConnectionGroup.DEFAULT): None}
+    await client._metadata_update(client.cluster, ["gone"])
+    client._conns = {}
+    (request,) = asked
+    assert request.to_object()["topics"] == ["gone"]
+    return bool(request.to_object()["allow_auto_topic_creation"])
+
+
+async def test_a_question_about_topics_makes_none() -> None:
+    """A deleted topic that is still asked about would come back empty, where brokers make topics by themselves."""
+    client: Untyped = Client(bootstrap_servers="nowhere:1")
+    assert await may_create(client), "aiokafka has learnt it: do without create_nothing"
+
+    aiokafka_private.create_nothing(client)
+
+    assert not await may_create(client)
+
+
+async def test_what_workers_read_and_write_by_makes_no_topics() -> None:
+    """They go on asking about a tenant's topics, whoever deletes them."""
+    consumer = DataConsumer(NOWHERE, SystemClock(), name="test", fetch_wait_ms=100, request_timeout_ms=1_000)
+    producer = TransactionalProducer(
+        NOWHERE, "id", SystemClock(), name="test", timeout_ms=1_000, request_timeout_ms=1_000
+    )
+
+    assert not await may_create(aiokafka_private.client_of(consumer._consumer))
+    assert not await may_create(producer._brokers.client)
+    await consumer.close()
+    await producer.kill()
