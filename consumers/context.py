@@ -31,5 +31,5 @@ class StepContext:
     def arrival(self) -> Envelope:
         """Return the client's record; raise InternalError outside the stage that reads requests."""
         if self.envelope is None:
-            raise InternalError(detail="a step behind the door asked for the client's record")
+            raise InternalError(detail="a step after admission asked for the client's record")
         return self.envelope

@@ -43,7 +43,7 @@ class Client:
 
     tenant: str
     writer: Writer
-    answers: ResultWaiter | None
+    waiter: ResultWaiter | None
     clock: Clock
 
     async def send(self, request: Request, request_id: str | None = None) -> SentRequest:
@@ -51,19 +51,19 @@ class Client:
         chosen = request_id or str(uuid.uuid4())
         trace = follow(()).headers
         record = request_record(self.tenant, request, request_id=chosen, now_ms=self.clock.now_ms(), trace=trace)
-        if self.answers is not None:
-            self.answers.expected.add(chosen)
+        if self.waiter is not None:
+            self.waiter.expected.add(chosen)
         sent = SentRequest(chosen, *await self._written(record))
-        if self.answers is not None:
-            self.answers.open[chosen] = sent
+        if self.waiter is not None:
+            self.waiter.open[chosen] = sent
         return sent
 
     def arriving(self, within: float, finished: Callable[[], bool] = lambda: True) -> AsyncGenerator[Result]:
         """Return ``ResultWaiter.arriving``. Raises TypeError if the client was opened with ``wait=False``."""
-        if self.answers is None:
+        if self.waiter is None:
             message = "this client only sends: open it with wait=True"
             raise TypeError(message)
-        return self.answers.arriving(within, finished)
+        return self.waiter.arriving(within, finished)
 
     async def _written(self, record: ProducerRecord) -> tuple[Partition, int]:
         """Write *record*. Raises UnknownTenantError if the tenant has no topic."""
@@ -81,20 +81,20 @@ async def opened(settings: Settings, tenant: str, *, wait: bool, recall: bool = 
     """
     connection = connection_of(settings)
     async with AsyncExitStack() as stack:
-        answers = await stack.enter_async_context(_answers(connection, tenant, recall=recall)) if wait else None
+        waiter = await stack.enter_async_context(_waiter(connection, tenant, recall=recall)) if wait else None
         writer = await stack.enter_async_context(await Writer.open(connection, name=NAME, deadline_s=PATIENCE_S))
-        yield Client(tenant, writer, answers, SystemClock())
+        yield Client(tenant, writer, waiter, SystemClock())
 
 
 @asynccontextmanager
-async def _answers(connection: Connection, tenant: str, *, recall: bool) -> AsyncGenerator[ResultWaiter]:
+async def _waiter(connection: Connection, tenant: str, *, recall: bool) -> AsyncGenerator[ResultWaiter]:
     start: Literal["earliest", "latest"] = "earliest" if recall else "latest"
     async with await _reader(connection, tenant, start) as reader, await Admin.open(connection, name=NAME) as admin:
-        answers = ResultWaiter(tenant, reader, admin, SystemClock())
+        waiter = ResultWaiter(tenant, reader, admin, SystemClock())
         if recall:
-            answers.group = ingress_group((await registry_writer.load(connection)).layout)
-            await answers.recall()
-        yield answers
+            waiter.group = ingress_group((await registry_writer.load(connection)).layout)
+            await waiter.recall()
+        yield waiter
 
 
 async def _reader(connection: Connection, tenant: str, start: Literal["earliest", "latest"]) -> Reader:

@@ -19,7 +19,7 @@ EVERY_S = 1.0
 PIECE = 1024 * 1024
 """Bytes of spans in one delivery; collectors accept several times as much by default."""
 
-HELD = 16 * 1024 * 1024
+BUFFER_BYTES = 16 * 1024 * 1024
 """Maximum bytes of waiting spans; further spans are lost."""
 
 PATIENCE_S = 4.0
@@ -29,7 +29,7 @@ PATIENCE_S = 4.0
 class SpanExport:
     """A queue that takes spans from one thread and posts them from another."""
 
-    def __init__(self, post: Post, *, every_s: float = EVERY_S, held: int = HELD) -> None:
+    def __init__(self, post: Post, *, every_s: float = EVERY_S, held: int = BUFFER_BYTES) -> None:
         self._post, self._every_s, self._held = post, every_s, held
         self._waiting: deque[bytes] = deque()
         self._came = self._went = 0

@@ -79,8 +79,8 @@ async def run_stage(
     async with AsyncExitStack() as stack:
         context = await stage_context(settings, stage, clock, stack)
         services = await _services(settings, stage, context, stack)
-        work = _under(context, await _work(settings, stage, context, services, stack))
-        worker = Worker(_parameters(settings, stage, context), work, context.clock, services.metrics)
+        handler = _under(context, await _handler(settings, stage, context, services, stack))
+        worker = Worker(_config(settings, stage, context), handler, context.clock, services.metrics)
         callbacks.worker(worker)
         await _show(settings, worker, callbacks, stack)
         tune()
@@ -167,7 +167,7 @@ async def _services(settings: Settings, stage: str, context: StageContext, stack
             context.layout.shards,
             context.clock,
             metrics,
-            context.registry.spoils,
+            context.registry.limit_of,
         ),
         cancels=cancels,
         controls=await _controls(context, cancels, stack) if stage in CANCELLABLE else None,
@@ -193,13 +193,13 @@ async def _controls(context: StageContext, cancels: Cancels, stack: AsyncExitSta
     return controls
 
 
-async def _work(
+async def _handler(
     settings: Settings, stage: str, context: StageContext, services: StageServices, stack: AsyncExitStack
 ) -> StageHandler:
     shards, clock = context.layout.shards, context.clock
     builder = RecordBuilder(stage, process_name(), context.seals, shards, clock, services.metrics, services.tracing)
     if stage == RETRIES:
-        return RetryMover.of(builder, services.cancels).work()
+        return RetryMover.of(builder, services.cancels).handler()
     models = await stack.enter_async_context(models_of(settings, context.clock)) if stage == "agent" else {}
     agents = agents_of(settings) if stage == "agent" else Agents()
     stage_found = JOURNEYS[context.layout.journey](steps_of(context.registry, agents, models, services.cancels)).stage(
@@ -208,7 +208,7 @@ async def _work(
     if stage_found is None:
         raise UsageError(f"the journey {context.layout.journey} has no stage {stage}")
     if stage_found.group == INGRESS_GROUP:
-        return IngressStage(stage_found, builder, context.registry, services.admission_memory).work()
+        return IngressStage(stage_found, builder, context.registry, services.admission_memory).handler()
     weight = _weights(settings, context.registry)
     apart = await stack.enter_async_context(isolated(settings, services.cancels, services.metrics)) if agents else None
     return InnerStage(
@@ -219,7 +219,7 @@ async def _work(
         settings.max_running,
         weight=weight,
         prepare_isolated=apart,
-    ).work()
+    ).handler()
 
 
 def _weights(settings: Settings, registry: TenantRegistry) -> Callable[[str], float]:
@@ -233,13 +233,13 @@ def _weights(settings: Settings, registry: TenantRegistry) -> Callable[[str], fl
     return weight
 
 
-def _under(context: StageContext, work: StageHandler) -> StageHandler:
-    """Return *work* in the group of its layout, guarded so that shards open only while that layout is open."""
-    group = versioned(work.group, context.layout.version)
-    return replace(work, group=group, load_memory=context.layout_guard.guarding(work.load_memory))
+def _under(context: StageContext, handler: StageHandler) -> StageHandler:
+    """Return *handler* in the group of its layout, guarded so that shards open only while that layout is open."""
+    group = versioned(handler.group, context.layout.version)
+    return replace(handler, group=group, load_memory=context.layout_guard.guarding(handler.load_memory))
 
 
-def _parameters(settings: Settings, stage: str, context: StageContext) -> EngineConfig:
+def _config(settings: Settings, stage: str, context: StageContext) -> EngineConfig:
     return EngineConfig(
         connection=context.connection,
         layout=context.layout.version,

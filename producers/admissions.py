@@ -19,7 +19,7 @@ def admission_record(
     now_ms: int,
     dead_lettered: bool = False,
 ) -> ProducerRecord:
-    """Build the record of an admitted or closed request. *buried* is true if its record was dead-lettered."""
+    """Build the record of an admitted or closed request. *dead_lettered* is true if its record was dead-lettered."""
     entry = AdmissionEvent(state=state, admission=admission, dead_lettered=dead_lettered)
     return _record(entry, admission.key, subject=admission.request_id, shards=shards, trace=trace, now_ms=now_ms)
 

@@ -19,29 +19,36 @@ def lane_key(authorized: Authorized) -> bytes:
     return f"{authorized.tenant}|{authorized.admission.lane}".encode()
 
 
-def authorized_record(hop: Authorized, seals: Seals, trace: HeaderList) -> ProducerRecord:
+def authorized_record(stage_record: Authorized, seals: Seals, trace: HeaderList) -> ProducerRecord:
     """Build the sealed record that takes an authorized request to the guards."""
-    return _sealed(AUTHORIZED.name, lane_key(hop), hop, hop, seals, trace)
+    return _sealed(AUTHORIZED.name, lane_key(stage_record), stage_record, stage_record, seals, trace)
 
 
 def screened_record(
-    hop: Screened, seals: Seals, trace: HeaderList, *, topic: Topic[Screened] = SCREENED, partition: int | None = None
+    stage_record: Screened,
+    seals: Seals,
+    trace: HeaderList,
+    *,
+    topic: Topic[Screened] = SCREENED,
+    partition: int | None = None,
 ) -> ProducerRecord:
     """Build the sealed record that takes a screened request to an agent, directly or through a retry tier."""
-    return _sealed(topic.name, lane_key(hop.authorized), hop, hop.authorized, seals, trace, partition)
+    return _sealed(
+        topic.name, lane_key(stage_record.authorized), stage_record, stage_record.authorized, seals, trace, partition
+    )
 
 
 def _sealed(
     topic: str,
     key: bytes,
-    hop: Authorized | Screened,
+    stage_record: Authorized | Screened,
     authorized: Authorized,
     seals: Seals,
     trace: HeaderList,
     partition: int | None = None,
 ) -> ProducerRecord:
-    value = hop.model_dump_json().encode()
-    kind = AUTHORIZED_TYPE if isinstance(hop, Authorized) else SCREENED_TYPE
+    value = stage_record.model_dump_json().encode()
+    kind = AUTHORIZED_TYPE if isinstance(stage_record, Authorized) else SCREENED_TYPE
     request_id = authorized.request_id
     event = event_of(
         kind,

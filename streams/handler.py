@@ -66,7 +66,7 @@ def no_exemption(_partition: Partition) -> int:
 
 
 MAX_IN_FLIGHT = 10_000
-"""The default of ``StageHandler.max_held``. It is many times the number of running jobs. If a tenant with long
+"""The default of ``StageHandler.max_in_flight``. It is many times the number of running jobs. If a tenant with long
 runs filled it, others would not be fetched. A waiting record costs a few kilobytes."""
 
 

@@ -52,7 +52,7 @@ class Soak:
     seen: int = 0
     figures: list[dict[str, float]] = field(default_factory=list[dict[str, float]])
 
-    def work(self) -> StageHandler:
+    def handler(self) -> StageHandler:
         """Each record takes a moment; one in a hundred has an output for which there is no topic."""
 
         async def run(record: Record) -> Outputs:
@@ -69,7 +69,7 @@ class Soak:
         async def never(_: Record) -> None:
             raise AssertionError
 
-        return replace(self.setup.work(never), prepare=job)
+        return replace(self.setup.handler(never), prepare=job)
 
     async def send(self) -> None:
         """A batch of new keys, again and again."""
@@ -108,7 +108,7 @@ class Soak:
             "rss_mb": _resident_mb(),
             "sockets": float(sum(1 for _ in _sockets())),
             "tasks": float(len(asyncio.all_tasks())),
-            "lanes": float(sum(len(held) for shard in shards for held in shard.lanes.held().values())),
+            "lanes": float(sum(len(held) for shard in shards for held in shard.lanes.in_flight().values())),
             "behind": float(self.sent - self.seen),
             "records": worker.metrics.total(RECORDS),
             "reopens": worker.metrics.total(REOPENS),
@@ -146,7 +146,7 @@ async def main(minutes: float) -> int:
         async with embedded_kafka(Path(folder) / "kafka", cache) as kafka, engine_setup(kafka.bootstrap) as setup:
             soak = Soak(setup)
             await setup.provision()
-            async with setup.worker(soak.work()) as worker, background(soak.send()), background(soak.see()):
+            async with setup.worker(soak.handler()) as worker, background(soak.send()), background(soak.see()):
                 async with background(soak.trouble(worker)):
                     await soak.measure(worker, minutes * 60)
                 fatal = worker.fatal

@@ -74,12 +74,12 @@ class AdmissionController:
         self,
         clock: Clock,
         window_ms: int = DEDUPE_WINDOW_MS,
-        shut: OnBreakerOpen = no_callback,
-        spoils: DeadLetterLimitOf = unlimited,
+        on_open: OnBreakerOpen = no_callback,
+        limit_of: DeadLetterLimitOf = unlimited,
     ) -> None:
         self._clock = clock
         self._window_ms = window_ms
-        self._on_open, self._limit_of = shut, spoils
+        self._on_open, self._limit_of = on_open, limit_of
         self._known: dict[str, KnownRequest] = {}
         self._closed: OrderedDict[str, None] = OrderedDict()
         """Keys of the remembered requests that are closed, in the order of closing."""
@@ -188,7 +188,7 @@ class AdmissionController:
         return "new"
 
     async def enter(
-        self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, aside: WaitScope = nullcontext
+        self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, wait_scope: WaitScope = nullcontext
     ) -> Lookup:
         """Wait until the request may be admitted, in order of arrival, and return the decision.
 
@@ -199,20 +199,20 @@ class AdmissionController:
         if (lookup := self.admit(admission, limit, rates)) is not None:
             return lookup
         tenant_admission = self._tenant_admission(admission.key)
-        if not await self._claim(tenant_admission, admission, aside):
+        if not await self._claim(tenant_admission, admission, wait_scope):
             return self.lookup(admission)
         try:
-            return await self._go_through(tenant_admission, admission, rates, aside)
+            return await self._go_through(tenant_admission, admission, rates, wait_scope)
         finally:
             self._unclaim(tenant_admission, admission.lane)
 
-    async def _claim(self, tenant_admission: TenantAdmission, admission: AdmissionKey, aside: WaitScope) -> bool:
+    async def _claim(self, tenant_admission: TenantAdmission, admission: AdmissionKey, wait_scope: WaitScope) -> bool:
         """Claim the lane, so that no other request of it can overtake. Return False if the request was cancelled."""
         lane = admission.lane
         if tenant_admission.is_free(lane):
             tenant_admission.claimed.add(lane)
             return True
-        with aside():
+        with wait_scope():
             queue = tenant_admission.lanes.setdefault(lane, OrderedDict())
             return await self._wait(
                 tenant_admission, admission.key, queue, lambda: self._unclaim(tenant_admission, lane)
@@ -225,7 +225,7 @@ class AdmissionController:
         tenant_admission.room.admit_waiting()
 
     async def _go_through(
-        self, tenant_admission: TenantAdmission, admission: AdmissionKey, rates: Rates, aside: WaitScope
+        self, tenant_admission: TenantAdmission, admission: AdmissionKey, rates: Rates, wait_scope: WaitScope
     ) -> Lookup:
         if (lookup := self.lookup(admission)) != "new":
             return lookup
@@ -234,7 +234,7 @@ class AdmissionController:
             for kind, name, limit in (("agent", admission.agent, rates.agent), ("user", admission.subject, rates.user)):
                 if limit is not None:
                     narrow = tenant_admission.rate_queue_of(kind, name, limit)
-                    if not await self._pass(tenant_admission, admission.key, narrow, aside):
+                    if not await self._pass(tenant_admission, admission.key, narrow, wait_scope):
                         return self.lookup(admission)
                     passed.append(narrow)
             if not await self._pass(tenant_admission, admission.key, tenant_admission.room):
@@ -248,7 +248,7 @@ class AdmissionController:
                 rate_queue.release()
 
     async def _pass(
-        self, tenant_admission: TenantAdmission, key: str, rate_queue: RateQueue, aside: WaitScope = nullcontext
+        self, tenant_admission: TenantAdmission, key: str, rate_queue: RateQueue, wait_scope: WaitScope = nullcontext
     ) -> bool:
         """Reserve a place at once if there is room, else wait for one. Return False if the request was cancelled.
 
@@ -259,7 +259,7 @@ class AdmissionController:
             rate_queue.reserved += 1
             return True
         rate_queue.arm()
-        with aside():
+        with wait_scope():
             return await self._wait(tenant_admission, key, rate_queue.queue, rate_queue.release)
 
     def _let_through(self, tenant_admission: TenantAdmission, admission: AdmissionKey, rates: Rates) -> None:

@@ -32,8 +32,8 @@ class DeadLetterBreaker:
 
     __slots__ = ("_clock", "_dead_lettered", "_last_ms", "_limit", "_on_open", "_parts", "_until_ms")
 
-    def __init__(self, clock: Clock, shut: Callable[[float], None], limit: LimitOf) -> None:
-        self._clock, self._on_open, self._limit = clock, shut, limit
+    def __init__(self, clock: Clock, on_open: Callable[[float], None], limit: LimitOf) -> None:
+        self._clock, self._on_open, self._limit = clock, on_open, limit
         self._parts: deque[list[int]] = deque()
         """For each part of the window: its start, its closed requests, and its dead letters."""
 

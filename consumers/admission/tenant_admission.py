@@ -80,15 +80,15 @@ class ConcurrencySlots:
 class ConcurrencyQueue(RateQueue):
     """The queue of requests that wait for the tenant's concurrency, rate and dead-letter breaker."""
 
-    __slots__ = ("breaker", "places")
+    __slots__ = ("breaker", "slots")
 
-    def __init__(self, clock: Clock, places: ConcurrencySlots, breaker: DeadLetterBreaker) -> None:
+    def __init__(self, clock: Clock, slots: ConcurrencySlots, breaker: DeadLetterBreaker) -> None:
         super().__init__(clock)
-        self.places, self.breaker = places, breaker
+        self.slots, self.breaker = slots, breaker
 
     def fits(self) -> bool:
         """Return True if the tenant may have one more open request."""
-        free = len(self.places.open) + self.reserved < self.places.limit
+        free = len(self.slots.open) + self.reserved < self.slots.limit
         return free and not self.breaker.open_for_ms() and super().fits()
 
     def frees_ms(self) -> int:
@@ -106,17 +106,17 @@ class TenantAdmission:
         "cancelled",
         "claimed",
         "lanes",
-        "places",
         "rate_queues",
         "room",
+        "slots",
         "waiting",
     )
 
-    def __init__(self, clock: Clock, shut: Callable[[float], None], spoils: LimitOf) -> None:
+    def __init__(self, clock: Clock, on_open: Callable[[float], None], limit_of: LimitOf) -> None:
         self._clock = clock
-        self.places = ConcurrencySlots()
-        self.breaker = DeadLetterBreaker(clock, shut, spoils)
-        self.room = ConcurrencyQueue(clock, self.places, self.breaker)
+        self.slots = ConcurrencySlots()
+        self.breaker = DeadLetterBreaker(clock, on_open, limit_of)
+        self.room = ConcurrencyQueue(clock, self.slots, self.breaker)
         self.claimed: set[str] = set()
         """Lanes whose next request is chosen and waits for admission."""
 
@@ -135,15 +135,15 @@ class TenantAdmission:
     @property
     def open(self) -> dict[str, str]:
         """Lane to the admission log key of its open request."""
-        return self.places.open
+        return self.slots.open
 
     def is_free(self, lane: str) -> bool:
         """Return True if the lane has no open request and no claim."""
-        return lane not in self.places.open and lane not in self.claimed
+        return lane not in self.slots.open and lane not in self.claimed
 
     def set(self, limit: int, rates: Rates) -> None:
         """Apply the limits that the registry holds now, and call the requests that now fit."""
-        self.places.limit, self.room.rate.limit = limit, rates.tenant
+        self.slots.limit, self.room.rate.limit = limit, rates.tenant
         self.room.admit_waiting()
 
     def rate_queue_of(self, kind: str, name: str, limit: int | None) -> RateQueue:

@@ -56,10 +56,10 @@ class Executor:
         agent = self._agent(screened)
         run = self._run(agent, screened, context)
         run.deadline.check()
-        began, heeded = context.clock.monotonic(), partial(self.cancels.heeded, run.run_id, run.deadline)
+        began, scope = context.clock.monotonic(), partial(self.cancels.scope, run.run_id, run.deadline)
         try:
             self.cancels.check(run.run_id)
-            output = as_json(await lazy_timeout(heeded, _answer(agent, screened.text, run)), agent.name)
+            output = as_json(await lazy_timeout(scope, _answer(agent, screened.text, run)), agent.name)
         except CancelledRunError as error:
             ended = {"status": "cancelled", "error": ErrorInfo(code=error.code, message=error.public_message)}
             return _result(screened, run, None, _since(began, context)).model_copy(update=ended)

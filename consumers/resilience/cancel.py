@@ -39,7 +39,7 @@ class Cancels:
         if self._is_said(run_id):
             raise CancelledRunError
 
-    def heeded(self, run_id: str, deadline: Deadline | None = None) -> CancelScope:
+    def scope(self, run_id: str, deadline: Deadline | None = None) -> CancelScope:
         """Return a scope that cancels its body when the run is cancelled, and raises CancelledRunError.
 
         Raises CancelledRunError at once if the run was cancelled before. With a deadline, the scope also cancels its

@@ -35,7 +35,7 @@ class Retry:
     """Returns random numbers, uniform in [0, 1)."""
 
     async def __call__(self, call: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
-        """Await ``wake_first()`` until it succeeds.
+        """Await ``call()`` until it succeeds.
 
         Raises the last error if it is permanent or the attempts are used up. The same holds if the next attempt would
         start after the deadline. Every attempt is cancelled at the deadline, with ExpiredError.

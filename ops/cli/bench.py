@@ -80,7 +80,7 @@ def inflight(
 def tenants(
     count: Annotated[int, typer.Option("--tenants", min=2, help="Against one.")] = 1_000,
     requests: Annotated[int, typer.Option(min=1, help="Of all tenants together, each time.")] = 2_000,
-    entries: Annotated[int, typer.Option(min=2, help="Of the inbox whose door is opened.")] = 100_000,
+    entries: Annotated[int, typer.Option(min=2, help="Admission events to read.")] = 100_000,
     rounds: Rounds = 3,
     as_json: AsJson = False,
 ) -> None:
@@ -95,7 +95,7 @@ def tenants(
 
 @app.command("neighbours")
 def neighbours(
-    trouble: Annotated[
+    disturbance: Annotated[
         list[str] | None, typer.Option(help="flood, garbage, cancels, unwritable, 'slow key'; else all, one by one.")
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, help="Of each quiet and each noisy time.")] = 6,
@@ -113,7 +113,7 @@ def neighbours(
     from ops.lab.neighbours.experiment import ExperimentPlan
 
     plan = neighbours.NeighboursPlan(
-        ExperimentPlan(rounds=rounds, seconds=seconds, rate=rate, times=times), tuple(trouble or ())
+        ExperimentPlan(rounds=rounds, seconds=seconds, rate=rate, times=times), tuple(disturbance or ())
     )
     _measure("neighbours", partial(neighbours.run, plan), as_json=as_json)
 

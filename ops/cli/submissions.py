@@ -99,7 +99,7 @@ class Submissions:
     _sent_all: bool = False
 
     async def run(self, submissions: Sequence[Submission]) -> int:
-        """Submit *errands* and return the exit code of the worst result; 0 without ``wait``."""
+        """Submit all *submissions* and return the exit code of the worst result; 0 without ``wait``."""
         recall = any(submission.request_id for submission in submissions)
         async with opened(self.settings, self.tenant, wait=self.wait, recall=recall) as client:
             with output.progress(quiet=self.as_json or len(submissions) == 1) as bars:

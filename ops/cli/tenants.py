@@ -29,7 +29,7 @@ def add(  # noqa: PLR0913, PLR0917 - one argument an option
         list[str] | None, typer.Option(help="An agent it may call, may be repeated; else assistant and echo.")
     ] = None,
     rpm: Annotated[int | None, typer.Option(help="Requests a minute.")] = None,
-    concurrency: Annotated[int | None, typer.Option(help="Requests beyond the door at one time.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Requests admitted and not finished at one time.")] = None,
     partitions: Annotated[int, typer.Option(help="Of its topics.")] = 1,
     interactive: Annotated[bool, typer.Option("--interactive", help="With topics for events and control.")] = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when it is being served.")] = True,

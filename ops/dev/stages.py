@@ -51,7 +51,7 @@ class StageLog:
 
 @dataclass(slots=True)
 class Stages:
-    """All stages. They start at once, and wait for ``stage_context`` before they do anything."""
+    """All stages. They start at once, and wait for ``found`` before they do anything."""
 
     processes: list[StageProcess]
     found: asyncio.Future[Changes]

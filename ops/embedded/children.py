@@ -43,7 +43,7 @@ class ChildProcess:
         return self.process.returncode is None
 
     async def ready(self, answers: Callable[[], Awaitable[bool]], within: float) -> None:
-        """Wait until ``answers`` returns True. ``lazy_timeout`` is in seconds.
+        """Wait until ``answers`` returns True. ``within`` is in seconds.
 
         Raise ChildEndedError or NotReadyError.
         """

@@ -35,7 +35,7 @@ class Isolated:
 
         Raise PoisonError if the request has killed its process twice, running alone.
         """
-        async with self.cancels.heeded(screened.authorized.run_id):
+        async with self.cancels.scope(screened.authorized.run_id):
             return await self.cohorts.run(Suspected(screened, context.tenant, context.trace))
 
 

@@ -20,7 +20,7 @@ PATIENCE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Memories:
+class AdmissionCopy:
     """The admission log, moving from *shards* to *following* shards."""
 
     connection: Connection
@@ -43,7 +43,7 @@ class Memories:
                 await writer.transact([record for entry in some for record in self._moved(entry)])
             moved += len(entries)
             if entries:
-                tell(f"{moved} entries moved, of what the doors remember")
+                tell(f"{moved} admission events moved")
         return [Change("move", ADMISSIONS.name, f"{moved} entries to other partitions")]
 
     async def _latest(self, number: int) -> list[Record]:

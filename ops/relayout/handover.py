@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops.errors import OffsetMissingError
-from ops.relayout.admissions import Memories
+from ops.relayout.admissions import AdmissionCopy
 from ops.topology import Change
 from schemas.clock import SystemClock
 from schemas.records import Partition
@@ -30,11 +30,11 @@ AT_ONCE = 8
 """Shards fenced concurrently."""
 FENCE_S = 30.0
 TIMEOUT_MS = 8_000
-PLACES = 1_000
+POSITIONS = 1_000
 METADATA = 256 * 1024
 """Maximum partitions, and maximum characters of offset maps, in one transaction."""
 
-Places = Mapping[Partition, tuple[int, str]]
+Positions = Mapping[Partition, tuple[int, str]]
 
 
 def left_behind(journey: JourneyName, following: JourneyName) -> dict[str, tuple[Topic[Any], ...]]:
@@ -57,15 +57,15 @@ class Handover:
         for group, topics in left_behind(self.layout.journey, self.layout.following().journey).items():
             offsets = await self.groups.offsets(self._old(group))
             for topic in topics:
-                places = {place: offsets[place] for place in offsets if place.topic == topic.name}
-                if records := await self._undone(places):
+                positions = {place: offsets[place] for place in offsets if place.topic == topic.name}
+                if records := await self._undone(positions):
                     found[topic.name] = records
         return found
 
-    async def _undone(self, places: Places) -> int:
-        states = {place: Committed(offset, decode(offset, text)) for place, (offset, text) in places.items()}
-        starts = {place: offset for place, (offset, _) in places.items()}
-        async with await Reader.open(self.connection, places, starts, name=NAME) as reader:
+    async def _undone(self, positions: Positions) -> int:
+        states = {place: Committed(offset, decode(offset, text)) for place, (offset, text) in positions.items()}
+        starts = {place: offset for place, (offset, _) in positions.items()}
+        async with await Reader.open(self.connection, positions, starts, name=NAME) as reader:
             ends = await reader.high_watermarks()
             records = [record async for record in reader.until(ends)]
         return sum(not states[Partition(record.topic, record.partition)].holds(record.offset) for record in records)
@@ -91,8 +91,8 @@ class Handover:
 
     async def hand_down_memory(self, writer: TransactionalWriter, tell: Callable[[str], None]) -> list[Change]:
         """Move the admission log's entries to the partitions where the next layout reads them."""
-        memories = Memories(self.connection, self.layout.shards, self.layout.following().shards)
-        return await memories.move(writer, tell)
+        admission_copy = AdmissionCopy(self.connection, self.layout.shards, self.layout.following().shards)
+        return await admission_copy.move(writer, tell)
 
     async def hand_down_offsets(self, admin: Admin, writer: TransactionalWriter) -> AsyncIterator[Change]:
         """Commit each group's offsets and maps for the group that follows it; yield a change for each transaction.
@@ -101,14 +101,14 @@ class Handover:
         """
         for group in (INGRESS_GROUP, *INNER_GROUPS):
             following = versioned(group, self.layout.version + 1)
-            places = await self._places(group, admin)
-            for part in parts(places):
+            positions = await self._positions(group, admin)
+            for part in parts(positions):
                 offsets = {place: offset for place, (offset, _) in part.items()}
                 maps = {place: text for place, (_, text) in part.items()}
                 await writer.transact([], offsets, following, maps)
                 yield Change("commit", following, f"offsets of {len(part)} partitions, as {self._old(group)} left them")
 
-    async def _places(self, group: str, admin: Admin) -> Places:
+    async def _positions(self, group: str, admin: Admin) -> Positions:
         """Return the offset and map at which the group that follows *group* starts in each partition."""
         held = await self.groups.offsets(self._old(group))
         if group in INNER_GROUPS:
@@ -116,7 +116,7 @@ class Handover:
         counts = await admin.partition_counts({place.topic for place in held})
         return {place: at for place, at in held.items() if place.number < counts.get(place.topic, 0)}
 
-    async def _inner(self, group: str, held: Places) -> Places:
+    async def _inner(self, group: str, held: Positions) -> Positions:
         """Return the same for an inner group.
 
         A group that this layout lacks starts at the end of its topics: no record is on its way there.
@@ -135,12 +135,12 @@ class Handover:
         return versioned(group, self.layout.version)
 
 
-def parts(places: Places) -> Iterator[dict[Partition, tuple[int, str]]]:
-    """Split *places* so that no transaction has too many partitions, or maps that are too long together."""
+def parts(positions: Positions) -> Iterator[dict[Partition, tuple[int, str]]]:
+    """Split *positions* so that no transaction has too many partitions, or maps that are too long together."""
     part: dict[Partition, tuple[int, str]] = {}
     size = 0
-    for place, (offset, text) in places.items():
-        if len(part) == PLACES or (part and size + len(text) > METADATA):
+    for place, (offset, text) in positions.items():
+        if len(part) == POSITIONS or (part and size + len(text) > METADATA):
             yield part
             part, size = {}, 0
         part[place] = offset, text

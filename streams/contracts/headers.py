@@ -56,7 +56,7 @@ CORRELATION: dict[str, Json] = {
         "The correlation id of Spring Kafka, 16 raw bytes. Results have it under this name and as `correlation_id`."
     ),
 }
-ASKING: dict[str, Json] = {
+REPLY: dict[str, Json] = {
     REPLY_TO: _text(
         "The topic for the result: the tenant's results topic (the default), "
         "or a topic that the tenant's record lists. Any other topic is refused."

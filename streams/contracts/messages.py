@@ -21,13 +21,13 @@ from schemas.tenants import RegistryRecord
 from schemas.topics import Topic
 from streams.contracts import examples
 from streams.contracts.headers import (
-    ASKING,
     CORRELATION,
     EVENT,
     FOUND,
     MISSING,
     MOVED,
     REASON,
+    REPLY,
     RETRY,
     SEALED,
     STRUCTURED_EVENT,
@@ -77,8 +77,8 @@ class Message:
 def _asked(model: type[BaseModel], name: str, title: str, key: str, shown: tuple[Json, ...]) -> tuple[Message, ...]:
     """Return a client's message in CloudEvents' binary and structured modes. A value without headers is binary."""
     kind = TYPES[model]
-    binary = headers(EVENT, TRACE, CORRELATION, ASKING, kind=kind)
-    structured = headers(STRUCTURED_EVENT, TRACE, CORRELATION, ASKING, required=[CONTENT_TYPE])
+    binary = headers(EVENT, TRACE, CORRELATION, REPLY, kind=kind)
+    structured = headers(STRUCTURED_EVENT, TRACE, CORRELATION, REPLY, required=[CONTENT_TYPE])
     return (
         Message(name, title, key, binary, ref(model), examples=shown, notes="All headers are optional."),
         Message(
@@ -136,7 +136,7 @@ RUN_CONTROL = Message(
     ref(RunControl),
     notes="Every agent worker reads all of these records from its start on.",
 )
-INBOX = Message(
+ADMISSION_EVENT = Message(
     "admissionEvent",
     "A record of the admission log",
     "`tenant|identity`, or `tenant|serving|topic:partition`.",
@@ -169,7 +169,7 @@ MESSAGES: dict[Topic[Any], tuple[Message, ...]] = {
     topics.CONTROL: CONTROL,
     topics.AUTHORIZED: (AUTHORIZED,),
     topics.SCREENED: (SCREENED,),
-    topics.ADMISSIONS: (INBOX,),
+    topics.ADMISSIONS: (ADMISSION_EVENT,),
     topics.RUN_CONTROL: (RUN_CONTROL,),
     **{tier: (RETRY_OF_RUN,) for _, tier in topics.RETRY_TIERS},
     topics.DEAD_LETTERS: (DEAD_LETTER,),

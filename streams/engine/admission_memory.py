@@ -40,13 +40,13 @@ class AdmissionMemory:
         shards: int,
         clock: Clock,
         metrics: MetricStore | None = None,
-        spoils: DeadLetterLimitOf = unlimited,
+        limit_of: DeadLetterLimitOf = unlimited,
     ) -> None:
         self._reader = reader
         self._shards = shards
         self._clock = clock
         self._metrics = metrics or MetricStore(OTHER)
-        self._limit_of = spoils
+        self._limit_of = limit_of
         self._controllers: dict[int, AdmissionController] = {}
 
     def of(self, tenant: str) -> AdmissionController:
@@ -77,7 +77,7 @@ class AdmissionMemory:
         """
         partition = Partition(ADMISSIONS.name, shard)
         self._reader.remove([partition])
-        self._controllers[shard] = AdmissionController(self._clock, shut=self._on_open, spoils=self._limit_of)
+        self._controllers[shard] = AdmissionController(self._clock, on_open=self._on_open, limit_of=self._limit_of)
         end = (await self._reader.high_watermarks([partition]))[partition]
         await self._reader.add([partition])
         while self._reader.position(partition) < end:  # noqa: ASYNC110 - the reader tells nobody how far it is

@@ -99,7 +99,7 @@ class Committer:
         """True while it waits for more completions to share the next transaction."""
 
         self._doubt: str | None = None
-        self._screening = OutputCheck(shard.runtime)
+        self._output_check = OutputCheck(shard.runtime)
         self.wake = asyncio.Event()
         """Set when there may be something to commit."""
         self.waiting = 0
@@ -124,12 +124,12 @@ class Committer:
     @property
     def apart(self) -> bool:
         """True if a finished record waits until its topic accepts it."""
-        return any(tracker.aside for tracker in self._shard.trackers.values())
+        return any(tracker.delayed for tracker in self._shard.trackers.values())
 
     def stalled(self) -> bool:
         """Return True if a completion has waited longer than ``brake_s``."""
         since = self._waiting_since
-        return since is not None and self._runtime.clock.monotonic() - since > self._runtime.parameters.brake_s
+        return since is not None and self._runtime.clock.monotonic() - since > self._runtime.config.brake_s
 
     def add(self, tracker: Tracker) -> None:
         """Queue the newest completion of *tracker* for the next transaction."""
@@ -138,7 +138,7 @@ class Committer:
         self.bytes += tracker.pending[-1].size
         if self._waiting_since is None:
             self._waiting_since = self._runtime.clock.monotonic()
-        if self.waiting == self._runtime.parameters.batch or (self._gathering and self._may_be_early(tracker)):
+        if self.waiting == self._runtime.config.batch or (self._gathering and self._may_be_early(tracker)):
             self._full.set()
         self.wake.set()
 
@@ -185,12 +185,12 @@ class Committer:
 
     async def _screen(self) -> None:
         """Prepare the next batch. An output that cannot be written would abort the transaction for all partitions."""
-        if recalled := self._screening.recall(self._shard.trackers.values()):
+        if recalled := self._output_check.recall(self._shard.trackers.values()):
             self._dirty.update(recalled)
             self._tally()
         self._shard.look()
         self._shard.relocator.begin(self._dirty)
-        await self._screening.sort(self._dirty)
+        await self._output_check.sort(self._dirty)
 
     def _rest(self) -> None:
         """Reset the commit timer: the remaining completions wait for an earlier offset."""
@@ -203,12 +203,12 @@ class Committer:
         An idle shard commits at once, a busy one at its interval, a full one earlier. A partition with sparse records
         commits at once: there is nothing to gather, and the interval would only add latency.
         """
-        clock, parameters = self._runtime.clock, self._runtime.parameters
+        clock, config = self._runtime.clock, self._runtime.config
         with suppress(TimeoutError):
             async with asyncio.timeout(self._longest_rest_s()):
                 await self.wake.wait()
-        pause = self._last + self._rests.interval_s(self._runtime.pace.interval_s()) - clock.monotonic()
-        if pause > 0 and self.waiting < parameters.batch and not any(map(self._may_be_early, self._dirty)):
+        pause = self._last + self._rests.interval_s(self._runtime.commit_pacing.interval_s()) - clock.monotonic()
+        if pause > 0 and self.waiting < config.batch and not any(map(self._may_be_early, self._dirty)):
             await self._gather(pause)
         self.wake.clear()
         self._last = clock.monotonic()
@@ -242,7 +242,7 @@ class Committer:
 
         Outcomes set aside and doubtful relocations have to be checked regularly.
         """
-        return RECALL_S if self.apart or self._shard.relocator.doubts else self._runtime.parameters.keepalive_s / 10
+        return RECALL_S if self.apart or self._shard.relocator.doubts else self._runtime.config.keepalive_s / 10
 
     def _next(self) -> ShardTransaction | None:
         firsts = list(self._shard.firsts)
@@ -263,12 +263,12 @@ class Committer:
 
     def _steps(self) -> Iterator[tuple[CommitStep, str]]:
         """Yield each partition's part of the next transaction, with its offset map."""
-        parameters, now = self._runtime.parameters, self._runtime.clock.monotonic()
+        config, now = self._runtime.config, self._runtime.clock.monotonic()
         self._sweep(now)
-        limit = max(1, parameters.batch // max(1, len(self._dirty)))
+        limit = max(1, config.batch // max(1, len(self._dirty)))
         size, left = 0, MOST_BYTES
         for tracker in sorted(self._dirty, key=_waited):  # oldest commit first: else the last partitions might starve
-            step = tracker.collect(limit, now, parameters.keepalive_s, left) if tracker.alive else None
+            step = tracker.collect(limit, now, config.keepalive_s, left) if tracker.alive else None
             if step is None:
                 if not (tracker.alive and tracker.pending):
                     self._dirty.discard(tracker)
@@ -284,7 +284,7 @@ class Committer:
 
     def _sweep(self, now: float) -> None:
         """Queue every partition from time to time: unchanged offsets have to be committed again."""
-        if now - self._swept >= self._runtime.parameters.keepalive_s / 10:
+        if now - self._swept >= self._runtime.config.keepalive_s / 10:
             self._swept = now
             self._dirty.update(self._shard.trackers.values())
 
@@ -296,7 +296,7 @@ class Committer:
                 self._shard.relocator.send(step.batch)
         self._in_flight, began, outcome = True, self._runtime.clock.monotonic(), "committed"
         try:
-            async with asyncio.timeout(self._runtime.parameters.transaction_deadline_s):
+            async with asyncio.timeout(self._runtime.config.transaction_deadline_s):
                 await self._transact(producer, transaction)
         except Exception as error:  # noqa: BLE001 - fenced, refused, unknown: all end in the same doubt
             cause = _cause(error)
@@ -306,21 +306,21 @@ class Committer:
         finally:
             self._in_flight = False
             self.ended += 1
-            self._runtime.pace.count()
+            self._runtime.commit_pacing.count()
             self._runtime.metrics.count(TRANSACTIONS, outcome)
             seconds = self._runtime.clock.monotonic() - began
             self._duration.observe(seconds)
             self._rests.note((step.tracker for step in transaction.steps), seconds, began + seconds)
         self.committed += 1
         self._settle(transaction)
-        self._runtime.work.committed(transaction.outputs, list(transaction.offsets), seconds)
+        self._runtime.handler.committed(transaction.outputs, list(transaction.offsets), seconds)
         return None
 
     async def _transact(self, producer: TransactionalProducer, transaction: ShardTransaction) -> None:
         async with asyncio.TaskGroup() as group:
             outputs, copies = transaction.outputs, transaction.copies
             watch = group.create_task(self._watch(transaction))
-            await producer.transact(outputs, transaction.offsets, self._runtime.work.group, copies)
+            await producer.transact(outputs, transaction.offsets, self._runtime.handler.group, copies)
             watch.cancel()
 
     async def _watch(self, transaction: ShardTransaction) -> None:
@@ -362,12 +362,12 @@ class Committer:
         self._count()
         for outcome, count in counted(transaction.steps).items():
             metrics.count(RECORDS, outcome, by=count)
-        self._runtime.slots.changed.set()
+        self._runtime.in_flight.changed.set()
         if self._dirty or self._shard.firsts or self._shard.crash_tracking.unsaid():
             self.wake.set()
 
     def _note(self, arrived: list[Relocation]) -> None:
-        group, metrics = self._runtime.work.group, self._runtime.metrics
+        group, metrics = self._runtime.handler.group, self._runtime.metrics
         metrics.count(RELOCATIONS, by=len(arrived))
         for relocation in arrived:
             log.info(

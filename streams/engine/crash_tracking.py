@@ -4,8 +4,8 @@ The suspects are the records that were open in a shard whose owners ended withou
 owner writes its name into the metadata of the shard's own, empty partition before any job runs. It removes the name
 when it begins to release the shard by plan. So another worker's name, found at an opening, marks an unexplained end:
 killed, cut off, or fenced alive. After two in a row, the records that may have been running run in isolation
-(``StageHandler.apart``). This ends when all their outcomes are visible. There is no write per record, and a name
-outlives every process.
+(``StageHandler.prepare_isolated``). This ends when all their outcomes are visible. There is no write per record, and
+a name outlives every process.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ class Runs(Protocol):
 class CrashTracking:
     """The crash tracking of one shard.
 
-    Without ``StageHandler.apart`` it reads and writes nothing, and suspects no record.
+    Without ``StageHandler.prepare_isolated`` it reads and writes nothing, and suspects no record.
     """
 
     def __init__(self, runtime: Runtime, number: int, runs: Runs) -> None:
         self._runtime, self._number, self._runs = runtime, number, runs
-        self._place = Partition(runtime.parameters.shard_topic, number)
+        self._place = Partition(runtime.config.shard_topic, number)
         self._plain = runs.prepare
         self._ends = 0
         self._zones: dict[Partition, int] = {}
@@ -80,14 +80,14 @@ class CrashTracking:
 
     async def open(self, producer: TransactionalProducer, trackers: Collection[Tracker]) -> None:
         """Learn how the last owner ended, and write the new mark. Call it after the fence and the offset read."""
-        if self._runtime.work.prepare_isolated is None:
+        if self._runtime.handler.prepare_isolated is None:
             return
         stands = decode(await self._runtime.offsets.note(self._place))
         if stands != self._stands:  # it opens here for the first time, or another worker has owned it since
             await self._judge(stands, trackers)
         if stands != self._mark:
-            async with asyncio.timeout(self._runtime.parameters.transaction_deadline_s):
-                await producer.transact([], {self._place: (0, encode(self._mark))}, self._runtime.work.group)
+            async with asyncio.timeout(self._runtime.config.transaction_deadline_s):
+                await producer.transact([], {self._place: (0, encode(self._mark))}, self._runtime.handler.group)
         self._stands = self._mark
 
     async def _judge(self, stands: CrashMark, trackers: Collection[Tracker]) -> None:
@@ -106,12 +106,12 @@ class CrashTracking:
         end.
         """
         ends = await self._runtime.consumer.ends({tracker.partition for tracker in trackers}, _ASK_S)
-        limit = 2 * self._runtime.work.max_in_flight  # tenants take turns, and transaction markers count as offsets
+        limit = 2 * self._runtime.handler.max_in_flight  # tenants take turns, and transaction markers count as offsets
         reached = {each: reach(each, ends.get(each.partition, 0), limit) for each in trackers}
         return {each.partition: end for each, end in reached.items() if end > each.committed}
 
     def _tell(self) -> None:
-        facts = {"group": self._runtime.work.group, "shard": self._number, "ends": self._ends}
+        facts = {"group": self._runtime.handler.group, "shard": self._number, "ends": self._ends}
         if self.suspects:
             self._runtime.metrics.count(SHARDS_SUSPECTED)
             log.warning("shard_suspected", **facts)
@@ -127,7 +127,10 @@ class CrashTracking:
         self._runs.prepare = self._prepare if self.suspects else self._plain
 
     def _prepare(self, record: Record) -> Job:
-        end, apart = self._zones.get(Partition(record.topic, record.partition), 0), self._runtime.work.prepare_isolated
+        end, apart = (
+            self._zones.get(Partition(record.topic, record.partition), 0),
+            self._runtime.handler.prepare_isolated,
+        )
         return self._plain(record) if apart is None or record.offset >= end else apart(self._number, record)
 
     # --- the mark in transactions -------------------------------------------------------------------------------------
@@ -154,7 +157,7 @@ class CrashTracking:
                 self._clear()
 
     def _clear(self) -> None:
-        log.info("shard_cleared", group=self._runtime.work.group, shard=self._number, ends=self._ends)
+        log.info("shard_cleared", group=self._runtime.handler.group, shard=self._number, ends=self._ends)
         self._ends = 0
         self._choose()
 

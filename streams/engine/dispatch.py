@@ -27,7 +27,7 @@ class PolledPartition(NamedTuple):
 
     shard: Shard
     tracker: Tracker
-    quantum: PollBudget
+    poll_budget: PollBudget
 
 
 class PolledBatch:
@@ -96,7 +96,7 @@ class Dispatcher:
 
 
 def _finish(batch: PolledBatch) -> None:
-    shard, tracker, quantum = batch.feed
-    quantum.note(len(batch.records), batch.took_s)
+    shard, tracker, poll_budget = batch.feed
+    poll_budget.note(len(batch.records), batch.took_s)
     if tracker.moved():
         shard.committer.moved(tracker)

@@ -30,14 +30,14 @@ class Gauges:
         trackers = [tracker for shard in shards for tracker in shard.trackers.values()]
         self._set_work(shards)
         self._set_ownership(shards)
-        self._set_stops()
+        self._set_paused()
         self._set_trackers(trackers)
         self._set_lag(list(self._lag.behind()))
 
     def _set_work(self, shards: list[Shard]) -> None:
         put = self._runtime.metrics.set
-        put(metric_definitions.IN_FLIGHT_RECORDS, self._runtime.slots.taken)
-        put(metric_definitions.IN_FLIGHT_BYTES, self._runtime.slots.bytes)
+        put(metric_definitions.IN_FLIGHT_RECORDS, self._runtime.in_flight.taken)
+        put(metric_definitions.IN_FLIGHT_BYTES, self._runtime.in_flight.bytes)
         put(metric_definitions.RUNNING, sum(shard.lanes.running for shard in shards))
         put(metric_definitions.PENDING, sum(shard.committer.waiting for shard in shards))
 
@@ -48,7 +48,7 @@ class Gauges:
         put(metric_definitions.HEARTBEAT_AGE_SECONDS, membership.heard_ago_s())
         put(metric_definitions.FETCH_SILENCE_SECONDS, self._runtime.consumer.silent_s())
 
-    def _set_stops(self) -> None:
+    def _set_paused(self) -> None:
         counts = self._runtime.paused.counts()
         for reason in metric_definitions.PAUSE_REASONS:
             self._runtime.metrics.set(metric_definitions.PAUSED_PARTITIONS, counts[reason], reason)
@@ -64,7 +64,7 @@ class Gauges:
         )
 
     def _set_lag(self, behind: list[PartitionLag]) -> None:
-        put, holds = self._runtime.metrics.set, self._runtime.work.is_limited
+        put, holds = self._runtime.metrics.set, self._runtime.handler.is_limited
         put(metric_definitions.LAG_RECORDS, sum(each.records for each in behind))
         runnable = sum(each.records for each in behind if not (each.records and holds(each.partition)))
         put(metric_definitions.RUNNABLE_BACKLOG, runnable)

@@ -31,11 +31,11 @@ class InitialOffsets:
         The stage decides whether a missing offset means a new partition or a loss. After a loss the partition stops;
         the others continue.
         """
-        answers = {partition: self._runtime.work.first(partition) for partition in partitions}
+        answers = {partition: self._runtime.handler.first(partition) for partition in partitions}
         for partition, outputs in answers.items():
             if outputs is None:
                 self._runtime.metrics.count(MISSING_OFFSETS)
-                log.error("offset_missing", group=self._runtime.work.group, partition=str(partition))
+                log.error("offset_missing", group=self._runtime.handler.group, partition=str(partition))
                 self._lose(partition)
         beginnings = {partition: outputs for partition, outputs in answers.items() if outputs is not None}
         starts = await self._starts(beginnings.keys())

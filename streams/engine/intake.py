@@ -36,13 +36,13 @@ class Intake:
             self._stop_faulty()
             if runtime.stale:
                 self._align()
-            if not self._feeds or runtime.slots.free <= 0:
+            if not self._feeds or runtime.in_flight.free <= 0:
                 await self._wait()
                 continue
             await self._turn()
 
     async def _wait(self) -> None:
-        changed = self._runtime.slots.changed
+        changed = self._runtime.in_flight.changed
         changed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_S):
@@ -57,7 +57,7 @@ class Intake:
         self._runtime.stale = False
         consumer, paused = self._runtime.consumer, self._runtime.paused
         feeds = {
-            partition: PolledPartition(shard, tracker, known.quantum if known else PollBudget())
+            partition: PolledPartition(shard, tracker, known.poll_budget if known else PollBudget())
             for shard in self._shards.values()
             if shard.ready
             for partition, tracker in shard.trackers.items()
@@ -78,20 +78,20 @@ class Intake:
     async def _turn(self) -> None:
         """Poll once, and dispatch the records."""
         feeds = self._feeds
-        beside = self._runtime.work.exempt
-        slots = self._runtime.slots
+        beside = self._runtime.handler.exempt
+        in_flight = self._runtime.in_flight
         accepting = {shard for shard in self._shards.values() if shard.accepts()}
         room = {
             partition: room
-            for partition, (shard, tracker, quantum) in feeds.items()
+            for partition, (shard, tracker, poll_budget) in feeds.items()
             if shard in accepting
-            and (room := min(tracker.room(beside(partition)), slots.room(tracker), quantum.records)) > 0
+            and (room := min(tracker.room(beside(partition)), in_flight.room(tracker), poll_budget.records)) > 0
         }
         if not room:
             await asyncio.sleep(_CLOSED_S)
             return
         lives = {partition: feeds[partition].tracker.life for partition in room}
-        fetched = await self._runtime.consumer.take(room, slots.free, slots.free_bytes)
+        fetched = await self._runtime.consumer.take(room, in_flight.free, in_flight.free_bytes)
         await self._admission.admit(
             [PolledBatch(feeds[each], lives[each], records) for each, records in fetched.items()]
         )

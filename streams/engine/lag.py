@@ -60,7 +60,7 @@ class Lag:
                 async with asyncio.timeout(_ASK_S):
                     self._ends |= await self._runtime.consumer.ends(partitions, _ASK_S)
             except (TransportError, TimeoutError) as error:
-                log.debug("lag_unknown", group=self._runtime.work.group, error=repr(error))
+                log.debug("lag_unknown", group=self._runtime.handler.group, error=repr(error))
             self._note()
 
     def _note(self) -> None:

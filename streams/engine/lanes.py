@@ -30,12 +30,12 @@ class LaneShard(Protocol):
 
     alive: bool
 
-    def held_back(self) -> bool:
+    def is_paused(self) -> bool:
         """Return True if nothing may start now: a crash would lose the work."""
         ...
 
     def finish(self, tracker: Tracker, offset: int, outputs: Outputs, fallback: Fallback | None) -> None:
-        """Take the outcome of a record. *instead* builds the replacement for outputs that cannot be written."""
+        """Take the outcome of a record. *fallback* builds the replacement for outputs that cannot be written."""
         ...
 
     def broke(self, error: Exception) -> None:
@@ -49,13 +49,13 @@ class Lanes:
     def __init__(
         self,
         owner: LaneShard,
-        slots: InFlight,
+        in_flight: InFlight,
         scheduler: Scheduler,
         prepare: Callable[[Record], Job],
         *,
         in_order: bool = False,
     ) -> None:
-        self._owner, self._slots, self._scheduler = owner, slots, scheduler
+        self._owner, self._in_flight, self._scheduler = owner, in_flight, scheduler
         self._in_order = in_order
         self.prepare = prepare
         """Turns a record into a job. It may be replaced at any time."""
@@ -69,7 +69,7 @@ class Lanes:
         """By tenant, jobs at the head of their lanes that have not begun. Later jobs of the tenant have to wait behind
         them."""
 
-        self._hold = PauseGate(owner)
+        self._pause_gate = PauseGate(owner)
         self.running = 0
         """Jobs that have started and not finished."""
 
@@ -97,12 +97,12 @@ class Lanes:
 
     def _entry(self, tracker: Tracker, record: Record, job: Job) -> QueuedJob:
         size = len(record.value or b"") + len(record.key or b"")
-        self._slots.take(tracker, size)
+        self._in_flight.take(tracker, size)
         return QueuedJob(tracker, record.offset, job, record, size)
 
     def _drop(self, entry: QueuedJob) -> None:
         """Release the entry's record and bytes from the in-flight limits."""
-        self._slots.give(entry.tracker, entry.size)
+        self._in_flight.give(entry.tracker, entry.size)
 
     def _open(self, entry: QueuedJob, started: Awaitable[Outputs] | None) -> None:
         lane = entry.job.lane
@@ -164,11 +164,11 @@ class Lanes:
         tenant, cost = entry.job.tenant, entry.job.cost
         while True:
             if not self._in_order:
-                await self._hold.over()
+                await self._pause_gate.over()
             if not queue or queue[0] is not entry:
                 return False
             await self._scheduler.turn(tenant, cost)
-            if self._in_order or not self._owner.held_back():
+            if self._in_order or not self._owner.is_paused():
                 return True
             self._scheduler.end(tenant)
 
@@ -261,16 +261,16 @@ class Lanes:
         return self.discard(lambda _: True)
 
 
-def _begin(work: Coroutine[object, object, None]) -> None:
+def _begin(handler: Coroutine[object, object, None]) -> None:
     """Start a task at once where Python can (3.12), else in the next iteration of the loop.
 
     The loop holds a reference to the task until then.
     """
     loop = asyncio.get_running_loop()
     if sys.version_info >= (3, 12):
-        asyncio.Task(work, loop=loop, eager_start=True)
+        asyncio.Task(handler, loop=loop, eager_start=True)
     else:
-        loop.create_task(work)  # noqa: RUF006 - its lane holds it once it has begun
+        loop.create_task(handler)  # noqa: RUF006 - its lane holds it once it has begun
 
 
 def _abandon(started: Awaitable[Outputs]) -> None:

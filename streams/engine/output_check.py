@@ -14,13 +14,13 @@ from schemas.errors import HeadraceError, UnwritableError
 from schemas.records import ProducerRecord
 from schemas.topics import DEAD_LETTERS, PLATFORM
 from streams.engine.runtime import Runtime
-from streams.offsets.tracker import ASIDE, SPAN, Completion, Tracker
+from streams.offsets.tracker import MOST_DELAYED, SPAN, Completion, Tracker
 from streams.telemetry.metric_definitions import DELAYED_OUTPUT_WARNINGS, UNWRITABLE
 
 RECALL_S = 0.5
 """The interval at which outcomes set aside are checked again."""
 
-TOLD_S = 30.0
+WARNING_INTERVAL_S = 30.0
 """The interval between two log lines about a topic that accepts no records."""
 
 _PLATFORM = frozenset(topic.name for topic in PLATFORM)
@@ -42,7 +42,7 @@ class OutputCheck:
         if now - self._recalled < RECALL_S:
             return []
         self._recalled = now
-        due = [tracker for tracker in trackers if tracker.aside]
+        due = [tracker for tracker in trackers if tracker.delayed]
         for tracker in due:
             tracker.recall()
         return due
@@ -76,7 +76,7 @@ class OutputCheck:
             if other is not None:
                 tracker.pending.append(other)
             else:
-                tracker.aside.append(entry)
+                tracker.delayed.append(entry)
 
     async def _other(self, entry: Completion, *, patient: bool) -> Completion | None:
         """Return the outcome to write instead of one that cannot be written; None if it must wait.
@@ -98,7 +98,7 @@ class OutputCheck:
             self._tell(lost[0])
             return None
         self._runtime.metrics.count(UNWRITABLE)
-        log.warning("output_unwritable", group=self._runtime.work.group, topic=bad[0].topic, untold=len(lost))
+        log.warning("output_unwritable", group=self._runtime.handler.group, topic=bad[0].topic, untold=len(lost))
         return Completion(entry.offset, [output for output in outputs if output not in lost], entry.fallback)
 
     def _fitting(self, output: ProducerRecord) -> ProducerRecord:
@@ -116,18 +116,20 @@ class OutputCheck:
         return fault == "unsure" or (fault == "starved" and patient) or ours
 
     def _tell(self, output: ProducerRecord) -> None:
-        """Log one line per topic at most every ``TOLD_S`` seconds, and none while the topic may only be new."""
+        """Log one line per topic at most every ``WARNING_INTERVAL_S`` seconds, and none while the topic may only be
+        new.
+        """
         fault, now = self._runtime.topic_health.fault(output), self._runtime.clock.monotonic()
-        if fault == "unsure" or now - self._told.get(output.topic, -TOLD_S) < TOLD_S:
+        if fault == "unsure" or now - self._told.get(output.topic, -WARNING_INTERVAL_S) < WARNING_INTERVAL_S:
             return
         self._told[output.topic] = now
         self._runtime.metrics.count(DELAYED_OUTPUT_WARNINGS)
-        log.error("output_delayed", group=self._runtime.work.group, topic=output.topic, fault=fault)
+        log.error("output_delayed", group=self._runtime.handler.group, topic=output.topic, fault=fault)
 
 
 def _is_patient(tracker: Tracker, entry: Completion) -> bool:
     """Return True if the outcomes set aside are few and near the fetch position, and so delay no others yet."""
-    return len(tracker.aside) < ASIDE // 2 and tracker.next - entry.offset < SPAN // 2
+    return len(tracker.delayed) < MOST_DELAYED // 2 and tracker.next - entry.offset < SPAN // 2
 
 
 def _unwritable(output: ProducerRecord) -> HeadraceError:

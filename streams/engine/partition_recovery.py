@@ -103,7 +103,7 @@ class PartitionRecovery:
         try:
             found = await self._runtime.consumer.missing_topics({stop.partition.topic for stop in absent})
         except TransportError as error:
-            log.debug("missing_topics_unknown", group=self._runtime.work.group, error=repr(error))
+            log.debug("missing_topics_unknown", group=self._runtime.handler.group, error=repr(error))
             return False
         return any([self._judge(stop, found) for stop in absent])  # noqa: C419 - each is judged
 

@@ -26,7 +26,7 @@ Reason: TypeAlias = Literal["offset_lost", "unreadable", "missing", "forbidden",
 RETRY_S = 10.0
 """The time after which an unavailable or unreadable partition is tried again: another replica may have it."""
 
-TOLD_S = 300.0
+WARNING_INTERVAL_S = 300.0
 """The interval between two log lines about one stopped partition."""
 
 ABSENT: frozenset[Reason] = frozenset({"missing", "forbidden", "unavailable"})
@@ -63,43 +63,43 @@ class PausedPartitions:
 
     def __init__(self, group: str, clock: Clock, metrics: MetricStore, changed: Callable[[], None]) -> None:
         self._group, self._clock, self._metrics, self._changed = group, clock, metrics, changed
-        self._stops: dict[Partition, PausedPartition] = {}
+        self._paused: dict[Partition, PausedPartition] = {}
         self._told: dict[Partition, tuple[Reason, float]] = {}
         self.withdrawn: set[Partition] = set()
         """Partitions that cannot be read or committed for now: to their shard they do not exist."""
 
     def __contains__(self, partition: Partition) -> bool:
-        return partition in self._stops
+        return partition in self._paused
 
     def __iter__(self) -> Iterator[PausedPartition]:
-        return iter(list(self._stops.values()))
+        return iter(list(self._paused.values()))
 
     def holds(self, partition: Partition, life: int) -> bool:
         """Return True if *partition* must not be polled in this *life* of its tracker."""
-        stop = self._stops.get(partition)
+        stop = self._paused.get(partition)
         if stop is not None and stop.life < life:
             self.release(partition)
-        return partition in self._stops
+        return partition in self._paused
 
     def add(self, partition: Partition, error: TransportError, life: int) -> None:
         """Stop *partition* because of *error*."""
         reason, now = reason_of(error), self._clock.monotonic()
-        stop = self._stops.get(partition)
+        stop = self._paused.get(partition)
         if stop is None or stop.reason != reason:
             self._metrics.count(PARTITION_PAUSES, reason)
-            self._stops[partition] = PausedPartition(partition, reason, life, now)
+            self._paused[partition] = PausedPartition(partition, reason, life, now)
         self._tell(partition, reason, error, now)
         self._changed()
 
     def withdraw(self, partition: Partition, error: TransportError) -> None:
         """Stop a partition that cannot be committed either: its offset would abort the shard's transactions."""
         self.add(partition, error, _EVERY_LIFE)
-        self._stops[partition].life = _EVERY_LIFE
+        self._paused[partition].life = _EVERY_LIFE
         self.withdrawn.add(partition)
 
     def _tell(self, partition: Partition, reason: Reason, error: TransportError, now: float) -> None:
         told = self._told.get(partition)
-        if told is not None and told[0] == reason and now - told[1] < TOLD_S:
+        if told is not None and told[0] == reason and now - told[1] < WARNING_INTERVAL_S:
             return
         self._told[partition] = reason, now
         log.error(
@@ -113,24 +113,24 @@ class PausedPartitions:
 
     def release(self, partition: Partition) -> None:
         """Allow *partition* to be polled again. It stops again if the fault remains."""
-        if self._stops.pop(partition, None) is not None:
+        if self._paused.pop(partition, None) is not None:
             self.withdrawn.discard(partition)
             self._changed()
 
     def keep(self, partitions: Collection[Partition]) -> None:
         """Forget all partitions but *partitions*: the others belong to another worker, or are no longer routed."""
-        for partition in self._stops.keys() - partitions:
+        for partition in self._paused.keys() - partitions:
             self.release(partition)
         for partition in self._told.keys() - partitions:
             del self._told[partition]
 
     def absent(self) -> set[Partition]:
         """Return the stopped partitions whose end no broker could report."""
-        return {stop.partition for stop in self._stops.values() if stop.reason in ABSENT}
+        return {stop.partition for stop in self._paused.values() if stop.reason in ABSENT}
 
     def counts(self) -> Counter[str]:
         """Return the number of stopped partitions by reason."""
-        return Counter(stop.reason for stop in self._stops.values())
+        return Counter(stop.reason for stop in self._paused.values())
 
 
 _EVERY_LIFE = 2**63

@@ -28,13 +28,13 @@ log = structlog.get_logger()
 class Runtime:
     """The internal state of one worker. No part of it outlives the worker."""
 
-    parameters: EngineConfig
-    work: StageHandler
+    config: EngineConfig
+    handler: StageHandler
     clock: Clock
     membership: Membership
     consumer: DataConsumer
     offsets: Offsets
-    slots: InFlight
+    in_flight: InFlight
     scheduler: Scheduler
     metrics: MetricStore
     tasks: Tasks = field(init=False)
@@ -42,7 +42,7 @@ class Runtime:
     early: EarlyCommits = field(init=False)
     """The rate limit of transactions that skip their interval."""
 
-    pace: CommitPacing = field(init=False)
+    commit_pacing: CommitPacing = field(init=False)
     """The interval of all other transactions."""
 
     paused: PausedPartitions = field(init=False)
@@ -67,10 +67,10 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.tasks = Tasks(self.fail)
-        self.paused = PausedPartitions(self.work.group, self.clock, self.metrics, self.changed)
+        self.paused = PausedPartitions(self.handler.group, self.clock, self.metrics, self.changed)
         self.topic_health = TopicHealth(self.consumer.topic_states, self.clock)
-        self.pace = CommitPacing(self.parameters, self.clock)
-        self.early = EarlyCommits(self.clock, self.parameters.early_commits)
+        self.commit_pacing = CommitPacing(self.config, self.clock)
+        self.early = EarlyCommits(self.clock, self.config.early_commits)
 
     @property
     def halted(self) -> bool:
@@ -80,11 +80,11 @@ class Runtime:
     def changed(self) -> None:
         """Note that the fetchable partitions have changed, and wake intake."""
         self.stale = True
-        self.slots.changed.set()
+        self.in_flight.changed.set()
 
     def fail(self, reason: str) -> None:
         """Mark the worker as failed. Its owner ends it, and another worker takes over."""
         if self.fatal is None:
             self.fatal = reason
-            log.error("worker_failed", group=self.work.group, reason=reason)
+            log.error("worker_failed", group=self.handler.group, reason=reason)
         self.failed.set()

@@ -49,9 +49,9 @@ class Shard:
         """The partitions that belonged to it at the last call of ``route``."""
         self.firsts: dict[Partition, tuple[int, Outputs]] = {}
         """Partitions without a committed offset: where they begin, and the outputs to write with that first commit."""
-        prepare = partial(runtime.work.prepare, number)
-        self.lanes = Lanes(self, runtime.slots, runtime.scheduler, prepare, in_order=runtime.work.in_order)
-        self.relocator = Relocator(runtime.parameters.relocation_distance, self._may_be_carried, self._complete)
+        prepare = partial(runtime.handler.prepare, number)
+        self.lanes = Lanes(self, runtime.in_flight, runtime.scheduler, prepare, in_order=runtime.handler.in_order)
+        self.relocator = Relocator(runtime.config.relocation_distance, self._may_be_relocated, self._complete)
         self.crash_tracking = CrashTracking(runtime, number, self.lanes)
         self.committer = Committer(self)
         self.beginnings = InitialOffsets(runtime, self._lose)
@@ -73,15 +73,15 @@ class Shard:
         """True if its partitions are to be polled."""
         return self.opened and not self.draining
 
-    def held_back(self) -> bool:
+    def is_paused(self) -> bool:
         """Return True if no job may start now: a crash would lose the work."""
         return self.runtime.halted or not self.ready or self.committer.stalled()
 
     def accepts(self) -> bool:
         """Return True if more records may be admitted."""
-        limits, committer = self.runtime.parameters, self.committer
+        limits, committer = self.runtime.config, self.committer
         full = committer.waiting >= limits.max_pending or committer.bytes >= limits.max_pending_bytes
-        return self.ready and not full and not self.held_back()
+        return self.ready and not full and not self.is_paused()
 
     def finish(self, tracker: Tracker, offset: int, outputs: Outputs, fallback: Fallback | None = None) -> None:
         """Take the outcome of a record. The outcome of a relocated run completes its new offset."""
@@ -94,8 +94,8 @@ class Shard:
             tracker.finish(offset, outputs, fallback)
             self.committer.add(tracker)
 
-    def _may_be_carried(self, tracker: Tracker, offset: int) -> Record | None:
-        return self.lanes.alone(tracker, offset) if self.runtime.work.relocates else None
+    def _may_be_relocated(self, tracker: Tracker, offset: int) -> Record | None:
+        return self.lanes.alone(tracker, offset) if self.runtime.handler.relocates else None
 
     def look(self) -> None:
         """Resolve doubtful relocations by their copies: keep those that are open here, end those that another owner has
@@ -131,7 +131,7 @@ class Shard:
 
     async def _once(self) -> str:
         try:
-            async with asyncio.timeout(self.runtime.parameters.open_deadline_s):
+            async with asyncio.timeout(self.runtime.config.open_deadline_s):
                 await self._open()
         except Exception as error:  # noqa: BLE001 - whatever the reason, and whoever's memory failed: open again
             return f"open failed: {error!r}"
@@ -139,7 +139,7 @@ class Shard:
 
     def _note(self, reason: str) -> None:
         self.runtime.metrics.count(REOPENS, reason_of(reason))
-        log.warning("shard_reopened", group=self.runtime.work.group, shard=self.number, reason=reason)
+        log.warning("shard_reopened", group=self.runtime.handler.group, shard=self.number, reason=reason)
 
     async def _open(self) -> None:
         """Fence, then read (I5). After the fence, commits of the former owner or our own doubtful transaction are
@@ -147,10 +147,10 @@ class Shard:
         """
         runtime = self.runtime
         self._publisher = await fenced(
-            partial(_publisher, runtime), transactional_id(runtime.work.group, runtime.parameters.layout, self.number)
+            partial(_publisher, runtime), transactional_id(runtime.handler.group, runtime.config.layout, self.number)
         )
         self._remembers = True
-        await runtime.work.load_memory(self.number)
+        await runtime.handler.load_memory(self.number)
         routing = await self._load()
         await self.crash_tracking.open(self._publisher, self.trackers.values())
         self.committer.restart()
@@ -161,7 +161,7 @@ class Shard:
         runtime.changed()
         log.info(
             "shard_opened",
-            group=runtime.work.group,
+            group=runtime.handler.group,
             shard=self.number,
             partitions=len(self.trackers) + len(self.firsts),
         )
@@ -200,13 +200,13 @@ class Shard:
         return state.holds(entry.offset)
 
     def _tracker(self, partition: Partition) -> Tracker:
-        tracker = self.trackers[partition] = Tracker(partition, self.runtime.work.window)
+        tracker = self.trackers[partition] = Tracker(partition, self.runtime.handler.window)
         return tracker
 
     async def _close(self) -> None:
         """Close the shard. From here on it polls and starts nothing; state that may survive a reopen is kept."""
         self._on_open()
-        if not self.runtime.work.keeps_runs:
+        if not self.runtime.handler.keeps_runs:
             await self._forget_runs()
         if self._publisher is not None:  # not awaited: it may have to abandon a request, and the fence is enough
             self.runtime.tasks.spawn(self._publisher.kill())
@@ -217,7 +217,7 @@ class Shard:
         self.runtime.changed()
         if self._remembers:
             self._remembers = False
-            self.runtime.work.forget(self.number)
+            self.runtime.handler.forget(self.number)
 
     async def _forget_runs(self) -> None:
         """End the runs that were decided on the lost memory, before that memory is rebuilt."""
@@ -229,7 +229,7 @@ class Shard:
         if cancelled:
             _, alive = await asyncio.wait(cancelled, timeout=_CANCEL_S)
             if alive:
-                log.error("runs_not_cancelled", group=self.runtime.work.group, shard=self.number, runs=len(alive))
+                log.error("runs_not_cancelled", group=self.runtime.handler.group, shard=self.number, runs=len(alive))
 
     # --- added and removed partitions ---------------------------------------------------------------------------------
 
@@ -237,7 +237,7 @@ class Shard:
         """Apply a change of ``route``. New partitions have always belonged to this shard, so our fence covers them."""
         async with self._repartitioning:
             try:
-                async with asyncio.timeout(self.runtime.parameters.open_deadline_s):
+                async with asyncio.timeout(self.runtime.config.open_deadline_s):
                     await self._take_up_new()
             except Exception as error:  # noqa: BLE001 - whatever the reason: opening asks for all of them again
                 self.committer.doubt(f"repartition failed: {error!r}")
@@ -254,7 +254,7 @@ class Shard:
                 self._begin(partition, state)
 
     def _routed(self) -> set[Partition]:
-        self.routed = frozenset(self.runtime.work.route(self.number))
+        self.routed = frozenset(self.runtime.handler.route(self.number))
         return self._known(self.routed)
 
     def _known(self, partitions: Collection[Partition]) -> set[Partition]:
@@ -318,10 +318,10 @@ class Shard:
         self.committer.wake.set()
         began = clock.monotonic()
         end = began + limit_s
-        last = end if self.runtime.stopping else end + self.runtime.parameters.transaction_deadline_s
+        last = end if self.runtime.stopping else end + self.runtime.config.transaction_deadline_s
         while self.alive and self.draining and self.opened:
             now = clock.monotonic()
-            running = self.lanes.running and self.runtime.work.drains and now < end
+            running = self.lanes.running and self.runtime.handler.drains and now < end
             apart = self.committer.apart and now < min(end, began + _APART_S)
             if not (running or apart or (self.committer.busy and now < last)):
                 break
@@ -335,9 +335,9 @@ class Shard:
         if self.committer.apart:
             log.warning(
                 "outcomes_abandoned",
-                group=self.runtime.work.group,
+                group=self.runtime.handler.group,
                 shard=self.number,
-                partitions=sorted(str(each.partition) for each in self.trackers.values() if each.aside),
+                partitions=sorted(str(each.partition) for each in self.trackers.values() if each.delayed),
             )
 
     def drop(self) -> None:
@@ -357,13 +357,13 @@ class Shard:
 
 
 def _publisher(runtime: Runtime, transactional_id: str) -> TransactionalProducer:
-    parameters = runtime.parameters
+    config = runtime.config
     return TransactionalProducer(
-        parameters.connection,
+        config.connection,
         transactional_id,
         runtime.clock,
-        name=parameters.name,
-        timeout_ms=parameters.transaction_timeout_ms,
-        request_timeout_ms=parameters.request_timeout_ms,
+        name=config.name,
+        timeout_ms=config.transaction_timeout_ms,
+        request_timeout_ms=config.request_timeout_ms,
         apart=runtime.topic_health.stands_apart,
     )

@@ -84,9 +84,9 @@ class Outage:
 async def watch(runtime: Runtime, shards: Mapping[int, Shard], lag: Lag) -> None:
     """Fail the worker when its client has died, or when it makes no progress although it should."""
     committing, reading = Standstill(runtime.clock), Standstill(runtime.clock)
-    limit_s = runtime.parameters.watchdog_s
+    limit_s = runtime.config.watchdog_s
     alone_since: float | None = None
-    outage = Outage(runtime.clock, runtime.work.group)
+    outage = Outage(runtime.clock, runtime.handler.group)
     while not runtime.halted:
         await asyncio.sleep(LOOK_S)
         reason = _dead(runtime) or committing.look(_committing(shards), limit_s)
@@ -109,7 +109,7 @@ async def _answers(runtime: Runtime, outage: Outage) -> bool:
     """Return True if Kafka answers an ordinary request from another client."""
     try:
         async with asyncio.timeout(ANSWER_S):
-            await runtime.offsets.note(Partition(runtime.parameters.shard_topic, 0))
+            await runtime.offsets.note(Partition(runtime.config.shard_topic, 0))
     except (TransportError, TimeoutError) as error:
         outage.lasts(error)
         return False
@@ -141,7 +141,7 @@ def _committing(shards: Mapping[int, Shard]) -> dict[str, object]:
 
 def _reading(runtime: Runtime, lag: Lag) -> dict[str, object]:
     """Return the positions of partitions with unread records, no open ones, and room for more."""
-    if runtime.slots.free <= 0:
+    if runtime.in_flight.free <= 0:
         return {}
     return {
         f"{each.partition} has lag and makes no progress": each.tracker.next
@@ -155,10 +155,10 @@ def _reading(runtime: Runtime, lag: Lag) -> dict[str, object]:
 
 
 def _silent(runtime: Runtime) -> str | None:
-    limit_s = runtime.parameters.watchdog_s
+    limit_s = runtime.config.watchdog_s
     if runtime.consumer.silent_s() > limit_s:
         return "no broker answers a fetch"
-    session_s = runtime.parameters.session_ms / 1_000
+    session_s = runtime.config.session_ms / 1_000
     if runtime.membership.owned is not None and runtime.membership.heard_ago_s() > session_s + limit_s:
         return "the group does not answer"
     return None
@@ -178,4 +178,4 @@ async def feel(runtime: Runtime) -> None:
         runtime.metrics.count(LOOP_BLOCKED_SECONDS, by=held_s)
         if now - said > QUIET_S:
             said = now
-            log.warning("event_loop_blocked", group=runtime.work.group, seconds=round(held_s, 3))
+            log.warning("event_loop_blocked", group=runtime.handler.group, seconds=round(held_s, 3))

@@ -32,22 +32,22 @@ log = structlog.get_logger()
 
 
 class Worker:
-    """Runs *work* until it is stopped or fails. Several workers may run in one process, each with its own group.
+    """Runs *handler* until it is stopped or fails. Several workers may run in one process, each with its own group.
 
     It is created, started and stopped on one running event loop.
     """
 
     def __init__(
-        self, settings: EngineConfig, work: StageHandler, clock: Clock, metrics: MetricStore | None = None
+        self, settings: EngineConfig, handler: StageHandler, clock: Clock, metrics: MetricStore | None = None
     ) -> None:
-        self.metrics = metrics or MetricStore(work.group)
+        self.metrics = metrics or MetricStore(handler.group)
         """The metrics of this worker."""
 
-        self._parameters, self._work = settings, work
+        self._config, self._handler = settings, handler
         self._moved = asyncio.Event()
         self._shards: dict[int, Shard] = {}
         self._polling: asyncio.Task[None] | None = None
-        self._runtime = _runtime(settings, work, clock, self._assigned, self.metrics)
+        self._runtime = _runtime(settings, handler, clock, self._assigned, self.metrics)
         self._intake = Intake(self._runtime, self._shards)
         self._lag = Lag(self._runtime, self._shards)
         self.metrics.look.append(Gauges(self._runtime, self._shards, self._lag))
@@ -106,14 +106,14 @@ class Worker:
         return self._runtime.scheduler.running
 
     @property
-    def held(self) -> int:
+    def in_flight(self) -> int:
         """The number of records admitted and not finished: running ones, and those that wait for their lane or turn."""
-        return self._runtime.slots.taken
+        return self._runtime.in_flight.taken
 
     @property
     def in_flight_bytes(self) -> int:
         """The bytes of the keys and values of these records."""
-        return self._runtime.slots.bytes
+        return self._runtime.in_flight.bytes
 
     def heard_ago_s(self) -> float:
         """Return the seconds since the group last accepted this worker. Beyond the session, start nothing outside
@@ -129,7 +129,7 @@ class Worker:
         Raise KafkaUnreachableError, AccessDeniedError or UnknownTopicError within ``open_deadline_s``. Then no
         connection stays open.
         """
-        runtime, deadline_s = self._runtime, self._parameters.open_deadline_s
+        runtime, deadline_s = self._runtime, self._config.open_deadline_s
         try:
             await runtime.consumer.start(deadline_s)
             await runtime.offsets.start(deadline_s)
@@ -173,7 +173,7 @@ class Worker:
         meanwhile may only shorten the grace, and returns when the first call does.
         """
         now = self._runtime.clock.monotonic()
-        self._end = min(self._end, now + (self._parameters.grace_s if grace is None else grace))
+        self._end = min(self._end, now + (self._config.grace_s if grace is None else grace))
         if self._runtime.stopping:
             await self._stopped.wait()
             return
@@ -183,7 +183,7 @@ class Worker:
                 await self._leave()
         finally:
             self._stopped.set()
-        log.info("worker_stopped", group=self._work.group, **self.metrics.totals())
+        log.info("worker_stopped", group=self._handler.group, **self.metrics.totals())
 
     async def _leave(self) -> None:
         await self._drain()
@@ -195,7 +195,7 @@ class Worker:
         return self._end - self._runtime.clock.monotonic()
 
     async def _drain(self) -> None:
-        self._runtime.slots.changed.set()
+        self._runtime.in_flight.changed.set()
         if self._polling is not None:
             await asyncio.wait([self._polling], timeout=max(0.0, min(self._left_s(), _POLL_ENDS_S)))
         self._runtime.membership.assignor.leaving = True
@@ -233,7 +233,7 @@ class Worker:
         elif self._runtime.membership.expelled:  # another worker owns it: draining would only be fenced
             self._release(shard, rejoin=False)
         elif not shard.draining:
-            self._hand_over(shard, self._parameters.drain_s)
+            self._hand_over(shard, self._config.drain_s)
 
     def _take_up(self, number: int) -> None:
         shard = self._shards[number] = Shard(self._runtime, number, self._release)
@@ -265,21 +265,21 @@ class Worker:
 
 
 def _runtime(
-    parameters: EngineConfig, work: StageHandler, clock: Clock, assigned: Callable[[], None], metrics: MetricStore
+    config: EngineConfig, handler: StageHandler, clock: Clock, assigned: Callable[[], None], metrics: MetricStore
 ) -> Runtime:
-    connection, name, timeout_ms = parameters.connection, parameters.name, parameters.request_timeout_ms
-    times = GroupTimes(parameters.session_ms, parameters.heartbeat_ms, parameters.rebalance_ms, timeout_ms)
-    topic = parameters.shard_topic
+    connection, name, timeout_ms = config.connection, config.name, config.request_timeout_ms
+    times = GroupTimes(config.session_ms, config.heartbeat_ms, config.rebalance_ms, timeout_ms)
+    topic = config.shard_topic
     return Runtime(
-        parameters,
-        work,
+        config,
+        handler,
         clock,
-        membership=Membership(connection, work.group, topic, clock, assigned, name=name, times=times),
+        membership=Membership(connection, handler.group, topic, clock, assigned, name=name, times=times),
         consumer=DataConsumer(
-            connection, clock, name=name, fetch_wait_ms=parameters.fetch_wait_ms, request_timeout_ms=timeout_ms
+            connection, clock, name=name, fetch_wait_ms=config.fetch_wait_ms, request_timeout_ms=timeout_ms
         ),
-        offsets=Offsets(connection, work.group, name=name, request_timeout_ms=timeout_ms),
-        slots=InFlight(work.max_in_flight, work.max_in_flight_bytes),
-        scheduler=Scheduler(work.max_running, work.weight),
+        offsets=Offsets(connection, handler.group, name=name, request_timeout_ms=timeout_ms),
+        in_flight=InFlight(handler.max_in_flight, handler.max_in_flight_bytes),
+        scheduler=Scheduler(handler.max_running, handler.weight),
         metrics=metrics,
     )

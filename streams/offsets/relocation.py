@@ -104,12 +104,12 @@ class Relocator:
 
     def send(self, batch: Iterable[Completion]) -> None:
         """Mark the relocations in *batch* as sent: their transaction has not ended."""
-        for relocation in _carries(batch):
+        for relocation in _relocations(batch):
             relocation.state = "sent"
 
     def settle(self, batch: Iterable[Completion]) -> list[Relocation]:
         """Settle the relocations in *batch*, whose transaction was committed. Return them."""
-        arrived = list(_carries(batch))
+        arrived = list(_relocations(batch))
         for relocation in arrived:
             self._arrive(relocation)
         return arrived
@@ -186,9 +186,9 @@ class Relocator:
 
         *running* are the offsets by which the lanes know these runs.
         """
-        carries = list(self._of(tracker))
-        return set(running) - {relocation.first for relocation in carries} | {
-            relocation.place for relocation in carries
+        relocations = list(self._of(tracker))
+        return set(running) - {relocation.first for relocation in relocations} | {
+            relocation.place for relocation in relocations
         }
 
     @property
@@ -220,5 +220,5 @@ class Relocator:
         return (relocation for relocation in self.runs.values() if relocation.tracker is tracker)
 
 
-def _carries(batch: Iterable[Completion]) -> Iterator[Relocation]:
+def _relocations(batch: Iterable[Completion]) -> Iterator[Relocation]:
     return (entry.move for entry in batch if isinstance(entry.move, Relocation))

@@ -13,7 +13,7 @@ from streams.offsets.offset_map import AHEAD, Committed, OffsetSet
 SPAN = 20_000
 """Intake stops this far beyond the watermark, so that the map always fits (I3)."""
 
-ASIDE = 1_000
+MOST_DELAYED = 1_000
 """The maximum number of a partition's finished records that wait for a topic to accept their outputs."""
 
 
@@ -68,8 +68,8 @@ class Tracker:
 
     __slots__ = (
         "alive",
-        "aside",
         "committed",
+        "delayed",
         "done",
         "kept",
         "life",
@@ -92,7 +92,7 @@ class Tracker:
         self.done = OffsetSet()
         self.open: dict[int, int] = {}
         self.pending: list[Completion] = []
-        self.aside: list[Completion] = []
+        self.delayed: list[Completion] = []
         self.kept: set[int] = set()
         self.touched = 0.0
 
@@ -102,8 +102,8 @@ class Tracker:
         Outcomes that the commit holds are never sent again (I15). The partition must be sought before it is polled
         (I8).
         """
-        finished = [entry for entry in (*self.aside, *self.pending) if not committed.holds(entry.offset)]
-        self.pending, self.aside = finished, []
+        finished = [entry for entry in (*self.delayed, *self.pending) if not committed.holds(entry.offset)]
+        self.pending, self.delayed = finished, []
         self.kept = {entry.offset for entry in finished} | held
         self.committed = self.next = committed.offset
         self.done = OffsetSet.of(committed.done)
@@ -139,19 +139,19 @@ class Tracker:
     def withdraw(self, offset: int) -> None:
         """Remove the outcome of *offset*, which is no longer known."""
         self.pending = [entry for entry in self.pending if entry.offset != offset]
-        self.aside = [entry for entry in self.aside if entry.offset != offset]
+        self.delayed = [entry for entry in self.delayed if entry.offset != offset]
 
     def behind(self, distance: int) -> list[int]:
         """Return the admitted, unfinished offsets that are at least *distance* behind the next offset to fetch."""
         limit = self.next - distance
         if self.low() > limit:
             return []
-        finished = {entry.offset for entry in (*self.pending, *self.aside)}
+        finished = {entry.offset for entry in (*self.pending, *self.delayed)}
         return [offset for offset in takewhile(lambda offset: offset <= limit, self.open) if offset not in finished]
 
     def recall(self) -> None:
         """Move the outcomes set aside back to the pending ones."""
-        self.pending, self.aside = self.aside + self.pending, []
+        self.pending, self.delayed = self.delayed + self.pending, []
 
     def low(self, without: Container[int] = ()) -> int:
         """Return the offset to commit if *without* were done: every admitted offset below it has its outcome (I2)."""
@@ -162,7 +162,7 @@ class Tracker:
 
     def room(self, beside: int = 0) -> int:
         """Return the number of records that may be admitted now; *beside* of the admitted ones do not count."""
-        if len(self.aside) >= ASIDE:
+        if len(self.delayed) >= MOST_DELAYED:
             return 0
         if not self.open:
             return self.window

@@ -51,7 +51,7 @@ class TenantRegistry:
             self._agents = self.version, every
         return self._agents[1]
 
-    def spoils(self, name: str) -> DlqLimit | None:
+    def limit_of(self, name: str) -> DlqLimit | None:
         """Return the tenant's limit for dead letters; None if it has no limit or is unknown."""
         known = self.tenants.get(name)
         return known.limits.dlq if known is not None else None

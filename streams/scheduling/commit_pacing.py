@@ -139,8 +139,12 @@ class CommitRests:
         self._takes_s += DURATION_WEIGHT * (seconds - self._takes_s)
         for tracker in trackers:
             self._of.setdefault(tracker, DecayingCounter(REST_MEMORY_S, now)).add(now)
-        self._of = {tracker: lately for tracker, lately in self._of.items() if lately.count(now) > NEGLIGIBLE_COUNT}
-        counts = [lately.count(now) for lately in self._of.values()]
+        self._of = {
+            tracker: recent_count
+            for tracker, recent_count in self._of.items()
+            if recent_count.count(now) > NEGLIGIBLE_COUNT
+        }
+        counts = [recent_count.count(now) for recent_count in self._of.values()]
         self._often = sum(counts) / len(counts) if len(counts) > 1 else float("inf")
 
     @property
@@ -154,8 +158,8 @@ class CommitRests:
 
     def rested(self, tracker: Tracker, now: float) -> bool:
         """Return True if *tracker* may have an early transaction."""
-        lately = self._of.get(tracker)
-        if lately is None or lately.count(now) <= self._often:
+        recent_count = self._of.get(tracker)
+        if recent_count is None or recent_count.count(now) <= self._often:
             return True
         return now - tracker.touched >= self._rest_s
 

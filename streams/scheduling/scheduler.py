@@ -34,14 +34,14 @@ class Scheduler:
         self._called: Counter[str] = Counter()
         """By tenant, the turns that were granted and whose tasks have not resumed yet."""
 
-        self._burst = LoopBudget(self._call)
+        self._loop_budget = LoopBudget(self._call)
         self.running = 0
         """The number of taken slots."""
 
     def starts(self, tenant: str) -> bool:
         """Return True if a job of *tenant* may begin now. It overtakes no waiting job: those may not begin now."""
         free = self._limit - self.running
-        if free <= 0 or self._burst.left <= 0:
+        if free <= 0 or self._loop_budget.left <= 0:
             return False
         held = self._of.get(tenant, 0)
         return not held or not tenant or held < SHARE * self._weight(tenant) * free
@@ -49,20 +49,20 @@ class Scheduler:
     @property
     def spent(self) -> bool:
         """True if no more jobs may begin before the event loop has run."""
-        return self._burst.left <= 0
+        return self._loop_budget.left <= 0
 
     def begin(self, tenant: str) -> None:
         """Take a slot for a job of *tenant*."""
-        burst = self._burst
-        burst.left -= 1
-        if not burst.spent:
-            burst.arrange()
+        loop_budget = self._loop_budget
+        loop_budget.left -= 1
+        if not loop_budget.spent:
+            loop_budget.arrange()
         self.running += 1
         self._of[tenant] = self._of.get(tenant, 0) + 1
 
     def pause(self) -> None:
         """Close the current burst: the caller yields to the event loop."""
-        self._burst.close()
+        self._loop_budget.close()
 
     def end(self, tenant: str) -> None:
         """Return the slot of a job of *tenant*, and start the jobs whose turn it is."""
@@ -74,7 +74,7 @@ class Scheduler:
             self._call()
 
     def _call(self) -> None:
-        while self._burst.left > 0 and (found := self._waiting.next(self.starts)) is not None:
+        while self._loop_budget.left > 0 and (found := self._waiting.next(self.starts)) is not None:
             tenant, turn = found
             if not turn.done():  # cancelled, and its task has not resumed yet
                 self.begin(tenant)
@@ -199,7 +199,7 @@ _LOOK_S = 0.05
 class Pausable(Protocol):
     """The owner of the jobs that may be held back."""
 
-    def held_back(self) -> bool:
+    def is_paused(self) -> bool:
         """Return True if nothing may start now."""
         ...
 
@@ -214,14 +214,14 @@ class PauseGate:
 
     async def over(self) -> None:
         """Wait while the owner is held back."""
-        while self._owner.held_back():
+        while self._owner.is_paused():
             await (self._looked.wait() if self._looks else self._look())
 
     async def _look(self) -> None:
         self._looks = True
         self._looked.clear()
         try:
-            while self._owner.held_back():  # noqa: ASYNC110 - three conditions, one of them time
+            while self._owner.is_paused():  # noqa: ASYNC110 - three conditions, one of them time
                 await asyncio.sleep(_LOOK_S)
         finally:  # if it is cancelled, another waiting task polls
             self._looks = False

@@ -62,7 +62,7 @@ SIZES = Sizes(value=EDGE_VALUE_LIMIT, headers=EDGE_HEADERS_LIMIT, header_count=E
 WINDOW = 256
 """Records of one tenant's partition that admission considers. The rest of a flood waits in its topic."""
 
-HELD_BYTES = 256 * 1024 * 1024
+IN_FLIGHT_BYTES = 256 * 1024 * 1024
 """Bytes of the records that wait for admission in one worker. A partition may use only the free bytes."""
 
 RETRY_AFTER_S = 60.0
@@ -80,13 +80,13 @@ class Ingress:
 
     @property
     def admission(self) -> AdmissionKey:
-        """Return the ticket of the record's request."""
+        """Return the admission key of the record's request."""
         return self.reply_context.admission
 
-    def aside(self, aside: LaneBacklog) -> Callable[[], AbstractContextManager[None]]:
+    def lane_backlog(self, lane_backlog: LaneBacklog) -> Callable[[], AbstractContextManager[None]]:
         """Return a factory of the context that is entered while the record waits in its lane."""
         record = self.record
-        return partial(aside.holding, Partition(record.topic, record.partition), len(record.value or b""))
+        return partial(lane_backlog.holding, Partition(record.topic, record.partition), len(record.value or b""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,9 @@ class IngressStage:
     registry: TenantRegistry
     admission_memory: AdmissionMemory
     window: int = WINDOW
-    aside: LaneBacklog = field(default_factory=LaneBacklog)
+    lane_backlog: LaneBacklog = field(default_factory=LaneBacklog)
 
-    def work(self) -> StageHandler:
+    def handler(self) -> StageHandler:
         """Return the stage for the engine. No run survives a reopened shard: admission restarts from the log."""
         return StageHandler(
             group=self.stage.group,
@@ -115,10 +115,10 @@ class IngressStage:
             in_order=True,
             drains=False,
             window=self.window,
-            exempt=self.aside.exempt,
+            exempt=self.lane_backlog.exempt,
             max_running=1_000_000,
             max_in_flight=1_000_000,
-            max_in_flight_bytes=HELD_BYTES,
+            max_in_flight_bytes=IN_FLIGHT_BYTES,
         )
 
     def _route(self, shard: int) -> set[Partition]:
@@ -167,7 +167,7 @@ class IngressStage:
         """Return a job that answers the record if its id can be read, else a job that dead-letters it."""
         envelope = salvage(record)
         if envelope is None:
-            dead_lettering = self._burial(tenant)
+            dead_lettering = self._dead_lettering(tenant)
             return Job(record.position, partial(dead_lettering.dead_letter, record, error, trace), unchanged)
         return self._fault(
             bare_reply_context(envelope, self._context(tenant, envelope, trace)), error, record, tenant, trace
@@ -177,9 +177,9 @@ class IngressStage:
         try:
             return CancelHandler(self.builder, self.admission_memory, SIZES).take(record, tenant, trace)
         except HeadraceError as error:
-            return self._burial(tenant).dead_letter(record, error, trace)
+            return self._dead_lettering(tenant).dead_letter(record, error, trace)
 
-    def _burial(self, tenant: Tenant) -> DeadLettering:
+    def _dead_lettering(self, tenant: Tenant) -> DeadLettering:
         return DeadLettering(self.builder, self.admission_memory.of(tenant.id), tenant)
 
     def _fault(
@@ -187,7 +187,7 @@ class IngressStage:
     ) -> Job:
         ingress, dead_lettering = (
             Ingress(record, reply_context, trace, self.admission_memory.of(reply_context.tenant)),
-            self._burial(tenant),
+            self._dead_lettering(tenant),
         )
         end = partial(self._turn_away, ingress, error)
         return Job(
@@ -226,8 +226,8 @@ class IngressStage:
         if left_ms <= 0:  # a timeout of zero would not fire, because the code below may not suspend
             raise _late(ingress, waited_out)
         try:
-            limits, aside = tenant.limits, ingress.aside(self.aside)
-            entering = ingress.controller.enter(ingress.admission, limits.concurrency, rates_of(limits), aside)
+            limits, lane_backlog = tenant.limits, ingress.lane_backlog(self.lane_backlog)
+            entering = ingress.controller.enter(ingress.admission, limits.concurrency, rates_of(limits), lane_backlog)
             return await lazy_timeout(partial(asyncio.timeout, left_ms / 1_000), entering)
         except TimeoutError:
             raise _late(ingress, waited_out) from None

@@ -45,7 +45,7 @@ class InnerStage:
     prepare_isolated: Step[Any, Any] | None = None
     """The same step for suspect records. This process survives any crash that they cause."""
 
-    def work(self) -> StageHandler:
+    def handler(self) -> StageHandler:
         """Return the stage for the engine: partition n is shard n."""
         topic = self.stage.reads.name
         return StageHandler(
@@ -75,36 +75,36 @@ class InnerStage:
 
     async def _handle(self, record: Record, trace: Trace) -> Outputs:
         try:
-            hop = open_record(self.stage.reads, record, self.builder.seals)
+            stage_record = open_record(self.stage.reads, record, self.builder.seals)
         except HeadraceError as error:
             return reject(self.builder, record, error, trace)
-        began, reply_context = self.builder.clock.monotonic(), reply_context_of(hop)
+        began, reply_context = self.builder.clock.monotonic(), reply_context_of(stage_record)
         try:
-            return await self._run(hop, reply_context, record, trace.headers)
+            return await self._run(stage_record, reply_context, record, trace.headers)
         finally:
             self.costs.note(reply_context.tenant, self.builder.clock.monotonic() - began)
 
     async def _run(
-        self, hop: Authorized | Screened, reply_context: ReplyContext, record: Record, trace: HeaderList
+        self, stage_record: Authorized | Screened, reply_context: ReplyContext, record: Record, trace: HeaderList
     ) -> Outputs:
         try:
-            return await self._advance(hop, reply_context, record, trace)
+            return await self._advance(stage_record, reply_context, record, trace)
         except Exception as raised:  # noqa: BLE001 - whatever a step raises has a fate
             error = resolve_error(raised)
             self._tell(error, raised, reply_context)
-            if isinstance(hop, Screened) and (again := self.retries.again(hop, error, trace)):
+            if isinstance(stage_record, Screened) and (again := self.retries.again(stage_record, error, trace)):
                 return [again]
             return self.builder.fail(reply_context, error, record, trace)
 
     async def _advance(
-        self, hop: Authorized | Screened, reply_context: ReplyContext, record: Record, trace: HeaderList
+        self, stage_record: Authorized | Screened, reply_context: ReplyContext, record: Record, trace: HeaderList
     ) -> Outputs:
         clock = self.builder.clock
         if reply_context.admission.deadline_ms <= clock.now_ms():
             raise ExpiredError
         tenant = await self.registry.tenant(reply_context.tenant)
         context = StepContext(tenant=tenant, clock=clock, trace=trace)
-        value = await run_step(self.stage, hop, context, reply_context.admission.deadline_ms)
+        value = await run_step(self.stage, stage_record, context, reply_context.admission.deadline_ms)
         if isinstance(value, Result):
             return self.builder.answer(reply_context, value, trace)
         outputs = self.builder.forward(value, trace, record.partition)

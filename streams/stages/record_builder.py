@@ -71,7 +71,10 @@ class RecordBuilder:
         return admission_record("open", admission, shards=self.shards, trace=trace, now_ms=self.clock.now_ms())
 
     def closed(self, admission: AdmissionKey, trace: HeaderList, *, dead_lettered: bool = False) -> ProducerRecord:
-        """Return the admission event for a finished request. *buried* means that its tenant caused a dead letter."""
+        """Return the admission event for a finished request.
+
+        *dead_lettered* means that its tenant caused a dead letter.
+        """
         now_ms = self.clock.now_ms()
         return admission_record(
             "closed", admission, shards=self.shards, trace=trace, now_ms=now_ms, dead_lettered=dead_lettered

@@ -42,10 +42,10 @@ class ReplyContext(NamedTuple):
         return tuple([verdict_info(each.guard, each.action) for each in self.judged])
 
 
-def reply_context_of(hop: Authorized | Screened) -> ReplyContext:
+def reply_context_of(stage_record: Authorized | Screened) -> ReplyContext:
     """Return the reply context of an admitted request."""
-    authorized = hop.authorized if isinstance(hop, Screened) else hop
-    screened = hop if isinstance(hop, Screened) else None
+    authorized = stage_record.authorized if isinstance(stage_record, Screened) else stage_record
+    screened = stage_record if isinstance(stage_record, Screened) else None
     return ReplyContext(
         tenant=authorized.tenant,
         request_id=authorized.request_id,

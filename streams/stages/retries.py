@@ -47,19 +47,19 @@ class RetryTiers:
     builder: RecordBuilder
     attempts: int = ATTEMPTS
 
-    def again(self, hop: Screened, error: HeadraceError, trace: HeaderList) -> ProducerRecord | None:
+    def again(self, stage_record: Screened, error: HeadraceError, trace: HeaderList) -> ProducerRecord | None:
         """Return the record for a tier. Return None if another attempt is pointless, too many, or past the deadline."""
-        if not error.retryable or hop.attempt >= self.attempts:
+        if not error.retryable or stage_record.attempt >= self.attempts:
             return None
         asked = seconds_of(error.retry_after) or 0.0
-        delay, tier = self._tier(hop.attempt, asked)
+        delay, tier = self._tier(stage_record.attempt, asked)
         wait_ms = int(max(delay, asked) * 1_000)
         due = self.builder.clock.now_ms() + wait_ms
-        if due >= hop.authorized.deadline_ms:
+        if due >= stage_record.authorized.deadline_ms:
             return None
         metrics = self.builder.metrics
-        metrics.count(RETRIES, error.code, metrics.tier_of(hop.authorized.tenant))
-        again = hop.model_copy(update={"attempt": hop.attempt + 1})
+        metrics.count(RETRIES, error.code, metrics.tier_of(stage_record.authorized.tenant))
+        again = stage_record.model_copy(update={"attempt": stage_record.attempt + 1})
         record = screened_record(again, self.builder.seals, trace, topic=tier)
         return record._replace(headers=record.headers + self._reasons(again, error, due, wait_ms))
 
@@ -69,9 +69,9 @@ class RetryTiers:
         wanted = max(usual[0], asked)
         return next((tier for tier in topics.RETRY_TIERS if tier[0] >= wanted), topics.RETRY_TIERS[-1])
 
-    def _reasons(self, hop: Screened, error: HeadraceError, due_ms: int, wait_ms: int) -> HeaderList:
+    def _reasons(self, stage_record: Screened, error: HeadraceError, due_ms: int, wait_ms: int) -> HeaderList:
         texts = {
-            "headrace-attempt": str(hop.attempt),
+            "headrace-attempt": str(stage_record.attempt),
             DUE_AT: str(due_ms),
             RETRY_IN: str(wait_ms),
             ERROR_CODE: error.code,
@@ -100,7 +100,7 @@ class RetryMover:
         """Create a mover that uses the outbox's clock."""
         return cls(builder, BrokerTime(builder.clock), cancels)
 
-    def work(self) -> StageHandler:
+    def handler(self) -> StageHandler:
         """Return the mover for the engine: partition n of each tier is shard n."""
         return StageHandler(
             group=RETRIES_GROUP,
@@ -123,23 +123,25 @@ class RetryMover:
 
     async def _handle(self, record: Record, trace: Trace) -> Outputs:
         try:
-            hop = open_record(topics.SCREENED, record, self.builder.seals)
+            stage_record = open_record(topics.SCREENED, record, self.builder.seals)
         except HeadraceError as error:
             return reject(self.builder, record, error, trace)
         try:
-            async with self.cancels.heeded(hop.authorized.run_id):
-                return await self._in_time(hop, record, trace)
+            async with self.cancels.scope(stage_record.authorized.run_id):
+                return await self._in_time(stage_record, record, trace)
         except CancelledRunError as error:
-            return self.builder.fail(reply_context_of(hop), error, record, trace.headers)
+            return self.builder.fail(reply_context_of(stage_record), error, record, trace.headers)
 
-    async def _in_time(self, hop: Screened, record: Record, trace: Trace) -> Outputs:
+    async def _in_time(self, stage_record: Screened, record: Record, trace: Trace) -> Outputs:
         await self._until(record.timestamp + _delay_ms(record))
-        due = min(record.timestamp + _wait_ms(record), hop.authorized.deadline_ms)
+        due = min(record.timestamp + _wait_ms(record), stage_record.authorized.deadline_ms)
         if tier := self._further(due):
-            moved = screened_record(hop, self.builder.seals, trace.headers, topic=tier, partition=record.partition)
+            moved = screened_record(
+                stage_record, self.builder.seals, trace.headers, topic=tier, partition=record.partition
+            )
             return [moved._replace(headers=moved.headers + _reasons_of(record) + self._left(due))]
         await self._until(due)
-        return [screened_record(hop, self.builder.seals, trace.headers, partition=record.partition)]
+        return [screened_record(stage_record, self.builder.seals, trace.headers, partition=record.partition)]
 
     def _further(self, due_ms: int) -> Topic[Screened] | None:
         """Return the longest tier that ends by *due_ms*; None if even the shortest ends later."""

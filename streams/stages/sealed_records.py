@@ -24,10 +24,10 @@ _PLATFORM = frozenset(topic.name for topic in PLATFORM)
 
 log = structlog.get_logger()
 
-Hop = TypeVar("Hop", bound=BaseModel)
+StageRecord = TypeVar("StageRecord", bound=BaseModel)
 
 
-def open_record(topic: Topic[Hop], record: Record, seals: Seals) -> Hop:
+def open_record(topic: Topic[StageRecord], record: Record, seals: Seals) -> StageRecord:
     """Return the hop in a record. Raise UnauthenticatedError if the platform's seal is missing or wrong.
 
     Raise UnsupportedVersionError if the seal is valid but another version of the platform wrote the content.
@@ -73,8 +73,8 @@ def _of_own(outputs: Outputs) -> Outputs:
 def _remnant(record: Record) -> ReplyContext | None:
     """Return the case of a hop of another version if its fields are in known places, else None."""
     try:
-        hop = from_json(record.value or b"")
-        authorized = hop.get("authorized", hop)
+        stage_record = from_json(record.value or b"")
+        authorized = stage_record.get("authorized", stage_record)
         identity = _known(Identity, authorized["identity"])
         return ReplyContext(
             tenant=identity.tenant,
@@ -93,5 +93,5 @@ def _remnant(record: Record) -> ReplyContext | None:
         return None
 
 
-def _known(model: type[Hop], fields: dict[str, Any]) -> Hop:
+def _known(model: type[StageRecord], fields: dict[str, Any]) -> StageRecord:
     return model.model_validate({name: fields[name] for name in model.model_fields if name in fields})

@@ -88,12 +88,12 @@ class Tracing:
         """
 
         def run() -> Awaitable[Outputs]:
-            here = self.begin(record)
-            return handle(here) if self.export is None else self._current(record, here, handle(here))
+            current = self.begin(record)
+            return handle(current) if self.export is None else self._current(record, current, handle(current))
 
         return run
 
-    def around(self, record: Record, here: Trace, run: Run) -> Run:
+    def around(self, record: Record, current: Trace, run: Run) -> Run:
         """Return the same job; the span ends when it ends."""
         if self.export is None:
             return run
@@ -101,42 +101,42 @@ class Tracing:
         def ended() -> Outputs | Awaitable[Outputs]:
             result = run()
             if not isinstance(result, list):
-                return self._awaited(record, here, result)
-            self._end(record, here, result)
+                return self._awaited(record, current, result)
+            self._end(record, current, result)
             return result
 
         return ended
 
-    async def _current(self, record: Record, here: Trace, work: Awaitable[Outputs]) -> Outputs:
-        made_current(here)
-        outputs = await work
-        self._end(record, here, outputs)
+    async def _current(self, record: Record, current: Trace, handler: Awaitable[Outputs]) -> Outputs:
+        made_current(current)
+        outputs = await handler
+        self._end(record, current, outputs)
         return outputs
 
-    async def _awaited(self, record: Record, here: Trace, work: Awaitable[Outputs]) -> Outputs:
-        outputs = await work
-        self._end(record, here, outputs)
+    async def _awaited(self, record: Record, current: Trace, handler: Awaitable[Outputs]) -> Outputs:
+        outputs = await handler
+        self._end(record, current, outputs)
         return outputs
 
-    def _end(self, record: Record, here: Trace, outputs: Outputs) -> None:
-        fault, span = fault_of(outputs), here.span
+    def _end(self, record: Record, current: Trace, outputs: Outputs) -> None:
+        fault, span = fault_of(outputs), current.span
         if self.export is None or (span is None and (fault is None or not self.faults.take())):
             return
         if span is not None:
-            self.export(self._told(record, here, span, _ending(outcome(outputs), fault)))
+            self.export(self._told(record, current, span, _ending(outcome(outputs), fault)))
         else:
-            self._apart(self.export, record, here, _ending(outcome(outputs), fault))
+            self._apart(self.export, record, current, _ending(outcome(outputs), fault))
 
-    def _apart(self, export: Export, record: Record, here: Trace, ending: bytes) -> None:
+    def _apart(self, export: Export, record: Record, current: Trace, ending: bytes) -> None:
         """Record a fault in a trace that is not sampled: a span of its own, linked to the step's place."""
         alone = below(None, sampled=True)
-        link = otlp.linked([(here.trace_id, here.span_id)])
+        link = otlp.linked([(current.trace_id, current.span_id)])
         export(self._told(record, alone, RecordedSpan(self._instants.now_ns(), None), ending + link))
 
-    def _told(self, record: Record, here: Trace, span: RecordedSpan, ending: bytes) -> bytes:
+    def _told(self, record: Record, current: Trace, span: RecordedSpan, ending: bytes) -> bytes:
         times = span.at_ns, max(span.at_ns, self._instants.now_ns())
         fixed = _processing(record.topic, record.partition, self.group)
-        return otlp.span(here.trace_id, here.span_id, span.parent, times, fixed, _facts(record), ending)
+        return otlp.span(current.trace_id, current.span_id, span.parent, times, fixed, _facts(record), ending)
 
     # --- one transaction ----------------------------------------------------------------------------------------------
 

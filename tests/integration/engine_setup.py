@@ -63,10 +63,10 @@ class EngineSetup:
     def inputs(self, *topics: str) -> set[Partition]:
         return {Partition(topic, n) for topic in topics or (self.source,) for n in range(self.partitions)}
 
-    def parameters(self) -> EngineConfig:
+    def config(self) -> EngineConfig:
         return EngineConfig(self.connection, name=f"client-{self.tag}", shard_topic=f"shards-{self.tag}")
 
-    def work(self, answer: Callable[[Record], Awaitable[None]]) -> StageHandler:
+    def handler(self, answer: Callable[[Record], Awaitable[None]]) -> StageHandler:
         """Each record becomes its equal in the output once *answer* has returned; its lane is its key."""
 
         async def run(record: Record) -> Outputs:
@@ -81,9 +81,9 @@ class EngineSetup:
         )
 
     @asynccontextmanager
-    async def worker(self, work: StageHandler, parameters: EngineConfig | None = None) -> AsyncGenerator[Worker]:
+    async def worker(self, handler: StageHandler, config: EngineConfig | None = None) -> AsyncGenerator[Worker]:
         """A worker that is stopped at the end, whatever happens."""
-        worker = Worker(parameters or self.parameters(), work, SystemClock())
+        worker = Worker(config or self.config(), handler, SystemClock())
         await worker.start()
         try:
             yield worker
@@ -141,9 +141,10 @@ async def engine_setup(to: str | Connection, partitions: int = 4, shards: int = 
             yield EngineSetup(connection, admin, reader, tag, partitions, shards)
 
 
-def of_two_topics(work: StageHandler, place: EngineSetup, second: str) -> StageHandler:
+def of_two_topics(handler: StageHandler, place: EngineSetup, second: str) -> StageHandler:
     """The same work on a second topic too."""
-    route = work.route
+    route = handler.route
     return replace(
-        work, route=lambda shard: route(shard) | {p for p in place.inputs(second) if p.number % place.shards == shard}
+        handler,
+        route=lambda shard: route(shard) | {p for p in place.inputs(second) if p.number % place.shards == shard},
     )

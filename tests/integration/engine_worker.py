@@ -28,15 +28,15 @@ async def main(settings: dict[str, str], partitions: int, shards: int) -> None:
         await asyncio.sleep(random.uniform(0.01, float(settings.get("longest_s", "0.2"))))
         return [ProducerRecord(settings["output"], record.key, record.value)]
 
-    work = StageHandler(
+    handler = StageHandler(
         group=settings["group"],
         route=lambda shard: {Partition(settings["source"], n) for n in range(partitions) if n % shards == shard},
         prepare=lambda _, record: Job(record.key, lambda: run(record)),
     )
-    parameters = EngineConfig(Connection(settings["bootstrap"]), shard_topic=settings["shard_topic"])
+    config = EngineConfig(Connection(settings["bootstrap"]), shard_topic=settings["shard_topic"])
     if "session_ms" in settings:
-        parameters = replace(parameters, session_ms=int(settings["session_ms"]))
-    worker, stop, loop = Worker(parameters, work, SystemClock()), asyncio.Event(), asyncio.get_running_loop()
+        config = replace(config, session_ms=int(settings["session_ms"]))
+    worker, stop, loop = Worker(config, handler, SystemClock()), asyncio.Event(), asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     loop.add_signal_handler(signal.SIGUSR1, time.sleep, float(settings.get("block_s", "0")))
     await worker.start()

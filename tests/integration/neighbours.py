@@ -38,7 +38,7 @@ class Neighbours:
     visits: int = 0
     seen: list[Record] = field(default_factory=list[Record])
 
-    def work(self) -> StageHandler:
+    def handler(self) -> StageHandler:
         """Innocents are echoed, the others get what the test says; instead of the unwritable there is a letter."""
 
         def run(record: Record) -> Outputs:
@@ -56,7 +56,7 @@ class Neighbours:
 
             return Job(record.position, lambda: run(record), fallback)
 
-        return replace(self.setup.work(_never), prepare=job)
+        return replace(self.setup.handler(_never), prepare=job)
 
     async def visit(self, writer: Writer, reader: Reader, seconds: float) -> None:
         """Innocents come one after another for a while, and each waits for its answer; some come in any case."""
@@ -90,7 +90,7 @@ async def suffer(
     neighbours = Neighbours(setup, answer)
     await setup.provision()
     async with (
-        setup.worker(neighbours.work()) as worker,
+        setup.worker(neighbours.handler()) as worker,
         await Writer.open(setup.connection) as writer,
         await Reader.open(setup.connection, setup.output) as reader,
     ):

@@ -26,7 +26,7 @@ def alive(pid: int) -> bool:
 
 
 async def gone(pids: Iterable[int], within: float) -> None:
-    """Wait until none of them runs. TimeoutError after ``lazy_timeout`` seconds."""
+    """Wait until none of them runs. TimeoutError after ``within`` seconds."""
     async with asyncio.timeout(within):
         for pid in pids:
             while alive(pid):  # noqa: ASYNC110  (they are nobody's children now)

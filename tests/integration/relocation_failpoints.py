@@ -55,7 +55,7 @@ def transact_until(point: Point, then: Callable[[], None], last: bytes = b"") ->
 
 
 def admit_until_kept(then: Callable[[], None]) -> Callable[[Tracker, int, int], bool]:
-    """``Tracker.add_user_folder``, but *then* happens when a record comes whose run goes on here."""
+    """``Tracker.admit``, but *then* happens when a record comes whose run goes on here."""
     original = Tracker.admit
 
     def admit(tracker: Tracker, offset: int, at_ms: int = 0) -> bool:

@@ -37,18 +37,18 @@ async def main(settings: dict[str, str]) -> None:
         await asyncio.sleep(0.2 if record.value == LONG else 0.001)
         return [ProducerRecord(settings["output"], record.key, record.value)]
 
-    work = StageHandler(
+    handler = StageHandler(
         group=settings["group"],
         route=lambda _: {Partition(settings["source"], 0)},
         prepare=lambda _, record: Job(record.key, lambda: run(record)),
         relocates=True,
     )
-    parameters = EngineConfig(
+    config = EngineConfig(
         Connection(settings["bootstrap"]),
         shard_topic=settings["shard_topic"],
         relocation_distance=int(settings["behind"]),
     )
-    workers.append(Worker(parameters, work, SystemClock()))
+    workers.append(Worker(config, handler, SystemClock()))
     await workers[0].start()
     await workers[0].failed.wait()
     raise SystemExit(workers[0].fatal)

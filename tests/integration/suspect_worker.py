@@ -38,16 +38,16 @@ async def main(given: dict[str, str], settings: Settings) -> None:
     metrics, clock = MetricStore("agent"), SystemClock()
     async with isolated(settings, Cancels(clock), metrics) as apart:
         answer = partial(_answer, given["output"])
-        work = StageHandler(
+        handler = StageHandler(
             group=given["group"],
             route=lambda shard: {Partition(given["source"], shard)},
             prepare=lambda _, record: Job(record.key, partial(answer, Executor(agents_of(settings), {}), record)),
             prepare_isolated=lambda _, record: Job(record.key, partial(answer, apart, record)),
         )
-        parameters = EngineConfig(
+        config = EngineConfig(
             Connection(given["bootstrap"]), shard_topic=given["shard_topic"], rebalance_ms=int(given["rebalance_ms"])
         )
-        worker = Worker(parameters, work, clock, metrics)
+        worker = Worker(config, handler, clock, metrics)
         await worker.start()
         await worker.failed.wait()
         raise SystemExit(worker.fatal)

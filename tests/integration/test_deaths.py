@@ -33,7 +33,7 @@ async def test_f29_an_open_transaction_of_a_dead_worker_hides_others_results_for
         async with (
             await Writer.open(setup.connection) as writer,
             await Reader.open(setup.connection, setup.output) as reader,
-            setup.worker(neighbours.work()) as worker,
+            setup.worker(neighbours.handler()) as worker,
             child(setup, point="offsets", nth="2") as doomed,
         ):
             await eventually(lambda: worker.ready and len(worker.owned) == 1)
@@ -64,7 +64,7 @@ async def test_f9_three_workers_that_die_with_a_thousand_innocents_in_flight_con
                 await setup.collect(before + 20, patience_s=60)
                 process.kill()
                 await process.wait()
-        async with setup.worker(setup.work(a_moment)) as worker:
+        async with setup.worker(setup.handler(a_moment)) as worker:
             await setup.collect(INNOCENTS, patience_s=90)
             await setup.committed_to_the_end()
             assert worker.metrics.total(DEAD_LETTERS) == 0

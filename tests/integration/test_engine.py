@@ -39,7 +39,7 @@ async def test_each_record_has_one_outcome_in_the_order_of_its_lane(kafka: Kafka
     async with engine_setup(kafka.bootstrap, partitions=8, shards=4) as setup:
         await setup.provision()
         await setup.feed(2_000, keys=150)
-        async with setup.worker(setup.work(a_moment)) as worker:
+        async with setup.worker(setup.handler(a_moment)) as worker:
             await setup.collect(2_000)
             await setup.committed_to_the_end()
 
@@ -59,8 +59,8 @@ async def test_a_job_that_answers_at_once_needs_no_task(kafka: Kafka) -> None:
         def at_once(record: Record) -> Outputs:
             return [ProducerRecord(setup.output, record.key, record.value)]
 
-        work = replace(setup.work(a_moment), prepare=lambda _, record: Job(record.key, lambda: at_once(record)))
-        async with setup.worker(work):
+        handler = replace(setup.handler(a_moment), prepare=lambda _, record: Job(record.key, lambda: at_once(record)))
+        async with setup.worker(handler):
             await setup.collect(300)
             await setup.committed_to_the_end()
         await setup.judge()
@@ -100,7 +100,7 @@ async def test_a_killed_worker_loses_nothing_and_repeats_nothing(kafka: Kafka) -
         before = len(setup.seen)
         assert before < 1_500
 
-        async with setup.worker(setup.work(a_moment)):
+        async with setup.worker(setup.handler(a_moment)):
             await setup.collect(1_500)
             await setup.committed_to_the_end()
         await setup.judge()
@@ -116,11 +116,11 @@ async def test_a_planned_move_repeats_no_run(kafka: Kafka) -> None:
     async with engine_setup(kafka.bootstrap) as setup:
         await setup.provision()
         await setup.feed(100, keys=80)
-        async with setup.worker(setup.work(a_while)) as first:
+        async with setup.worker(setup.handler(a_while)) as first:
             await eventually(lambda: sum(setup.runs.values()) > 40)
-            async with setup.worker(setup.work(a_while)) as second:
+            async with setup.worker(setup.handler(a_while)) as second:
                 await eventually(lambda: len(first.owned) == 1)
-                async with setup.worker(setup.work(a_while)) as third:  # deals again while the first still drains
+                async with setup.worker(setup.handler(a_while)) as third:  # deals again while the first still drains
                     await setup.collect(100)
                     await setup.committed_to_the_end()
                 assert second.metrics.total(RECORDS) + third.metrics.total(RECORDS) > 0
@@ -133,11 +133,11 @@ async def test_a_new_partition_begins_with_what_its_stage_says_in_the_same_trans
     """The first offset and, say, the note that a tenant is served: both or none."""
     async with engine_setup(kafka.bootstrap, partitions=2) as setup:
         await setup.feed(50, keys=9)
-        work = replace(
-            setup.work(a_moment),
+        handler = replace(
+            setup.handler(a_moment),
             first=lambda partition: [ProducerRecord(setup.output, b"serving", str(partition).encode())],
         )
-        async with setup.worker(work):
+        async with setup.worker(handler):
             await setup.collect(52)
             await setup.committed_to_the_end()
         setup.sent[b"serving"] = sorted(str(partition).encode() for partition in setup.inputs())
@@ -163,8 +163,8 @@ async def test_a_partition_that_lost_its_offset_stands_still_and_the_others_go_o
         def first(_: Partition) -> Outputs | None:
             return [] if begins else None
 
-        work = replace(setup.work(note), first=first)
-        async with setup.worker(work) as worker:
+        handler = replace(setup.handler(note), first=first)
+        async with setup.worker(handler) as worker:
             await eventually(lambda: worker.ready and len(sources) == 3)
             await asyncio.sleep(0.3)
             assert sources == {1, 2, 3}
@@ -189,14 +189,14 @@ async def test_a_new_topic_is_taken_up_without_a_rebalance(kafka: Kafka) -> None
         async def wait(_: Record) -> None:
             await asyncio.sleep(0.3)
 
-        plain = replace(setup.work(wait), first=lambda _: [])
+        plain = replace(setup.handler(wait), first=lambda _: [])
         both = of_two_topics(plain, setup, second)
 
         def route(shard: int) -> set[Partition]:
             return both.route(shard) if known[0] else plain.route(shard)
 
-        work = replace(plain, route=route)
-        async with setup.worker(work) as worker:
+        handler = replace(plain, route=route)
+        async with setup.worker(handler) as worker:
             await eventually(lambda: sum(setup.runs.values()) > 20)
             await setup.admin.create_topics([NewTopicSpec(second, setup.partitions)])
             await setup.feed(60, keys=40, topic=second)
@@ -232,7 +232,7 @@ async def test_a_fenced_shard_opens_again_and_its_runs_go_on(kafka: Kafka) -> No
     async with engine_setup(kafka.bootstrap) as setup:
         await setup.provision()
         await setup.feed(400, keys=200)
-        async with setup.worker(setup.work(a_while)) as worker:
+        async with setup.worker(setup.handler(a_while)) as worker:
             await setup.collect(50)
             await fence(setup, 0)
             await fence(setup, 1)
@@ -251,7 +251,7 @@ async def test_a_shard_that_cannot_commit_opens_less_and_less_often(
         await setup.provision()
         await setup.feed(10, keys=3)
         monkeypatch.setattr(TransactionalProducer, "transact", refused)
-        async with setup.worker(setup.work(a_moment)) as worker:
+        async with setup.worker(setup.handler(a_moment)) as worker:
             await eventually(lambda: worker.metrics.total(REOPENS) >= 1)
             before = worker.metrics.total(REOPENS)
             await asyncio.sleep(4.0)
@@ -286,8 +286,8 @@ async def test_a_stage_with_a_memory_rebuilds_it_and_keeps_no_run(kafka: Kafka) 
     async with engine_setup(kafka.bootstrap) as setup:
         await setup.provision()
         await setup.feed(400, keys=200)
-        work = replace(setup.work(a_while), keeps_runs=False, load_memory=remember, forget=forget)
-        async with setup.worker(work) as worker:
+        handler = replace(setup.handler(a_while), keeps_runs=False, load_memory=remember, forget=forget)
+        async with setup.worker(handler) as worker:
             await setup.collect(50)
             await fence(setup, 0)
             await setup.collect(400)
@@ -309,7 +309,7 @@ async def test_a_stage_may_bound_what_it_holds_of_one_partition(kafka: Kafka) ->
         async def wait(_: Record) -> None:
             await release.wait()
 
-        async with setup.worker(replace(setup.work(wait), window=7)) as worker:
+        async with setup.worker(replace(setup.handler(wait), window=7)) as worker:
             await eventually(lambda: worker.running == 7)
             await asyncio.sleep(0.3)
             assert worker.running == 7
@@ -328,7 +328,7 @@ async def test_a_stopped_worker_leaves_within_its_grace_what_another_can_go_on_f
     async with engine_setup(kafka.bootstrap) as setup:
         await setup.provision()
         await setup.feed(100, keys=100)
-        async with setup.worker(setup.work(fast_or_endless)) as worker:
+        async with setup.worker(setup.handler(fast_or_endless)) as worker:
             await eventually(lambda: sum(setup.runs.values()) == 100)
             began = asyncio.get_running_loop().time()
             async with asyncio.TaskGroup() as group:
@@ -341,7 +341,7 @@ async def test_a_stopped_worker_leaves_within_its_grace_what_another_can_go_on_f
         assert len(setup.seen) == 90
 
         setup.runs.clear()
-        async with setup.worker(setup.work(a_moment)):
+        async with setup.worker(setup.handler(a_moment)):
             await setup.collect(100, patience_s=4.0)
             await setup.committed_to_the_end()
         await setup.judge()
@@ -357,7 +357,7 @@ async def test_a_job_that_raises_ends_the_worker_and_commits_nothing_of_it(kafka
     async with engine_setup(kafka.bootstrap) as setup:
         await setup.provision()
         await setup.feed(1, keys=1)
-        async with setup.worker(setup.work(fail)) as worker:
+        async with setup.worker(setup.handler(fail)) as worker:
             async with asyncio.timeout(10):
                 await worker.failed.wait()
             assert "a defect of the stage" in (worker.fatal or "")
@@ -372,15 +372,15 @@ def idle(group: str) -> StageHandler:
 
 async def test_a_broker_that_is_not_there_is_one_clear_error() -> None:
     """After the deadline, naming the address; nothing stays open."""
-    parameters = EngineConfig(Connection("127.0.0.1:1"), open_deadline_s=0.5)
+    config = EngineConfig(Connection("127.0.0.1:1"), open_deadline_s=0.5)
 
     with pytest.raises(KafkaUnreachableError, match=r"^cannot reach Kafka at 127\.0\.0\.1:1: no answer within 0\.5 s$"):
-        await Worker(parameters, idle("nobody"), SystemClock()).start()
+        await Worker(config, idle("nobody"), SystemClock()).start()
 
 
 async def test_a_missing_shard_topic_is_one_clear_error(kafka: Kafka) -> None:
     """Without it the worker would wait for shards for ever."""
-    parameters = EngineConfig(Connection(kafka.bootstrap), shard_topic="no-shards", open_deadline_s=1.0)
+    config = EngineConfig(Connection(kafka.bootstrap), shard_topic="no-shards", open_deadline_s=1.0)
 
     with pytest.raises(UnknownTopicError, match="topic no-shards does not exist"):
-        await Worker(parameters, idle("nobody-either"), SystemClock()).start()
+        await Worker(config, idle("nobody-either"), SystemClock()).start()

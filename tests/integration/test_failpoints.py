@@ -31,7 +31,7 @@ async def _takeover(kafka: Kafka, point: Point) -> None:
         await setup.provision()
         await setup.feed(RECORDS, keys=50)
         await _first_life(setup, point)
-        async with setup.worker(setup.work(a_moment)):
+        async with setup.worker(setup.handler(a_moment)):
             await setup.collect(RECORDS, patience_s=60)
             await setup.committed_to_the_end()
         await setup.judge()

@@ -33,7 +33,7 @@ class Street:
     seen: set[bytes] = field(default_factory=set[bytes])
     visits: int = 0
 
-    def work(self) -> StageHandler:
+    def handler(self) -> StageHandler:
         async def run(record: Record) -> Outputs:
             self.setup.runs[record.value or b""] += 1
             await asyncio.sleep(float((record.value or b"").split(b"|")[1]))
@@ -43,7 +43,7 @@ class Street:
             tenant = (record.key or b"").partition(b"|")[0].decode()
             return Job(record.key, lambda: run(record), tenant=tenant)
 
-        return replace(self.setup.work(_never), prepare=prepare)
+        return replace(self.setup.handler(_never), prepare=prepare)
 
     async def burden(self, tenant: str, count: int, seconds: float, lanes: int) -> None:
         """*count* records of one tenant at once."""
@@ -81,7 +81,7 @@ async def street(kafka: Kafka, max_running: int = 500) -> AsyncGenerator[tuple[S
         await setup.provision()
         here = Street(setup)
         async with (
-            setup.worker(replace(here.work(), max_running=max_running)) as worker,
+            setup.worker(replace(here.handler(), max_running=max_running)) as worker,
             await Writer.open(setup.connection) as writer,
             await Reader.open(setup.connection, setup.output) as reader,
         ):
@@ -95,7 +95,7 @@ async def test_f12_a_tenant_whose_long_runs_fill_a_worker_keeps_nobody_from_star
     async with street(kafka, max_running=40) as (here, worker, writer, reader):
         alone = await here.visit(writer, reader, 30)
         await here.burden("hot", 400, 60.0, lanes=400)
-        await eventually(lambda: worker.running == 36 and worker.held == 400)
+        await eventually(lambda: worker.running == 36 and worker.in_flight == 400)
         beside = await here.visit(writer, reader, 30)
 
         assert percentile(beside, 0.95) < 2 * percentile(alone, 0.95) + SLACK_S
@@ -117,7 +117,7 @@ async def test_f10_a_key_whose_runs_take_long_leaves_the_others_as_they_were(kaf
     async with street(kafka) as (here, worker, writer, reader):
         alone = await here.visit(writer, reader, 40)
         await here.burden("innocent", 50, 60.0, lanes=1)
-        await eventually(lambda: worker.running == 1 and worker.held == 50)
+        await eventually(lambda: worker.running == 1 and worker.in_flight == 50)
         beside = await here.visit(writer, reader, 40)
 
         assert percentile(beside, 0.95) < 2 * percentile(alone, 0.95) + SLACK_S
@@ -137,8 +137,8 @@ async def test_what_a_worker_holds_is_bounded_in_bytes(kafka: Kafka) -> None:
             most = max(most, worker.in_flight_bytes)
             await release.wait()
 
-        work = replace(setup.work(wait), max_in_flight_bytes=limit)
-        async with setup.worker(work) as worker:
+        handler = replace(setup.handler(wait), max_in_flight_bytes=limit)
+        async with setup.worker(handler) as worker:
             await eventually(lambda: worker.in_flight_bytes >= limit // 2)
             await asyncio.sleep(1)
             assert limit // 2 < worker.in_flight_bytes <= limit + 2 * 1024 * 1024
@@ -147,7 +147,7 @@ async def test_what_a_worker_holds_is_bounded_in_bytes(kafka: Kafka) -> None:
             await setup.collect(100, patience_s=60)
             await setup.committed_to_the_end()
         assert most <= limit + 2 * 1024 * 1024
-        assert worker.held == worker.in_flight_bytes == 0
+        assert worker.in_flight == worker.in_flight_bytes == 0
         assert set(setup.runs.values()) == {1}
 
 

@@ -115,7 +115,7 @@ async def test_what_only_this_client_cannot_read_is_an_ordinary_record(kafka: Ka
         await send(setup, 0, b"0")
         assert await raw.write(Partition(setup.source, 0), HARD[what]) == 0
         await send(setup, 0, b"3")
-        async with setup.worker(setup.work(a_moment)) as worker:
+        async with setup.worker(setup.handler(a_moment)) as worker:
             assert await answered(setup, 4) == [b"0", b"1", b"2", b"3"]
             await setup.committed_to_the_end()
             assert worker.metrics.total(PARTITION_PAUSES) == 0
@@ -143,8 +143,8 @@ async def test_a_damaged_batch_stops_its_partition_and_no_other(kafka: Kafka, mo
         await setup.provision()
         await send(setup, 0, b"before", b"damaged", b"behind")
         flip(segment(kafka, Partition(setup.source, 0)), b"damaged", b"DAMAGED")
-        parameters = replace(setup.parameters(), watchdog_s=1.0)
-        async with running(setup, parameters) as worker:
+        config = replace(setup.config(), watchdog_s=1.0)
+        async with running(setup, config) as worker:
             assert await answered(setup, 1) == [b"before"]
             await eventually(lambda: paused(worker, "unreadable") >= 1)
             for number in range(15):  # beyond the watchdog's patience
@@ -160,9 +160,9 @@ async def test_a_damaged_batch_stops_its_partition_and_no_other(kafka: Kafka, mo
 
 
 @asynccontextmanager
-async def running(setup: EngineSetup, parameters: EngineConfig) -> AsyncGenerator[Worker]:
-    """A worker with *parameters*, stopped at the end."""
-    worker = Worker(parameters, setup.work(a_moment), SystemClock())
+async def running(setup: EngineSetup, config: EngineConfig) -> AsyncGenerator[Worker]:
+    """A worker with *config*, stopped at the end."""
+    worker = Worker(config, setup.handler(a_moment), SystemClock())
     await worker.start()
     try:
         yield worker
@@ -195,7 +195,7 @@ async def test_f15_a_log_that_has_lost_its_records_stops_its_partition_and_no_ot
         await delete_records(setup, Partition(setup.source, 0), 3)
         async with await TransactionalWriter.open(setup.connection, f"ahead-{setup.tag}") as writer:
             await writer.transact([], {Partition(setup.source, 2): 7}, setup.group)
-        async with running(setup, replace(setup.parameters(), watchdog_s=1.0)) as worker:
+        async with running(setup, replace(setup.config(), watchdog_s=1.0)) as worker:
             await eventually(lambda: paused(worker, "offset_lost") == 2)
             await send(setup, 2, *(b"late-%d" % number for number in range(10)))
             for number in range(15):  # beyond the watchdog's patience
@@ -221,8 +221,8 @@ async def test_a_topic_that_goes_and_comes_back_disturbs_nobody(kafka: Kafka) ->
             if record.value == b"lost":
                 await deleted.wait()
 
-        work = replace(of_two_topics(setup.work(answer), setup, doomed), first=lambda _: [])
-        async with setup.worker(work) as worker, await Writer.open(setup.connection) as writer:
+        handler = replace(of_two_topics(setup.handler(answer), setup, doomed), first=lambda _: [])
+        async with setup.worker(handler) as worker, await Writer.open(setup.connection) as writer:
             await writer.send(ProducerRecord(doomed, b"key", b"first", partition=0))
             await answered(setup, 1)
             asked = asked_for_metadata(worker)
@@ -274,7 +274,7 @@ async def test_f13_what_an_operator_sets_is_where_it_goes_on_and_no_map_of_anoth
         for offset, text, expected in [*((5, *each) for each in texts.items()), (17, "", range(17, 20))]:
             setup.runs.clear()
             await commit(setup, offset, text)
-            async with setup.worker(setup.work(a_moment)) as worker:
+            async with setup.worker(setup.handler(a_moment)) as worker:
                 await setup.committed_to_the_end()
                 assert worker.fatal is None
             assert setup.runs == {b"%d" % number: 1 for number in expected}, text
@@ -284,7 +284,7 @@ async def test_f14_a_log_that_ends_in_aborted_records_is_committed_to_its_end(ka
     """I2 and I8: nothing of them is run, and the lag reaches zero; so it goes on where they end."""
     async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
         await setup.provision()
-        async with setup.worker(setup.work(a_moment)) as worker:
+        async with setup.worker(setup.handler(a_moment)) as worker:
             await send(setup, 0, b"before")
             await abort(setup, b"aborted", 30)
             await setup.committed_to_the_end()

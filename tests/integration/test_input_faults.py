@@ -54,7 +54,7 @@ async def test_a_topic_that_is_forbidden_disturbs_nobody_and_is_taken_up_again(s
     async with engine_setup(strict.bootstrap, partitions=1, shards=1) as setup, raw_client(strict.bootstrap) as raw:
         secret, other = f"secret-{setup.tag}", f"other-{setup.tag}"
         await setup.admin.create_topics([NewTopicSpec(secret, 1), NewTopicSpec(other, 1)])
-        both = of_two_topics(of_two_topics(setup.work(a_moment), setup, secret), setup, other)
+        both = of_two_topics(of_two_topics(setup.handler(a_moment), setup, secret), setup, other)
         await setup.provision(setup.inputs(setup.source, secret, other))
         await raw.forbid(secret, operation)
         async with setup.worker(both) as worker, await Writer.open(setup.connection) as writer:
@@ -85,7 +85,7 @@ async def test_an_outage_ends_no_worker(embedded_cache: Path, tmp_path: Path) ->
     """A broker that is gone refuses connections, and no restart of ours would bring it back."""
     async with embedded_kafka(tmp_path, embedded_cache) as broker, engine_setup(broker.bootstrap, 2, 1) as setup:
         await setup.provision()
-        async with running(setup, replace(setup.parameters(), watchdog_s=4.0)) as worker:
+        async with running(setup, replace(setup.config(), watchdog_s=4.0)) as worker:
             await send(setup, 0, b"before")
             await answered(setup, 1)
 
@@ -118,7 +118,7 @@ async def test_f25_a_network_that_swallows_bytes_costs_its_worker_the_shards_and
             await setup.provision()
             await setup.feed(2_000, keys=50)
             through = replace(
-                setup.parameters(),
+                setup.config(),
                 connection=Connection(cluster.bootstrap),
                 watchdog_s=3.0,
                 transaction_deadline_s=1.5,
@@ -126,7 +126,7 @@ async def test_f25_a_network_that_swallows_bytes_costs_its_worker_the_shards_and
             async with running(setup, through) as cut_off:
                 await setup.collect(200)
                 proxy.freeze()
-                async with setup.worker(setup.work(a_moment)) as other:
+                async with setup.worker(setup.handler(a_moment)) as other:
                     await eventually(lambda: other.owned == {0}, 60)
                     await setup.collect(2_000)
                     await setup.committed_to_the_end()
@@ -146,13 +146,13 @@ async def test_f30_a_partition_whose_offset_has_expired_stands_still_and_nobody_
     async with engine_setup(strict.bootstrap, partitions=2, shards=1) as setup:
         await setup.provision()
         await setup.feed(10, keys=10)
-        async with setup.worker(setup.work(a_moment)):
+        async with setup.worker(setup.handler(a_moment)):
             await setup.collect(10)
             await setup.committed_to_the_end()
         async with asyncio.timeout(150):
             while await setup.admin.committed(setup.group):  # noqa: ASYNC110 - nobody tells us
                 await asyncio.sleep(1.0)
-        async with setup.worker(setup.work(a_moment)) as worker:
+        async with setup.worker(setup.handler(a_moment)) as worker:
             await send(setup, 0, b"later")
             await asyncio.sleep(5.0)
             assert worker.metrics.total(MISSING_OFFSETS) == 2
@@ -175,7 +175,7 @@ async def test_f14_a_compacted_log_with_gaps_is_committed_to_its_end(strict: Kaf
                 await asyncio.sleep(0.5)
                 await writer.send(ProducerRecord(source.source, b"key-0", b"again", partition=0))
         left = await kept(source)
-        gaps = replace(setup.work(a_moment), route=lambda _: {Partition(source.source, 0)}, first=lambda _: [])
+        gaps = replace(setup.handler(a_moment), route=lambda _: {Partition(source.source, 0)}, first=lambda _: [])
         async with setup.worker(gaps) as worker:
             await setup.committed_to_the_end(source.source)
             assert worker.fatal is None

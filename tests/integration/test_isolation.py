@@ -82,7 +82,7 @@ async def test_f26_a_topic_deleted_while_it_is_written_to_harms_only_its_own_rec
         neighbours = Neighbours(setup, lambda record: [ProducerRecord(doomed, b"key", record.value)])
         await setup.provision()
         async with (
-            setup.worker(neighbours.work()) as worker,
+            setup.worker(neighbours.handler()) as worker,
             await Writer.open(setup.connection) as writer,
             await Reader.open(setup.connection, setup.output) as reader,
         ):
@@ -106,12 +106,12 @@ async def test_f11_an_output_that_has_to_be_written_waits_and_holds_only_its_own
     async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
         late = f"late-{setup.tag}"
         neighbours = Neighbours(setup, lambda record: [ProducerRecord(late, b"key", record.value)])
-        work = neighbours.work()
-        prepare = work.prepare
-        work = replace(work, prepare=lambda shard, record: prepare(shard, record)._replace(fallback=None))
+        handler = neighbours.handler()
+        prepare = handler.prepare
+        handler = replace(handler, prepare=lambda shard, record: prepare(shard, record)._replace(fallback=None))
         await setup.provision()
         async with (
-            setup.worker(work) as worker,
+            setup.worker(handler) as worker,
             await Writer.open(setup.connection) as writer,
             await Reader.open(setup.connection, setup.output) as reader,
         ):
@@ -137,7 +137,7 @@ async def test_f26_a_hand_over_waits_until_it_is_known_that_a_topic_is_missing(k
             setup, lambda record: [ProducerRecord(nowhere, b"key", record.value)], lost=setup.output
         )
         await setup.provision()
-        async with setup.worker(neighbours.work()), await Writer.open(setup.connection) as writer:
+        async with setup.worker(neighbours.handler()), await Writer.open(setup.connection) as writer:
             await writer.send(ProducerRecord(setup.source, b"poison", b"once", partition=0))
             await eventually(lambda: setup.runs[b"once"] == 1)
         await setup.committed_to_the_end()

@@ -49,14 +49,14 @@ class Crowd:
     def topic(self) -> str:
         return f"crowd-{self.setup.tag}"
 
-    def work(self) -> StageHandler:
+    def handler(self) -> StageHandler:
         async def answer(record: Record) -> None:
             if record.value == b"long":
                 self.running[record.partition] += 1
                 await self.over.wait()
 
         places = {Partition(self.topic, number) for number in range(MAPS + 1)}
-        return replace(self.setup.work(answer), route=lambda _: places, max_running=2 * MAPS)
+        return replace(self.setup.handler(answer), route=lambda _: places, max_running=2 * MAPS)
 
     async def prepare(self) -> None:
         """Half of what lies beyond each first record is done, as a predecessor has committed it."""
@@ -94,7 +94,7 @@ async def test_f26_400_full_maps_are_spread_over_transactions_beside_an_innocent
         crowd = Crowd(setup)
         await crowd.prepare()
         async with (
-            setup.worker(crowd.work()) as worker,
+            setup.worker(crowd.handler()) as worker,
             await Writer.open(setup.connection) as writer,
             await Reader.open(setup.connection, setup.output) as reader,
         ):

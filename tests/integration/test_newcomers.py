@@ -43,13 +43,13 @@ async def test_a_new_partition_that_nobody_leads_yet_holds_up_nobody(
         old, late = Partition(setup.source, 0), Partition(setup.source, 3)
         leaderless.add(late)
         known = {old}
-        work = replace(
-            setup.work(at_once),
+        handler = replace(
+            setup.handler(at_once),
             route=lambda shard: {each for each in known if each.number % setup.shards == shard},
             first=lambda _: [],
         )
         await setup.feed(200, keys=40)
-        async with setup.worker(work) as worker:
+        async with setup.worker(handler) as worker:
             await eventually(lambda: setup.runs.total() > 0)
             known |= setup.inputs()
             await worker.repartition()
@@ -81,7 +81,7 @@ async def test_a_partition_that_comes_while_its_shard_opens_is_taken_up(
                 await workers[0].repartition()
 
         monkeypatch.setattr(CrashTracking, "open", opened)
-        async with setup.worker(replace(setup.work(at_once), route=lambda _: set(known))) as worker:
+        async with setup.worker(replace(setup.handler(at_once), route=lambda _: set(known))) as worker:
             workers.append(worker)
             await setup.collect(20)
             await setup.committed_to_the_end()

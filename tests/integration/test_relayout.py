@@ -225,9 +225,9 @@ async def test_nobody_is_thrown_out_of_a_layout(house: RelayoutSetup) -> None:
     def refused(_shard: int, record: Record) -> Job:
         raise AssertionError(record)
 
-    work = StageHandler(group=AGENT, route=nothing, prepare=refused)
-    parameters = EngineConfig(house.connection, name="one-that-stays", shard_topic=SHARDS.name)
-    worker = Worker(parameters, work, SystemClock())
+    handler = StageHandler(group=AGENT, route=nothing, prepare=refused)
+    config = EngineConfig(house.connection, name="one-that-stays", shard_topic=SHARDS.name)
+    worker = Worker(config, handler, SystemClock())
     await worker.start()
     try:
         await eventually(lambda: worker.ready)

@@ -57,13 +57,13 @@ class Road:
             self.copies.append(record)
         await self.over.wait()
 
-    def work(self) -> StageHandler:
-        return replace(self.setup.work(self.answer), relocates=True)
+    def handler(self) -> StageHandler:
+        return replace(self.setup.handler(self.answer), relocates=True)
 
     @asynccontextmanager
     async def worker(self, behind: int) -> AsyncGenerator[Worker]:
         async with self.setup.worker(
-            self.work(), replace(self.setup.parameters(), relocation_distance=behind)
+            self.handler(), replace(self.setup.config(), relocation_distance=behind)
         ) as worker:
             yield worker
 
@@ -126,8 +126,8 @@ async def test_several_long_runs_of_a_partition_are_carried(kafka: Kafka) -> Non
             if int(record.value or b"0") % 100 == 0:
                 await way.over.wait()
 
-        work = replace(way.setup.work(answer), relocates=True)
-        async with way.setup.worker(work, replace(way.setup.parameters(), relocation_distance=150)) as worker:
+        handler = replace(way.setup.handler(answer), relocates=True)
+        async with way.setup.worker(handler, replace(way.setup.config(), relocation_distance=150)) as worker:
             await way.setup.feed(1_000, keys=10_000)
             await way.setup.collect(990)
             await eventually(lambda: worker.metrics.total(RELOCATIONS) >= 8)
@@ -166,11 +166,11 @@ class Traffic:
 
     async def _send(self, way: Road, writer: Writer, sent: dict[bytes, float]) -> None:
         """In bursts of a fiftieth of a second."""
-        began, burst = time.monotonic(), max(1, self.rate // 50)
+        began, loop_budget = time.monotonic(), max(1, self.rate // 50)
         async with asyncio.TaskGroup() as group:
-            for first in range(0, self.count, burst):
+            for first in range(0, self.count, loop_budget):
                 await asyncio.sleep(max(0.0, began + first / self.rate - time.monotonic()))
-                for number in range(first, first + burst):
+                for number in range(first, first + loop_budget):
                     value = b"fast-%d" % number
                     sent[value] = time.monotonic()
                     group.create_task(writer.send(ProducerRecord(way.setup.source, value, value, partition=0)))
@@ -303,14 +303,14 @@ async def test_the_largest_record_that_a_topic_takes_can_be_carried(kafka: Kafka
             await answer(record)
             return [ProducerRecord(way.setup.output, record.key, b"done")]
 
-        work = replace(
-            way.setup.work(answer),
+        handler = replace(
+            way.setup.handler(answer),
             relocates=True,
             route=lambda _: {setup},
             prepare=lambda _, record: Job(record.key, lambda: run(record)),
         )
         async with (
-            way.setup.worker(work, replace(way.setup.parameters(), relocation_distance=20)) as worker,
+            way.setup.worker(handler, replace(way.setup.config(), relocation_distance=20)) as worker,
             await Writer.open(way.setup.connection) as writer,
             await Reader.open(way.setup.connection, topic) as reader,
         ):

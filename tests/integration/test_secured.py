@@ -117,7 +117,7 @@ async def test_workers_do_over_tls_with_a_password_what_they_do_without(secured:
     async with engine_setup(secured.root) as setup:
         await setup.provision()
         await setup.feed(200, keys=40)
-        async with setup.worker(setup.work(a_moment)) as first, setup.worker(setup.work(a_moment)) as second:
+        async with setup.worker(setup.handler(a_moment)) as first, setup.worker(setup.handler(a_moment)) as second:
             await eventually(lambda: bool(first.owned and second.owned))
             await setup.feed(100, keys=40)
             await setup.collect(300)

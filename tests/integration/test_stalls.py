@@ -64,14 +64,14 @@ async def work_through(setup: EngineSetup, bootstrap: str) -> Worker:
     async def a_moment(_: Record) -> None:
         await asyncio.sleep(random.uniform(0, 0.05))
 
-    parameters = replace(
-        setup.parameters(),
+    config = replace(
+        setup.config(),
         connection=replace(setup.connection, bootstrap=bootstrap),
         transaction_timeout_ms=TIMEOUT_MS,
         transaction_deadline_s=STALL_S + 4,
         request_timeout_ms=int(STALL_S * 1_000) + 3_000,
     )
-    worker = Worker(parameters, setup.work(a_moment), SystemClock())
+    worker = Worker(config, setup.handler(a_moment), SystemClock())
     await worker.start()
     try:
         await eventually(lambda: worker.ready)

@@ -48,10 +48,10 @@ class Thirsty:
             return [record.value or b"" async for record in reader.until(await reader.high_watermarks())]
 
 
-def patient(work: StageHandler) -> StageHandler:
+def patient(handler: StageHandler) -> StageHandler:
     """Outputs wait for their topic, however long."""
-    prepare = work.prepare
-    return replace(work, prepare=lambda shard, record: prepare(shard, record)._replace(fallback=None))
+    prepare = handler.prepare
+    return replace(handler, prepare=lambda shard, record: prepare(shard, record)._replace(fallback=None))
 
 
 @pytest.mark.timeout(240)
@@ -69,7 +69,7 @@ async def test_f26_a_topic_with_too_few_copies_stops_nobody_and_loses_nothing(th
             await Writer.open(setup.connection) as writer,
             await Reader.open(setup.connection, setup.output) as reader,
         ):
-            async with setup.worker(neighbours.work()) as worker:
+            async with setup.worker(neighbours.handler()) as worker:
                 await eventually(lambda: worker.ready)
                 _, offset = await writer.send(ProducerRecord(setup.source, b"poison", b"before", partition=0))
                 await neighbours.visit(writer, reader, 1.0)
@@ -84,7 +84,7 @@ async def test_f26_a_topic_with_too_few_copies_stops_nobody_and_loses_nothing(th
                 committed = await setup.admin.committed(setup.group)
                 assert committed == {Partition(setup.source, 0): offset - 2}
             neighbours.waits.clear()
-            async with setup.worker(neighbours.work()) as successor:
+            async with setup.worker(neighbours.handler()) as successor:
                 await eventually(lambda: successor.ready)
                 await neighbours.visit(writer, reader, 3.0)
                 on_time(neighbours)

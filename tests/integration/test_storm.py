@@ -82,7 +82,7 @@ async def test_f4_a_storm_of_rebalances_loses_nothing_and_pauses_nobody_else(kaf
     async with engine_setup(kafka.bootstrap, partitions=SHARDS, shards=SHARDS) as setup:
         await setup.provision()
         over = asyncio.Event()
-        async with setup.worker(setup.work(takes_its_time)) as worker:
+        async with setup.worker(setup.handler(takes_its_time)) as worker:
             watched, calms = Watched(setup, worker), list[list[float]]()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(_feed(setup, over))
@@ -138,7 +138,7 @@ async def _storm(setup: EngineSetup) -> None:
 
 
 async def _guest(setup: EngineSetup) -> None:
-    worker = Worker(setup.parameters(), setup.work(takes_its_time), SystemClock())
+    worker = Worker(setup.config(), setup.handler(takes_its_time), SystemClock())
     await worker.start()
     await asyncio.sleep(random.uniform(3, 12))
     await worker.stop(grace=15.0)

@@ -149,9 +149,9 @@ def _in_hand(step: Any) -> list[bool]:  # noqa: ANN401 - looks inside
     return [not step.cohorts._fresh]  # noqa: SLF001 - as above
 
 
-async def _caught(work: Any) -> BaseException | None:  # noqa: ANN401 - any coroutine
+async def _caught(handler: Any) -> BaseException | None:  # noqa: ANN401 - any coroutine
     try:
-        await work
+        await handler
     except HeadraceError as error:
         return error
     return None

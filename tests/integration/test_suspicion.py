@@ -31,7 +31,7 @@ class Two:
     release: asyncio.Event = field(default_factory=asyncio.Event)
     prepare_isolated: Counter[bytes] = field(default_factory=Counter[bytes])
 
-    def work(self) -> StageHandler:
+    def handler(self) -> StageHandler:
         async def wait(_: Record) -> None:
             await self.release.wait()
 
@@ -41,7 +41,7 @@ class Two:
             return [ProducerRecord(self.setup.output, record.key, record.value)]
 
         return replace(
-            self.setup.work(wait),
+            self.setup.handler(wait),
             prepare_isolated=lambda _, record: Job(record.key, lambda: run_apart(record)),
             drains=False,
         )
@@ -49,7 +49,7 @@ class Two:
     @asynccontextmanager
     async def doomed(self, records: int) -> AsyncGenerator[Worker]:
         """A worker that has *records* in its hands and ends without a word, as the kernel would end it."""
-        worker = Worker(self.setup.parameters(), self.work(), SystemClock())
+        worker = Worker(self.setup.config(), self.handler(), SystemClock())
         await worker.start()
         try:
             await eventually(partial(has_in_hand, worker, records))
@@ -86,7 +86,7 @@ async def test_the_records_that_were_open_at_two_unexplained_ends_run_apart_and_
                 assert worker.metrics.total(UNEXPLAINED_ENDS) == strikes
         assert not stage.prepare_isolated
 
-        async with setup.worker(stage.work()) as worker:
+        async with setup.worker(stage.handler()) as worker:
             await eventually(lambda: len(stage.prepare_isolated) == 30)
             assert worker.metrics.total(SHARDS_SUSPECTED) == 1
             await setup.feed(10, keys=10)
@@ -104,7 +104,7 @@ async def test_the_records_that_were_open_at_two_unexplained_ends_run_apart_and_
         async with stage.doomed(5) as worker:
             assert worker.metrics.total(UNEXPLAINED_ENDS) == 1
         stage.release.set()
-        async with setup.worker(stage.work()) as worker:
+        async with setup.worker(stage.handler()) as worker:
             await setup.collect(45)
             assert worker.metrics.total(SHARDS_SUSPECTED) == 1
         await setup.judge()
@@ -117,11 +117,11 @@ async def test_a_rolling_deploy_raises_no_suspicion(kafka: Kafka) -> None:
         await setup.feed(20, keys=20)
         stage = Two(setup)
         for _ in range(4):
-            async with setup.worker(stage.work()) as worker:
+            async with setup.worker(stage.handler()) as worker:
                 await eventually(partial(has_in_hand, worker, 20))
                 assert worker.metrics.total(UNEXPLAINED_ENDS) == 0
         stage.release.set()
-        async with setup.worker(stage.work()):
+        async with setup.worker(stage.handler()):
             await setup.collect(20)
         await setup.judge()
         assert not stage.prepare_isolated

@@ -27,8 +27,8 @@ async def test_the_shards_of_a_dead_worker_are_dealt_again_at_once(kafka: Kafka)
 
     async with engine_setup(kafka.bootstrap, shards=4) as setup, await Groups.open(setup.connection) as groups:
         await setup.provision()
-        work, clock = setup.work(at_once), SystemClock()
-        survivor = Worker(replace(setup.parameters(), name="survivor"), work, clock)
+        handler, clock = setup.handler(at_once), SystemClock()
+        survivor = Worker(replace(setup.config(), name="survivor"), handler, clock)
         async with child(setup, session_ms=str(SESSION_S * 1_000)) as process:
             await survivor.start()
             try:

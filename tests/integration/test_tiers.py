@@ -48,8 +48,8 @@ class Stepped(SystemClock):
 async def mover(connection: Connection) -> AsyncGenerator[Stepped]:
     """A mover for as long as the block, and its clock."""
     clock = Stepped()
-    parameters = EngineConfig(connection, shard_topic=SHARDS.name)
-    worker = Worker(parameters, RetryMover.of(builder(clock, "retries"), Cancels(clock)).work(), clock)
+    config = EngineConfig(connection, shard_topic=SHARDS.name)
+    worker = Worker(config, RetryMover.of(builder(clock, "retries"), Cancels(clock)).handler(), clock)
     await worker.start()
     try:
         await eventually(lambda: worker.ready)

@@ -82,7 +82,7 @@ async def test_f11_letters_wait_while_their_topic_is_forbidden_and_hold_only_the
         await forbid_writing(setup.admin, DEAD_LETTERS.name)
         await setup.provision()
         async with (
-            setup.worker(neighbours.work()) as worker,
+            setup.worker(neighbours.handler()) as worker,
             await Writer.open(setup.connection) as writer,
             await Reader.open(setup.connection, setup.output) as reader,
         ):
@@ -143,7 +143,7 @@ async def test_f26_a_limit_that_is_lowered_while_its_topic_is_written_to_harms_o
         neighbours = Neighbours(setup, answer)
         await setup.provision()
         async with (
-            setup.worker(neighbours.work()) as worker,
+            setup.worker(neighbours.handler()) as worker,
             await Writer.open(setup.connection) as writer,
             await Reader.open(setup.connection, setup.output) as reader,
         ):

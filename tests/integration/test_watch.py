@@ -57,8 +57,8 @@ async def test_a_worker_shows_what_waits_what_runs_and_what_is_done(kafka: Kafka
     async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
         await setup.provision()
         await setup.feed(50, keys=50)
-        work = replace(setup.work(wait), max_running=10)
-        async with setup.worker(work) as worker, served(worker, "127.0.0.1", 0) as address:
+        handler = replace(setup.handler(wait), max_running=10)
+        async with setup.worker(handler) as worker, served(worker, "127.0.0.1", 0) as address:
             await eventually(lambda: worker.running == 10)
             await asyncio.sleep(2.5)
             held = await scraped(address)
@@ -96,8 +96,8 @@ async def test_what_a_tenants_own_limit_holds_is_no_backlog_for_more_workers(kaf
         async def wait(_: Record) -> None:
             await asyncio.Event().wait()
 
-        work = replace(setup.work(wait), is_limited=lambda partition: partition.number == 0, max_running=4)
-        async with setup.worker(work) as worker, served(worker, "127.0.0.1", 0) as address:
+        handler = replace(setup.handler(wait), is_limited=lambda partition: partition.number == 0, max_running=4)
+        async with setup.worker(handler) as worker, served(worker, "127.0.0.1", 0) as address:
             await asyncio.sleep(3)
             shown = await scraped(address)
             await worker.stop(0)
@@ -108,7 +108,7 @@ async def test_a_worker_is_ready_when_its_shards_are_open_and_not_when_it_drains
     """What a load balancer, a deployment and an operator ask."""
     async with engine_setup(kafka.bootstrap) as setup:
         await setup.provision()
-        worker = Worker(setup.parameters(), setup.work(a_moment), SystemClock())
+        worker = Worker(setup.config(), setup.handler(a_moment), SystemClock())
         async with served(worker, "127.0.0.1", 0) as address:
             assert await reasons(address, "/readyz") == (503, ["its group has given it nothing yet"])
             assert (await reasons(address, "/startupz"))[0] == 503
@@ -135,7 +135,7 @@ async def test_a_job_that_holds_the_event_loop_raises_an_alarm(kafka: Kafka) -> 
 
     async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
         await setup.provision()
-        async with setup.worker(setup.work(rude)) as worker:
+        async with setup.worker(setup.handler(rude)) as worker:
             await eventually(lambda: worker.ready)
             before = worker.metrics.total(LOOP_BLOCKS)
             await setup.feed(1, keys=1)
@@ -145,7 +145,7 @@ async def test_a_job_that_holds_the_event_loop_raises_an_alarm(kafka: Kafka) -> 
 
 async def impatient(setup: EngineSetup, watchdog_s: float = 2.0) -> Worker:
     """A worker that is given up after two seconds of silence, and two more in which Kafka answers others."""
-    worker = Worker(replace(setup.parameters(), watchdog_s=watchdog_s), setup.work(a_moment), SystemClock())
+    worker = Worker(replace(setup.config(), watchdog_s=watchdog_s), setup.handler(a_moment), SystemClock())
     await worker.start()
     return worker
 
@@ -166,7 +166,7 @@ async def test_a_fetch_that_nobody_answers_ends_the_worker_and_another_goes_on(k
             assert worker.fatal == "no broker answers a fetch"
         finally:
             await worker.stop(0)
-        async with setup.worker(setup.work(a_moment)):
+        async with setup.worker(setup.handler(a_moment)):
             await setup.collect(11)
         await setup.judge()
 
@@ -276,8 +276,8 @@ async def test_a_full_worker_and_a_run_that_takes_long_are_no_standstill(kafka: 
 
     async with engine_setup(kafka.bootstrap, partitions=2, shards=1) as setup:
         await setup.provision()
-        work = replace(setup.work(wait), max_running=2)
-        worker = Worker(replace(setup.parameters(), watchdog_s=1.0), work, SystemClock())
+        handler = replace(setup.handler(wait), max_running=2)
+        worker = Worker(replace(setup.config(), watchdog_s=1.0), handler, SystemClock())
         await worker.start()
         try:
             async with await Writer.open(setup.connection) as writer:
@@ -298,8 +298,8 @@ async def test_a_group_that_does_not_answer_ends_the_worker(kafka: Kafka) -> Non
     """Others own its shards by now, and nobody has told it."""
     async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
         await setup.provision()
-        short = replace(setup.parameters(), watchdog_s=1.0, session_ms=1_500, heartbeat_ms=300)
-        worker = Worker(short, setup.work(a_moment), SystemClock())
+        short = replace(setup.config(), watchdog_s=1.0, session_ms=1_500, heartbeat_ms=300)
+        worker = Worker(short, setup.handler(a_moment), SystemClock())
         await worker.start()
         try:
             await eventually(lambda: worker.ready)

@@ -48,7 +48,7 @@ async def _away_and_back(
     runs, report = folder / "runs", folder / "report"
     more = {"runs": str(runs), "report": str(report), "longest_s": "2", "block_s": str(AWAY_S)}
     await setup.provision()
-    async with child(setup, **more) as process, setup.worker(setup.work(a_while)) as other:
+    async with child(setup, **more) as process, setup.worker(setup.handler(a_while)) as other:
         await eventually(lambda: len(other.owned) == 2 and other.ready, 60)
         await setup.feed(800, keys=300)
         await eventually(lambda: runs.exists() and len(runs.read_bytes().split()) > 200, 60)

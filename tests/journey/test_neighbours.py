@@ -34,9 +34,9 @@ async def compared(platform: Platform, kind: str) -> WindowComparison:
     connection = Connection(platform.bootstrap)
     layout = (await registry_writer.load(connection)).layout
     assert layout is not None
-    trouble = next(each for each in disturbances(round(PACE.share * 60)) if each.name == kind)
+    disturbance = next(each for each in disturbances(round(PACE.share * 60)) if each.name == kind)
     settings = Settings(kafka_bootstrap=platform.bootstrap)
-    return await measure(connection, settings, trouble, PACE, layout.shards)
+    return await measure(connection, settings, disturbance, PACE, layout.shards)
 
 
 def assert_undelayed(platform: Platform, kind: str, part: float) -> None:

@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 import pytest
 
-from consumers.admission import tenant_admission as gate_module
+from consumers.admission import tenant_admission as tenant_admission_module
 from consumers.admission.controller import AdmissionController, CancelTarget, Lookup, WaitScope
 from consumers.admission.dead_letter_breaker import DeadLetterBreaker
 from consumers.admission.rates import MINUTE_MS, UNLIMITED, Rates
@@ -30,7 +30,7 @@ from schemas.admissions import AdmissionEvent, AdmissionKey
 from schemas.records import Partition, Record
 from schemas.tenants import DlqLimit
 from schemas.topics import ADMISSIONS
-from streams.engine import admission_memory as doors_module
+from streams.engine import admission_memory as memory_module
 from streams.engine.admission_memory import AdmissionMemory
 from streams.transport.reader import Reader, Start
 from tests.clock import Clock
@@ -97,7 +97,7 @@ class Broker:
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
         self.cap = chance.choice([1, 2, 4])
-        self.pace = chance.choice([0.3, 0.1, 0.04])
+        self.window_plan = chance.choice([0.3, 0.1, 0.04])
         """How soon a worker's open transaction ends."""
         self.clock = Clock()
         self.spoiled = chance.choice([0.0, 0.1, 0.6])
@@ -212,7 +212,7 @@ class Broker:
             Entry(transaction, admission.key, entry.model_dump_json().encode(), self.clock.at, dead_lettered)
         )
 
-    def work(self) -> None:
+    def handler(self) -> None:
         """Some run comes to its end; the transaction that says so is committed later, in whatever order."""
         ready = [key for key in self.running if key not in self.closing]
         if ready and self.chance.random() < 0.5:
@@ -221,7 +221,7 @@ class Broker:
             dead_lettered = self.chance.random() < self.spoiled
             self._write(self.closing[key], "closed", self.running[key], dead_lettered=dead_lettered)
         for key, transaction in list(self.closing.items()):
-            if self.chance.random() < self.pace:
+            if self.chance.random() < self.window_plan:
                 transaction.state = "committed"
                 del self.running[key], self.closing[key]
 
@@ -294,9 +294,9 @@ class ForgetsPending(AdmissionController):
     """What is decided and not committed does not count."""
 
     async def enter(
-        self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, aside: WaitScope = nullcontext
+        self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, delayed: WaitScope = nullcontext
     ) -> Lookup:
-        lookup = await super().enter(admission, limit, rates, aside)
+        lookup = await super().enter(admission, limit, rates, delayed)
         if lookup == "new":
             self.apply(admission.key, None, 0)
         return lookup
@@ -321,10 +321,10 @@ class GivesLanesToAll(AdmissionController):
     """A lane that is free is free for everybody, also if the next of it waits for room."""
 
     async def enter(
-        self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, aside: WaitScope = nullcontext
+        self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, delayed: WaitScope = nullcontext
     ) -> Lookup:
         self._tenant_admission(admission.key).claimed.clear()
-        return await super().enter(admission, limit, rates, aside)
+        return await super().enter(admission, limit, rates, delayed)
 
 
 class LooksOnce(AdmissionController):
@@ -424,7 +424,7 @@ class Shard:
     def __init__(self, broker: Broker, mutant: str) -> None:
         self.broker, self.mutant, self.chance = broker, mutant, broker.chance
         self.reader = LogReader(broker, stops_at_stable=mutant == "read to the last stable offset")
-        self.admission_memory = AdmissionMemory(self.reader, 1, broker.clock, spoils=lambda _: DLQ)
+        self.admission_memory = AdmissionMemory(self.reader, 1, broker.clock, limit_of=lambda _: DLQ)
         self.epoch, self.ready = 0, False
         self.known = 0
         """Entries of the inbox that this life has read for certain."""
@@ -593,7 +593,7 @@ class World:
             self.lose(shard)
         except LostError:
             shard.reopen()
-        self.broker.work()
+        self.broker.handler()
         if troubled and self.chance.random() < 0.03:
             self.take_over()
         if troubled and self.chance.random() < 0.01:
@@ -663,8 +663,8 @@ async def run(seed: int, mutant: str = "") -> None:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model has turns instead of time."""
-    monkeypatch.setattr(gate_module, "CHECK_S", 0)
-    monkeypatch.setattr(doors_module, "LOOK_S", 0)
+    monkeypatch.setattr(tenant_admission_module, "CHECK_S", 0)
+    monkeypatch.setattr(memory_module, "LOOK_S", 0)
 
 
 @pytest.mark.parametrize("first", range(0, 120, 24))
@@ -677,7 +677,7 @@ async def test_nobody_goes_in_twice_or_passes_or_is_forgotten(first: int) -> Non
 @pytest.mark.parametrize("mutant", MUTANTS)
 async def test_every_rule_of_the_door_is_needed(mutant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule whose absence nobody notices is either no rule or not tested."""
-    monkeypatch.setattr(doors_module, "AdmissionController", MUTANTS[mutant])
+    monkeypatch.setattr(memory_module, "AdmissionController", MUTANTS[mutant])
     for seed in count():
         assert seed < 200, f"nobody notices: {mutant}"
         try:

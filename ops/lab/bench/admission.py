@@ -25,10 +25,10 @@ from streams.transport.admin import Admin, NewTopicSpec
 from streams.transport.connection import Connection
 from streams.transport.reader import Reader
 
-PLACE = Partition(ADMISSIONS.name, 0)
+PARTITION = Partition(ADMISSIONS.name, 0)
 SESSIONS = 5_000
 GOAL_ENTRIES_A_SECOND = 100_000
-OPENING, BARE = "opening a door", "bare read"
+OPENING, BARE = "opening a controller", "bare read"
 
 
 async def run(entries: int, rounds: int, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
@@ -60,13 +60,13 @@ class AdmissionLog:
         async with await Admin.open(self.connection) as admin:
             await admin.create_topics([NewTopicSpec(ADMISSIONS.name, 1, 1)])
         requests = (entry for number in range(self.entries // 2) for entry in _request(number))
-        await filled(self.connection, requests, "doors")
+        await filled(self.connection, requests, "admissions")
 
     async def bare_s(self) -> float:
         """Return the seconds that a bare read of the partition takes."""
         async with await Reader.open(self.connection, (), name="headrace-bench") as reader:
             began = time.perf_counter()
-            await reader.add([PLACE])
+            await reader.add([PARTITION])
             async for _ in reader.until(await reader.high_watermarks()):
                 pass
             return time.perf_counter() - began
@@ -77,7 +77,7 @@ class AdmissionLog:
             admission = AdmissionMemory(reader, 1, SystemClock())
             async with background(admission.follow()):
                 began = time.perf_counter()
-                await admission.load_memory(PLACE.number)
+                await admission.load_memory(PARTITION.number)
                 return time.perf_counter() - began
 
 

@@ -33,16 +33,16 @@ SLOW_S = 60.0
 class NeighboursPlan:
     """The size of the measurement."""
 
-    pace: ExperimentPlan
+    window_plan: ExperimentPlan
     kinds: tuple[str, ...] = ()
     """Names of the disturbances to measure; all if empty."""
 
     journey: JourneyName = "compact"
 
-    def troubles(self) -> list[Disturbance]:
+    def disturbances(self) -> list[Disturbance]:
         """Return the disturbances to measure."""
-        every = disturbances(round(self.pace.share * 60))
-        return [trouble for trouble in every if not self.kinds or trouble.name in self.kinds]
+        every = disturbances(round(self.window_plan.share * 60))
+        return [disturbance for disturbance in every if not self.kinds or disturbance.name in self.kinds]
 
 
 async def run(plan: NeighboursPlan, settings: Settings, folder: Path, tell: Tell) -> list[Comparison]:
@@ -57,17 +57,21 @@ async def on(found: Settings, plan: NeighboursPlan, tell: Tell) -> list[Comparis
         platform = await provisioned(found, plan.journey)
         changes = {"model_base_url": model.base_url, "model_api_key": SecretStr("none")}
         async with running(found.model_copy(update=changes), platform.stages):
-            return [row for trouble in plan.troubles() for row in await _measured(found, plan, model, trouble, tell)]
+            return [
+                row
+                for disturbance in plan.disturbances()
+                for row in await _measured(found, plan, model, disturbance, tell)
+            ]
 
 
 async def _measured(
-    settings: Settings, plan: NeighboursPlan, model: SlowModel, trouble: Disturbance, tell: Tell
+    settings: Settings, plan: NeighboursPlan, model: SlowModel, disturbance: Disturbance, tell: Tell
 ) -> list[Comparison]:
     await model.expect(10_000, SLOW_S)
-    meter = Meter(trouble.name, tell)
-    found = await measure(connection_of(settings), settings, trouble, plan.pace, SHARDS, meter.told)
+    meter = Meter(disturbance.name, tell)
+    found = await measure(connection_of(settings), settings, disturbance, plan.window_plan, SHARDS, meter.told)
     meter.sum_up()
-    return rows(trouble, found)
+    return rows(disturbance, found)
 
 
 @dataclass(slots=True)
@@ -97,12 +101,12 @@ class Meter:
             self.tell({"what": self.name, "neighbour": "noisy - quiet", "cpu_ms": round(more_s * 1_000)})
 
 
-def rows(trouble: Disturbance, found: WindowComparison) -> list[Comparison]:
+def rows(disturbance: Disturbance, found: WindowComparison) -> list[Comparison]:
     """Return the quantiles with and without the disturbance, in milliseconds, each with its goal if it has one."""
-    goals = TENANT_GOAL if trouble.rate is None else KEY_GOAL
+    goals = TENANT_GOAL if disturbance.rate is None else KEY_GOAL
     return [
         Comparison(
-            f"{trouble.name}, {name}",
+            f"{disturbance.name}, {name}",
             "quiet",
             "ms",
             (percentile(found.exempt, part) * 1_000,),

@@ -33,7 +33,7 @@ async def run(plan: TenantsPlan, settings: Settings, folder: Path, tell: Tell) -
     own = alone(settings)
     async with brokers(own, folder / "many") as many, brokers(own, folder / "one") as one:
         compared = await on(many, one, plan, tell)
-    return [*compared, *await admission.run(plan.entries, plan.rounds, own, folder / "doors", tell)]
+    return [*compared, *await admission.run(plan.entries, plan.rounds, own, folder / "admissions", tell)]
 
 
 async def on(crowded: Settings, lonely: Settings, plan: TenantsPlan, tell: Tell) -> list[Comparison]:

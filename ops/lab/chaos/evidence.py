@@ -58,8 +58,8 @@ class Evidence:
 
     async def open(self) -> int:
         """Return the number of requests whose last admission record is open."""
-        inbox = [Partition(ADMISSIONS.name, number) for number in range(self.shards)]
-        last = {record.key: record.value for record in await self._read(inbox)}
+        admissions = [Partition(ADMISSIONS.name, number) for number in range(self.shards)]
+        last = {record.key: record.value for record in await self._read(admissions)}
         entries = [AdmissionEvent.model_validate_json(value) for value in last.values() if value is not None]
         return sum(entry.state == "open" for entry in entries)
 

@@ -69,7 +69,7 @@ class Stall(NamedTuple):
     """The time measured, in seconds, summed over all workers."""
 
 
-def unaffected(starts: Iterable[Start], troubles: Sequence[FaultWindow], until_ms: int) -> Stall:
+def unaffected(starts: Iterable[Start], fault_windows: Sequence[FaultWindow], until_ms: int) -> Stall:
     """Measure the gaps between two starts of each worker that end by *until_ms* and that no fault touches."""
     times: dict[int, list[int]] = defaultdict(list)
     for start in starts:
@@ -78,6 +78,6 @@ def unaffected(starts: Iterable[Start], troubles: Sequence[FaultWindow], until_m
         later - sooner
         for pid, moments in times.items()
         for sooner, later in pairwise(sorted(moments))
-        if later <= until_ms and not any(trouble.touches(pid, sooner, later) for trouble in troubles)
+        if later <= until_ms and not any(fault_window.touches(pid, sooner, later) for fault_window in fault_windows)
     ]
     return Stall(max(gaps, default=0) / 1_000, sum(gaps) / 1_000)

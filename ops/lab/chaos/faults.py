@@ -85,7 +85,7 @@ class Faults:
     workers: WorkerProcesses
     coordinators: Coordinators
     machines: Machines
-    troubles: FaultWindows
+    fault_windows: FaultWindows
     random: random.Random
     dealt: Counter[str] = field(default_factory=Counter[str])
     _broker: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -140,7 +140,7 @@ class Faults:
 
     def _hit(self, worker: WorkerProcess, seconds: float = 0.0) -> None:
         """Record the fault. A fault of an admission controller's worker also excuses stalls of all other workers."""
-        self.troubles.hit(worker.child.pid, seconds, everybody=worker.stage in ENTRY)
+        self.fault_windows.hit(worker.child.pid, seconds, everybody=worker.stage in ENTRY)
 
     async def _term(self) -> None:
         if worker := self.workers.choose():
@@ -165,7 +165,7 @@ class Faults:
 
     async def _crash(self, node: Node, kind: str) -> None:
         self.dealt[kind] += 1
-        with self.troubles.during():
+        with self.fault_windows.during():
             await node.kill()
             await asyncio.sleep(self.random.uniform(*AWAY_S))
             await node.start()
@@ -174,7 +174,7 @@ class Faults:
     async def _fill_disk(self) -> None:
         async with self._broker:
             self.dealt["disk"] += 1
-            with self.troubles.during():
+            with self.fault_windows.during():
                 await self.machines.fill_disk(self.random.choice(self.cluster.nodes))
             await asyncio.sleep(BREATH_S)
 
@@ -194,7 +194,7 @@ class Faults:
     async def _restart_all(self) -> None:
         for node in self.cluster.nodes:
             async with self._broker:
-                with self.troubles.during():
+                with self.fault_windows.during():
                     await node.stop()
                     await node.start()
                 await asyncio.sleep(BREATH_S)
@@ -203,7 +203,7 @@ class Faults:
 
     async def _end_txn(self, fate: EndTxn) -> None:
         self.dealt[fate] += 1
-        with self.troubles.during(SOON_MS):
+        with self.fault_windows.during(SOON_MS):
             for proxy in self.proxies:
                 proxy.end_txn = fate
             await asyncio.sleep(self.random.uniform(2.0, 6.0))
@@ -213,14 +213,14 @@ class Faults:
     async def _freeze(self) -> None:
         self.dealt["freeze"] += 1
         proxy = self.random.choice(self.proxies)
-        with self.troubles.during(SOON_MS):
+        with self.fault_windows.during(SOON_MS):
             proxy.freeze()
             await asyncio.sleep(self.random.uniform(3.0, 15.0))
             proxy.thaw()
 
     async def _reset(self) -> None:
         self.dealt["reset"] += 1
-        with self.troubles.during(SOON_MS):
+        with self.fault_windows.during(SOON_MS):
             self.random.choice(self.proxies).reset()
 
     async def _latency(self) -> None:

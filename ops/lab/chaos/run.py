@@ -79,7 +79,7 @@ class _ChaosRun:
     watch: ResultWatch
     load: LoadGenerator
     faults: Faults
-    troubles: FaultWindows
+    fault_windows: FaultWindows
     cards: list[str]
     statuses: Counter[str] = field(default_factory=Counter[str])
     unanswered: int = 0
@@ -129,7 +129,7 @@ class _ChaosRun:
     def report(self, verdict: OracleReport, took: float) -> Report:
         """Return the loss table."""
         starts = starts_in(self.folder / RUNS)
-        stall = unaffected(starts, self.troubles.all, self.load.ended_ms)
+        stall = unaffected(starts, self.fault_windows.all, self.load.ended_ms)
         return Report(
             plan=self.plan,
             verdict=verdict,
@@ -165,7 +165,7 @@ async def _chaos_run(
         writer = await stack.enter_async_context(await Writer.open(environment.direct, name=NAME))
         admin = await stack.enter_async_context(await Admin.open(environment.direct, name=NAME))
         coordinators = Coordinators(admin, sorted(evidence.groups()), SHARDS)
-        machines, troubles = Machines(environment.valkey, workers, chance("machines")), FaultWindows(clock)
+        machines, fault_windows = Machines(environment.valkey, workers, chance("machines")), FaultWindows(clock)
         yield _ChaosRun(
             plan=plan,
             environment=environment,
@@ -176,8 +176,14 @@ async def _chaos_run(
             watch=ResultWatch(reader, evidence.results_of(), clock),
             load=LoadGenerator(writer, clock, chance("load")),
             faults=Faults(
-                environment.cluster, environment.proxies, workers, coordinators, machines, troubles, chance("faults")
+                environment.cluster,
+                environment.proxies,
+                workers,
+                coordinators,
+                machines,
+                fault_windows,
+                chance("faults"),
             ),
-            troubles=troubles,
+            fault_windows=fault_windows,
             cards=deck(plan.faults, plan.seconds, chance("deck")),
         )

@@ -108,7 +108,7 @@ class WorkerProcesses:
     async def _tend(self) -> None:
         while True:
             self._wake()
-            await self._bury()
+            await self._reap()
             for stage in self._missing():
                 await self._start(stage)
             for worker in self._spare():
@@ -122,7 +122,7 @@ class WorkerProcesses:
                 worker.signal(signal.SIGCONT)
                 worker.wakes_at = None
 
-    async def _bury(self) -> None:
+    async def _reap(self) -> None:
         for worker in [each for each in self.all if not each.child.running]:
             self.all.remove(worker)
             status = worker.child.process.returncode or 0
@@ -157,4 +157,4 @@ class WorkerProcesses:
             for worker in self.all:
                 worker.signal(signal.SIGCONT)
                 tasks.create_task(worker.child.stop(GRACE_S))
-        await self._bury()
+        await self._reap()

@@ -105,7 +105,7 @@ class Neighbour:
     """Send the records of a disturbance at an even pace."""
 
     tenant: Tenant
-    trouble: Disturbance
+    disturbance: Disturbance
     writer: Writer
     clock: Clock
     rate: float
@@ -127,5 +127,5 @@ class Neighbour:
                 await asyncio.sleep(STEP_S)
 
     async def _send(self, sink: str | None) -> None:
-        record = self.trouble.make(self.tenant.id, self.sent, self.clock.now_ms())
+        record = self.disturbance.make(self.tenant.id, self.sent, self.clock.now_ms())
         await self.writer.send(record if sink is None else record._replace(topic=sink))

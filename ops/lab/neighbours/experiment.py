@@ -28,7 +28,7 @@ SETTLE_S = 60.0
 LOOK_S = 0.2
 
 
-Told: TypeAlias = "Callable[[bool, list[float]], None]"
+WindowCallback: TypeAlias = "Callable[[bool, list[float]], None]"
 """A callback for each window: True if the disturbing tenant was quiet, and the measured waits in seconds."""
 
 
@@ -58,7 +58,7 @@ class ExperimentPlan:
 class WindowComparison:
     """Waits in seconds, from alternating windows without and with the disturbance."""
 
-    trouble: str
+    disturbance: str
     alone: list[float] = field(default_factory=list[float])
     exempt: list[float] = field(default_factory=list[float])
 
@@ -73,7 +73,7 @@ class WindowComparison:
             f" ({self.ratio(part):.2f})"
             for part in (0.5, 0.95, 0.99)
         )
-        return f"{self.trouble}: {', '.join(figures)} of {len(self.alone)} and {len(self.exempt)}"
+        return f"{self.disturbance}: {', '.join(figures)} of {len(self.alone)} and {len(self.exempt)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,25 +81,25 @@ class Experiment:
     """Both tenants, served by the platform."""
 
     admin: Admin
-    innocent: Victim
+    victim: Victim
     neighbour: Neighbour
     sink: str
 
-    async def compare(self, pace: ExperimentPlan, told: Told = no_callback) -> WindowComparison:
+    async def compare(self, window_plan: ExperimentPlan, told: WindowCallback = no_callback) -> WindowComparison:
         """Measure rounds of two windows. In the quiet window the other tenant writes as much, to an unread topic."""
-        compared = WindowComparison(self.neighbour.trouble.name)
-        await self._window(pace, self.sink)  # warms all parts up
-        for number in range(2 * pace.rounds):
+        compared = WindowComparison(self.neighbour.disturbance.name)
+        await self._window(window_plan, self.sink)  # warms all parts up
+        for number in range(2 * window_plan.rounds):
             quiet = number % 2 == 0
-            waits = await self._window(pace, self.sink if quiet else None)
+            waits = await self._window(window_plan, self.sink if quiet else None)
             (compared.alone if quiet else compared.exempt).extend(waits)
             told(quiet, waits)
         return compared
 
-    async def _window(self, pace: ExperimentPlan, sink: str | None) -> list[float]:
+    async def _window(self, window_plan: ExperimentPlan, sink: str | None) -> list[float]:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.neighbour.bother(pace.seconds, sink))
-            asking = tasks.create_task(self.innocent.ask(pace.seconds))
+            tasks.create_task(self.neighbour.bother(window_plan.seconds, sink))
+            asking = tasks.create_task(self.victim.ask(window_plan.seconds))
         await self._settled()
         return asking.result()
 
@@ -109,18 +109,18 @@ class Experiment:
         edges = (REQUESTS, CONTROL) if tenant.interactive else (REQUESTS,)
         places = [Partition(edge.of(tenant.id), number) for edge in edges for number in range(tenant.partitions)]
         async with asyncio.timeout(SETTLE_S):
-            ends = await self.innocent.reader.high_watermarks(places)
+            ends = await self.victim.reader.high_watermarks(places)
             while await self.admin.committed(INGRESS_GROUP, places) != ends:  # noqa: ASYNC110 - Kafka tells nobody
                 await asyncio.sleep(LOOK_S)
 
 
 @asynccontextmanager
 async def experiment(
-    connection: Connection, settings: Settings, trouble: Disturbance, pace: ExperimentPlan, shards: int
+    connection: Connection, settings: Settings, disturbance: Disturbance, window_plan: ExperimentPlan, shards: int
 ) -> AsyncGenerator[Experiment]:
     """Create two tenants of one shard, so that they also share its transactions."""
     tag, clock = uuid.uuid4().hex[:8], SystemClock()
-    noisy = trouble.tenant(f"noisy-{tag}")
+    noisy = disturbance.tenant(f"noisy-{tag}")
     calm = Tenant(id=_beside(noisy.id, f"calm-{tag}", shards), agents=("echo",))
     sink = REQUESTS.of(f"sink-{tag}")  # its tenant is not in the registry
     tenancy = Tenancy(connection, settings)
@@ -129,10 +129,12 @@ async def experiment(
         await admin.create_topics([NewTopicSpec(sink, 1)])
         await tenancy.served(noisy, calm)
         async with await Writer.open(connection, name=NAME) as writer, await _reader(connection, calm) as reader:
-            innocent = Victim(calm, writer, reader, clock, pace.rate)
+            victim = Victim(calm, writer, reader, clock, window_plan.rate)
             async with await Writer.open(connection, name=NAME) as bulk:
-                neighbour = Neighbour(noisy, trouble, bulk, clock, trouble.rate or pace.share * pace.times)
-                yield Experiment(admin, innocent, neighbour, sink)
+                neighbour = Neighbour(
+                    noisy, disturbance, bulk, clock, disturbance.rate or window_plan.share * window_plan.times
+                )
+                yield Experiment(admin, victim, neighbour, sink)
 
 
 def _beside(other: str, name: str, shards: int) -> str:
@@ -148,11 +150,11 @@ async def _reader(connection: Connection, tenant: Tenant) -> Reader:
 async def measure(
     connection: Connection,
     settings: Settings,
-    trouble: Disturbance,
-    pace: ExperimentPlan,
+    disturbance: Disturbance,
+    window_plan: ExperimentPlan,
     shards: int,
-    told: Told = no_callback,
+    told: WindowCallback = no_callback,
 ) -> WindowComparison:
     """Measure one disturbance, from creating its tenants to the comparison."""
-    async with experiment(connection, settings, trouble, pace, shards) as both:
-        return await both.compare(pace, told)
+    async with experiment(connection, settings, disturbance, window_plan, shards) as both:
+        return await both.compare(window_plan, told)

@@ -72,14 +72,14 @@ def test_our_own_checkout_is_not_refused() -> None:
 
 def test_a_name_of_ours_beside_the_agents_is_refused(tmp_path: Path) -> None:
     """The agents may be installed from a folder that is not the working directory."""
-    agents, work = tmp_path / "agents", tmp_path / "work"
-    work.mkdir()
+    agents, handler = tmp_path / "agents", tmp_path / "work"
+    handler.mkdir()
     _module(agents, "my_agents_beside.py")
     _module(agents, "schemas/order.py")
     sys.path.append(str(agents))
 
     with pytest.raises(NameTakenError, match="schemas"):
-        import_guard.add_user_folder(work, "my_agents_beside:support")
+        import_guard.add_user_folder(handler, "my_agents_beside:support")
 
 
 @pytest.mark.parametrize("agents", ["no_such_module_here", "no_such_package_here.agents", "../agents", ""])

@@ -70,94 +70,94 @@ def _result(request_id: str, status: Status = "succeeded", code: str | None = No
     return Result(request_id=request_id, run_id="r", agent="echo", status=status, error=error, output=output)
 
 
-def _answers(reader: FakeReader, admin: FakeAdmin | None = None) -> ResultWaiter:
+def _waiter(reader: FakeReader, admin: FakeAdmin | None = None) -> ResultWaiter:
     return ResultWaiter("acme", cast("Reader", reader), cast("Admin", admin or FakeAdmin()), TickingClock())
 
 
-def _send(answers: ResultWaiter, request_id: str, offset: int = 0) -> None:
-    answers.expected.add(request_id)
-    answers.open[request_id] = SentRequest(request_id, REQUESTS, offset)
+def _send(waiter: ResultWaiter, request_id: str, offset: int = 0) -> None:
+    waiter.expected.add(request_id)
+    waiter.open[request_id] = SentRequest(request_id, REQUESTS, offset)
 
 
-async def _arriving(answers: ResultWaiter, within: float = 100) -> list[Result]:
-    return [result async for result in answers.arriving(within)]
+async def _arriving(waiter: ResultWaiter, within: float = 100) -> list[Result]:
+    return [result async for result in waiter.arriving(within)]
 
 
 async def test_a_result_finds_its_request() -> None:
     """Others' results of the same tenant pass by."""
-    answers = _answers(FakeReader([[_result("other")], [], [_result("mine")]]))
-    _send(answers, "mine")
+    waiter = _waiter(FakeReader([[_result("other")], [], [_result("mine")]]))
+    _send(waiter, "mine")
 
-    assert [result.request_id for result in await _arriving(answers)] == ["mine"]
+    assert [result.request_id for result in await _arriving(waiter)] == ["mine"]
 
 
 async def test_a_result_that_comes_before_the_broker_has_confirmed_the_request_is_kept() -> None:
     """The platform may be faster than the acknowledgement."""
-    answers = _answers(FakeReader([[_result("early"), _result("other")]]))
-    answers.expected.update({"early", "other"})
-    _send(answers, "other")
-    assert [result.request_id for result in await _arriving(answers)] == ["other"]
+    waiter = _waiter(FakeReader([[_result("early"), _result("other")]]))
+    waiter.expected.update({"early", "other"})
+    _send(waiter, "other")
+    assert [result.request_id for result in await _arriving(waiter)] == ["other"]
 
-    _send(answers, "early")
+    _send(waiter, "early")
 
-    assert [result.request_id for result in await _arriving(answers)] == ["early"]
+    assert [result.request_id for result in await _arriving(waiter)] == ["early"]
 
 
 async def test_results_come_in_the_order_of_their_arrival() -> None:
     """A slow one does not hold back the others."""
-    answers = _answers(FakeReader([[_result("b")], [_result("a")]]))
-    _send(answers, "a")
-    _send(answers, "b")
+    waiter = _waiter(FakeReader([[_result("b")], [_result("a")]]))
+    _send(waiter, "a")
+    _send(waiter, "b")
 
-    assert [result.request_id for result in await _arriving(answers)] == ["b", "a"]
+    assert [result.request_id for result in await _arriving(waiter)] == ["b", "a"]
 
 
 async def test_a_result_that_does_not_come_ends_the_wait() -> None:
     """Every wait has a deadline, and says where the result will be."""
-    answers = _answers(FakeReader())
-    _send(answers, "mine")
+    waiter = _waiter(FakeReader())
+    _send(waiter, "mine")
 
     with pytest.raises(NoResultError, match=r"mine within 5 s.*--tenant acme"):
-        await _arriving(answers, within=5)
+        await _arriving(waiter, within=5)
 
 
 async def test_a_request_sent_again_gets_the_answer_of_the_first() -> None:
     """The door joins it and says nothing: its offset is passed, and no result has come with it."""
     reader = FakeReader([[_result("again", output="first")]])
-    answers = _answers(reader, FakeAdmin(committed_offset=8))
-    await answers.recall()
-    _send(answers, "again", offset=7)
+    waiter = _waiter(reader, FakeAdmin(committed_offset=8))
+    await waiter.recall()
+    _send(waiter, "again", offset=7)
 
-    assert [result.output for result in await _arriving(answers)] == ["first"]
+    assert [result.output for result in await _arriving(waiter)] == ["first"]
 
 
 async def test_an_old_answer_counts_only_when_the_door_has_decided() -> None:
     """Until then, the request may still be refused as a conflict."""
-    answers = _answers(FakeReader([[_result("again")]]), FakeAdmin(committed_offset=7))
-    await answers.recall()
-    _send(answers, "again", offset=7)
+    waiter = _waiter(FakeReader([[_result("again")]]), FakeAdmin(committed_offset=7))
+    await waiter.recall()
+    _send(waiter, "again", offset=7)
 
     with pytest.raises(NoResultError):
-        await _arriving(answers, within=5)
+        await _arriving(waiter, within=5)
 
 
 async def test_a_conflict_is_not_hidden_by_the_old_answer() -> None:
     """The same id with another body is refused, and the caller must see that."""
     reader = FakeReader([[_result("again", output="first")]])
-    answers = _answers(reader, FakeAdmin(committed_offset=8))
-    await answers.recall()
+    waiter = _waiter(reader, FakeAdmin(committed_offset=8))
+    await waiter.recall()
     reader.batches.append([])
     reader.batches.append([_result("again", "refused", "id_conflict")])
-    _send(answers, "again", offset=7)
+    _send(waiter, "again", offset=7)
 
-    assert [result.status for result in await _arriving(answers)] == ["refused"]
+    assert [result.status for result in await _arriving(waiter)] == ["refused"]
 
 
 async def test_an_old_conflict_is_nobodys_answer() -> None:
     """Whoever repeats the first request wants what came of that."""
     past = [_result("again", output="first"), _result("again", "refused", "id_conflict")]
-    answers = _answers(FakeReader([past]), FakeAdmin(committed_offset=8))
-    await answers.recall()
-    _send(answers, "again", offset=7)
+    waiter = _waiter(FakeReader([past]), FakeAdmin(committed_offset=8))
+    await waiter.recall()
+    _send(waiter, "again", offset=7)
 
-    assert [result.output for result in await _arriving(answers)] == ["first"]
+    assert [result.output for result in await _arriving(waiter)] == ["first"]

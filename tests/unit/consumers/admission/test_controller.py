@@ -23,7 +23,7 @@ async def within(work: Awaitable[Lookup]) -> Lookup:
         return await work
 
 
-def door_with(*opened: AdmissionKey) -> AdmissionController:
+def controller_with(*opened: AdmissionKey) -> AdmissionController:
     """One that has read that these are open."""
     controller = AdmissionController(Clock())
     for each in opened:
@@ -71,7 +71,7 @@ async def test_who_need_not_wait_is_let_in_at_once_and_for_anybody_else_nothing_
 
 async def test_places_go_round_in_the_order_of_asking() -> None:
     """Nobody starves."""
-    controller = door_with(admission("first"))
+    controller = controller_with(admission("first"))
     async with asyncio.TaskGroup() as group:
         waiting = Waiting(controller, group)
         await waiting.ask(*(admission(f"{n}") for n in range(4)))
@@ -84,7 +84,7 @@ async def test_places_go_round_in_the_order_of_asking() -> None:
 
 async def test_a_newcomer_does_not_pass_one_who_was_called_and_has_not_run() -> None:
     """The place of a waiter is promised from the moment that it is called."""
-    controller = door_with(admission("first"))
+    controller = controller_with(admission("first"))
     async with asyncio.TaskGroup() as group:
         waiting = Waiting(controller, group)
         await waiting.ask(admission("a"))
@@ -98,7 +98,7 @@ async def test_a_newcomer_does_not_pass_one_who_was_called_and_has_not_run() -> 
 
 async def test_one_lane_is_never_handed_to_two() -> None:
     """Those of a session that wait for a place, too: only one of them may be on its way in."""
-    controller = door_with(admission("s1", lane="s"), admission("t1", lane="t"))
+    controller = controller_with(admission("s1", lane="s"), admission("t1", lane="t"))
     async with asyncio.TaskGroup() as group:
         waiting = Waiting(controller, group)
         await waiting.ask(admission("s2", lane="s"), admission("s3", lane="s"), limit=2)
@@ -122,7 +122,7 @@ async def test_one_lane_is_never_handed_to_two() -> None:
 
 async def test_a_lane_that_was_handed_on_is_not_passed_by_a_newcomer() -> None:
     """Order within a session is the order of asking, whoever runs first."""
-    controller = door_with(admission("s1", lane="s"))
+    controller = controller_with(admission("s1", lane="s"))
     async with asyncio.TaskGroup() as group:
         waiting = Waiting(controller, group)
         await waiting.ask(admission("s2", lane="s"), limit=9)
@@ -136,7 +136,7 @@ async def test_a_lane_that_was_handed_on_is_not_passed_by_a_newcomer() -> None:
 
 async def test_a_busy_session_holds_up_nobody_else() -> None:
     """It waits for its lane, not for a place: it takes none."""
-    controller = door_with(admission("s1", lane="s"))
+    controller = controller_with(admission("s1", lane="s"))
     async with asyncio.TaskGroup() as group:
         waiting = Waiting(controller, group)
         held = await waiting.ask(*(admission(f"s{n}", lane="s") for n in range(2, 50)), limit=3)
@@ -151,7 +151,7 @@ async def test_a_waiter_that_goes_away_at_the_moment_it_is_called_gives_the_plac
     """A deadline and a free place may fall into one turn of the loop."""
     lane = "s" if waits_for == "lane" else None
     first = admission("first", lane=lane)
-    controller = door_with(first)
+    controller = controller_with(first)
     async with asyncio.TaskGroup() as group:
         waiting = Waiting(controller, group)
         tasks = await waiting.ask(admission("a", lane=lane), admission("b", lane=lane))
@@ -171,7 +171,7 @@ async def test_a_waiter_that_has_just_gone_away_is_not_called(waits_for: str) ->
     """It is still in the queue until it runs again: to call it would be an error in whoever closes."""
     lane = "s" if waits_for == "lane" else None
     first = admission("first", lane=lane)
-    controller = door_with(first)
+    controller = controller_with(first)
     async with asyncio.TaskGroup() as group:
         waiting = Waiting(controller, group)
         tasks = await waiting.ask(admission("a", lane=lane), admission("b", lane=lane))
@@ -185,7 +185,7 @@ async def test_a_waiter_that_has_just_gone_away_is_not_called(waits_for: str) ->
 
 async def test_who_holds_a_lane_and_gives_up_waiting_for_room_hands_the_lane_on() -> None:
     """Else its session would stand still for ever."""
-    controller = door_with(admission("first"))
+    controller = controller_with(admission("first"))
     async with asyncio.TaskGroup() as group:
         waiting = Waiting(controller, group)
         tasks = await waiting.ask(admission("s1", lane="s"), admission("s2", lane="s"))
@@ -198,7 +198,7 @@ async def test_who_holds_a_lane_and_gives_up_waiting_for_room_hands_the_lane_on(
 
 async def test_one_identity_in_two_lanes_gets_in_once() -> None:
     """The same request under two keys: the second is joined, and its lane and place are free again."""
-    controller = door_with(admission("first"))
+    controller = controller_with(admission("first"))
     async with asyncio.TaskGroup() as group:
         waiting = Waiting(controller, group)
         tasks = await waiting.ask(admission("a", lane="s"), admission("a", lane="t"), admission("b", lane="t"), limit=1)
@@ -213,7 +213,7 @@ async def test_one_identity_in_two_lanes_gets_in_once() -> None:
 
 async def test_a_higher_limit_lets_those_in_who_wait() -> None:
     """The registry may change while they do; the next who asks brings the news."""
-    controller = door_with(admission("first"))
+    controller = controller_with(admission("first"))
     async with asyncio.TaskGroup() as group:
         waiting = Waiting(controller, group)
         await waiting.ask(admission("a"), admission("b"), limit=1)
@@ -223,7 +223,7 @@ async def test_a_higher_limit_lets_those_in_who_wait() -> None:
 
 async def test_a_lower_limit_holds_from_then_on() -> None:
     """What is open stays open, and nobody joins it."""
-    controller = door_with(admission("a"), admission("b"), admission("c"))
+    controller = controller_with(admission("a"), admission("b"), admission("c"))
     async with asyncio.TaskGroup() as group:
         waiting = Waiting(controller, group)
         await waiting.ask(admission("d"), limit=2)
@@ -237,7 +237,7 @@ async def test_a_lower_limit_holds_from_then_on() -> None:
 
 async def test_tenants_do_not_share_places() -> None:
     """One shard is the door of many."""
-    controller = door_with(admission("a", tenant="acme"))
+    controller = controller_with(admission("a", tenant="acme"))
 
     assert await within(controller.enter(admission("a", tenant="globex"), 1)) == "new"
     assert (controller.in_flight("acme"), controller.in_flight("globex"), controller.in_flight("nobody")) == (1, 1, 0)
@@ -255,7 +255,7 @@ def test_the_log_is_taken_up_in_its_order_and_may_repeat_what_is_known() -> None
 
 def test_the_end_of_one_request_does_not_free_the_lane_of_the_next() -> None:
     """Entries of closed requests may be read again after the lane has been given on."""
-    controller = door_with(admission("b", lane="s"))
+    controller = controller_with(admission("b", lane="s"))
     controller.apply("acme|a", AdmissionEvent(state="closed", admission=admission("a", lane="s")), 0)
 
     assert controller.in_flight("acme") == 1
@@ -263,7 +263,7 @@ def test_the_end_of_one_request_does_not_free_the_lane_of_the_next() -> None:
 
 def test_a_deleted_entry_is_forgotten_and_frees_its_place() -> None:
     """Compaction and erasure leave tombstones."""
-    controller = door_with(admission("a"))
+    controller = controller_with(admission("a"))
     controller.apply("acme|a", None, 0)
     controller.apply("acme|unheard-of", None, 0)
 
@@ -304,7 +304,7 @@ async def test_each_of_many_waiters_costs_no_more_than_one_of_a_few() -> None:
     """A flood waits at the door, and then leaves it all at once, the last one first."""
 
     async def each(count: int) -> float:
-        controller = door_with(admission("first"))
+        controller = controller_with(admission("first"))
         async with asyncio.TaskGroup() as group:
             lanes = [f"s{n % 10}" if n % 2 else None for n in range(count)]
             tasks = await Waiting(controller, group).ask(

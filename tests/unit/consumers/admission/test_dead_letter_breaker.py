@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from consumers.admission import dead_letter_breaker as spoilage_module
-from consumers.admission import tenant_admission as gate_module
+from consumers.admission import dead_letter_breaker as breaker_module
+from consumers.admission import tenant_admission as tenant_admission_module
 from consumers.admission.controller import AdmissionController
 from consumers.admission.dead_letter_breaker import DeadLetterBreaker
 from schemas.admissions import AdmissionEvent, AdmissionKey
@@ -22,8 +22,8 @@ LIMIT = DlqLimit(share=0.5, count=10, window=60, cool_down=30)
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock stands still, the loop's does not."""
-    monkeypatch.setattr(gate_module, "CHECK_S", 0)
-    monkeypatch.setattr(spoilage_module, "CHECK_S", 0)
+    monkeypatch.setattr(tenant_admission_module, "CHECK_S", 0)
+    monkeypatch.setattr(breaker_module, "CHECK_S", 0)
 
 
 class Setup:
@@ -130,9 +130,9 @@ def admission(name: str) -> AdmissionKey:
     return AdmissionKey(key=f"acme|{name}", body="a", lane=name, request_id=name, deadline_ms=0)
 
 
-def spoiled(clock: Clock, shut: list[str], *, dead_lettered: bool = True) -> AdmissionController:
+def spoiled(clock: Clock, on_open: list[str], *, dead_lettered: bool = True) -> AdmissionController:
     """A door that has read of ten requests that a later stage buried."""
-    controller = AdmissionController(clock, shut=lambda tenant, _: shut.append(tenant), spoils=lambda _: LIMIT)
+    controller = AdmissionController(clock, on_open=lambda tenant, _: on_open.append(tenant), limit_of=lambda _: LIMIT)
     for number in range(10):
         name = f"old-{number}"
         controller.apply(f"acme|{name}", AdmissionEvent(state="open", admission=admission(name)), clock.at)
@@ -146,8 +146,8 @@ def spoiled(clock: Clock, shut: list[str], *, dead_lettered: bool = True) -> Adm
 
 async def test_what_later_stages_bury_shuts_the_door_that_let_it_in() -> None:
     """The inbox says so, also to who has just taken the shard over; nobody else's door shuts with it."""
-    clock, shut = Clock(1_000_000), list[str]()
-    controller = spoiled(clock, shut)
+    clock, on_open = Clock(1_000_000), list[str]()
+    controller = spoiled(clock, on_open)
     other = AdmissionKey(key="globex|1", body="a", lane="1", request_id="1", deadline_ms=0)
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
         waiting = [group.create_task(controller.enter(admission(f"new-{number}"), 5)) for number in range(3)]
@@ -155,7 +155,7 @@ async def test_what_later_stages_bury_shuts_the_door_that_let_it_in() -> None:
         await asyncio.sleep(0.02)
         assert not any(task.done() for task in waiting)
         assert controller.is_limited("acme")
-        assert shut == ["acme"]
+        assert on_open == ["acme"]
 
         clock.at += 30_000
         assert [await task for task in waiting] == ["new"] * 3
@@ -164,9 +164,9 @@ async def test_what_later_stages_bury_shuts_the_door_that_let_it_in() -> None:
 
 async def test_what_the_platform_is_to_blame_for_shuts_no_door() -> None:
     """Nor does what ended well."""
-    clock, shut = Clock(1_000_000), list[str]()
-    controller = spoiled(clock, shut, dead_lettered=False)
+    clock, on_open = Clock(1_000_000), list[str]()
+    controller = spoiled(clock, on_open, dead_lettered=False)
 
     async with asyncio.timeout(1):
         assert await controller.enter(admission("new"), 5) == "new"
-    assert shut == []
+    assert on_open == []

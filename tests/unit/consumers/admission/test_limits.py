@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from consumers.admission import tenant_admission as gate_module
+from consumers.admission import tenant_admission as tenant_admission_module
 from consumers.admission.rates import MINUTE_MS, UNLIMITED, Rates
 from consumers.admission.tenant_admission import CANCELLED
 from schemas.admissions import AdmissionEvent
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock stands still, the loop's does not."""
-    monkeypatch.setattr(gate_module, "CHECK_S", 0)
+    monkeypatch.setattr(tenant_admission_module, "CHECK_S", 0)
 
 
 async def test_a_tenant_over_its_rate_waits_in_the_order_of_asking() -> None:
@@ -182,7 +182,7 @@ async def test_a_flood_of_cancels_is_bounded() -> None:
 async def test_idle_rates_of_users_are_forgotten_and_busy_ones_are_not() -> None:
     """There may be a user for each request."""
     clock = Clock()
-    tenant_admission = gate_module.TenantAdmission(clock, lambda _: None, lambda: None)
+    tenant_admission = tenant_admission_module.TenantAdmission(clock, lambda _: None, lambda: None)
     kept = tenant_admission.rate_queue_of("user", "busy", 5)
     kept.reserved = 1
     for minute in range(3):

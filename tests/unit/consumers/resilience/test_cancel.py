@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def _stay(cancels: Cancels, run_id: str, began: asyncio.Event) -> None:
-    async with cancels.heeded(run_id):
+    async with cancels.scope(run_id):
         began.set()
         await asyncio.sleep(60)
 
@@ -50,7 +50,7 @@ async def test_a_run_that_has_not_come_never_begins_until_its_id_may_be_used_aga
     assert await _cancelled(cancels, "a", began)
     assert not began.is_set()
     clock.at = KEEP_MS
-    async with cancels.heeded("a"):
+    async with cancels.scope("a"):
         began.set()
     assert began.is_set()
 
@@ -59,11 +59,11 @@ async def test_a_run_with_a_deadline_ends_there_and_says_so() -> None:
     """One timer for both: whoever takes it back is not told that it was late, and the other way round."""
     cancels, deadline = Cancels(Clock()), Deadline(10, Clock())
     with pytest.raises(ExpiredError):
-        async with cancels.heeded("a", deadline):
+        async with cancels.scope("a", deadline):
             await asyncio.sleep(30)
 
     with pytest.raises(CancelledRunError):
-        async with cancels.heeded("a", Deadline(30_000, Clock())):
+        async with cancels.scope("a", Deadline(30_000, Clock())):
             await _told(cancels, "a")
 
 
@@ -71,7 +71,7 @@ async def test_a_run_that_is_ending_already_may_be_taken_back_again() -> None:
     """It tidies up when the word comes, or when the word comes once more."""
     cancels = Cancels(Clock())
     with pytest.raises(CancelledRunError):
-        async with cancels.heeded("a", Deadline(10, Clock())):
+        async with cancels.scope("a", Deadline(10, Clock())):
             await _tidying(cancels, "a")
 
 
@@ -102,7 +102,7 @@ async def test_a_timeout_of_the_run_itself_is_none_of_ours() -> None:
     """Only what was taken back is cancelled."""
     cancels = Cancels(Clock())
     with pytest.raises(TimeoutError):
-        async with cancels.heeded("a"):
+        async with cancels.scope("a"):
             raise TimeoutError
 
 
@@ -111,21 +111,21 @@ async def test_the_words_that_are_kept_are_bounded() -> None:
     cancels = Cancels(Clock(), kept=2)
     for run_id in ("a", "b", "c"):
         cancels.cancel(run_id)
-    async with cancels.heeded("a"):
+    async with cancels.scope("a"):
         pass
     with pytest.raises(CancelledRunError):
-        async with cancels.heeded("b"):
+        async with cancels.scope("b"):
             pass
 
 
 async def test_a_word_that_comes_too_late_reaches_nobody() -> None:
     """The run is over, and with it what could be cancelled."""
     cancels = Cancels(Clock())
-    async with cancels.heeded("a"):
+    async with cancels.scope("a"):
         pass
 
     cancels.cancel("a")
 
     with pytest.raises(CancelledRunError):
-        async with cancels.heeded("a"):
+        async with cancels.scope("a"):
             pass

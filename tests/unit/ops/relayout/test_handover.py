@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from ops.relayout.handover import METADATA, PLACES, left_behind, parts
+from ops.relayout.handover import METADATA, POSITIONS, left_behind, parts
 from schemas.records import Partition
 from schemas.topics import AUTHORIZED
 
 
 def test_no_transaction_of_offsets_carries_too_many() -> None:
     """A cluster may have thousands of tenants, and none of their places may be lost on the way."""
-    places = {Partition(f"t-{number}", 0): (number, "") for number in range(2 * PLACES + 1)}
+    positions = {Partition(f"t-{number}", 0): (number, "") for number in range(2 * POSITIONS + 1)}
 
-    found = list(parts(places))
+    found = list(parts(positions))
 
-    assert [len(part) for part in found] == [PLACES, PLACES, 1]
-    assert {place: at for part in found for place, at in part.items()} == places
+    assert [len(part) for part in found] == [POSITIONS, POSITIONS, 1]
+    assert {place: at for part in found for place, at in part.items()} == positions
 
 
 def test_no_transaction_of_offsets_is_too_long() -> None:
     """Brokers bound what one commit may say; maps are up to 4,096 characters each."""
-    places = {Partition("t", number): (number, "m" * 4_096) for number in range(100)}
+    positions = {Partition("t", number): (number, "m" * 4_096) for number in range(100)}
 
-    found = list(parts(places))
+    found = list(parts(positions))
 
     assert max(sum(len(text) for _, text in part.values()) for part in found) <= METADATA
-    assert {place: at for part in found for place, at in part.items()} == places
+    assert {place: at for part in found for place, at in part.items()} == positions
     assert len(found) == 2
 
 

@@ -42,8 +42,10 @@ class MemorySetup:
         self.log = FakeLog()
         self.reader = FakeReader(self.log)
         self.metrics = MetricStore("auth")
-        self.spoils: DlqLimit | None = None
-        self.admission_memory = AdmissionMemory(self.reader, SHARDS, StillClock(), self.metrics, lambda _: self.spoils)
+        self.limit_of: DlqLimit | None = None
+        self.admission_memory = AdmissionMemory(
+            self.reader, SHARDS, StillClock(), self.metrics, lambda _: self.limit_of
+        )
 
     def write(self, state: State, *names: str) -> None:
         for name in names:
@@ -184,7 +186,7 @@ async def test_an_entry_that_cannot_be_read_stops_nothing() -> None:
 async def test_a_door_that_was_shut_is_shut_again_after_a_takeover() -> None:
     """What the inbox says of dead letters outlives the worker that counted them; and somebody hears of it."""
     async with house() as (built, _):
-        built.spoils = DlqLimit(count=3, cool_down=9)
+        built.limit_of = DlqLimit(count=3, cool_down=9)
         for number in range(3):
             closed = admission_record(
                 "closed", admission(f"{number}"), shards=SHARDS, trace=(), now_ms=NOW, dead_lettered=True
@@ -200,7 +202,7 @@ async def test_a_door_that_was_shut_is_shut_again_after_a_takeover() -> None:
 async def test_a_rebuilt_door_counts_dead_letters_over_the_window_of_its_tenant() -> None:
     """From the first entry on, and not only once the tenant sends something again."""
     async with house() as (built, _):
-        built.spoils = DlqLimit(count=3, window=600, cool_down=300)
+        built.limit_of = DlqLimit(count=3, window=600, cool_down=300)
         for number, ago_s in enumerate((200, 100, 0)):
             closed = admission_record(
                 "closed", admission(f"{number}"), shards=SHARDS, trace=(), now_ms=NOW, dead_lettered=True

@@ -87,12 +87,12 @@ async def everything_is_there(topics: Collection[str]) -> dict[str, TopicState]:
 class Setup:
     """A shard as its committer sees it."""
 
-    def __init__(self, parameters: EngineConfig = PARAMETERS) -> None:
+    def __init__(self, config: EngineConfig = PARAMETERS) -> None:
         self.producer: Any = Publisher()
         self.trackers: dict[Partition, Tracker] = {}
         firsts: dict[Partition, tuple[int, list[ProducerRecord]]] = {}
         self.relocates = False
-        self.relocator = Relocator(parameters.relocation_distance, self.alone, self.complete)
+        self.relocator = Relocator(config.relocation_distance, self.alone, self.complete)
         shard: Any = SimpleNamespace(
             alive=True,
             relocator=self.relocator,
@@ -103,14 +103,14 @@ class Setup:
             started=firsts.pop,
             crash_tracking=Suspicion(),
             runtime=SimpleNamespace(
-                parameters=parameters,
-                work=SimpleNamespace(group="group", committed=lambda *_: None),
+                config=config,
+                handler=SimpleNamespace(group="group", committed=lambda *_: None),
                 clock=SystemClock(),
                 metrics=MetricStore("stage"),
-                slots=InFlight(10, 1_000),
+                in_flight=InFlight(10, 1_000),
                 topic_health=TopicHealth(everything_is_there, SystemClock()),
-                pace=CommitPacing(parameters, SystemClock()),
-                early=EarlyCommits(SystemClock(), parameters.early_commits),
+                commit_pacing=CommitPacing(config, SystemClock()),
+                early=EarlyCommits(SystemClock(), config.early_commits),
             ),
         )
         self.shard, self.committer = shard, Committer(shard)
@@ -503,7 +503,7 @@ async def test_a_run_that_ends_while_its_neighbours_are_looked_at_is_not_carried
         told.set()
 
     assert setup.producer.copies == []
-    assert (tracker.committed, tracker.pending, tracker.aside) == (12, [], [])
+    assert (tracker.committed, tracker.pending, tracker.delayed) == (12, [], [])
 
 
 async def test_a_doubtful_copy_is_looked_for_though_nothing_else_happens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,8 +52,8 @@ class Life:
         self.log, self.metrics = log, MetricStore("stage")
         runtime: Any = SimpleNamespace(
             name=name,
-            parameters=EngineConfig(Connection("nowhere"), shard_topic="shards"),
-            work=SimpleNamespace(group="group", max_in_flight=50, prepare_isolated=apart if watches else None),
+            config=EngineConfig(Connection("nowhere"), shard_topic="shards"),
+            handler=SimpleNamespace(group="group", max_in_flight=50, prepare_isolated=apart if watches else None),
             offsets=log,
             consumer=log,
             metrics=self.metrics,

@@ -29,7 +29,7 @@ class Owner:
         self.broken: list[Exception] = []
         self.then: Callable[[int], None] = lambda _: None
 
-    def held_back(self) -> bool:
+    def is_paused(self) -> bool:
         return self.held
 
     def finish(self, tracker: Tracker, offset: int, outputs: Outputs, fallback: Fallback | None) -> None:
@@ -44,10 +44,10 @@ class Setup:
     """A shard's lanes; the lane of a record is its key, and it runs until it is let go."""
 
     def __init__(self, running: int = 100, *, in_order: bool = False) -> None:
-        self.owner, self.slots, self.scheduler = Owner(), InFlight(100, 100_000), Scheduler(running, lambda _: 1.0)
+        self.owner, self.in_flight, self.scheduler = Owner(), InFlight(100, 100_000), Scheduler(running, lambda _: 1.0)
         self.gates: dict[int, asyncio.Event] = {}
         self.started: list[int] = []
-        self.lanes = Lanes(self.owner, self.slots, self.scheduler, self.prepare, in_order=in_order)
+        self.lanes = Lanes(self.owner, self.in_flight, self.scheduler, self.prepare, in_order=in_order)
         self.tracker = tracker()
 
     def prepare(self, record: Record) -> Job:
@@ -101,7 +101,7 @@ async def test_jobs_of_a_lane_run_one_after_another_and_lanes_side_by_side() -> 
     await settled()
 
     assert setup.owner.finished == [2, 0, 1]
-    assert setup.slots.taken == setup.slots.bytes == setup.scheduler.running == 0
+    assert setup.in_flight.taken == setup.in_flight.bytes == setup.scheduler.running == 0
 
 
 async def test_a_job_that_finishes_at_once_holds_no_slot() -> None:
@@ -110,7 +110,7 @@ async def test_a_job_that_finishes_at_once_holds_no_slot() -> None:
     setup.add(0, b"a", b"at once")
 
     assert setup.owner.finished == [0]
-    assert setup.slots.taken == setup.slots.bytes == setup.scheduler.running == 0
+    assert setup.in_flight.taken == setup.in_flight.bytes == setup.scheduler.running == 0
 
 
 async def test_a_job_that_finishes_at_once_still_waits_for_its_lane() -> None:
@@ -154,7 +154,7 @@ async def test_an_obsolete_job_is_cancelled_and_its_lane_goes_on() -> None:
     await settled()
 
     assert setup.owner.finished == [1]
-    assert setup.slots.taken == setup.slots.bytes == setup.scheduler.running == 0
+    assert setup.in_flight.taken == setup.in_flight.bytes == setup.scheduler.running == 0
 
 
 async def test_an_obsolete_job_that_has_not_begun_leaves_nothing_behind() -> None:
@@ -169,7 +169,7 @@ async def test_an_obsolete_job_that_has_not_begun_leaves_nothing_behind() -> Non
 
     assert setup.started == [1]
     assert setup.owner.finished == [1]
-    assert setup.slots.taken == setup.slots.bytes == setup.scheduler.running == 0
+    assert setup.in_flight.taken == setup.in_flight.bytes == setup.scheduler.running == 0
 
 
 def stands_at(offset: int, entry: QueuedJob) -> bool:
@@ -185,7 +185,7 @@ async def test_a_lane_that_loses_all_before_it_begins_is_as_if_it_had_never_been
     for offset in (0, 1):
         setup.lanes.discard(partial(stands_at, offset))
         assert setup.lanes.alone(setup.tracker, 0) is None
-    assert setup.slots.taken == setup.scheduler.running == 0
+    assert setup.in_flight.taken == setup.scheduler.running == 0
     assert setup.lanes.held() == {}
     setup.add(2, b"a")
     setup.add(3, b"a")
@@ -195,7 +195,7 @@ async def test_a_lane_that_loses_all_before_it_begins_is_as_if_it_had_never_been
     setup.let_go(2, 3)
     await settled()
     assert setup.owner.finished == [2, 3]
-    assert setup.slots.taken == setup.slots.bytes == setup.scheduler.running == 0
+    assert setup.in_flight.taken == setup.in_flight.bytes == setup.scheduler.running == 0
 
 
 async def test_an_obsolete_job_that_waits_is_forgotten() -> None:
@@ -206,7 +206,7 @@ async def test_an_obsolete_job_that_waits_is_forgotten() -> None:
     await settled()
 
     setup.lanes.discard(lambda entry: entry.offset == 1)
-    assert setup.slots.taken == 1
+    assert setup.in_flight.taken == 1
     setup.let_go(0, 1)
     await settled()
 
@@ -242,7 +242,7 @@ async def test_a_dropped_shard_frees_all_its_slots(*, begun: bool) -> None:
     setup.lanes.cancel()
     await settled()
 
-    assert setup.slots.taken == setup.slots.bytes == setup.scheduler.running == 0
+    assert setup.in_flight.taken == setup.in_flight.bytes == setup.scheduler.running == 0
     assert setup.lanes.held() == {}
     assert setup.owner.finished == []
     assert setup.lanes.running == 0
@@ -255,12 +255,12 @@ async def test_a_job_that_raises_ends_the_worker() -> None:
     async def fails() -> Outputs:
         raise ValueError("a defect")
 
-    setup.lanes = Lanes(setup.owner, setup.slots, setup.scheduler, lambda record: Job(record.key, fails))
+    setup.lanes = Lanes(setup.owner, setup.in_flight, setup.scheduler, lambda record: Job(record.key, fails))
     setup.add(0, b"a")
     await settled()
 
     assert [str(error) for error in setup.owner.broken] == ["a defect"]
-    assert setup.slots.taken == setup.slots.bytes == setup.scheduler.running == 0
+    assert setup.in_flight.taken == setup.in_flight.bytes == setup.scheduler.running == 0
 
 
 async def test_what_is_admitted_waits_for_a_run_slot_and_its_tenants_turn() -> None:
@@ -271,11 +271,11 @@ async def test_what_is_admitted_waits_for_a_run_slot_and_its_tenants_turn() -> N
     setup.add(20, b"late|0")
     await settled()
     assert setup.started == [*range(8), 20]
-    assert setup.slots.taken == 21
+    assert setup.in_flight.taken == 21
 
     setup.let_go(*range(21))
     await eventually(lambda: len(setup.owner.finished) == 21)
-    assert setup.scheduler.running == setup.slots.taken == 0
+    assert setup.scheduler.running == setup.in_flight.taken == 0
 
 
 async def test_a_job_that_would_finish_at_once_waits_for_its_turn_too() -> None:
@@ -289,7 +289,7 @@ async def test_a_job_that_would_finish_at_once_waits_for_its_turn_too() -> None:
     setup.let_go(0)
     await settled()
     assert setup.owner.finished == [0, 1]
-    assert setup.scheduler.running == setup.slots.taken == 0
+    assert setup.scheduler.running == setup.in_flight.taken == 0
 
 
 async def test_a_lane_gives_its_slot_to_the_others_between_two_jobs() -> None:
@@ -319,13 +319,13 @@ async def test_what_waits_for_its_turn_and_is_obsolete_leaves_nothing_behind(*, 
 
     assert setup.started == [0, 2]
     assert setup.owner.finished == [0, 2]
-    assert setup.scheduler.running == setup.slots.taken == setup.slots.bytes == 0
+    assert setup.scheduler.running == setup.in_flight.taken == setup.in_flight.bytes == 0
 
 
 async def test_a_shard_that_is_held_back_keeps_no_slot_from_the_others() -> None:
     """One shard that cannot commit would stop all others, run by run."""
     setup, other = Setup(running=2), Owner()
-    lanes = Lanes(other, setup.slots, setup.scheduler, setup.prepare)
+    lanes = Lanes(other, setup.in_flight, setup.scheduler, setup.prepare)
     setup.add(0, b"a")
     setup.add(1, b"b")
     await settled()
@@ -393,4 +393,4 @@ async def test_an_obsolete_job_that_was_late_holds_nobody_up(*, settles: bool) -
     setup.add(3, b"a|3", b"at once")
 
     assert setup.owner.finished == [0, 3]
-    assert setup.scheduler.running == setup.slots.taken == 0
+    assert setup.scheduler.running == setup.in_flight.taken == 0

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from schemas.records import Partition
-from streams.engine.paused_partitions import TOLD_S, PausedPartitions, reason_of
+from streams.engine.paused_partitions import WARNING_INTERVAL_S, PausedPartitions, reason_of
 from streams.telemetry.metric_definitions import PARTITION_PAUSES, PAUSE_REASONS
 from streams.telemetry.metric_store import MetricStore
 from streams.transport.errors import (
@@ -98,7 +98,7 @@ def test_what_is_withdrawn_stays_so_over_every_life(setup: Setup) -> None:
 
 def test_it_is_told_at_once_and_then_now_and_then(setup: Setup, lines: list[EventDict]) -> None:
     """With the partition, the reason and what to do; a stop that comes and goes floods no log."""
-    for at_s in (0, 1, TOLD_S - 1, TOLD_S, TOLD_S + 1):
+    for at_s in (0, 1, WARNING_INTERVAL_S - 1, WARNING_INTERVAL_S, WARNING_INTERVAL_S + 1):
         setup.clock.at_ms = int(at_s * 1_000)
         setup.paused.add(HERE, LOST, life=1)
         setup.paused.release(HERE)

@@ -10,7 +10,7 @@ from schemas.errors import InternalError
 from schemas.records import ProducerRecord, Record
 from schemas.tenants import Layout, SealSecret, Tenant
 from schemas.topics import TENANTS
-from streams.registry import tenants as registries
+from streams.registry import tenants as tenants_module
 from streams.registry.tenants import PARTITION, TenantRegistry
 from tests.unit.streams.engine.shard_setup import ACME, NOW, OTHER, FakeLog, FakeReader, registry, registry_record
 
@@ -113,7 +113,7 @@ async def test_following_wakes_those_who_wait_for_a_change() -> None:
 
 async def test_a_tenant_that_does_not_turn_up_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another stage knew it; waiting for ever would hold its session up."""
-    monkeypatch.setattr(registries, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(tenants_module, "PATIENCE_S", 0.02)
     known = registry(OTHER)
 
     with pytest.raises(InternalError):

@@ -26,16 +26,16 @@ class Worker:
     def __init__(self) -> None:
         self.clock = StillClock()
         self.wanted = self.used = 0.0
-        self.pace = CommitPacing(PARAMETERS, self.clock, lambda: self.wanted, lambda: self.used)
+        self.commit_pacing = CommitPacing(PARAMETERS, self.clock, lambda: self.wanted, lambda: self.used)
 
     def window(self, transactions: int, used: float, wanted: float | None = None) -> float:
         """A window of which its thread had, and wanted, such parts. The interval afterwards."""
         for _ in range(transactions):
-            self.pace.count()
+            self.commit_pacing.count()
         self.clock.at_ms += int(PACING_WINDOW_S * 1_000)
         self.used += used * PACING_WINDOW_S
         self.wanted += (used if wanted is None else wanted) * PACING_WINDOW_S
-        return self.pace.interval_s()
+        return self.commit_pacing.interval_s()
 
 
 def test_the_interval_grows_by_as_much_as_transactions_exceed_their_share() -> None:
@@ -81,13 +81,13 @@ def test_it_comes_back_as_transactions_become_fewer() -> None:
 def test_between_two_looks_nothing_changes() -> None:
     """One transaction more or less says nothing."""
     worker = Worker()
-    before = worker.pace.interval_s()
+    before = worker.commit_pacing.interval_s()
     for _ in range(1_000):
-        worker.pace.count()
+        worker.commit_pacing.count()
     worker.used += 1
     worker.wanted += 1
 
-    assert worker.pace.interval_s() == before
+    assert worker.commit_pacing.interval_s() == before
 
 
 def test_what_this_thread_wants_is_at_least_what_it_has() -> None:

@@ -16,25 +16,25 @@ pytestmark = pytest.mark.anyio
 
 def test_records_that_are_dear_to_admit_are_admitted_a_few_at_a_time() -> None:
     """And many at a time once they are cheap again."""
-    quantum = PollBudget()
+    poll_budget = PollBudget()
     for _ in range(30):
-        quantum.note(10, 10 * 0.0005)
-    assert quantum.records == 8
+        poll_budget.note(10, 10 * 0.0005)
+    assert poll_budget.records == 8
     for _ in range(60):
-        quantum.note(100, 100 * 0.00001)
-    assert quantum.records in range(395, 401)
+        poll_budget.note(100, 100 * 0.00001)
+    assert poll_budget.records in range(395, 401)
     for _ in range(60):
-        quantum.note(1, 0.0)
+        poll_budget.note(1, 0.0)
 
-    assert quantum.records == loop_budget.MOST_RECORDS
+    assert poll_budget.records == loop_budget.MOST_RECORDS
 
 
 def test_however_dear_they_are_some_are_admitted() -> None:
     """Else nothing would go on."""
-    quantum = PollBudget()
-    quantum.note(1, 5.0)
+    poll_budget = PollBudget()
+    poll_budget.note(1, 5.0)
 
-    assert quantum.records == loop_budget.LEAST_RECORDS
+    assert poll_budget.records == loop_budget.LEAST_RECORDS
 
 
 class Crowd:
@@ -51,15 +51,15 @@ class Crowd:
         for _ in range(count):
             if self.scheduler.starts(tenant):
                 self.scheduler.begin(tenant)
-                self.tasks.append(loop.create_task(self._work(tenant)))
+                self.tasks.append(loop.create_task(self._handler(tenant)))
             else:
                 self.tasks.append(loop.create_task(self._later(tenant)))
 
     async def _later(self, tenant: str) -> None:
         await self.scheduler.turn(tenant, 1.0)
-        await self._work(tenant)
+        await self._handler(tenant)
 
-    async def _work(self, tenant: str) -> None:
+    async def _handler(self, tenant: str) -> None:
         end = time.thread_time() + self.seconds
         while time.thread_time() < end:
             pass

@@ -9,8 +9,8 @@ from typing import Never, TypedDict, Unpack
 
 import pytest
 
-from consumers.admission import dead_letter_breaker as spoilage_module
-from consumers.admission import tenant_admission as gate_module
+from consumers.admission import dead_letter_breaker as breaker_module
+from consumers.admission import tenant_admission as tenant_admission_module
 from consumers.admission.controller import AdmissionController
 from consumers.auth.authorize import identify
 from consumers.context import StepContext
@@ -84,12 +84,14 @@ class IngressSetup:
         self.clock = StillClock()
         self.registry: TenantRegistry = registry(*tenants)
         self.log = FakeLog()
-        self.admission_memory = AdmissionMemory(FakeReader(self.log), SHARDS, self.clock, spoils=self.registry.spoils)
+        self.admission_memory = AdmissionMemory(
+            FakeReader(self.log), SHARDS, self.clock, limit_of=self.registry.limit_of
+        )
         own = steps(self.registry, authorize=how.get("authorize"), screen=how.get("screen", screen))
         made: Journey = JOURNEYS[how.get("journey", "split")](own)
-        self.work: StageHandler = IngressStage(
+        self.handler: StageHandler = IngressStage(
             made.stages[0], builder(self.clock), self.registry, self.admission_memory
-        ).work()
+        ).handler()
 
     async def open(self) -> IngressSetup:
         for shard in range(SHARDS):
@@ -102,7 +104,7 @@ class IngressSetup:
 
     async def run(self, record: Record) -> Outputs:
         async with asyncio.timeout(SLOW):
-            made = self.work.prepare(SHARD, record).run()
+            made = self.handler.prepare(SHARD, record).run()
             return made if isinstance(made, list) else await made
 
     async def start(self, group: asyncio.TaskGroup, *records: Record) -> list[asyncio.Task[Outputs]]:
@@ -146,11 +148,11 @@ def opened(outputs: Outputs) -> AdmissionKey:
 
 def forwarded(outputs: Outputs) -> Authorized:
     """The hop, of outputs that hold nothing else than a forward does."""
-    (hop,) = on(outputs, "platform.authorized")
+    (stage_record,) = on(outputs, "platform.authorized")
     assert "open" in states(outputs)
     assert {each.topic for each in outputs} == {"platform.authorized", ADMISSIONS.name}
-    SEALS.verify(hop.topic, hop.key, hop.value, header(hop, "headrace-seal"))
-    return Authorized.model_validate_json(hop.value or b"")
+    SEALS.verify(stage_record.topic, stage_record.key, stage_record.value, header(stage_record, "headrace-seal"))
+    return Authorized.model_validate_json(stage_record.value or b"")
 
 
 def refusal(outputs: Outputs, *, topic: str = RESULTS) -> Result:
@@ -187,10 +189,10 @@ def letter_alone(outputs: Outputs) -> ProducerRecord:
 
 async def test_bare_json_without_headers_is_taken_under_an_id_made_of_its_position() -> None:
     """Somebody types into a Kafka UI."""
-    hop = forwarded(await (await entry()).run(request_record(id=None)))
+    stage_record = forwarded(await (await entry()).run(request_record(id=None)))
 
-    assert hop.request_id == f"{REQUESTS}:0:7"
-    assert (hop.request.agent, hop.request.text) == ("echo", "hello")
+    assert stage_record.request_id == f"{REQUESTS}:0:7"
+    assert (stage_record.request.agent, stage_record.request.text) == ("echo", "hello")
 
 
 async def test_a_forward_opens_the_request_and_says_once_that_its_partition_is_served() -> None:
@@ -219,10 +221,10 @@ async def test_sixteen_raw_bytes_of_correlation_come_back_as_they_came(name: str
     record = request_record(headers=((name, raw),))
     here = await entry()
 
-    (hop,) = on(await here.run(record), "platform.authorized")
+    (stage_record,) = on(await here.run(record), "platform.authorized")
     (result,) = on(await here.run(record._replace(value=b"other", offset=8)), RESULTS)
 
-    assert dict(hop.headers)[name] == dict(hop.headers)["correlation_id"] == raw
+    assert dict(stage_record.headers)[name] == dict(stage_record.headers)["correlation_id"] == raw
     assert dict(result.headers)[name] == dict(result.headers)["correlation_id"] == raw
 
 
@@ -232,10 +234,10 @@ async def test_a_structured_event_and_a_registry_prefix_are_read_through() -> No
     structured = json.dumps(event | {"data": json.loads(BODY)}).encode()
     here = await entry()
 
-    hop = forwarded(await here.run(request_record(structured, id=None)))
+    stage_record = forwarded(await here.run(request_record(structured, id=None)))
     prefixed = forwarded(await here.run(request_record(b"\x00" + struct.pack(">I", 7) + BODY, id="r-2")))
 
-    assert (hop.request_id, hop.identity.source) == ("e-1", "/s")
+    assert (stage_record.request_id, stage_record.identity.source) == ("e-1", "/s")
     assert prefixed.request.agent == "echo"
 
 
@@ -385,12 +387,12 @@ async def test_a_duplicate_is_joined_whether_the_first_runs_or_is_over() -> None
 async def test_another_body_under_the_same_id_is_a_conflict_with_a_run_of_its_own() -> None:
     """Its answer must not look like that of the first, and must not close it."""
     here = await entry()
-    hop = forwarded(await here.run(request_record()))
+    stage_record = forwarded(await here.run(request_record()))
     for value, offset in ((b'{"agent": "echo", "input": "bye"}', 8), (b"garbage", 9)):
         outputs = await here.run(request_record(value, offset=offset))
         assert code(refusal(outputs)) == "id_conflict"
         assert states(outputs) == []
-        assert refusal(outputs).run_id != hop.run_id
+        assert refusal(outputs).run_id != stage_record.run_id
     assert here.controller.in_flight("acme") == 1
 
 
@@ -448,7 +450,7 @@ async def test_to_the_loop_each_record_is_a_lane_of_its_own() -> None:
     here = await entry()
     records = [request_record(value, key=b"s", offset=n) for n, value in enumerate((BODY, BODY, b"garbage"))]
 
-    assert len({here.work.prepare(SHARD, record).lane for record in records}) == 3
+    assert len({here.handler.prepare(SHARD, record).lane for record in records}) == 3
 
 
 # --- order and room -------------------------------------------------------------------------------------------------
@@ -560,11 +562,11 @@ async def test_a_cancel_that_is_ahead_of_its_request_waits_for_it() -> None:
 async def test_a_cancel_of_what_runs_is_passed_on_under_our_seal(by: str) -> None:
     """Whoever runs it hears of it; the door waits for its end like for any other."""
     here = await entry(TALKS, OTHER)
-    hop = forwarded(outputs := await here.run(request_record()))
-    name = hop.run_id if by == "run_id" else "r-1"
+    stage_record = forwarded(outputs := await here.run(request_record()))
+    name = stage_record.run_id if by == "run_id" else "r-1"
     (said,) = await here.run(word(json.dumps({by: name, "kind": "cancel"}).encode()))
 
-    assert (said.topic, said.key) == ("platform.control", hop.run_id.encode())
+    assert (said.topic, said.key) == ("platform.control", stage_record.run_id.encode())
     SEALS.verify(said.topic, said.key, said.value, header(said, "headrace-seal"))
     assert RunControl.model_validate_json(said.value or b"").tenant == "acme"
     here.close(outputs)
@@ -602,8 +604,8 @@ async def test_nobody_cancels_for_a_tenant_whose_callers_sign() -> None:
 async def test_an_interactive_tenants_control_belongs_to_its_door() -> None:
     """One shard decides of requests and of cancels."""
     here = await entry(TALKS, OTHER)
-    assert Partition(CONTROL.of("acme"), 0) in here.work.route(SHARD)
-    assert not any("control" in place.topic for place in (await entry()).work.route(SHARD))
+    assert Partition(CONTROL.of("acme"), 0) in here.handler.route(SHARD)
+    assert not any("control" in place.topic for place in (await entry()).handler.route(SHARD))
 
 
 # --- rates, and the window ------------------------------------------------------------------------------------------
@@ -612,10 +614,10 @@ async def test_an_interactive_tenants_control_belongs_to_its_door() -> None:
 async def test_what_is_let_in_under_a_rate_says_so_in_each_entry_and_hop() -> None:
     """The next owner counts it, whichever entry it finds."""
     here = await entry(limited(rpm=2), OTHER)
-    hop = forwarded(outputs := await here.run(request_record()))
+    stage_record = forwarded(outputs := await here.run(request_record()))
     refused = await here.run(request_record(b'{"agent": "nobody", "input": ""}', id="r-2"))
 
-    assert hop.admission.charged_ms == opened(outputs).charged_ms == NOW
+    assert stage_record.admission.charged_ms == opened(outputs).charged_ms == NOW
     (closed,) = [
         AdmissionEvent.model_validate_json(each.value or b"").admission for each in on(refused, ADMISSIONS.name)
     ]
@@ -633,10 +635,10 @@ async def test_what_waits_for_its_session_does_not_count_against_the_window() ->
     async with asyncio.TaskGroup() as group:
         queued = await here.start(group, *(request_record(id=f"s-{n}", key=b"s") for n in range(5)))
         waiting = await here.start(group, request_record(id="r-3"))
-        assert here.work.exempt(place) == 5
+        assert here.handler.exempt(place) == 5
         for task in (*queued, *waiting):
             task.cancel()
-    assert here.work.exempt(place) == 0
+    assert here.handler.exempt(place) == 0
     here.close(first)
     here.close(other)
 
@@ -679,9 +681,9 @@ async def test_whatever_a_step_raises_ends_in_one_answer(step: Step[Request, Aut
 async def test_a_fused_step_goes_on_to_the_agents_or_says_why_not() -> None:
     """The compact journey screens at the door."""
     passed = await (await entry(journey="compact")).run(request_record())
-    (hop,) = on(passed, "platform.screened")
-    assert Screened.model_validate_json(hop.value or b"").text == "hello"
-    assert hop.partition is None
+    (stage_record,) = on(passed, "platform.screened")
+    assert Screened.model_validate_json(stage_record.value or b"").text == "hello"
+    assert stage_record.partition is None
     assert "open" in states(passed)
     blocked = await (await entry(journey="compact", screen=_blocks)).run(request_record())
     assert code(refusal(blocked)) == "blocked"
@@ -753,7 +755,7 @@ async def test_a_job_of_an_earlier_life_acts_on_the_door_of_its_own() -> None:
 async def test_a_job_whose_shard_has_closed_ends_without_an_error() -> None:
     """It is cancelled at once, or finishes first: it must not end the worker."""
     here = await entry()
-    jobs = [here.work.prepare(SHARD, request_record(value)) for value in (BODY, b"garbage")]
+    jobs = [here.handler.prepare(SHARD, request_record(value)) for value in (BODY, b"garbage")]
     here.admission_memory.forget(SHARD)
 
     for job in jobs:
@@ -779,7 +781,7 @@ async def test_a_shard_owns_all_request_partitions_of_its_tenants_and_no_others(
     tenants = [Tenant(id=f"t{n}", partitions=1 + n % 3) for n in range(20)]
     here = IngressSetup(*tenants)
 
-    routes = [here.work.route(shard) for shard in range(SHARDS)]
+    routes = [here.handler.route(shard) for shard in range(SHARDS)]
 
     assert sum(len(route) for route in routes) == sum(tenant.partitions for tenant in tenants)
     for tenant in tenants:
@@ -791,31 +793,31 @@ async def test_a_new_partition_begins_and_one_that_lost_its_offset_stands_still(
     """Its first offset is committed together with the word that it is served."""
     here, place = await entry(), Partition(REQUESTS, 0)
 
-    outputs = here.work.first(place)
+    outputs = here.handler.first(place)
     assert outputs is not None
     (said,) = outputs
     assert said.key == serving_key("acme", place).encode()
     here.controller.apply((said.key or b"").decode(), AdmissionEvent.model_validate_json(said.value or b""), NOW)
-    assert here.work.first(place) is None
-    assert here.work.first(Partition("platform.screened", 0)) is None
+    assert here.handler.first(place) is None
+    assert here.handler.first(Partition("platform.screened", 0)) is None
     here.admission_memory.forget(SHARD)
-    assert here.work.first(Partition(REQUESTS, 1)), "asked while the shard closes; the answer is thrown away"
+    assert here.handler.first(Partition(REQUESTS, 1)), "asked while the shard closes; the answer is thrown away"
 
 
 async def test_the_loop_is_told_to_throw_away_what_a_closed_door_decided() -> None:
     """The door starts from what is committed only."""
-    work = (await entry()).work
+    handler = (await entry()).handler
 
-    assert not work.keeps_runs
-    assert work.group == "headrace.auth"
-    assert work.window == 256
+    assert not handler.keeps_runs
+    assert handler.group == "headrace.auth"
+    assert handler.window == 256
 
 
 async def test_an_answer_that_no_topic_takes_is_given_on_the_tenants_own_topic_and_closes_what_it_closed() -> None:
     """A conflict closes nothing, for the first of its identity goes on; all others leave the door."""
     stage = await entry()
     record = request_record(b'{"agent": "echo", "input": "hello"}')
-    job = stage.work.prepare(SHARD, record)
+    job = stage.handler.prepare(SHARD, record)
     made = job.run()
     outputs = made if isinstance(made, list) else await made
     assert job.fallback is not None
@@ -834,7 +836,7 @@ async def test_an_answer_that_no_topic_takes_is_given_on_the_tenants_own_topic_a
 async def test_an_answer_that_no_topic_takes_stays_charged() -> None:
     """A rate is exact in any minute, whatever becomes of the answers."""
     stage = await entry(limited(rpm=2))
-    job = stage.work.prepare(SHARD, request_record())
+    job = stage.handler.prepare(SHARD, request_record())
     made = job.run()
     outputs = made if isinstance(made, list) else await made
     assert job.fallback is not None
@@ -848,8 +850,8 @@ async def test_an_answer_that_no_topic_takes_stays_charged() -> None:
 
 async def test_a_tenant_of_whom_too_much_is_buried_waits_for_its_door_to_open(monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody can read, on either topic, makes no more dead letters than the tenant may; then all goes on."""
-    monkeypatch.setattr(gate_module, "CHECK_S", 0)
-    monkeypatch.setattr(spoilage_module, "CHECK_S", 0)
+    monkeypatch.setattr(tenant_admission_module, "CHECK_S", 0)
+    monkeypatch.setattr(breaker_module, "CHECK_S", 0)
     limit = DlqLimit(count=3, cool_down=20)
     noisy = ACME.model_copy(update={"interactive": True, "limits": Limits(dlq=limit)})
     made = await entry(noisy, OTHER)
@@ -862,7 +864,7 @@ async def test_a_tenant_of_whom_too_much_is_buried_waits_for_its_door_to_open(mo
         late = request_record(b"not json", id="bad-2", offset=7)
         waiting = await made.start(group, late, request_record(BODY, offset=8), control._replace(offset=2))
         assert not any(task.done() for task in waiting)
-        assert made.work.is_limited(Partition(REQUESTS, 0))
+        assert made.handler.is_limited(Partition(REQUESTS, 0))
         made.clock.at_ms += 20_000
         dead_lettered, forwarded, controlled = [await task for task in waiting]
     assert on(dead_lettered, DEAD_LETTERS.name)
@@ -883,7 +885,7 @@ async def test_what_cannot_be_read_waits_no_longer_than_its_tenants_requests_may
 
 async def test_what_later_stages_buried_makes_the_next_request_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the tenant's record says, though nothing of it was ever unreadable here."""
-    monkeypatch.setattr(gate_module, "CHECK_S", 0)
+    monkeypatch.setattr(tenant_admission_module, "CHECK_S", 0)
     made = await entry(ACME.model_copy(update={"limits": Limits(dlq=DlqLimit(count=1, cool_down=20))}))
     first = opened(await made.run(request_record(BODY, id="r-1")))
     made.controller.apply(first.key, AdmissionEvent(state="closed", admission=first, dead_lettered=True), NOW)

@@ -28,7 +28,7 @@ from schemas.stage_records import Authorized, Screened
 from schemas.topics import ADMISSIONS, DEAD_LETTERS, EDGE_RECORD_LIMIT, INNER_LIMIT
 from streams.handler import Outputs, StageHandler
 from streams.journey import Step, split
-from streams.registry import tenants as registries
+from streams.registry import tenants as tenants_module
 from streams.registry.tenants import TenantRegistry
 from streams.stages.inner import InnerStage
 from streams.stages.retries import RetryTiers
@@ -77,13 +77,13 @@ class InnerSetup:
         stage = split(steps(self.registry, **other)).stage(name)
         assert stage is not None
         out = builder(self.clock, name)
-        self.work: StageHandler = InnerStage(
+        self.handler: StageHandler = InnerStage(
             stage, out, self.registry, RetryTiers(out), prepare_isolated=prepare_isolated
-        ).work()
+        ).handler()
 
     async def run(self, record: Record, *, prepare_isolated: bool = False) -> Outputs:
         async with asyncio.timeout(30):
-            prepare = self.work.prepare_isolated if prepare_isolated else self.work.prepare
+            prepare = self.handler.prepare_isolated if prepare_isolated else self.handler.prepare
             assert prepare is not None
             made = prepare(2, record).run()
             return made if isinstance(made, list) else await made
@@ -116,8 +116,8 @@ async def test_the_guards_hop_goes_on_in_the_same_partition_and_under_the_same_k
     (output,) = await InnerSetup("guard").run(GUARD_IN)
 
     assert (output.topic, output.partition, output.key) == ("platform.screened", 2, GUARD_IN.key)
-    hop = Screened.model_validate_json(output.value or b"")
-    assert (hop.authorized, hop.text) == (samples.AUTHORIZED, "hello")
+    stage_record = Screened.model_validate_json(output.value or b"")
+    assert (stage_record.authorized, stage_record.text) == (samples.AUTHORIZED, "hello")
     SEALS.verify("platform.screened", output.key, output.value, header(output, "headrace-seal"))
     assert dict(output.headers)["kafka_correlationId"] == samples.ORIGIN.correlation_id
 
@@ -127,10 +127,10 @@ async def test_a_record_that_was_carried_is_run_like_any_other() -> None:
     copy = relocated(GUARD_IN)
     again = as_read(copy)._replace(offset=20_007)
 
-    hop = InnerSetup("guard")
-    (there,), (here,) = await hop.run(again), await hop.run(GUARD_IN)
+    stage_record = InnerSetup("guard")
+    (there,), (here,) = await stage_record.run(again), await stage_record.run(GUARD_IN)
 
-    assert hop.work.relocates
+    assert stage_record.handler.relocates
     assert (there.topic, there.key, there.value) == ("platform.screened", here.key, here.value)
 
 
@@ -207,8 +207,8 @@ async def test_a_run_that_may_succeed_later_is_tried_again_and_in_the_end_fails(
     while on(outputs := await here.run(record), RESULTS) == []:
         (again,) = outputs
         tiers.append(again.topic)
-        hop = Screened.model_validate_json(again.value or b"")
-        record = as_read(screened_record(hop, SEALS, TRACE))
+        stage_record = Screened.model_validate_json(again.value or b"")
+        record = as_read(screened_record(stage_record, SEALS, TRACE))
 
     assert tiers == ["platform.retries.10s", "platform.retries.1m"]
     assert code(outputs) == "model_overloaded"
@@ -304,7 +304,7 @@ async def test_a_tenant_that_the_registry_does_not_know_is_waited_for_and_then_g
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another stage knew it already."""
-    monkeypatch.setattr(registries, "PATIENCE_S", 0.01)
+    monkeypatch.setattr(tenants_module, "PATIENCE_S", 0.01)
 
     assert code(await InnerSetup(known=registry(OTHER)).run(AGENT_IN)) == "internal"
 
@@ -313,11 +313,11 @@ def test_hops_of_one_lane_run_one_after_another() -> None:
     """The key says whose turn it is; a record without one is a lane of its own."""
     here = InnerSetup()
 
-    assert here.work.prepare(2, AGENT_IN).lane == here.work.prepare(2, AGENT_IN._replace(offset=9)).lane
+    assert here.handler.prepare(2, AGENT_IN).lane == here.handler.prepare(2, AGENT_IN._replace(offset=9)).lane
     bare = AGENT_IN._replace(key=None)
-    assert here.work.prepare(2, bare).lane != here.work.prepare(2, bare._replace(offset=9)).lane
-    assert here.work.route(5) == {Partition("platform.screened", 5)}
-    assert (here.work.group, here.work.keeps_runs) == ("headrace.agent", True)
+    assert here.handler.prepare(2, bare).lane != here.handler.prepare(2, bare._replace(offset=9)).lane
+    assert here.handler.route(5) == {Partition("platform.screened", 5)}
+    assert (here.handler.group, here.handler.keeps_runs) == ("headrace.agent", True)
 
 
 async def test_verdicts_and_timings_of_earlier_stages_stand_in_a_failure_too() -> None:
@@ -331,8 +331,8 @@ async def test_verdicts_and_timings_of_earlier_stages_stand_in_a_failure_too() -
 async def test_an_answer_that_no_topic_takes_becomes_a_failure_on_the_tenants_own_topic() -> None:
     """The topic that the tenant lists may be gone: its caller is told all the same, and its place is free."""
     authorized = samples.AUTHORIZED.model_copy(update={"reply_to": "acme-answers"})
-    hop = samples.SCREENED.model_copy(update={"authorized": authorized})
-    job = InnerSetup().work.prepare(2, as_read(screened_record(hop, SEALS, TRACE, partition=2)))
+    stage_record = samples.SCREENED.model_copy(update={"authorized": authorized})
+    job = InnerSetup().handler.prepare(2, as_read(screened_record(stage_record, SEALS, TRACE, partition=2)))
     assert job.fallback is not None
 
     outputs = job.fallback([], UnwritableError())
@@ -346,8 +346,8 @@ async def test_an_answer_that_no_topic_takes_becomes_a_failure_on_the_tenants_ow
 async def test_an_answer_that_no_topic_takes_is_recorded_if_its_trace_is(flag: str) -> None:
     """Whether a trace is sampled was decided where it entered."""
     parent = f"00-{'a' * 32}-{'b' * 16}-{flag}"
-    hop = as_read(screened_record(samples.SCREENED, SEALS, (("traceparent", parent.encode()),), partition=2))
-    job = InnerSetup().work.prepare(2, hop)
+    stage_record = as_read(screened_record(samples.SCREENED, SEALS, (("traceparent", parent.encode()),), partition=2))
+    job = InnerSetup().handler.prepare(2, stage_record)
     assert job.fallback is not None
 
     outputs = job.fallback([], UnwritableError())
@@ -370,4 +370,4 @@ async def test_a_suspect_takes_the_other_step_and_what_it_is_condemned_for_is_an
 
 async def test_without_another_step_nothing_is_ever_suspected() -> None:
     """The guard runs no code of users."""
-    assert InnerSetup("guard").work.prepare_isolated is None
+    assert InnerSetup("guard").handler.prepare_isolated is None

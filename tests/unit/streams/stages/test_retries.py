@@ -34,17 +34,17 @@ class World:
         self.clock = StillClock()
         self.tiers = RetryTiers(builder(self.clock, "agent"))
         self.cancels = Cancels(self.clock)
-        self.mover = RetryMover.of(builder(self.clock, "retries"), self.cancels).work()
+        self.mover = RetryMover.of(builder(self.clock, "retries"), self.cancels).handler()
         admission = samples.ADMISSION.model_copy(update={"deadline_ms": NOW + deadline_s * 1_000})
         authorized = samples.AUTHORIZED.model_copy(update={"admission": admission})
-        self.hop = samples.SCREENED.model_copy(update={"authorized": authorized})
+        self.stage_record = samples.SCREENED.model_copy(update={"authorized": authorized})
 
     async def sleep(self, seconds: float) -> None:
         assert 0 < seconds <= 60, "so that a corrected clock is noticed"
         self.clock.at_ms += max(1, round(seconds * 1_000))
 
     def again(self, error: HeadraceError, attempt: int = 1) -> ProducerRecord | None:
-        return self.tiers.again(self.hop.model_copy(update={"attempt": attempt}), error, TRACE)
+        return self.tiers.again(self.stage_record.model_copy(update={"attempt": attempt}), error, TRACE)
 
     async def move(self, record: Record) -> Outputs:
         made = self.mover.prepare(1, record).run()
@@ -208,7 +208,7 @@ async def test_the_reasons_travel_along_from_tier_to_tier(world: World) -> None:
 @pytest.mark.parametrize("due", [b"", b"tomorrow", b"-5", b"9" * 5_000, "١٢٣".encode(), None])
 async def test_a_wait_that_cannot_be_read_is_none(world: World, due: bytes | None) -> None:
     """Headers are not under the seal: they may delay a run, to its deadline at most, and break nothing."""
-    record = as_read(screened_record(world.hop, SEALS, TRACE, topic=RETRIES_10S))
+    record = as_read(screened_record(world.stage_record, SEALS, TRACE, topic=RETRIES_10S))
 
     (back,) = await world.move(record._replace(headers=(*record.headers, (RETRY_IN, due))))
 
@@ -218,7 +218,7 @@ async def test_a_wait_that_cannot_be_read_is_none(world: World, due: bytes | Non
 
 async def test_a_wait_without_end_holds_a_run_to_its_deadline_at_most(world: World) -> None:
     """Then the agent stage says that it has expired."""
-    record = as_read(screened_record(world.hop, SEALS, TRACE, topic=RETRIES_10M))
+    record = as_read(screened_record(world.stage_record, SEALS, TRACE, topic=RETRIES_10M))
     (moved,) = await world.move(record._replace(headers=(*record.headers, (RETRY_IN, b"9" * 15))))
     while moved.topic != "platform.screened":
         (moved,) = await world.move(as_read(moved, at_ms=world.clock.at_ms))
@@ -228,7 +228,7 @@ async def test_a_wait_without_end_holds_a_run_to_its_deadline_at_most(world: Wor
 
 async def test_a_forged_record_is_buried_at_once(world: World) -> None:
     """It is not kept for ten minutes first."""
-    forged = as_read(screened_record(world.hop, SEALS, TRACE, topic=RETRIES_10M))._replace(headers=())
+    forged = as_read(screened_record(world.stage_record, SEALS, TRACE, topic=RETRIES_10M))._replace(headers=())
 
     (dead_letter,) = await world.move(forged)
 
@@ -239,7 +239,7 @@ async def test_a_forged_record_is_buried_at_once(world: World) -> None:
 def test_each_shard_moves_its_partition_of_every_tier(world: World) -> None:
     """And each record waits for itself alone."""
     assert world.mover.route(3) == {Partition(f"platform.retries.{tier}", 3) for tier in ("10s", "1m", "10m")}
-    record = as_read(screened_record(world.hop, SEALS, TRACE, topic=RETRIES_10S))
+    record = as_read(screened_record(world.stage_record, SEALS, TRACE, topic=RETRIES_10S))
     lanes = {world.mover.prepare(3, record._replace(offset=offset)).lane for offset in range(3)}
     assert len(lanes) == 3
     assert world.mover.window == retries.WAITING
@@ -248,21 +248,21 @@ def test_each_shard_moves_its_partition_of_every_tier(world: World) -> None:
 async def test_a_run_that_waits_to_be_tried_again_is_cancelled_where_it_waits() -> None:
     """Its caller is told at once, and not in ten minutes; the door hears that it is over."""
     world = World()
-    record = as_read(screened_record(world.hop, SEALS, TRACE, topic=RETRIES_10M))
+    record = as_read(screened_record(world.stage_record, SEALS, TRACE, topic=RETRIES_10M))
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         moved = tasks.create_task(world.move(record))
         await asyncio.sleep(0.01)
         assert not moved.done()
-        world.cancels.cancel(world.hop.authorized.run_id)
+        world.cancels.cancel(world.stage_record.authorized.run_id)
 
     _is_cancelled(moved.result(), world)
 
 
 async def test_what_was_cancelled_before_it_is_read_waits_no_more(world: World) -> None:
     """More may wait in a topic than in memory."""
-    world.cancels.cancel(world.hop.authorized.run_id)
+    world.cancels.cancel(world.stage_record.authorized.run_id)
 
-    outputs = await world.move(as_read(screened_record(world.hop, SEALS, TRACE, topic=RETRIES_10M)))
+    outputs = await world.move(as_read(screened_record(world.stage_record, SEALS, TRACE, topic=RETRIES_10M)))
 
     _is_cancelled(outputs, world)
     assert waited_s(world) == 0
@@ -270,6 +270,6 @@ async def test_what_was_cancelled_before_it_is_read_waits_no_more(world: World) 
 
 def _is_cancelled(outputs: Outputs, world: World) -> None:
     result, entry = outputs
-    assert result.topic == world.hop.authorized.reply_to
+    assert result.topic == world.stage_record.authorized.reply_to
     assert Result.model_validate_json(result.value or b"").status == "cancelled"
     assert AdmissionEvent.model_validate_json(entry.value or b"").state == "closed"

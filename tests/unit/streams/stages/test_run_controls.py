@@ -29,7 +29,7 @@ async def _is_cancelled(*records: Record) -> bool:
     for record in records:
         controls.take(record)
     try:
-        async with cancels.heeded("run-1"):
+        async with cancels.scope("run-1"):
             return False
     except CancelledRunError:
         return True
@@ -60,7 +60,7 @@ async def test_what_was_said_before_it_came_is_taken_up_as_far_as_it_may_matter(
 
 async def _goes_on(cancels: Cancels, run: str) -> bool:
     try:
-        async with cancels.heeded(run):
+        async with cancels.scope(run):
             return True
     except CancelledRunError:
         return False

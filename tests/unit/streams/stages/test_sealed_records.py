@@ -29,11 +29,11 @@ def sealed(value: bytes, topic: str = "platform.screened") -> Record:
     return HOP._replace(topic=topic, value=value, headers=((SEAL, SEALS.seal(topic, key, value).encode()),))
 
 
-def newer(hop: dict[str, Any]) -> bytes:
+def newer(stage_record: dict[str, Any]) -> bytes:
     """The hop as a later version might write it."""
-    hop["colour"] = hop["admission"]["rank"] = hop["origin"]["region"] = "new"
-    hop["request"]["input"] = {"audio": "..."}
-    return json.dumps(hop).encode()
+    stage_record["colour"] = stage_record["admission"]["rank"] = stage_record["origin"]["region"] = "new"
+    stage_record["request"]["input"] = {"audio": "..."}
+    return json.dumps(stage_record).encode()
 
 
 AUTHORIZED_FIELDS = samples.AUTHORIZED.model_dump_json()

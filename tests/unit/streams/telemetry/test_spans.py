@@ -53,11 +53,11 @@ class Setup:
         """Process *record*, writing *outputs* with the context of its span."""
         seen: list[Trace] = []
 
-        async def work(here: Trace) -> Outputs:
+        async def handler(here: Trace) -> Outputs:
             seen.append(here)
             return [output._replace(headers=output.headers + here.headers) for output in outputs]
 
-        made = self.tracing.process(record, work)()
+        made = self.tracing.process(record, handler)()
         assert isinstance(made, Awaitable)
         self.written = await made
         return seen[0]
@@ -290,13 +290,13 @@ async def test_what_an_agent_records_itself_stands_below_our_span(flag: str) -> 
     inner = inner._replace(headers=(*inner.headers, ("tracestate", b"vendor=1")))
     seen: list[otel.SpanContext] = []
 
-    async def work(here: Trace) -> Outputs:
+    async def handler(here: Trace) -> Outputs:
         await asyncio.sleep(0)
         seen.append(otel.get_current_span().get_span_context())
         return [ProducerRecord(topics.SCREENED.name, b"key", here.span_id.encode())]
 
     async def job() -> Outputs:
-        made = setup.tracing.process(inner, work)()
+        made = setup.tracing.process(inner, handler)()
         assert isinstance(made, Awaitable)
         return await made
 

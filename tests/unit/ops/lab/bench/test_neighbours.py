@@ -11,7 +11,7 @@ from ops.lab.bench.neighbours import Meter, NeighboursPlan, rows
 from ops.lab.neighbours.disturbances import disturbances
 from ops.lab.neighbours.experiment import ExperimentPlan, WindowComparison
 
-BY_NAME = {trouble.name: trouble for trouble in disturbances(30)}
+BY_NAME = {disturbance.name: disturbance for disturbance in disturbances(30)}
 WAITS = [number / 1_000 for number in range(1, 101)]
 
 
@@ -47,5 +47,5 @@ def test_what_the_trouble_costs_is_the_difference_of_windows(monkeypatch: pytest
 
 def test_only_the_troubles_that_are_named_are_measured() -> None:
     """Each takes a minute."""
-    assert [each.name for each in NeighboursPlan(ExperimentPlan(), ("garbage",)).troubles()] == ["garbage"]
-    assert {each.name for each in NeighboursPlan(ExperimentPlan()).troubles()} == BY_NAME.keys()
+    assert [each.name for each in NeighboursPlan(ExperimentPlan(), ("garbage",)).disturbances()] == ["garbage"]
+    assert {each.name for each in NeighboursPlan(ExperimentPlan()).disturbances()} == BY_NAME.keys()

@@ -48,10 +48,10 @@ def test_when_nothing_more_is_sent_nobody_is_judged() -> None:
 def test_what_hits_a_door_hits_everybody() -> None:
     """Who is not let in cannot be run."""
     clock = StillClock()
-    troubles = FaultWindows(clock)
-    troubles.hit(7, 2.0)
-    troubles.hit(8, everybody=True)
-    with troubles.during():
+    fault_windows = FaultWindows(clock)
+    fault_windows.hit(7, 2.0)
+    fault_windows.hit(8, everybody=True)
+    with fault_windows.during():
         clock.at_ms += 3_000
 
-    assert troubles.all == [FaultWindow(NOW, NOW + 2_000, 7), FaultWindow(NOW, NOW), FaultWindow(NOW, NOW + 3_000)]
+    assert fault_windows.all == [FaultWindow(NOW, NOW + 2_000, 7), FaultWindow(NOW, NOW), FaultWindow(NOW, NOW + 3_000)]

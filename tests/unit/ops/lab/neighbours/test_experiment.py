@@ -39,22 +39,22 @@ class Platform:
 
     written: Counter[str] = field(default_factory=Counter[str])
     troubled: bool = False
-    answers: list[tuple[float, bytes]] = field(default_factory=list[tuple[float, bytes]])
+    waiter: list[tuple[float, bytes]] = field(default_factory=list[tuple[float, bytes]])
 
     async def send(self, record: ProducerRecord) -> None:
         self.written[record.topic] += 1
         if record.topic == REQUESTS.of(CALM.id):
             identity = dict(record.headers)["ce_id"] or b""
             due = asyncio.get_running_loop().time() + (HELD_S if self.troubled else 0)
-            self.answers.append((due, json.dumps({"request_id": identity.decode()}).encode()))
+            self.waiter.append((due, json.dumps({"request_id": identity.decode()}).encode()))
         else:
             self.troubled = record.topic != SINK
 
     async def poll(self, _timeout_s: float) -> list[Record]:
         await asyncio.sleep(0.001)
         now = asyncio.get_running_loop().time()
-        due = [answer for at, answer in self.answers if at <= now]
-        self.answers = [(at, answer) for at, answer in self.answers if at > now]
+        due = [answer for at, answer in self.waiter if at <= now]
+        self.waiter = [(at, answer) for at, answer in self.waiter if at > now]
         return [Record("results", 0, 0, 0, None, answer, ()) for answer in due]
 
     async def high_watermarks(self, places: list[Partition]) -> dict[Partition, int]:
@@ -77,13 +77,13 @@ async def test_waits_beside_trouble_and_without_are_told_apart_and_are_what_they
     platform, windows = Platform(), list[tuple[bool, int, int, list[float]]]()
     fake: Any = platform
     clock = SystemClock()
-    innocent, neighbour = Victim(CALM, fake, fake, clock, 40.0), Neighbour(NOISY, FLOOD, fake, clock, 100.0)
+    victim, neighbour = Victim(CALM, fake, fake, clock, 40.0), Neighbour(NOISY, FLOOD, fake, clock, 100.0)
 
     def told(quiet: bool, waits: list[float]) -> None:  # noqa: FBT001 - see Told
         windows.append((quiet, platform.written[SINK], platform.written[REQUESTS.of(NOISY.id)], waits))
         platform.written.clear()
 
-    found = await Experiment(fake, innocent, neighbour, SINK).compare(ExperimentPlan(rounds=2, seconds=0.2), told)
+    found = await Experiment(fake, victim, neighbour, SINK).compare(ExperimentPlan(rounds=2, seconds=0.2), told)
 
     assert [quiet for quiet, _, _, _ in windows] == [True, False, True, False]
     assert all(bool(noise) != quiet for quiet, _, noise, _ in windows)
