@@ -87,7 +87,7 @@ class StageHandler:
     """Rebuilds the shard's memory. Called each time a shard opens, after the fence and before its offsets are read."""
 
     forget: Callable[[int], None] = no_memory_to_drop
-    """Called when a shard closes for any reason. No job of the shard starts until ``remember`` has returned again."""
+    """Called when a shard closes for any reason. No job of the shard starts until ``load_memory`` has returned again."""
 
     first: Callable[[Partition], Outputs | None] = no_initial_offset
     """Called for a partition without a committed offset. A list: start at its beginning, and commit that in one
@@ -101,7 +101,7 @@ class StageHandler:
     seconds."""
 
     keeps_runs: bool = True
-    """True if runs continue while their shard reopens. False if ``remember`` must start from the committed state."""
+    """True if runs continue while their shard reopens. False if ``load_memory`` must start from the committed state."""
 
     in_order: bool = False
     """True if jobs of one tenant begin in the order of its records, across lanes. It is for a stage that keeps a lane's

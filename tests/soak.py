@@ -92,7 +92,7 @@ class Soak:
         while True:
             await asyncio.sleep(TROUBLE_S)
             for shard in list(inside._shards.values()):  # noqa: SLF001 - there is no other way to make it doubt
-                shard.committer.doubt("soak")
+                shard.committer.reopen("soak")
 
     async def measure(self, worker: Worker, seconds: float) -> None:
         """Look at regular intervals."""

@@ -28,11 +28,11 @@ from schemas.topics import HOUR_MS, REQUEST_RETENTION_MS
 DEDUPE_WINDOW_MS = REQUEST_RETENTION_MS + HOUR_MS
 """Milliseconds for which a closed request is remembered: as long as a copy may stay unread, plus one hour."""
 
-RENEW_MS = 24 * HOUR_MS
+SERVING_RENEWAL_MS = 24 * HOUR_MS
 """Milliseconds after which a ``serving`` event is written again, well before the admission log deletes the old one."""
 
-Lookup: TypeAlias = Literal["new", "joined", "conflict", "cancelled"]
-CancelTarget: TypeAlias = Literal["ahead", "beyond", "over"]
+AdmissionDecision: TypeAlias = Literal["new", "joined", "conflict", "cancelled"]
+CancelResult: TypeAlias = Literal["ahead", "beyond", "over"]
 """State of the request to cancel: ``ahead`` is not admitted yet, ``beyond`` is open, ``over`` is closed."""
 
 WaitScope: TypeAlias = Callable[[], AbstractContextManager[None]]
@@ -97,11 +97,11 @@ class AdmissionController:
             if key not in self._known:
                 self._tenant_admission(key).note_cancelled(key, at_ms)
         elif entry.admission is not None:
-            self._take_up(entry.admission, opened=entry.state == "open", at_ms=at_ms)
+            self._apply_request(entry.admission, opened=entry.state == "open", at_ms=at_ms)
             if entry.state == "closed":
                 self._tenant_admission(key).breaker.note(at_ms, dead_lettered=entry.dead_lettered)
 
-    def _take_up(self, admission: AdmissionKey, *, opened: bool, at_ms: int) -> None:
+    def _apply_request(self, admission: AdmissionKey, *, opened: bool, at_ms: int) -> None:
         """Apply an event of any stage. Each event of a charged request holds the charge's time, so any one suffices."""
         known = self._known.get(admission.key)
         charged = known.charged_ms if known is not None else None
@@ -109,7 +109,7 @@ class AdmissionController:
             charged = admission.charged_ms
             if charged > self._clock.now_ms() - MINUTE_MS:
                 self._tenant_admission(admission.key).charge(admission, charged)
-        self._note(admission, opened=opened, at_ms=at_ms, charged_ms=charged)
+        self._remember(admission, opened=opened, at_ms=at_ms, charged_ms=charged)
 
     def is_served(self, key: str) -> bool:
         """Return True if the partition's first offset has been committed."""
@@ -117,17 +117,17 @@ class AdmissionController:
 
     def renewal_due(self, key: str) -> bool:
         """Return True if a new ``serving`` event of the partition is due, and count it as written."""
-        now, said = self._clock.now_ms(), self._serving.get(key)
-        if said is not None and now - said < RENEW_MS:
+        now, written_ms = self._clock.now_ms(), self._serving.get(key)
+        if written_ms is not None and now - written_ms < SERVING_RENEWAL_MS:
             return False
         self._serving[key] = now
         return True
 
-    def lookup(self, admission: AdmissionKey) -> Lookup:
+    def lookup(self, admission: AdmissionKey) -> AdmissionDecision:
         """Return ``joined`` or ``conflict`` for a known request, ``cancelled`` if cancelled before, else ``new``."""
-        self._forget_old()
+        self._evict_expired()
         known = self._known.get(admission.key)
-        if known is None or self._is_old(known):
+        if known is None or self._is_expired(known):
             return "cancelled" if self._is_cancelled(admission.key) else "new"
         return "joined" if known.body == admission.body else "conflict"
 
@@ -141,15 +141,15 @@ class AdmissionController:
             return False
         return True
 
-    def cancel(self, key: str) -> CancelTarget:
+    def cancel(self, key: str) -> CancelResult:
         """Cancel the request with this admission log key and return its state. If it waits, its wait ends at once."""
         known = self._known.get(key)
-        if known is not None and not self._is_old(known):
+        if known is not None and not self._is_expired(known):
             return "beyond" if known.open else "over"
         tenant_admission = self._tenant_admission(key)
         tenant_admission.note_cancelled(key, self._clock.now_ms())
-        for turn in tenant_admission.waiting.get(key, ()):
-            withdraw(turn)
+        for waiter in tenant_admission.waiting.get(key, ()):
+            withdraw(waiter)
         return "ahead"
 
     def in_flight(self, tenant: str) -> int:
@@ -160,7 +160,7 @@ class AdmissionController:
     def is_limited(self, tenant: str) -> bool:
         """Return True if the tenant's concurrency, rate or dead-letter breaker allows no further request now."""
         tenant_admission = self._tenants.get(tenant)
-        return tenant_admission is not None and not tenant_admission.room.fits()
+        return tenant_admission is not None and not tenant_admission.concurrency.has_room()
 
     def breaker(self, tenant: str) -> DeadLetterBreaker:
         """Return the tenant's dead-letter breaker."""
@@ -173,7 +173,7 @@ class AdmissionController:
             return admission
         return admission.model_copy(update={"charged_ms": known.charged_ms})
 
-    def admit(self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED) -> Lookup | None:
+    def admit(self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED) -> AdmissionDecision | None:
         """Decide as ``enter`` does, without a wait; return None, with nothing decided, if the request may have to wait.
 
         Most requests need not wait. A future to reserve and release a place would double the cost of their admission.
@@ -182,14 +182,18 @@ class AdmissionController:
         tenant_admission.set(limit, rates)
         if (lookup := self.lookup(admission)) != "new":
             return lookup
-        if not (tenant_admission.is_free(admission.lane) and rates.is_wide and tenant_admission.room.fits()):
+        if not (
+            tenant_admission.is_free(admission.lane)
+            and rates.only_tenant_limit
+            and tenant_admission.concurrency.has_room()
+        ):
             return None
-        self._let_through(tenant_admission, admission, rates)
+        self._admit_now(tenant_admission, admission, rates)
         return "new"
 
     async def enter(
         self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, wait_scope: WaitScope = nullcontext
-    ) -> Lookup:
+    ) -> AdmissionDecision:
         """Wait until the request may be admitted, in order of arrival, and return the decision.
 
         It waits for its lane, its agent's and user's rates, and the tenant's concurrency *limit*, rate and dead-letter
@@ -199,55 +203,57 @@ class AdmissionController:
         if (lookup := self.admit(admission, limit, rates)) is not None:
             return lookup
         tenant_admission = self._tenant_admission(admission.key)
-        if not await self._claim(tenant_admission, admission, wait_scope):
+        if not await self._reserve_lane(tenant_admission, admission, wait_scope):
             return self.lookup(admission)
         try:
-            return await self._go_through(tenant_admission, admission, rates, wait_scope)
+            return await self._await_limits(tenant_admission, admission, rates, wait_scope)
         finally:
-            self._unclaim(tenant_admission, admission.lane)
+            self._release_lane(tenant_admission, admission.lane)
 
-    async def _claim(self, tenant_admission: TenantAdmission, admission: AdmissionKey, wait_scope: WaitScope) -> bool:
+    async def _reserve_lane(
+        self, tenant_admission: TenantAdmission, admission: AdmissionKey, wait_scope: WaitScope
+    ) -> bool:
         """Claim the lane, so that no other request of it can overtake. Return False if the request was cancelled."""
         lane = admission.lane
         if tenant_admission.is_free(lane):
-            tenant_admission.claimed.add(lane)
+            tenant_admission.reserved_lanes.add(lane)
             return True
         with wait_scope():
             queue = tenant_admission.lanes.setdefault(lane, OrderedDict())
             return await self._wait(
-                tenant_admission, admission.key, queue, lambda: self._unclaim(tenant_admission, lane)
+                tenant_admission, admission.key, queue, lambda: self._release_lane(tenant_admission, lane)
             )
 
-    def _unclaim(self, tenant_admission: TenantAdmission, lane: str) -> None:
+    def _release_lane(self, tenant_admission: TenantAdmission, lane: str) -> None:
         """Release the claim on a lane once its request is admitted or gives up."""
-        tenant_admission.claimed.discard(lane)
-        self._hand_on(tenant_admission, lane)
-        tenant_admission.room.admit_waiting()
+        tenant_admission.reserved_lanes.discard(lane)
+        self._wake_next_in_lane(tenant_admission, lane)
+        tenant_admission.concurrency.admit_waiting()
 
-    async def _go_through(
+    async def _await_limits(
         self, tenant_admission: TenantAdmission, admission: AdmissionKey, rates: Rates, wait_scope: WaitScope
-    ) -> Lookup:
+    ) -> AdmissionDecision:
         if (lookup := self.lookup(admission)) != "new":
             return lookup
-        passed: list[RateQueue] = []
+        acquired: list[RateQueue] = []
         try:
             for kind, name, limit in (("agent", admission.agent, rates.agent), ("user", admission.subject, rates.user)):
                 if limit is not None:
-                    narrow = tenant_admission.rate_queue_of(kind, name, limit)
-                    if not await self._pass(tenant_admission, admission.key, narrow, wait_scope):
+                    limited = tenant_admission.rate_queue_of(kind, name, limit)
+                    if not await self._acquire(tenant_admission, admission.key, limited, wait_scope):
                         return self.lookup(admission)
-                    passed.append(narrow)
-            if not await self._pass(tenant_admission, admission.key, tenant_admission.room):
+                    acquired.append(limited)
+            if not await self._acquire(tenant_admission, admission.key, tenant_admission.concurrency):
                 return self.lookup(admission)
-            passed.append(tenant_admission.room)
+            acquired.append(tenant_admission.concurrency)
             if (lookup := self.lookup(admission)) == "new":
-                self._let_through(tenant_admission, admission, rates)
+                self._admit_now(tenant_admission, admission, rates)
             return lookup
         finally:
-            for rate_queue in passed:
+            for rate_queue in acquired:
                 rate_queue.release()
 
-    async def _pass(
+    async def _acquire(
         self, tenant_admission: TenantAdmission, key: str, rate_queue: RateQueue, wait_scope: WaitScope = nullcontext
     ) -> bool:
         """Reserve a place at once if there is room, else wait for one. Return False if the request was cancelled.
@@ -255,30 +261,30 @@ class AdmissionController:
         Taking a free place overtakes no request: those that waited have been called first.
         """
         rate_queue.admit_waiting()
-        if rate_queue.fits():
+        if rate_queue.has_room():
             rate_queue.reserved += 1
             return True
         rate_queue.arm()
         with wait_scope():
             return await self._wait(tenant_admission, key, rate_queue.queue, rate_queue.release)
 
-    def _let_through(self, tenant_admission: TenantAdmission, admission: AdmissionKey, rates: Rates) -> None:
+    def _admit_now(self, tenant_admission: TenantAdmission, admission: AdmissionKey, rates: Rates) -> None:
         now = self._clock.now_ms()
         if rates.any:
             tenant_admission.charge(admission, now)
-        self._note(admission, opened=True, at_ms=now, charged_ms=now if rates.any else None)
+        self._remember(admission, opened=True, at_ms=now, charged_ms=now if rates.any else None)
 
     async def _wait(
         self, tenant_admission: TenantAdmission, key: str, queue: WaitQueue, give_back: Callable[[], None]
     ) -> bool:
         """Wait to be called from *queue*; return False if the request is cancelled meanwhile."""
-        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         waiting = tenant_admission.waiting.setdefault(key, set())
-        waiting.add(turn)
+        waiting.add(waiter)
         try:
-            return await wait(queue, turn, give_back)
+            return await wait(queue, waiter, give_back)
         finally:
-            waiting.discard(turn)
+            waiting.discard(waiter)
             if not waiting and tenant_admission.waiting.get(key) is waiting:
                 del tenant_admission.waiting[key]
 
@@ -286,9 +292,9 @@ class AdmissionController:
         """Close the request, and free its place and its lane."""
         known = self._known.get(admission.key)
         charged = known.charged_ms if known is not None else None
-        self._note(admission, opened=False, at_ms=self._clock.now_ms(), charged_ms=charged)
+        self._remember(admission, opened=False, at_ms=self._clock.now_ms(), charged_ms=charged)
 
-    def _note(self, admission: AdmissionKey, *, opened: bool, at_ms: int, charged_ms: int | None) -> None:
+    def _remember(self, admission: AdmissionKey, *, opened: bool, at_ms: int, charged_ms: int | None) -> None:
         self._known[admission.key] = KnownRequest(admission.body, admission.lane, opened, at_ms, charged_ms)
         self._closed.pop(admission.key, None)
         tenant_admission = self._tenant_admission(admission.key)
@@ -302,16 +308,16 @@ class AdmissionController:
     def _free(self, tenant_admission: TenantAdmission, lane: str, key: str) -> None:
         if tenant_admission.open.get(lane) == key:
             del tenant_admission.open[lane]
-            self._hand_on(tenant_admission, lane)
-            tenant_admission.room.admit_waiting()
+            self._wake_next_in_lane(tenant_admission, lane)
+            tenant_admission.concurrency.admit_waiting()
 
-    def _hand_on(self, tenant_admission: TenantAdmission, lane: str) -> None:
+    def _wake_next_in_lane(self, tenant_admission: TenantAdmission, lane: str) -> None:
         """Give a free lane to the first request that waits for it, and to no other."""
         queue = tenant_admission.lanes.get(lane)
         if queue is None or not tenant_admission.is_free(lane):
             return
         if wake_first(queue):
-            tenant_admission.claimed.add(lane)
+            tenant_admission.reserved_lanes.add(lane)
         if not queue:
             del tenant_admission.lanes[lane]
 
@@ -332,11 +338,11 @@ class AdmissionController:
         if known is not None and known.open:
             self._free(self._tenant_admission(key), known.lane, key)
 
-    def _forget_old(self) -> None:
+    def _evict_expired(self) -> None:
         """Forget requests closed longer ago than the window, oldest first. Open requests are never forgotten."""
-        while self._closed and self._is_old(self._known[next(iter(self._closed))]):
+        while self._closed and self._is_expired(self._known[next(iter(self._closed))]):
             key, _ = self._closed.popitem(last=False)
             del self._known[key]
 
-    def _is_old(self, known: KnownRequest) -> bool:
+    def _is_expired(self, known: KnownRequest) -> bool:
         return not known.open and self._clock.now_ms() - known.at_ms > self._window_ms

@@ -63,7 +63,7 @@ class DeadLetterBreaker:
             return 0
         left = self._until_ms - self._clock.now_ms()
         if left <= 0 and self._dead_lettered >= limit.count and self._exceeds_limit(limit):
-            left = self._close(limit)
+            left = self._trip(limit)
         return max(0, min(left, int(limit.cool_down * 1_000)))  # a clock that was set back does not prolong the pause
 
     async def over(self) -> None:
@@ -76,7 +76,7 @@ class DeadLetterBreaker:
         ended = sum(part[1] for part in self._parts)
         return self._dead_lettered >= limit.count and self._dead_lettered >= limit.share * ended
 
-    def _close(self, limit: DlqLimit) -> int:
+    def _trip(self, limit: DlqLimit) -> int:
         """Trip the breaker, counted from the last dead letter. After a replay of the log, that may be long ago."""
         self._until_ms = self._last_ms + int(limit.cool_down * 1_000)
         self._parts.clear()

@@ -14,32 +14,32 @@ WaitQueue: TypeAlias = "OrderedDict[Waiter, None]"
 """The waiters, in order of arrival."""
 
 
-async def wait(queue: WaitQueue, turn: Waiter, give_back: Callable[[], None]) -> bool:
+async def wait(queue: WaitQueue, waiter: Waiter, give_back: Callable[[], None]) -> bool:
     """Wait in *queue* until called; return False if withdrawn. Call ``give_back`` if cancelled after the call."""
-    queue[turn] = None
+    queue[waiter] = None
     try:
-        called = await turn
+        called = await waiter
     except asyncio.CancelledError:
-        queue.pop(turn, None)
-        if not turn.cancelled() and turn.result():
+        queue.pop(waiter, None)
+        if not waiter.cancelled() and waiter.result():
             give_back()
         raise
     if not called:
-        queue.pop(turn, None)
+        queue.pop(waiter, None)
     return called
 
 
 def wake_first(queue: WaitQueue) -> bool:
     """Call the first waiter that still waits; return False if there is none."""
     while queue:
-        turn, _ = queue.popitem(last=False)
-        if not turn.done():
-            turn.set_result(True)
+        waiter, _ = queue.popitem(last=False)
+        if not waiter.done():
+            waiter.set_result(True)
             return True
     return False
 
 
-def withdraw(turn: Waiter) -> None:
+def withdraw(waiter: Waiter) -> None:
     """Withdraw a waiter's request. A waiter that was called already has to check for itself."""
-    if not turn.done():
-        turn.set_result(False)
+    if not waiter.done():
+        waiter.set_result(False)

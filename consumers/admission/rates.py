@@ -30,7 +30,7 @@ class Rates:
         return not (self.tenant is None and self.agent is None and self.user is None)
 
     @property
-    def is_wide(self) -> bool:
+    def only_tenant_limit(self) -> bool:
         """True if at most the tenant's own rate is limited."""
         return self.agent is None and self.user is None
 
@@ -55,7 +55,7 @@ class Rate:
         self._times: deque[int] = deque()
         self.limit = limit
 
-    def fits(self, promised: int) -> bool:
+    def has_room(self, promised: int) -> bool:
         """Return True if one more request may be admitted now, with *promised* others reserved."""
         return self.limit is None or self._recent() + promised < self.limit
 

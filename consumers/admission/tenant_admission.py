@@ -36,13 +36,13 @@ class RateQueue:
 
         self.timer: asyncio.TimerHandle | None = None
 
-    def fits(self) -> bool:
+    def has_room(self) -> bool:
         """Return True if one more request may be admitted."""
-        return self.rate.fits(self.reserved)
+        return self.rate.has_room(self.reserved)
 
     def admit_waiting(self) -> None:
         """Call waiting requests while there is room, and set a timer for the rest."""
-        while self.queue and self.fits() and wake_first(self.queue):
+        while self.queue and self.has_room() and wake_first(self.queue):
             self.reserved += 1
         if self.queue:
             self.arm()
@@ -55,7 +55,7 @@ class RateQueue:
 
     def frees_ms(self) -> int:
         """Return the milliseconds until one more request may fit; 0 if time alone changes nothing."""
-        return 0 if self.rate.fits(self.reserved) else max(1, self.rate.frees_ms())
+        return 0 if self.rate.has_room(self.reserved) else max(1, self.rate.frees_ms())
 
     def release(self) -> None:
         """Release a reserved place once its request is admitted or gives up."""
@@ -86,10 +86,10 @@ class ConcurrencyQueue(RateQueue):
         super().__init__(clock)
         self.slots, self.breaker = slots, breaker
 
-    def fits(self) -> bool:
+    def has_room(self) -> bool:
         """Return True if the tenant may have one more open request."""
         free = len(self.slots.open) + self.reserved < self.slots.limit
-        return free and not self.breaker.open_for_ms() and super().fits()
+        return free and not self.breaker.open_for_ms() and super().has_room()
 
     def frees_ms(self) -> int:
         """Return the milliseconds until one more request may fit; 0 if time alone changes nothing."""
@@ -104,10 +104,10 @@ class TenantAdmission:
         "_prune_above",
         "breaker",
         "cancelled",
-        "claimed",
+        "concurrency",
         "lanes",
         "rate_queues",
-        "room",
+        "reserved_lanes",
         "slots",
         "waiting",
     )
@@ -116,8 +116,8 @@ class TenantAdmission:
         self._clock = clock
         self.slots = ConcurrencySlots()
         self.breaker = DeadLetterBreaker(clock, on_open, limit_of)
-        self.room = ConcurrencyQueue(clock, self.slots, self.breaker)
-        self.claimed: set[str] = set()
+        self.concurrency = ConcurrencyQueue(clock, self.slots, self.breaker)
+        self.reserved_lanes: set[str] = set()
         """Lanes whose next request is chosen and waits for admission."""
 
         self.lanes: dict[str, WaitQueue] = {}
@@ -139,12 +139,12 @@ class TenantAdmission:
 
     def is_free(self, lane: str) -> bool:
         """Return True if the lane has no open request and no claim."""
-        return lane not in self.slots.open and lane not in self.claimed
+        return lane not in self.slots.open and lane not in self.reserved_lanes
 
     def set(self, limit: int, rates: Rates) -> None:
         """Apply the limits that the registry holds now, and call the requests that now fit."""
-        self.slots.limit, self.room.rate.limit = limit, rates.tenant
-        self.room.admit_waiting()
+        self.slots.limit, self.concurrency.rate.limit = limit, rates.tenant
+        self.concurrency.admit_waiting()
 
     def rate_queue_of(self, kind: str, name: str, limit: int | None) -> RateQueue:
         """Return the rate queue of one agent or user; *limit* None leaves its limit unchanged."""
@@ -167,7 +167,7 @@ class TenantAdmission:
 
     def charge(self, admission: AdmissionKey, at_ms: int) -> None:
         """Charge an admitted request to the rates of its tenant, its agent and its user."""
-        self.room.rate.charge(at_ms)
+        self.concurrency.rate.charge(at_ms)
         self.rate_queue_of("agent", admission.agent, None).rate.charge(at_ms)
         self.rate_queue_of("user", admission.subject, None).rate.charge(at_ms)
 

@@ -21,14 +21,14 @@ from streams.scheduling.commit_pacing import CommitRests
 from streams.telemetry.metric_definitions import RECORDS, RELOCATIONS, TRANSACTION_SECONDS, TRANSACTIONS
 from streams.telemetry.outcomes import counted, outcome_of
 from streams.transport.errors import TopicStarvedError, TransportError, UnknownTopicError
-from streams.transport.protocol.record_batches import Told
+from streams.transport.protocol.record_batches import OffsetCallback
 from streams.transport.transactional_producer import TransactionalProducer
 
-SLOW_S = 0.5
+TOPIC_CHECK_AFTER_S = 0.5
 """Seconds after which a transaction is checked for a topic that is missing or accepts no writes. aiokafka would wait
 for such a topic without end."""
 
-FEW = 8
+EARLY_COMMIT_MAX = 8
 """The most completions of a partition that may commit early. With more, waiting for the commit interval pays."""
 
 METADATA_LIMIT = 512 * 1024
@@ -42,9 +42,9 @@ class ShardTransaction(NamedTuple):
     """The content of one transaction."""
 
     steps: list[CommitStep]
-    firsts: list[Partition]
+    initial_commits: list[Partition]
     outputs: list[ProducerRecord]
-    copies: list[tuple[ProducerRecord, Told]]
+    copies: list[tuple[ProducerRecord, OffsetCallback]]
     """The copies of relocated records, each with the callback that takes its offset."""
 
     offsets: dict[Partition, tuple[int, str]]
@@ -61,7 +61,7 @@ class CommitterShard(Protocol):
     runtime: Runtime
     alive: bool
     trackers: dict[Partition, Tracker]
-    firsts: dict[Partition, tuple[int, Outputs]]
+    initial_commits: dict[Partition, tuple[int, Outputs]]
     relocator: Relocator
     crash_tracking: CrashTracking
 
@@ -91,10 +91,10 @@ class Committer:
         self._dirty: set[Tracker] = set()
         self._in_flight = False
         self._last = float("-inf")
-        self._rests = CommitRests()
-        self._swept = float("-inf")
+        self._commit_rests = CommitRests()
+        self._queued_all_at = float("-inf")
         self._waiting_since: float | None = None
-        self._full = asyncio.Event()
+        self._commit_now = asyncio.Event()
         self._gathering = False
         """True while it waits for more completions to share the next transaction."""
 
@@ -122,14 +122,14 @@ class Committer:
         return self.waiting > 0 or self._in_flight or bool(self._shard.crash_tracking.unsaid())
 
     @property
-    def apart(self) -> bool:
+    def has_delayed(self) -> bool:
         """True if a finished record waits until its topic accepts it."""
         return any(tracker.delayed for tracker in self._shard.trackers.values())
 
     def stalled(self) -> bool:
-        """Return True if a completion has waited longer than ``brake_s``."""
+        """Return True if a completion has waited longer than ``max_commit_delay_s``."""
         since = self._waiting_since
-        return since is not None and self._runtime.clock.monotonic() - since > self._runtime.config.brake_s
+        return since is not None and self._runtime.clock.monotonic() - since > self._runtime.config.max_commit_delay_s
 
     def add(self, tracker: Tracker) -> None:
         """Queue the newest completion of *tracker* for the next transaction."""
@@ -139,7 +139,7 @@ class Committer:
         if self._waiting_since is None:
             self._waiting_since = self._runtime.clock.monotonic()
         if self.waiting == self._runtime.config.batch or (self._gathering and self._may_be_early(tracker)):
-            self._full.set()
+            self._commit_now.set()
         self.wake.set()
 
     def moved(self, tracker: Tracker) -> None:
@@ -147,7 +147,7 @@ class Committer:
         self._dirty.add(tracker)
         self.wake.set()
 
-    def doubt(self, reason: str) -> None:
+    def reopen(self, reason: str) -> None:
         """Make the shard reopen, between two transactions."""
         self._doubt = reason
         self.wake.set()
@@ -157,47 +157,47 @@ class Committer:
         self._doubt = None
         self._runtime.topic_health.forget()
         self._dirty = {tracker for tracker in self._shard.trackers.values() if tracker.pending}
-        self._swept = self._runtime.clock.monotonic()
-        self._count()
+        self._queued_all_at = self._runtime.clock.monotonic()
+        self._recount_and_reset()
         self.wake.set()
 
-    def _tally(self) -> None:
+    def _recount(self) -> None:
         self.waiting = sum(len(tracker.pending) for tracker in self._dirty)
         self.bytes = sum(entry.size for tracker in self._dirty for entry in tracker.pending)
 
-    def _count(self) -> None:
-        self._tally()
+    def _recount_and_reset(self) -> None:
+        self._recount()
         self._waiting_since = self._runtime.clock.monotonic() if self.waiting else None
 
     async def run(self) -> str:
         """Commit until the shard has to reopen or is dropped. Return the reason."""
         while self._shard.alive:
-            await self._due()
+            await self._wait_until_due()
             if self._doubt is not None:
                 return self._doubt
-            await self._screen()
+            await self._check_outputs()
             transaction = self._next()
             if transaction is None:
-                self._rest()
+                self._reset_timer()
             elif doubt := await self._commit(transaction):
                 return doubt
         return "dropped"
 
-    async def _screen(self) -> None:
+    async def _check_outputs(self) -> None:
         """Prepare the next batch. An output that cannot be written would abort the transaction for all partitions."""
         if recalled := self._output_check.recall(self._shard.trackers.values()):
             self._dirty.update(recalled)
-            self._tally()
+            self._recount()
         self._shard.look()
         self._shard.relocator.begin(self._dirty)
         await self._output_check.sort(self._dirty)
 
-    def _rest(self) -> None:
+    def _reset_timer(self) -> None:
         """Reset the commit timer: the remaining completions wait for an earlier offset."""
-        self._count()
+        self._recount_and_reset()
         self._waiting_since = None
 
-    async def _due(self) -> None:
+    async def _wait_until_due(self) -> None:
         """Wait until the next transaction is due.
 
         An idle shard commits at once, a busy one at its interval, a full one earlier. A partition with sparse records
@@ -205,9 +205,9 @@ class Committer:
         """
         clock, config = self._runtime.clock, self._runtime.config
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._longest_rest_s()):
+            async with asyncio.timeout(self._max_idle_wait_s()):
                 await self.wake.wait()
-        pause = self._last + self._rests.interval_s(self._runtime.commit_pacing.interval_s()) - clock.monotonic()
+        pause = self._last + self._commit_rests.interval_s(self._runtime.commit_pacing.interval_s()) - clock.monotonic()
         if pause > 0 and self.waiting < config.batch and not any(map(self._may_be_early, self._dirty)):
             await self._gather(pause)
         self.wake.clear()
@@ -218,12 +218,12 @@ class Committer:
 
         A full batch, or a completion that may commit early, ends the wait.
         """
-        self._full.clear()
+        self._commit_now.clear()
         self._gathering = True
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
-                    await self._full.wait()
+                    await self._commit_now.wait()
         finally:
             self._gathering = False
 
@@ -232,23 +232,23 @@ class Committer:
 
         Each partition is judged by itself: sparse records become visible at once, however many other partitions have.
         """
-        if not 0 < len(tracker.pending) <= FEW:
+        if not 0 < len(tracker.pending) <= EARLY_COMMIT_MAX:
             return False
-        rested = self._rests.rested(tracker, self._runtime.clock.monotonic())
+        rested = self._commit_rests.rested(tracker, self._runtime.clock.monotonic())
         return rested and self._runtime.early.take(tracker.partition)
 
-    def _longest_rest_s(self) -> float:
+    def _max_idle_wait_s(self) -> float:
         """Return the longest wait without a wake-up.
 
         Outcomes set aside and doubtful relocations have to be checked regularly.
         """
-        return RECALL_S if self.apart or self._shard.relocator.doubts else self._runtime.config.keepalive_s / 10
+        return RECALL_S if self.has_delayed or self._shard.relocator.doubts else self._runtime.config.keepalive_s / 10
 
     def _next(self) -> ShardTransaction | None:
-        firsts = list(self._shard.firsts)
-        offsets = {partition: (self._shard.firsts[partition][0], "") for partition in firsts}
-        outputs = [output for partition in firsts for output in self._shard.firsts[partition][1]]
-        copies: list[tuple[ProducerRecord, Told]] = []
+        initial_commits = list(self._shard.initial_commits)
+        offsets = {partition: (self._shard.initial_commits[partition][0], "") for partition in initial_commits}
+        outputs = [output for partition in initial_commits for output in self._shard.initial_commits[partition][1]]
+        copies: list[tuple[ProducerRecord, OffsetCallback]] = []
         steps: list[CommitStep] = []
         for step, text in self._steps():
             steps.append(step)
@@ -259,15 +259,17 @@ class Committer:
                 else:
                     copies += [(output, finished.move.placed) for output in finished.outputs]
         offsets |= self._shard.crash_tracking.unsaid()
-        return ShardTransaction(steps, firsts, outputs, copies, offsets) if offsets else None
+        return ShardTransaction(steps, initial_commits, outputs, copies, offsets) if offsets else None
 
     def _steps(self) -> Iterator[tuple[CommitStep, str]]:
         """Yield each partition's part of the next transaction, with its offset map."""
         config, now = self._runtime.config, self._runtime.clock.monotonic()
-        self._sweep(now)
+        self._queue_keepalives(now)
         limit = max(1, config.batch // max(1, len(self._dirty)))
         size, left = 0, MOST_BYTES
-        for tracker in sorted(self._dirty, key=_waited):  # oldest commit first: else the last partitions might starve
+        for tracker in sorted(
+            self._dirty, key=_first_waiting
+        ):  # oldest commit first: else the last partitions might starve
             step = tracker.collect(limit, now, config.keepalive_s, left) if tracker.alive else None
             if step is None:
                 if not (tracker.alive and tracker.pending):
@@ -282,10 +284,10 @@ class Committer:
             if left <= 0:
                 break
 
-    def _sweep(self, now: float) -> None:
+    def _queue_keepalives(self, now: float) -> None:
         """Queue every partition from time to time: unchanged offsets have to be committed again."""
-        if now - self._swept >= self._runtime.config.keepalive_s / 10:
-            self._swept = now
+        if now - self._queued_all_at >= self._runtime.config.keepalive_s / 10:
+            self._queued_all_at = now
             self._dirty.update(self._shard.trackers.values())
 
     async def _commit(self, transaction: ShardTransaction) -> str | None:
@@ -310,9 +312,9 @@ class Committer:
             self._runtime.metrics.count(TRANSACTIONS, outcome)
             seconds = self._runtime.clock.monotonic() - began
             self._duration.observe(seconds)
-            self._rests.note((step.tracker for step in transaction.steps), seconds, began + seconds)
+            self._commit_rests.note((step.tracker for step in transaction.steps), seconds, began + seconds)
         self.committed += 1
-        self._settle(transaction)
+        self._on_committed(transaction)
         self._runtime.handler.committed(transaction.outputs, list(transaction.offsets), seconds)
         return None
 
@@ -329,7 +331,7 @@ class Committer:
         The input topics are checked too: committing the offsets of a missing topic would fail without end.
         """
         while True:
-            await asyncio.sleep(SLOW_S)
+            await asyncio.sleep(TOPIC_CHECK_AFTER_S)
             if trouble := await self._runtime.topic_health.trouble(transaction.written):
                 starved = self._runtime.topic_health.fault(trouble) == "starved"
                 raise (TopicStarvedError if starved else UnknownTopicError)(trouble.topic)
@@ -346,24 +348,24 @@ class Committer:
                 self._runtime.paused.withdraw(place, error)
                 raise error
 
-    def _settle(self, transaction: ShardTransaction) -> None:
+    def _on_committed(self, transaction: ShardTransaction) -> None:
         now, metrics = self._runtime.clock.monotonic(), self._runtime.metrics
         for step in transaction.steps:
             step.tracker.settle(step, now)
             if not step.tracker.pending and not step.tracker.moved():
                 self._dirty.discard(step.tracker)
-        for partition in transaction.firsts:
+        for partition in transaction.initial_commits:
             self._shard.started(partition)
         if transaction.copies:
             self._note(
                 [relocation for step in transaction.steps for relocation in self._shard.relocator.settle(step.batch)]
             )
         self._shard.crash_tracking.settled(transaction.offsets)
-        self._count()
+        self._recount_and_reset()
         for outcome, count in counted(transaction.steps).items():
             metrics.count(RECORDS, outcome, by=count)
         self._runtime.in_flight.changed.set()
-        if self._dirty or self._shard.firsts or self._shard.crash_tracking.unsaid():
+        if self._dirty or self._shard.initial_commits or self._shard.crash_tracking.unsaid():
             self.wake.set()
 
     def _note(self, arrived: list[Relocation]) -> None:
@@ -379,7 +381,7 @@ class Committer:
             )
 
 
-def _waited(tracker: Tracker) -> float:
+def _first_waiting(tracker: Tracker) -> float:
     return tracker.touched
 
 

@@ -58,7 +58,7 @@ class EngineConfig:
     share is this figure times their number. A client's work for them cannot be told apart from its other work."""
 
     longest_interval_s: float = 0.2
-    """The maximum of the interval: a tenth of ``brake_s``, and less than records wait anyway at saturation."""
+    """The maximum of the interval: a tenth of ``max_commit_delay_s``, and less than records wait anyway at saturation."""
 
     relocation_distance: int = 10_000
     """A run is relocated when its offset is this far behind the fetch position, if its stage allows it. This is half of
@@ -68,7 +68,7 @@ class EngineConfig:
     """The interval at which an unchanged offset is committed again: brokers expire offsets of topics without
     subscribers."""
 
-    brake_s: float = 2.0
+    max_commit_delay_s: float = 2.0
     """No job starts while a completion has waited this long for its commit: a crash would lose the work."""
 
     drain_s: float = 10.0

@@ -80,7 +80,7 @@ class Intake:
         feeds = self._feeds
         beside = self._runtime.handler.exempt
         in_flight = self._runtime.in_flight
-        accepting = {shard for shard in self._shards.values() if shard.accepts()}
+        accepting = {shard for shard in self._shards.values() if shard.has_capacity()}
         room = {
             partition: room
             for partition, (shard, tracker, poll_budget) in feeds.items()

@@ -38,7 +38,7 @@ class LaneShard(Protocol):
         """Take the outcome of a record. *fallback* builds the replacement for outputs that cannot be written."""
         ...
 
-    def broke(self, error: Exception) -> None:
+    def on_job_error(self, error: Exception) -> None:
         """Take the error of a job. A job must not raise, so the worker cannot go on."""
         ...
 
@@ -87,7 +87,7 @@ class Lanes:
                 return
             result = job.run()
         except Exception as error:  # noqa: BLE001 - the contract is broken, whatever it is: the worker ends
-            self._owner.broke(error)
+            self._owner.on_job_error(error)
             return
         if isinstance(result, list):
             self._owner.finish(tracker, record.offset, result, job.fallback)
@@ -133,7 +133,7 @@ class Lanes:
                 if queue and queue[0] is entry:
                     self._drop(queue.popleft())
         except Exception as error:  # noqa: BLE001 - see add()
-            self._owner.broke(error)
+            self._owner.on_job_error(error)
         finally:
             self._close(lane, queue)
 

@@ -34,7 +34,7 @@ class OutputCheck:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._recalled = runtime.clock.monotonic()
-        self._told: dict[str, float] = {}
+        self._warned: dict[str, float] = {}
 
     def recall(self, trackers: Collection[Tracker]) -> list[Tracker]:
         """Return those of *trackers* whose outcomes set aside are due for another try; these are pending again."""
@@ -89,13 +89,13 @@ class OutputCheck:
         if not bad:
             return entry
         if entry.fallback is None or any(self._waits(output, patient=patient) for output in bad):
-            self._tell(bad[0])
+            self._warn(bad[0])
             return None
         outputs = [*map(self._fitting, entry.fallback(entry.outputs, _unwritable(bad[0])))]
         await self._runtime.topic_health.learn({output.topic for output in outputs})
         lost = self._bad(outputs)
         if any(output.topic in _PLATFORM or self._waits(output, patient=patient) for output in lost):
-            self._tell(lost[0])
+            self._warn(lost[0])
             return None
         self._runtime.metrics.count(UNWRITABLE)
         log.warning("output_unwritable", group=self._runtime.handler.group, topic=bad[0].topic, untold=len(lost))
@@ -115,14 +115,14 @@ class OutputCheck:
         ours = output.topic in _PLATFORM and (fault != "too_large" or output.topic == DEAD_LETTERS.name)
         return fault == "unsure" or (fault == "starved" and patient) or ours
 
-    def _tell(self, output: ProducerRecord) -> None:
+    def _warn(self, output: ProducerRecord) -> None:
         """Log one line per topic at most every ``WARNING_INTERVAL_S`` seconds, and none while the topic may only be
         new.
         """
         fault, now = self._runtime.topic_health.fault(output), self._runtime.clock.monotonic()
-        if fault == "unsure" or now - self._told.get(output.topic, -WARNING_INTERVAL_S) < WARNING_INTERVAL_S:
+        if fault == "unsure" or now - self._warned.get(output.topic, -WARNING_INTERVAL_S) < WARNING_INTERVAL_S:
             return
-        self._told[output.topic] = now
+        self._warned[output.topic] = now
         self._runtime.metrics.count(DELAYED_OUTPUT_WARNINGS)
         log.error("output_delayed", group=self._runtime.handler.group, topic=output.topic, fault=fault)
 

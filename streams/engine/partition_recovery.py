@@ -57,7 +57,7 @@ class PartitionRecovery:
     def _ours(self) -> Iterator[Partition]:
         for shard in self._shards.values():
             yield from shard.trackers
-            yield from shard.routed
+            yield from shard.assigned_now
 
     def _stop_orphans(self) -> None:
         """Stop partitions without a leader in two checks: while one is assigned, the client asks for its leader without

@@ -64,7 +64,7 @@ class PausedPartitions:
     def __init__(self, group: str, clock: Clock, metrics: MetricStore, changed: Callable[[], None]) -> None:
         self._group, self._clock, self._metrics, self._changed = group, clock, metrics, changed
         self._paused: dict[Partition, PausedPartition] = {}
-        self._told: dict[Partition, tuple[Reason, float]] = {}
+        self._warned: dict[Partition, tuple[Reason, float]] = {}
         self.withdrawn: set[Partition] = set()
         """Partitions that cannot be read or committed for now: to their shard they do not exist."""
 
@@ -88,7 +88,7 @@ class PausedPartitions:
         if stop is None or stop.reason != reason:
             self._metrics.count(PARTITION_PAUSES, reason)
             self._paused[partition] = PausedPartition(partition, reason, life, now)
-        self._tell(partition, reason, error, now)
+        self._warn(partition, reason, error, now)
         self._changed()
 
     def withdraw(self, partition: Partition, error: TransportError) -> None:
@@ -97,11 +97,11 @@ class PausedPartitions:
         self._paused[partition].life = _EVERY_LIFE
         self.withdrawn.add(partition)
 
-    def _tell(self, partition: Partition, reason: Reason, error: TransportError, now: float) -> None:
-        told = self._told.get(partition)
+    def _warn(self, partition: Partition, reason: Reason, error: TransportError, now: float) -> None:
+        told = self._warned.get(partition)
         if told is not None and told[0] == reason and now - told[1] < WARNING_INTERVAL_S:
             return
-        self._told[partition] = reason, now
+        self._warned[partition] = reason, now
         log.error(
             "partition_paused",
             group=self._group,
@@ -121,8 +121,8 @@ class PausedPartitions:
         """Forget all partitions but *partitions*: the others belong to another worker, or are no longer routed."""
         for partition in self._paused.keys() - partitions:
             self.release(partition)
-        for partition in self._told.keys() - partitions:
-            del self._told[partition]
+        for partition in self._warned.keys() - partitions:
+            del self._warned[partition]
 
     def absent(self) -> set[Partition]:
         """Return the stopped partitions whose end no broker could report."""

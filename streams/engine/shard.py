@@ -24,12 +24,12 @@ from streams.telemetry.metric_definitions import DROPPED_RUNS, OPENS, REOPENS, r
 from streams.transport.errors import AccessDeniedError
 from streams.transport.transactional_producer import TransactionalProducer
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
-_LIVED_S = 10.0
+_FIRST_BACKOFF_S, _LONGEST_BACKOFF_S = 0.1, 2.0
+_HEALTHY_AFTER_S = 10.0
 """A shard that was open for this long has not failed, even if it committed nothing."""
 
-_LOOK_S = 0.02
-_APART_S = 4.0
+_POLL_S = 0.02
+_DELAYED_TIMEOUT_S = 4.0
 """The time for which a hand-over waits for outcomes set aside. By then it is known if a topic is new or missing. The
 wait is no longer, because the shard admits no records meanwhile and a topic may accept none for hours."""
 
@@ -45,28 +45,30 @@ class Shard:
         self.runtime, self.number = runtime, number
         self.alive, self.draining, self.opened = True, False, False
         self.trackers: dict[Partition, Tracker] = {}
-        self.routed: frozenset[Partition] = frozenset()
+        self.assigned_now: frozenset[Partition] = frozenset()
         """The partitions that belonged to it at the last call of ``route``."""
-        self.firsts: dict[Partition, tuple[int, Outputs]] = {}
+        self.initial_commits: dict[Partition, tuple[int, Outputs]] = {}
         """Partitions without a committed offset: where they begin, and the outputs to write with that first commit."""
         prepare = partial(runtime.handler.prepare, number)
         self.lanes = Lanes(self, runtime.in_flight, runtime.scheduler, prepare, in_order=runtime.handler.in_order)
-        self.relocator = Relocator(runtime.config.relocation_distance, self._may_be_relocated, self._complete)
+        self.relocator = Relocator(
+            runtime.config.relocation_distance, self._relocatable_record, self._enqueue_completion
+        )
         self.crash_tracking = CrashTracking(runtime, number, self.lanes)
         self.committer = Committer(self)
-        self.beginnings = InitialOffsets(runtime, self._lose)
+        self.beginnings = InitialOffsets(runtime, self._untrack)
         self.task: asyncio.Task[None] | None = None
-        self._released = released
-        self._publisher: TransactionalProducer | None = None
-        self._remembers = False
+        self._on_released = released
+        self._producer: TransactionalProducer | None = None
+        self._memory_loaded = False
         self._repartitioning = asyncio.Lock()
 
     @property
     def producer(self) -> TransactionalProducer:
         """The producer since the last opening. Raise RuntimeError before the first one."""
-        if self._publisher is None:
+        if self._producer is None:
             raise RuntimeError("the shard has not been opened")
-        return self._publisher
+        return self._producer
 
     @property
     def ready(self) -> bool:
@@ -77,7 +79,7 @@ class Shard:
         """Return True if no job may start now: a crash would lose the work."""
         return self.runtime.halted or not self.ready or self.committer.stalled()
 
-    def accepts(self) -> bool:
+    def has_capacity(self) -> bool:
         """Return True if more records may be admitted."""
         limits, committer = self.runtime.config, self.committer
         full = committer.waiting >= limits.max_pending or committer.bytes >= limits.max_pending_bytes
@@ -86,15 +88,15 @@ class Shard:
     def finish(self, tracker: Tracker, offset: int, outputs: Outputs, fallback: Fallback | None = None) -> None:
         """Take the outcome of a record. The outcome of a relocated run completes its new offset."""
         if not (self.relocator.runs and self.relocator.finish(tracker, offset, outputs, fallback)):
-            self._complete(tracker, offset, outputs, fallback)
+            self._enqueue_completion(tracker, offset, outputs, fallback)
 
-    def _complete(self, tracker: Tracker, offset: int, outputs: Outputs, fallback: Fallback | None) -> None:
+    def _enqueue_completion(self, tracker: Tracker, offset: int, outputs: Outputs, fallback: Fallback | None) -> None:
         """Queue the outcome for a transaction. A late outcome changes nothing (I6)."""
         if self.alive and tracker.expects(offset):
             tracker.finish(offset, outputs, fallback)
             self.committer.add(tracker)
 
-    def _may_be_relocated(self, tracker: Tracker, offset: int) -> Record | None:
+    def _relocatable_record(self, tracker: Tracker, offset: int) -> Record | None:
         return self.lanes.alone(tracker, offset) if self.runtime.handler.relocates else None
 
     def look(self) -> None:
@@ -104,7 +106,7 @@ class Shard:
         if void := {(relocation.tracker, relocation.first) for relocation in self.relocator.look()}:
             self.lanes.discard(lambda entry: (entry.tracker, entry.offset) in void)
 
-    def broke(self, error: Exception) -> None:
+    def on_job_error(self, error: Exception) -> None:
         """Fail the worker, because a job raised."""
         self.runtime.fail(f"a job of shard {self.number} raised {error!r}")
 
@@ -112,24 +114,24 @@ class Shard:
 
     async def live(self) -> None:
         """Open the shard, commit its work, and reopen it after any doubt, until it is dropped or handed over."""
-        since, pause = float("-inf"), _FIRST_PAUSE_S
+        since, pause = float("-inf"), _FIRST_BACKOFF_S
         clock = self.runtime.clock
         while self.alive:
             await self.runtime.membership.confirmed(since)
             began, committed = clock.monotonic(), self.committer.committed
-            reason = await self._once()
+            reason = await self._open_and_commit()
             since = clock.monotonic()
             # If nothing can be committed, perhaps for lack of CPU, repeated opening would use up the rest of it.
-            fruitful = self.committer.committed > committed or since - began > _LIVED_S
-            pause = _FIRST_PAUSE_S if fruitful else min(_LONGEST_PAUSE_S, pause * 2)
+            made_progress = self.committer.committed > committed or since - began > _HEALTHY_AFTER_S
+            pause = _FIRST_BACKOFF_S if made_progress else min(_LONGEST_BACKOFF_S, pause * 2)
             self._note(reason)
             await self._close()
             if self.draining:  # fenced during the hand-over: no work can be finished
-                self._released(self)
+                self._on_released(self)
                 return
             await asyncio.sleep(pause)
 
-    async def _once(self) -> str:
+    async def _open_and_commit(self) -> str:
         try:
             async with asyncio.timeout(self.runtime.config.open_deadline_s):
                 await self._open()
@@ -139,20 +141,20 @@ class Shard:
 
     def _note(self, reason: str) -> None:
         self.runtime.metrics.count(REOPENS, reason_of(reason))
-        log.warning("shard_reopened", group=self.runtime.handler.group, shard=self.number, reason=reason)
+        log.warning("shard_closed", group=self.runtime.handler.group, shard=self.number, reason=reason)
 
     async def _open(self) -> None:
         """Fence, then read (I5). After the fence, commits of the former owner or our own doubtful transaction are
         final.
         """
         runtime = self.runtime
-        self._publisher = await fenced(
-            partial(_publisher, runtime), transactional_id(runtime.handler.group, runtime.config.layout, self.number)
+        self._producer = await fenced(
+            partial(_new_producer, runtime), transactional_id(runtime.handler.group, runtime.config.layout, self.number)
         )
-        self._remembers = True
+        self._memory_loaded = True
         await runtime.handler.load_memory(self.number)
         routing = await self._load()
-        await self.crash_tracking.open(self._publisher, self.trackers.values())
+        await self.crash_tracking.open(self._producer, self.trackers.values())
         self.committer.restart()
         self.opened = True
         if routing != runtime.routing:  # repartition() skipped this shard while it was opening
@@ -163,7 +165,7 @@ class Shard:
             "shard_opened",
             group=runtime.handler.group,
             shard=self.number,
-            partitions=len(self.trackers) + len(self.firsts),
+            partitions=len(self.trackers) + len(self.initial_commits),
         )
 
     async def _load(self) -> int:
@@ -173,10 +175,10 @@ class Shard:
         routing = -1
         while routing != self.runtime.routing:
             routing = self.runtime.routing
-            partitions = self._routed()
-            self._retain(partitions)
+            partitions = self._refresh_assigned()
+            self._untrack_others(partitions)
             committed = await self._committed(partitions)
-            self._start_first(await self.beginnings.of(self._known(partitions) - committed.keys()))
+            self._queue_initial_commits(await self.beginnings.of(self._not_paused(partitions) - committed.keys()))
             self._restore(committed)
         return routing
 
@@ -205,21 +207,21 @@ class Shard:
 
     async def _close(self) -> None:
         """Close the shard. From here on it polls and starts nothing; state that may survive a reopen is kept."""
-        self._on_open()
+        self._mark_closed()
         if not self.runtime.handler.keeps_runs:
-            await self._forget_runs()
-        if self._publisher is not None:  # not awaited: it may have to abandon a request, and the fence is enough
-            self.runtime.tasks.spawn(self._publisher.kill())
+            await self._cancel_runs()
+        if self._producer is not None:  # not awaited: it may have to abandon a request, and the fence is enough
+            self.runtime.tasks.spawn(self._producer.kill())
 
-    def _on_open(self) -> None:
+    def _mark_closed(self) -> None:
         self.opened = False
-        self.firsts.clear()
+        self.initial_commits.clear()
         self.runtime.changed()
-        if self._remembers:
-            self._remembers = False
+        if self._memory_loaded:
+            self._memory_loaded = False
             self.runtime.handler.forget(self.number)
 
-    async def _forget_runs(self) -> None:
+    async def _cancel_runs(self) -> None:
         """End the runs that were decided on the lost memory, before that memory is rebuilt."""
         for tracker in self.trackers.values():
             tracker.alive = False
@@ -238,26 +240,26 @@ class Shard:
         async with self._repartitioning:
             try:
                 async with asyncio.timeout(self.runtime.config.open_deadline_s):
-                    await self._take_up_new()
+                    await self._track_new()
             except Exception as error:  # noqa: BLE001 - whatever the reason: opening asks for all of them again
-                self.committer.doubt(f"repartition failed: {error!r}")
+                self.committer.reopen(f"repartition failed: {error!r}")
 
-    async def _take_up_new(self) -> None:
-        partitions, life = self._routed(), self._publisher
-        self._retain(partitions)
-        new = partitions - self.trackers.keys() - self.firsts.keys()
+    async def _track_new(self) -> None:
+        partitions, life = self._refresh_assigned(), self._producer
+        self._untrack_others(partitions)
+        new = partitions - self.trackers.keys() - self.initial_commits.keys()
         committed = await self._committed(new)
-        beginnings = await self.beginnings.of(self._known(new) - committed.keys())
-        if self.ready and self._publisher is life:  # else the reopening has called route() again
-            self._start_first(beginnings)
+        beginnings = await self.beginnings.of(self._not_paused(new) - committed.keys())
+        if self.ready and self._producer is life:  # else the reopening has called route() again
+            self._queue_initial_commits(beginnings)
             for partition, state in committed.items():
                 self._begin(partition, state)
 
-    def _routed(self) -> set[Partition]:
-        self.routed = frozenset(self.runtime.handler.route(self.number))
-        return self._known(self.routed)
+    def _refresh_assigned(self) -> set[Partition]:
+        self.assigned_now = frozenset(self.runtime.handler.route(self.number))
+        return self._not_paused(self.assigned_now)
 
-    def _known(self, partitions: Collection[Partition]) -> set[Partition]:
+    def _not_paused(self, partitions: Collection[Partition]) -> set[Partition]:
         """Return *partitions* without those that are withdrawn because they cannot be read or committed."""
         return set(partitions) - self.runtime.paused.withdrawn
 
@@ -265,22 +267,22 @@ class Shard:
         """Return offsets and maps. Withdraw partitions that an access list forbids, and read the others again."""
         while True:
             try:
-                return await self.runtime.offsets.read(self._known(partitions))
+                return await self.runtime.offsets.read(self._not_paused(partitions))
             except AccessDeniedError as error:
                 forbidden = {partition for partition in partitions if partition.topic in error.topics}
                 if not forbidden:
                     raise
                 for partition in forbidden:
                     self.runtime.paused.withdraw(partition, error)
-                self._retain(self._known(self.trackers.keys() | self.firsts.keys()))
+                self._untrack_others(self._not_paused(self.trackers.keys() | self.initial_commits.keys()))
 
-    def _retain(self, partitions: Collection[Partition]) -> None:
+    def _untrack_others(self, partitions: Collection[Partition]) -> None:
         for partition in [known for known in self.trackers if known not in partitions]:
-            self._lose(partition)
-        for partition in [known for known in self.firsts if known not in partitions]:
-            del self.firsts[partition]
+            self._untrack(partition)
+        for partition in [known for known in self.initial_commits if known not in partitions]:
+            del self.initial_commits[partition]
 
-    def _lose(self, partition: Partition) -> None:
+    def _untrack(self, partition: Partition) -> None:
         """Stop tracking *partition* and discard its work, if it is tracked."""
         tracker = self.trackers.pop(partition, None)
         if tracker is None:
@@ -294,15 +296,15 @@ class Shard:
         self._tracker(partition).restore(state, set(), self.runtime.clock.monotonic())
         self.runtime.changed()
 
-    def _start_first(self, beginnings: Mapping[Partition, tuple[int, Outputs]]) -> None:
+    def _queue_initial_commits(self, beginnings: Mapping[Partition, tuple[int, Outputs]]) -> None:
         for partition in beginnings:
-            self._lose(partition)  # it had an offset before, and its log may have been recreated
-        self.firsts |= beginnings
+            self._untrack(partition)  # it had an offset before, and its log may have been recreated
+        self.initial_commits |= beginnings
         self.committer.wake.set()
 
     def started(self, partition: Partition) -> None:
         """Start to track *partition*: its first offset has been committed."""
-        first = self.firsts.pop(partition, None)
+        first = self.initial_commits.pop(partition, None)
         if first is not None:
             self._begin(partition, Committed(first[0], set()))
 
@@ -322,17 +324,17 @@ class Shard:
         while self.alive and self.draining and self.opened:
             now = clock.monotonic()
             running = self.lanes.running and self.runtime.handler.drains and now < end
-            apart = self.committer.apart and now < min(end, began + _APART_S)
+            apart = self.committer.has_delayed and now < min(end, began + _DELAYED_TIMEOUT_S)
             if not (running or apart or (self.committer.busy and now < last)):
                 break
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_S)
         if self.alive and self.draining:
             self._note_apart()
-            self._released(self)
+            self._on_released(self)
 
     def _note_apart(self) -> None:
         """Log the outcomes set aside: the next owner of the shard runs their records again."""
-        if self.committer.apart:
+        if self.committer.has_delayed:
             log.warning(
                 "outcomes_abandoned",
                 group=self.runtime.handler.group,
@@ -345,18 +347,18 @@ class Shard:
         (I6).
         """
         self.alive = False
-        self._on_open()
+        self._mark_closed()
         self.runtime.metrics.count(DROPPED_RUNS, by=self.lanes.running)
         for tracker in self.trackers.values():
             tracker.alive = False
         self.lanes.cancel()
         if self.task is not None and self.task is not asyncio.current_task():
             self.task.cancel()
-        if self._publisher is not None:
-            self.runtime.tasks.spawn(self._publisher.kill())
+        if self._producer is not None:
+            self.runtime.tasks.spawn(self._producer.kill())
 
 
-def _publisher(runtime: Runtime, transactional_id: str) -> TransactionalProducer:
+def _new_producer(runtime: Runtime, transactional_id: str) -> TransactionalProducer:
     config = runtime.config
     return TransactionalProducer(
         config.connection,

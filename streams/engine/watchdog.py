@@ -150,7 +150,7 @@ def _reading(runtime: Runtime, lag: Lag) -> dict[str, object]:
         and each.unread
         and not each.tracker.open
         and each.tracker.room() > 0
-        and each.shard.accepts()
+        and each.shard.has_capacity()
     }
 
 

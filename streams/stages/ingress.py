@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from consumers.admission.controller import AdmissionController, Lookup
+from consumers.admission.controller import AdmissionController, AdmissionDecision
 from consumers.admission.rates import rates_of
 from consumers.context import StepContext
 from consumers.resilience.timeouts import lazy_timeout
@@ -59,10 +59,10 @@ from streams.telemetry.trace_context import Trace, follow
 log = structlog.get_logger()
 
 SIZES = Sizes(value=EDGE_VALUE_LIMIT, headers=EDGE_HEADERS_LIMIT, header_count=EDGE_HEADER_COUNT)
-WINDOW = 256
+MAX_ADMITTED = 256
 """Records of one tenant's partition that admission considers. The rest of a flood waits in its topic."""
 
-IN_FLIGHT_BYTES = 256 * 1024 * 1024
+MAX_WAITING_BYTES = 256 * 1024 * 1024
 """Bytes of the records that wait for admission in one worker. A partition may use only the free bytes."""
 
 RETRY_AFTER_S = 60.0
@@ -97,7 +97,7 @@ class IngressStage:
     builder: RecordBuilder
     registry: TenantRegistry
     admission_memory: AdmissionMemory
-    window: int = WINDOW
+    window: int = MAX_ADMITTED
     lane_backlog: LaneBacklog = field(default_factory=LaneBacklog)
 
     def handler(self) -> StageHandler:
@@ -109,7 +109,7 @@ class IngressStage:
             committed=self.builder.tracing.committed,
             load_memory=self.admission_memory.load_memory,
             forget=self.admission_memory.forget,
-            first=self._first,
+            first=self._initial_outputs,
             is_limited=lambda partition: self.admission_memory.is_limited(tenant_of(partition.topic) or ""),
             keeps_runs=False,
             in_order=True,
@@ -118,7 +118,7 @@ class IngressStage:
             exempt=self.lane_backlog.exempt,
             max_running=1_000_000,
             max_in_flight=1_000_000,
-            max_in_flight_bytes=IN_FLIGHT_BYTES,
+            max_in_flight_bytes=MAX_WAITING_BYTES,
         )
 
     def _route(self, shard: int) -> set[Partition]:
@@ -129,14 +129,14 @@ class IngressStage:
             for partition in ingress_partitions(tenant)
         }
 
-    def _first(self, partition: Partition) -> Outputs | None:
+    def _initial_outputs(self, partition: Partition) -> Outputs | None:
         """Return the outputs that start a new partition, or None for a served partition whose offset is lost."""
         tenant = tenant_of(partition.topic)
         if tenant is None or self.admission_memory.is_served(tenant, serving_key(tenant, partition)):
             return None
-        return [self._serving(tenant, partition, follow((), sampled=False))]
+        return [self._serving_record(tenant, partition, follow((), sampled=False))]
 
-    def _serving(self, tenant: str, partition: Partition, trace: Trace) -> ProducerRecord:
+    def _serving_record(self, tenant: str, partition: Partition, trace: Trace) -> ProducerRecord:
         now_ms, shards = self.builder.clock.now_ms(), self.builder.shards
         return serving_record(tenant, partition, shards=shards, trace=trace.headers, now_ms=now_ms)
 
@@ -153,27 +153,27 @@ class IngressStage:
             error = MalformedError("the topic's tenant is not known")
             return Job(record.position, lambda: [self.builder.dead_letter(record, error, trace.headers)], unchanged)
         if record.topic == CONTROL.of(tenant.id):
-            return Job(record.position, partial(self._control, record, tenant, trace))
+            return Job(record.position, partial(self._handle_control, record, tenant, trace))
         try:
             envelope = open_envelope(record, SIZES)
         except RecordError as error:
-            return self._damaged(record, error, tenant, trace)
-        return self._readable(envelope, self._context(tenant, envelope, trace), trace)
+            return self._unreadable_job(record, error, tenant, trace)
+        return self._request_job(envelope, self._context(tenant, envelope, trace), trace)
 
     def _context(self, tenant: Tenant, envelope: Envelope, trace: Trace) -> StepContext:
         return StepContext(tenant=tenant, clock=self.builder.clock, trace=trace.headers, envelope=envelope)
 
-    def _damaged(self, record: Record, error: HeadraceError, tenant: Tenant, trace: Trace) -> Job:
+    def _unreadable_job(self, record: Record, error: HeadraceError, tenant: Tenant, trace: Trace) -> Job:
         """Return a job that answers the record if its id can be read, else a job that dead-letters it."""
         envelope = salvage(record)
         if envelope is None:
             dead_lettering = self._dead_lettering(tenant)
             return Job(record.position, partial(dead_lettering.dead_letter, record, error, trace), unchanged)
-        return self._fault(
+        return self._rejection_job(
             bare_reply_context(envelope, self._context(tenant, envelope, trace)), error, record, tenant, trace
         )
 
-    def _control(self, record: Record, tenant: Tenant, trace: Trace) -> Outputs | Awaitable[Outputs]:
+    def _handle_control(self, record: Record, tenant: Tenant, trace: Trace) -> Outputs | Awaitable[Outputs]:
         try:
             return CancelHandler(self.builder, self.admission_memory, SIZES).take(record, tenant, trace)
         except HeadraceError as error:
@@ -182,55 +182,55 @@ class IngressStage:
     def _dead_lettering(self, tenant: Tenant) -> DeadLettering:
         return DeadLettering(self.builder, self.admission_memory.of(tenant.id), tenant)
 
-    def _fault(
+    def _rejection_job(
         self, reply_context: ReplyContext, error: HeadraceError, record: Record, tenant: Tenant, trace: Trace
     ) -> Job:
         ingress, dead_lettering = (
             Ingress(record, reply_context, trace, self.admission_memory.of(reply_context.tenant)),
             self._dead_lettering(tenant),
         )
-        end = partial(self._turn_away, ingress, error)
+        end = partial(self._reject, ingress, error)
         return Job(
             record.position, lambda: dead_lettering.when_admitting(record, end), partial(self._unwritable, ingress)
         )
 
-    def _readable(self, envelope: Envelope, context: StepContext, trace: Trace) -> Job:
+    def _request_job(self, envelope: Envelope, context: StepContext, trace: Trace) -> Job:
         record = envelope.record
         try:
             request = envelope.request()
         except HeadraceError as error:
-            return self._fault(bare_reply_context(envelope, context), error, record, context.tenant, trace)
+            return self._rejection_job(bare_reply_context(envelope, context), error, record, context.tenant, trace)
         reply_context = full_reply_context(envelope, request, context)
         ingress = Ingress(record, reply_context, trace, self.admission_memory.of(reply_context.tenant))
         return Job(
-            record.position, lambda: self._receive(ingress, request, context), partial(self._unwritable, ingress)
+            record.position, lambda: self._process(ingress, request, context), partial(self._unwritable, ingress)
         )
 
-    async def _receive(self, ingress: Ingress, request: Request, context: StepContext) -> Outputs:
-        lookup: Lookup | None = None
+    async def _process(self, ingress: Ingress, request: Request, context: StepContext) -> Outputs:
+        decision: AdmissionDecision | None = None
         try:
-            lookup = await self._enter(ingress, context.tenant)
-            if lookup == "cancelled":
+            decision = await self._await_admission(ingress, context.tenant)
+            if decision == "cancelled":
                 raise CancelledRunError  # noqa: TRY301 - its fate is decided with that of all others
-            if lookup == "new":
+            if decision == "new":
                 return await self._forward(ingress, request, context)
         except Exception as raised:  # noqa: BLE001 - whatever a step raises has a fate
-            error = self._told(resolve_error(raised), raised, ingress)
-            return self._turn_away(ingress, error, entered=lookup == "new")
-        return self._known(ingress, lookup)
+            error = self._log_error(resolve_error(raised), raised, ingress)
+            return self._reject(ingress, error, entered=decision == "new")
+        return self._answer_duplicate(ingress, decision)
 
-    async def _enter(self, ingress: Ingress, tenant: Tenant) -> Lookup:
+    async def _await_admission(self, ingress: Ingress, tenant: Tenant) -> AdmissionDecision:
         """Wait for admission, at most until the request's deadline and the tenant's ``max_wait``."""
-        waited_out = ingress.record.timestamp + int(tenant.limits.max_wait * 1_000)
-        left_ms = min(ingress.admission.deadline_ms, waited_out) - self.builder.clock.now_ms()
+        max_wait_at_ms = ingress.record.timestamp + int(tenant.limits.max_wait * 1_000)
+        left_ms = min(ingress.admission.deadline_ms, max_wait_at_ms) - self.builder.clock.now_ms()
         if left_ms <= 0:  # a timeout of zero would not fire, because the code below may not suspend
-            raise _late(ingress, waited_out)
+            raise _wait_error(ingress, max_wait_at_ms)
         try:
             limits, lane_backlog = tenant.limits, ingress.lane_backlog(self.lane_backlog)
             entering = ingress.controller.enter(ingress.admission, limits.concurrency, rates_of(limits), lane_backlog)
             return await lazy_timeout(partial(asyncio.timeout, left_ms / 1_000), entering)
         except TimeoutError:
-            raise _late(ingress, waited_out) from None
+            raise _wait_error(ingress, max_wait_at_ms) from None
 
     async def _forward(self, ingress: Ingress, request: Request, context: StepContext) -> Outputs:
         """Return the step's outputs. The request may have waited, so the step gets the registry's current tenant."""
@@ -240,20 +240,20 @@ class IngressStage:
         value = await run_step(self.stage, request, context, ingress.admission.deadline_ms)
         outputs = self.builder.forward(value, ingress.trace.headers)
         check_sizes(outputs)
-        return [*outputs, self.builder.opened(admission, ingress.trace.headers), *self._renewed(ingress)]
+        return [*outputs, self.builder.opened(admission, ingress.trace.headers), *self._serving_renewal(ingress)]
 
-    def _renewed(self, ingress: Ingress) -> Outputs:
+    def _serving_renewal(self, ingress: Ingress) -> Outputs:
         """Return a new serving record once a day for a partition in use: the admission log deletes old records."""
         tenant, partition = ingress.reply_context.tenant, Partition(ingress.record.topic, ingress.record.partition)
         if not ingress.controller.renewal_due(serving_key(tenant, partition)):
             return []
-        return [self._serving(tenant, partition, ingress.trace)]
+        return [self._serving_record(tenant, partition, ingress.trace)]
 
-    def _turn_away(self, ingress: Ingress, error: HeadraceError, *, entered: bool = False) -> Outputs:
+    def _reject(self, ingress: Ingress, error: HeadraceError, *, entered: bool = False) -> Outputs:
         """Answer with *error*, unless another record of this identity was admitted: that record is answered."""
-        lookup = "new" if entered else ingress.controller.lookup(ingress.admission)
-        if lookup not in ("new", "cancelled"):
-            return self._known(ingress, lookup)
+        decision = "new" if entered else ingress.controller.lookup(ingress.admission)
+        if decision not in ("new", "cancelled"):
+            return self._answer_duplicate(ingress, decision)
         reply_context = ingress.reply_context._replace(admission=ingress.controller.charged(ingress.admission))
         ingress.controller.close(ingress.admission)
         return self.builder.fail(reply_context, error, ingress.record, ingress.trace.headers)
@@ -265,22 +265,24 @@ class IngressStage:
             reply_to=RESULTS.of(ingress.reply_context.tenant), admission=admission
         )
         if not any(output.topic == ADMISSIONS.name for output in outputs):  # the first of this identity keeps its state
-            return self.builder.refuse(_apart(reply_context, ingress), error, ingress.record, ingress.trace.headers)
+            return self.builder.refuse(
+                _with_own_run_id(reply_context, ingress), error, ingress.record, ingress.trace.headers
+            )
         ingress.controller.close(ingress.admission)
         return self.builder.fail(reply_context, error, ingress.record, ingress.trace.headers)
 
-    def _known(self, ingress: Ingress, lookup: Lookup) -> Outputs:
+    def _answer_duplicate(self, ingress: Ingress, decision: AdmissionDecision) -> Outputs:
         """Return nothing for a duplicate, which the first request's result answers. Refuse a conflict with a result."""
-        if lookup == "joined":
+        if decision == "joined":
             return []
-        reply_context = _apart(ingress.reply_context, ingress)
+        reply_context = _with_own_run_id(ingress.reply_context, ingress)
         return self.builder.refuse(reply_context, IdConflictError(), ingress.record, ingress.trace.headers)
 
-    def _told(self, error: HeadraceError, raised: Exception, ingress: Ingress) -> HeadraceError:
+    def _log_error(self, error: HeadraceError, raised: Exception, ingress: Ingress) -> HeadraceError:
         unknown = error.code == "internal"
         log.log(
             logging.ERROR if unknown else logging.INFO,
-            "request_refused",
+            "request_rejected",
             code=error.code,
             tenant=ingress.reply_context.tenant,
             request_id=ingress.reply_context.request_id,
@@ -292,17 +294,17 @@ class IngressStage:
 
 def ingress_partitions(tenant: Tenant) -> frozenset[Partition]:
     """Return the partitions of a tenant that its clients write and admission reads."""
-    edges = (REQUESTS, CONTROL) if tenant.interactive else (REQUESTS,)
-    return frozenset(Partition(edge.of(tenant.id), number) for edge in edges for number in range(tenant.partitions))
+    topics = (REQUESTS, CONTROL) if tenant.interactive else (REQUESTS,)
+    return frozenset(Partition(edge.of(tenant.id), number) for edge in topics for number in range(tenant.partitions))
 
 
-def _apart(reply_context: ReplyContext, ingress: Ingress) -> ReplyContext:
-    """Return the case with a run id of its own, for a record that shares its identity with another."""
+def _with_own_run_id(reply_context: ReplyContext, ingress: Ingress) -> ReplyContext:
+    """Return the reply context with a run id of its own, for a record that shares its identity with another."""
     return reply_context._replace(run_id=hashlib.sha256(ingress.record.position.encode()).hexdigest()[:32])
 
 
-def _late(ingress: Ingress, waited_out_ms: int) -> HeadraceError:
+def _wait_error(ingress: Ingress, max_wait_at_ms: int) -> HeadraceError:
     """Return the error of the earlier limit, deadline or ``max_wait``, without regard to the current time."""
-    if ingress.admission.deadline_ms <= waited_out_ms:
+    if ingress.admission.deadline_ms <= max_wait_at_ms:
         return ExpiredError()
     return RateLimitedError("the request waited as long as its tenant's requests may", retry_after=RETRY_AFTER_S)

@@ -91,7 +91,7 @@ class InnerStage:
             return await self._advance(stage_record, reply_context, record, trace)
         except Exception as raised:  # noqa: BLE001 - whatever a step raises has a fate
             error = resolve_error(raised)
-            self._tell(error, raised, reply_context)
+            self._log_error(error, raised, reply_context)
             if isinstance(stage_record, Screened) and (again := self.retries.again(stage_record, error, trace)):
                 return [again]
             return self.builder.fail(reply_context, error, record, trace)
@@ -111,7 +111,7 @@ class InnerStage:
         check_sizes(outputs)
         return outputs
 
-    def _tell(self, error: HeadraceError, raised: Exception, reply_context: ReplyContext) -> None:
+    def _log_error(self, error: HeadraceError, raised: Exception, reply_context: ReplyContext) -> None:
         unknown = error.code == "internal"
         log.log(
             logging.ERROR if unknown else logging.INFO,

@@ -105,7 +105,7 @@ class RecordBuilder:
         Never raises. The record is dead-lettered if its error's class requires it, or if the result cannot be written.
         The request is closed in either case.
         """
-        outputs = self._told(reply_context, error, trace)
+        outputs = self._failed_outputs(reply_context, error, trace)
         letters = [self.dead_letter(record, error, trace, reply_context)] if error.dead_letters or not outputs else []
         return [
             *outputs,
@@ -118,9 +118,11 @@ class RecordBuilder:
 
         There is no admission event: the admission controller still tracks the first request with this identity.
         """
-        return self._told(reply_context, error, trace) or [self.dead_letter(record, error, trace, reply_context)]
+        return self._failed_outputs(reply_context, error, trace) or [
+            self.dead_letter(record, error, trace, reply_context)
+        ]
 
-    def _told(self, reply_context: ReplyContext, error: HeadraceError, trace: HeaderList) -> Outputs:
+    def _failed_outputs(self, reply_context: ReplyContext, error: HeadraceError, trace: HeaderList) -> Outputs:
         """Return the result, or no output if it cannot be written.
 
         A damaged record may have a key as large as itself.

@@ -97,7 +97,7 @@ class RetryMover:
 
     @classmethod
     def of(cls, builder: RecordBuilder, cancels: Cancels) -> RetryMover:
-        """Create a mover that uses the outbox's clock."""
+        """Create a mover that uses the record builder's clock."""
         return cls(builder, BrokerTime(builder.clock), cancels)
 
     def handler(self) -> StageHandler:

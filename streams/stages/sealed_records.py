@@ -71,7 +71,7 @@ def _of_own(outputs: Outputs) -> Outputs:
 
 
 def _remnant(record: Record) -> ReplyContext | None:
-    """Return the case of a hop of another version if its fields are in known places, else None."""
+    """Return the reply context of a stage record of another version if its fields are in known places, else None."""
     try:
         stage_record = from_json(record.value or b"")
         authorized = stage_record.get("authorized", stage_record)

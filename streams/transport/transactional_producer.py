@@ -19,7 +19,7 @@ from streams.transport.errors import BrokerError, translated
 from streams.transport.protocol import requests
 from streams.transport.protocol.describe_transactions import describe_transaction
 from streams.transport.protocol.error_codes import fault
-from streams.transport.protocol.record_batches import RecordBatch, Told, packed, partition_for
+from streams.transport.protocol.record_batches import OffsetCallback, RecordBatch, packed, partition_for
 from streams.transport.transactions import Transactions
 
 
@@ -84,7 +84,7 @@ class TransactionalProducer:
         outputs: Iterable[ProducerRecord],
         offsets: Mapping[Partition, tuple[int, str]],
         group: str | None,
-        copies: Iterable[tuple[ProducerRecord, Told]] = (),
+        copies: Iterable[tuple[ProducerRecord, OffsetCallback]] = (),
     ) -> None:
         """Write *outputs* and *copies* and commit *offsets* (with metadata) for *group*, all in one transaction.
 
@@ -117,7 +117,7 @@ class TransactionalProducer:
         await self._brokers.close()
 
 
-def _alone(copy: ProducerRecord, told: Told, count: int, now: int) -> RecordBatch:
+def _alone(copy: ProducerRecord, told: OffsetCallback, count: int, now: int) -> RecordBatch:
     batch = RecordBatch(partition_for(copy, count), told)
     batch.add(copy, now)
     return batch

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 from schemas.records import Partition, ProducerRecord
 from streams.offsets.tracker import Tracker
-from streams.transport.protocol.record_batches import Told
+from streams.transport.protocol.record_batches import OffsetCallback
 from streams.transport.transactional_producer import TransactionalProducer
 
 Point: TypeAlias = Literal["unsent", "placed", "committed", "fetched", "ending", "ended"]
@@ -25,7 +25,7 @@ def transact_until(point: Point, then: Callable[[], None], last: bytes = b"") ->
         if here == point and left:
             left.pop()()
 
-    def observed(told: Told) -> Told:
+    def observed(told: OffsetCallback) -> OffsetCallback:
         def tell(offset: int) -> None:
             told(offset)
             happen("placed")
@@ -37,7 +37,7 @@ def transact_until(point: Point, then: Callable[[], None], last: bytes = b"") ->
         outputs: Iterable[ProducerRecord],
         offsets: Mapping[Partition, tuple[int, str]],
         group: str | None,
-        copies: Iterable[tuple[ProducerRecord, Told]] = (),
+        copies: Iterable[tuple[ProducerRecord, OffsetCallback]] = (),
     ) -> None:
         outputs, copies = list(outputs), [(copy, observed(told)) for copy, told in copies]
         ends = any(output.value == last for output in outputs)

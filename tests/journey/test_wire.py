@@ -225,14 +225,14 @@ import asyncio, sys, uuid
 from streams.transport.connection import Connection
 from streams.transport.reader import Reader
 from streams.transport.writer import Writer
-from schemas.records import Outgoing
+from schemas.records import ProducerRecord
 async def main(bootstrap, requests, results):
     raw = uuid.uuid4().bytes
     connection = Connection(bootstrap)
     reader = await Reader.open(connection, results, "latest")
     async with await Writer.open(connection) as writer:
         value = b'{"agent": "echo", "input": "binary"}'
-        await writer.send(Outgoing(requests, None, value, (("kafka_correlationId", raw),)))
+        await writer.send(ProducerRecord(requests, None, value, (("kafka_correlationId", raw),)))
     async for record in reader:
         found = dict(record.headers)
         if found.get("kafka_correlationId") == raw:

@@ -22,7 +22,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import pytest
 
 from consumers.admission import tenant_admission as tenant_admission_module
-from consumers.admission.controller import AdmissionController, CancelTarget, Lookup, WaitScope
+from consumers.admission.controller import AdmissionController, AdmissionDecision, CancelResult, WaitScope
 from consumers.admission.dead_letter_breaker import DeadLetterBreaker
 from consumers.admission.rates import MINUTE_MS, UNLIMITED, Rates
 from consumers.admission.tenant_admission import TenantAdmission
@@ -80,7 +80,7 @@ class Word(NamedTuple):
     """What the door has made of one cancel."""
 
     key: str
-    found: CancelTarget
+    found: CancelResult
 
 
 class Decision(NamedTuple):
@@ -255,7 +255,7 @@ class LogReader(Reader):
         self.broker, self.stops_at_stable = broker, stops_at_stable
         self.compacts = broker.chance.random() < 0.5
         self.at: int | None = None
-        self.turn = asyncio.Event()
+        self.waiter = asyncio.Event()
 
     async def add(self, partitions: Collection[Partition], start: Start = "earliest") -> None:
         self.at = 0 if self.at is None else self.at
@@ -264,8 +264,8 @@ class LogReader(Reader):
         self.at = None
 
     async def poll(self, timeout_s: float = 0.5, limit: int | None = None) -> list[Record]:
-        await self.turn.wait()
-        self.turn.clear()
+        await self.waiter.wait()
+        self.waiter.clear()
         if self.at is None:
             return []
         start = self.at
@@ -295,7 +295,7 @@ class ForgetsPending(AdmissionController):
 
     async def enter(
         self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, delayed: WaitScope = nullcontext
-    ) -> Lookup:
+    ) -> AdmissionDecision:
         lookup = await super().enter(admission, limit, rates, delayed)
         if lookup == "new":
             self.apply(admission.key, None, 0)
@@ -322,16 +322,20 @@ class GivesLanesToAll(AdmissionController):
 
     async def enter(
         self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, delayed: WaitScope = nullcontext
-    ) -> Lookup:
-        self._tenant_admission(admission.key).claimed.clear()
+    ) -> AdmissionDecision:
+        self._tenant_admission(admission.key).reserved_lanes.clear()
         return await super().enter(admission, limit, rates, delayed)
 
 
 class LooksOnce(AdmissionController):
     """Who has got in while one waited is not looked at again."""
 
-    def lookup(self, admission: AdmissionKey) -> Lookup:
-        return "new" if admission.lane in self._tenant_admission(admission.key).claimed else super().lookup(admission)
+    def lookup(self, admission: AdmissionKey) -> AdmissionDecision:
+        return (
+            "new"
+            if admission.lane in self._tenant_admission(admission.key).reserved_lanes
+            else super().lookup(admission)
+        )
 
 
 class RatesFromZero(AdmissionController):
@@ -365,7 +369,7 @@ class ForgetsCancels(AdmissionController):
 class HearsNoCancels(AdmissionController):
     """A cancel is written down, and whoever is waiting goes in all the same."""
 
-    def cancel(self, key: str) -> CancelTarget:
+    def cancel(self, key: str) -> CancelResult:
         found = super().cancel(key)
         self._tenant_admission(key).cancelled.pop(key, None)
         return found
@@ -374,7 +378,7 @@ class HearsNoCancels(AdmissionController):
 class CancelsWhatRuns(AdmissionController):
     """It does not look whether the request has gone in already."""
 
-    def cancel(self, key: str) -> CancelTarget:
+    def cancel(self, key: str) -> CancelResult:
         known = self._known.pop(key, None)
         found = super().cancel(key)
         if known is not None:
@@ -396,7 +400,7 @@ class NeverShuts(AdmissionController):
 
     def _tenant_admission(self, key: str) -> TenantAdmission:
         tenant_admission = super()._tenant_admission(key)
-        tenant_admission.room.breaker = DeadLetterBreaker(self._clock, lambda _: None, lambda: None)
+        tenant_admission.concurrency.breaker = DeadLetterBreaker(self._clock, lambda _: None, lambda: None)
         return tenant_admission
 
 
@@ -489,7 +493,7 @@ class Shard:
 
     def step(self) -> None:
         read = self.reader.at or 0
-        self.reader.turn.set()
+        self.reader.waiter.set()
         if not self.ready:
             return
         self.known = read
@@ -547,10 +551,10 @@ class Shard:
         self.pending.append(Decision(offset, admission, outcome))
         del self.jobs[offset]
 
-    def see(self, lookup: Lookup) -> None:
+    def see(self, lookup: AdmissionDecision) -> None:
         """Nobody goes in while the door is shut."""
-        shut, now = self.broker.shuts(self.known), self.broker.clock.at
-        if lookup == "new" and shut is not None and shut[0] <= now < shut[1]:
+        on_open, now = self.broker.shuts(self.known), self.broker.clock.at
+        if lookup == "new" and on_open is not None and on_open[0] <= now < on_open[1]:
             raise Defect("somebody goes in while the door is shut")
 
     def commit(self) -> None:
@@ -636,7 +640,7 @@ class World:
     async def in_flight_at_last(self) -> int:
         last = self.shards[-1]
         for _ in range(2_000):
-            last.reader.turn.set()
+            last.reader.waiter.set()
             await asyncio.sleep(0)
             if last.ready and last.reader.at == len(self.broker.inbox):
                 break

@@ -17,7 +17,7 @@ from streams.transport.protocol.requests import Producer
 BATCH_BYTES: Final = 262_144
 _MAGIC, _PLAIN = 2, 0
 
-Told: TypeAlias = Callable[[int], None]
+OffsetCallback: TypeAlias = Callable[[int], None]
 """A callback that gets the offset of a written record."""
 
 
@@ -26,7 +26,7 @@ class RecordBatch:
     """A record batch for one partition. A broker accepts all of its records or none."""
 
     place: Partition
-    told: Told | None = None
+    told: OffsetCallback | None = None
     """The callback that gets the offset of the batch's only record."""
 
     records: int = 0

@@ -47,10 +47,10 @@ def test_a_line_has_its_event_its_stage_and_the_ids_of_the_work(capsys: pytest.C
     logs.configure(Settings(log="json"), stage="auth")
     structlog.contextvars.bind_contextvars(tenant="acme", request_id="r-1")
 
-    structlog.get_logger().info("request_refused", code="forbidden")
+    structlog.get_logger().info("request_rejected", code="forbidden")
 
     (line,) = _lines(capsys)
-    assert line["event"] == "request_refused"
+    assert line["event"] == "request_rejected"
     assert {"stage": "auth", "tenant": "acme", "request_id": "r-1", "code": "forbidden"}.items() <= line.items()
     assert line["level"] == "info"
     assert line["timestamp"].endswith("Z")
@@ -112,7 +112,7 @@ def test_our_own_lines_are_never_held_back(capsys: pytest.CaptureFixture[str]) -
     logs.configure(Settings(log="json"), clock=Clock())
 
     for _ in range(3):
-        structlog.get_logger().warning("request_refused")
+        structlog.get_logger().warning("request_rejected")
 
     assert len(_lines(capsys)) == 3
 

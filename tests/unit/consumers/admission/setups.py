@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from consumers.admission.controller import AdmissionController, Lookup
+from consumers.admission.controller import AdmissionController, AdmissionDecision
 from consumers.admission.rates import UNLIMITED, Rates
 from schemas.admissions import AdmissionKey
 from tests.clock import Clock, settled
@@ -40,16 +40,16 @@ class Waiting:
         self.aside = 0
         """Those that wait beside the window."""
 
-        self.tasks: list[asyncio.Task[Lookup]] = []
+        self.tasks: list[asyncio.Task[AdmissionDecision]] = []
 
-    async def ask(self, *tickets: AdmissionKey, limit: int | None = None) -> list[asyncio.Task[Lookup]]:
+    async def ask(self, *tickets: AdmissionKey, limit: int | None = None) -> list[asyncio.Task[AdmissionDecision]]:
         """Let these ask, until none of them can go on."""
         tasks = [self.group.create_task(self._enter(each, limit or self.limit)) for each in tickets]
         self.tasks += tasks
         await settled()
         return tasks
 
-    async def _enter(self, each: AdmissionKey, limit: int) -> Lookup:
+    async def _enter(self, each: AdmissionKey, limit: int) -> AdmissionDecision:
         lookup = await self.controller.enter(each, limit, self.rates, self._beside)
         if lookup == "new":
             self.entered.append(each.request_id)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 
 import pytest
 
-from consumers.admission.controller import RENEW_MS, AdmissionController, Lookup
+from consumers.admission.controller import SERVING_RENEWAL_MS, AdmissionController, AdmissionDecision
 from consumers.admission.rates import Rates
 from schemas.admissions import AdmissionEvent, AdmissionKey
 from tests.clock import Clock, settled
@@ -17,7 +17,7 @@ from tests.unit.consumers.admission.setups import HOUR, Waiting, admission
 pytestmark = pytest.mark.anyio
 
 
-async def within(work: Awaitable[Lookup]) -> Lookup:
+async def within(work: Awaitable[AdmissionDecision]) -> AdmissionDecision:
     """What does not have to wait."""
     async with asyncio.timeout(5):
         return await work
@@ -294,7 +294,7 @@ def test_it_knows_which_partitions_are_served_and_says_so_again_in_time() -> Non
     controller.apply(key, AdmissionEvent(state="serving"), 0)
     assert controller.is_served(key)
     assert not controller.renewal_due(key)
-    clock.at = RENEW_MS
+    clock.at = SERVING_RENEWAL_MS
     assert [controller.renewal_due(key), controller.renewal_due(key)] == [True, False]
     controller.apply(key, None, 0)
     assert not controller.is_served(key)

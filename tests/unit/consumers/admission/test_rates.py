@@ -15,7 +15,7 @@ from tests.clock import Clock
 def taken(rate: Rate, clock: Clock, wanted: int = 1) -> int:
     """How many of *wanted* go in now."""
     count = 0
-    while count < wanted and rate.fits(0):
+    while count < wanted and rate.has_room(0):
         rate.charge(clock.at)
         count += 1
     return count
@@ -41,7 +41,7 @@ def test_no_minute_anywhere_sees_more_and_none_is_wasted(seed: int) -> None:
     for _ in range(2_000):
         clock.at += chance.randrange(9_000)
         recent = sum(at > clock.at - MINUTE_MS for at in times)
-        assert rate.fits(0) == (recent < 7)
+        assert rate.has_room(0) == (recent < 7)
         times += [clock.at] * taken(rate, clock, chance.randrange(4))
     assert all(sum(end - MINUTE_MS < at <= end for at in times) <= 7 for end in times)
 
@@ -49,7 +49,7 @@ def test_no_minute_anywhere_sees_more_and_none_is_wasted(seed: int) -> None:
 def test_what_is_promised_counts() -> None:
     """Whoever was called and has not gone through will take its place."""
     rate = Rate(Clock(), 2)
-    assert [rate.fits(promised) for promised in (0, 1, 2)] == [True, True, False]
+    assert [rate.has_room(promised) for promised in (0, 1, 2)] == [True, True, False]
 
 
 def test_without_a_limit_everything_fits() -> None:
@@ -58,9 +58,9 @@ def test_without_a_limit_everything_fits() -> None:
     rate = Rate(clock)
     for _ in range(5):
         rate.charge(0)
-    assert rate.fits(99)
+    assert rate.has_room(99)
     rate.limit = 5
-    assert not rate.fits(0)
+    assert not rate.has_room(0)
 
 
 def test_the_log_may_say_it_late_and_in_any_order() -> None:
@@ -73,9 +73,9 @@ def test_the_log_may_say_it_late_and_in_any_order() -> None:
     assert rate.frees_ms() == 10_000
     clock.at = 110_000
     rate.limit = 2
-    assert not rate.fits(0)
+    assert not rate.has_room(0)
     clock.at = 130_000
-    assert rate.fits(0)
+    assert rate.has_room(0)
 
 
 def test_a_clock_that_is_set_back_blocks_nobody_longer_than_a_minute() -> None:
@@ -85,9 +85,9 @@ def test_a_clock_that_is_set_back_blocks_nobody_longer_than_a_minute() -> None:
     rate = Rate(clock, 1)
     rate.charge(600_000)
     clock.at = 300_000
-    assert (rate.fits(0), rate.frees_ms()) == (False, MINUTE_MS)
+    assert (rate.has_room(0), rate.frees_ms()) == (False, MINUTE_MS)
     clock.at = 300_000 + MINUTE_MS
-    assert rate.fits(0)
+    assert rate.has_room(0)
     assert rate.idle
 
 
@@ -107,7 +107,7 @@ def test_a_large_limit_costs_no_more_a_record_than_a_small_one() -> None:
         rate, began = Rate(clock, limit), time.process_time()
         for _ in range(20_000):
             clock.at += 1
-            rate.fits(0)
+            rate.has_room(0)
             rate.charge(clock.at)
         return time.process_time() - began
 

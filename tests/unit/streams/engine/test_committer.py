@@ -14,7 +14,7 @@ from schemas.clock import SystemClock
 from schemas.records import Partition, ProducerRecord, Record
 from schemas.relocation import relocated
 from streams.engine import committer as committing
-from streams.engine.committer import FEW, Committer
+from streams.engine.committer import EARLY_COMMIT_MAX, Committer
 from streams.engine.config import EngineConfig
 from streams.engine.output_check import RECALL_S
 from streams.engine.topic_health import TopicHealth
@@ -90,7 +90,7 @@ class Setup:
     def __init__(self, config: EngineConfig = PARAMETERS) -> None:
         self.producer: Any = Publisher()
         self.trackers: dict[Partition, Tracker] = {}
-        firsts: dict[Partition, tuple[int, list[ProducerRecord]]] = {}
+        initial_commits: dict[Partition, tuple[int, list[ProducerRecord]]] = {}
         self.relocates = False
         self.relocator = Relocator(config.relocation_distance, self.alone, self.complete)
         shard: Any = SimpleNamespace(
@@ -99,8 +99,8 @@ class Setup:
             look=self.relocator.look,
             producer=self.producer,
             trackers=self.trackers,
-            firsts=firsts,
-            started=firsts.pop,
+            initial_commits=initial_commits,
+            started=initial_commits.pop,
             crash_tracking=Suspicion(),
             runtime=SimpleNamespace(
                 config=config,
@@ -232,16 +232,16 @@ async def test_what_is_sparse_waits_neither_beside_a_flood_of_its_shard_nor_for_
     flood, calm = setup.tracker(0, *range(100)), setup.tracker(1, 0)
     async with asyncio.TaskGroup() as group:
         group.create_task(setup.run(0.2))
-        setup.finish(flood, *range(2 * FEW))
+        setup.finish(flood, *range(2 * EARLY_COMMIT_MAX))
         await asyncio.sleep(0.02)
-        setup.finish(flood, *range(2 * FEW, 5 * FEW))
+        setup.finish(flood, *range(2 * EARLY_COMMIT_MAX, 5 * EARLY_COMMIT_MAX))
         await asyncio.sleep(0.02)
         assert calm.committed == 0
         setup.finish(calm, 0)
         await asyncio.sleep(0.02)
         assert calm.committed == 1
 
-    assert flood.committed == 5 * FEW
+    assert flood.committed == 5 * EARLY_COMMIT_MAX
 
 
 async def test_who_comes_often_beside_another_leaves_the_shard_free_between_its_transactions() -> None:
@@ -270,7 +270,7 @@ async def test_many_records_wait_for_the_interval_although_more_is_allowed() -> 
     async with asyncio.TaskGroup() as group:
         group.create_task(setup.run(0.1))
         await asyncio.sleep(0.02)
-        setup.finish(tracker, *range(1, 2 + FEW))
+        setup.finish(tracker, *range(1, 2 + EARLY_COMMIT_MAX))
 
     assert len(setup.producer.transactions) == 1
 
@@ -292,13 +292,13 @@ async def test_a_first_offset_is_committed_with_its_outputs() -> None:
     """Then, and only then, its partition begins."""
     setup = Setup()
     new, said = Partition("new", 0), ProducerRecord("inbox", b"serving", b"")
-    setup.shard.firsts[new] = (7, [said])
+    setup.shard.initial_commits[new] = (7, [said])
     setup.committer.wake.set()
 
     await setup.run()
 
     assert setup.producer.transactions == [([said], {new: (7, "")})]
-    assert setup.shard.firsts == {}
+    assert setup.shard.initial_commits == {}
 
 
 async def test_what_a_shard_has_to_say_of_itself_makes_it_busy_until_it_is_said() -> None:
@@ -343,7 +343,7 @@ async def test_a_transaction_that_does_not_end_is_a_doubt() -> None:
 
 async def test_completions_that_wait_for_their_commit_hold_the_brake() -> None:
     """A crash would throw the work away."""
-    setup = Setup(replace(PARAMETERS, brake_s=0.02))
+    setup = Setup(replace(PARAMETERS, max_commit_delay_s=0.02))
     setup.finish(setup.tracker(0, 0), 0)
     assert not setup.committer.stalled()
     await asyncio.sleep(0.03)
@@ -355,7 +355,7 @@ async def test_completions_that_wait_for_their_commit_hold_the_brake() -> None:
 
 async def test_a_completion_that_waits_for_an_earlier_record_holds_no_brake() -> None:
     """The brake would hold that record back too, and both would wait for ever."""
-    setup = Setup(replace(PARAMETERS, brake_s=0.02))
+    setup = Setup(replace(PARAMETERS, max_commit_delay_s=0.02))
     tracker = setup.tracker(0, 0, AHEAD + 5)
     setup.finish(tracker, AHEAD + 5)
 
@@ -430,7 +430,7 @@ async def test_a_doubt_from_outside_is_answered_between_two_transactions() -> No
     """A repartition that could not read its offsets asks for a re-open."""
     setup = Setup()
     setup.finish(setup.tracker(0, 0), 0)
-    setup.committer.doubt("who knows")
+    setup.committer.reopen("who knows")
 
     assert await setup.run() == "who knows"
     setup.committer.restart()

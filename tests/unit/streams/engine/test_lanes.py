@@ -36,7 +36,7 @@ class Owner:
         self.finished.append(offset)
         self.then(offset)
 
-    def broke(self, error: Exception) -> None:
+    def on_job_error(self, error: Exception) -> None:
         self.broken.append(error)
 
 
