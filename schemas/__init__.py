@@ -1,1 +1,1 @@
-"""What travels and where: payloads, headers, errors, tenants, topics. Values only; no I/O belongs here."""
+"""The values that travel: payloads, headers, errors, tenants, topics. Values only; no I/O belongs here."""

@@ -1,1 +1,1 @@
-"""How records flow: journey, stages, engine, transport. What a step does to a request belongs to ``consumers``."""
+"""The flow of records: journey, stages, engine, transport. What a step does to a request belongs to ``consumers``."""

@@ -87,7 +87,7 @@ class StageHandler:
     """Rebuilds the shard's memory. Called each time a shard opens, after the fence and before its offsets are read."""
 
     forget: Callable[[int], None] = no_memory_to_drop
-    """Called when a shard closes for any reason. No job of the shard starts until ``load_memory`` has returned again."""
+    """Called when a shard closes for any reason. No job of it starts until ``load_memory`` has returned again."""
 
     first: Callable[[Partition], Outputs | None] = no_initial_offset
     """Called for a partition without a committed offset. A list: start at its beginning, and commit that in one

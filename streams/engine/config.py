@@ -58,7 +58,7 @@ class EngineConfig:
     share is this figure times their number. A client's work for them cannot be told apart from its other work."""
 
     longest_interval_s: float = 0.2
-    """The maximum of the interval: a tenth of ``max_commit_delay_s``, and less than records wait anyway at saturation."""
+    """The longest interval: a tenth of ``max_commit_delay_s``, and less than records wait at saturation."""
 
     relocation_distance: int = 10_000
     """A run is relocated when its offset is this far behind the fetch position, if its stage allows it. This is half of

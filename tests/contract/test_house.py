@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -23,6 +24,8 @@ _MACHINE = re.compile(r"(?<![\w.~$}{*-])/(work|root|home|Users|tmp)/\w")
 _REGISTRY = re.compile(
     r"\b(pypi|pythonhosted|npmjs|crates|repo1\.maven|repo\.maven|maven\.apache)\.(org|io|com|apache)\b"
 )
+_OPENING = re.compile(r"(What|Who|Whose|Whom|Whether|How|Of|Where|When|That|Those|Nobody|Nothing)\b")
+_VAGUE = re.compile(r"\b(nobody|somebody|whoever|whatever|everybody|anybody|is said|it says|stands)\b", re.IGNORECASE)
 _TEXTS = {".cfg", ".json", ".lua", ".md", ".py", ".sh", ".toml", ".txt", ".xml", ".yaml", ".yml"}
 
 
@@ -111,6 +114,36 @@ def _folders_that_are_no_package(tree: Path) -> list[Finding]:
     return [(str(folder.relative_to(tree)), 0) for folder in inside if not (folder / "__init__.py").exists()]
 
 
+def _classes(tree: Path) -> Iterator[tuple[str, Path, int]]:
+    for file in _files(tree, *ROOMS):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                yield node.name, file, node.lineno
+
+
+def _class_names_used_twice(tree: Path) -> list[Finding]:
+    found = list(_classes(tree))
+    counts = Counter(name for name, _, _ in found)
+    return [(str(file.relative_to(tree)), line) for name, file, line in found if counts[name] > 1]
+
+
+def _docstrings(tree: Path) -> Iterator[tuple[Path, int, str]]:
+    for file in _files(tree, *ROOMS):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                yield file, getattr(node, "lineno", 1), ast.get_docstring(node) or ""
+
+
+def _riddles(tree: Path) -> list[Finding]:
+    found = [each for each in _docstrings(tree) if _OPENING.match(each[2]) or _VAGUE.search(each[2])]
+    return [(str(file.relative_to(tree)), line) for file, line, _ in found]
+
+
+def _rooms_without_a_purpose(tree: Path) -> list[Finding]:
+    purposes = {file: text for file, line, text in _docstrings(tree) if file.name == "__init__.py" and line == 1}
+    return [(str(file.relative_to(tree)), 1) for file, text in purposes.items() if not text]
+
+
 RULES = {
     "only schemas/topics.py spells a topic": _by_syntax(_spells_topic, "schemas/topics.py"),
     "only schemas/keys.py spells a key": _by_syntax(_spells_key, "schemas/keys.py"),
@@ -120,6 +153,9 @@ RULES = {
     "no path of a machine": _by_text(_MACHINE),
     "no host of a registry": _by_text(_REGISTRY),
     "every folder is a package": _folders_that_are_no_package,
+    "one class name, one meaning": _class_names_used_twice,
+    "a docstring names its subject": _riddles,
+    "every package states its purpose": _rooms_without_a_purpose,
 }
 
 PLANTS = [
@@ -146,6 +182,9 @@ PLANTS = [
     ("no path of a machine", "docs/planted.md", "Look into /" + "tmp/headrace.log\n"),
     ("no host of a registry", "requirements/planted.txt", "--index-url https://py" + "pi.org/simple\n"),
     ("every folder is a package", "streams/planted/module.py", "WORD = 1\n"),
+    ("one class name, one meaning", "ops/planted.py", "class Record:\n    pass\n"),
+    ("a docstring names its subject", "streams/planted.py", '"""What nobody knows."""\n'),
+    ("every package states its purpose", "streams/planted/__init__.py", ""),
 ]
 
 BANNED = [
