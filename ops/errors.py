@@ -118,7 +118,7 @@ class UndoneError(OperationError):
 
     def __init__(self, topic: str, records: int, seconds: float) -> None:
         super().__init__(
-            f"{topic} has {records} records that nobody would read any more, still after {seconds:g} s: see that the"
+            f"{topic} has {records} records that the new journey does not read, still after {seconds:g} s: see that the"
             " stage that reads it runs, then run `headrace topics relayout` again"
         )
 
@@ -145,7 +145,7 @@ class ChangedMeanwhileError(OperationError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the registry was changed by somebody else meanwhile: look at it (`headrace tenants list`) and try again"
+            "another command changed the registry at the same time: look at it (`headrace tenants list`) and try again"
         )
 
 

@@ -68,7 +68,7 @@ class Headers:
         if len(self._first) == len(self.raw):
             return
         for name in self._twice():
-            message = f"the header {name[:64]} stands twice"
+            message = f"the header {name[:64]} appears twice"
             raise MalformedError(message)
 
     def _size(self) -> int:

@@ -39,7 +39,7 @@ class Screen:
         if blocking := outcome.by("block"):
             return _blocked(blocking, "blocked the request")
         if not self.reviews and (doubting := outcome.by("review")):
-            return _blocked(doubting, "wants a person to review the request, and nobody can here")
+            return _blocked(doubting, "requires a review, and no reviewer is configured")
         return None
 
 

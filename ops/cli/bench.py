@@ -20,17 +20,19 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="What the engine costs, each figure beside a reference of the same run. Starts the brokers it needs.",
+    help="Measure the engine against a reference in the same run. Starts the brokers it needs.",
 )
-Rounds = Annotated[int, typer.Option(min=1, max=100, help="Times that product and reference are measured in turn.")]
+Rounds = Annotated[int, typer.Option(min=1, max=100, help="Rounds; each measures product and reference in turn.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line; the last has every ratio.")]
-Journeys = Annotated[Literal["compact", "split", "both", "none"], typer.Option("--journey", help="Measured whole.")]
+Journeys = Annotated[
+    Literal["compact", "split", "both", "none"], typer.Option("--journey", help="Journey to measure as a whole.")
+]
 
 
 @app.command("chain")
 def chain(
-    records: Annotated[int, typer.Option(min=1, help="Through one hop, each time.")] = 20_000,
-    requests: Annotated[int, typer.Option(min=1, help="Through a whole journey, each time.")] = 2_000,
+    records: Annotated[int, typer.Option(min=1, help="Records through one hop in each round.")] = 20_000,
+    requests: Annotated[int, typer.Option(min=1, help="Requests through a whole journey in each round.")] = 2_000,
     rounds: Rounds = 3,
     journey: Journeys = "compact",
     as_json: AsJson = False,
@@ -46,7 +48,7 @@ def chain(
 
 @app.command("latency")
 def latency(
-    seconds: Annotated[float, typer.Option(min=0.1, help="Of each round.")] = 4,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Seconds of each round.")] = 4,
     rate: Annotated[float, typer.Option(min=1, help="Records a second.")] = 100,
     rounds: Rounds = 3,
     journey: Journeys = "compact",
@@ -63,7 +65,7 @@ def latency(
 
 @app.command("inflight")
 def inflight(
-    runs: Annotated[list[int], typer.Option(min=1, help="At once; may be said several times.")] = [64, 1_000, 5_000],  # noqa: B006 - typer's way to have a default
+    runs: Annotated[list[int], typer.Option(min=1, help="Concurrent runs; may be repeated.")] = [64, 1_000, 5_000],  # noqa: B006 - typer's way to have a default
     rounds: Rounds = 1,
     as_json: AsJson = False,
 ) -> None:
@@ -78,8 +80,10 @@ def inflight(
 
 @app.command("tenants")
 def tenants(
-    count: Annotated[int, typer.Option("--tenants", min=2, help="Against one.")] = 1_000,
-    requests: Annotated[int, typer.Option(min=1, help="Of all tenants together, each time.")] = 2_000,
+    count: Annotated[
+        int, typer.Option("--tenants", min=2, help="Number of tenants, measured against one tenant.")
+    ] = 1_000,
+    requests: Annotated[int, typer.Option(min=1, help="Requests of all tenants together in each round.")] = 2_000,
     entries: Annotated[int, typer.Option(min=2, help="Admission events to read.")] = 100_000,
     rounds: Rounds = 3,
     as_json: AsJson = False,
@@ -98,10 +102,10 @@ def neighbours(
     disturbance: Annotated[
         list[str] | None, typer.Option(help="flood, garbage, cancels, unwritable, 'slow key'; else all, one by one.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1, help="Of each quiet and each noisy time.")] = 6,
-    rate: Annotated[float, typer.Option(min=0.1, help="Requests a second of the innocent tenant.")] = 10,
+    seconds: Annotated[float, typer.Option(min=1, help="Seconds of each quiet and each noisy window.")] = 6,
+    rate: Annotated[float, typer.Option(min=0.1, help="Requests a second of the measured tenant.")] = 10,
     times: Annotated[
-        float, typer.Option(min=1, help="Of its share of one in two seconds, that the other sends.")
+        float, typer.Option(min=1, help="Load of the other tenant, as a multiple of its fair share.")
     ] = 100,
     rounds: Rounds = 3,
     as_json: AsJson = False,

@@ -8,10 +8,10 @@ import typer
 
 
 def cancel(
-    tenant: Annotated[str, typer.Option(help="Whose request it is; an interactive tenant.")],
-    request: Annotated[str, typer.Option(help="Its id.")],
+    tenant: Annotated[str, typer.Option(help="Tenant id; the tenant must be interactive.")],
+    request: Annotated[str, typer.Option(help="Tenant id.")],
     source: Annotated[
-        str | None, typer.Option(help="What the request was sent with as ce_source; else what `headrace submit` sends.")
+        str | None, typer.Option(help="The ce_source of the request; by default that of `headrace submit`.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def chaos(
-    seed: Annotated[int, typer.Option(help="Of faults and load; the timing of processes stays their own.")] = 1,
-    requests: Annotated[int, typer.Option(min=1, help="To send, not counting copies.")] = 5_000,
-    minutes: Annotated[float, typer.Option(min=0.1, max=120, help="In which they are sent, and faults dealt.")] = 5,
-    brokers: Annotated[int, typer.Option(min=1, max=3, help="1 or 3.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of faults and load. The timing of processes is not seeded.")] = 1,
+    requests: Annotated[int, typer.Option(min=1, help="Requests to send, without duplicates.")] = 5_000,
+    minutes: Annotated[float, typer.Option(min=0.1, max=120, help="Minutes of load and faults.")] = 5,
+    brokers: Annotated[int, typer.Option(min=1, max=3, help="Number of brokers: 1 or 3.")] = 1,
     journey: Annotated[Literal["compact", "split"], typer.Option(help="compact: auth and guard in one.")] = "compact",
     faults: Annotated[
         str,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Stay up afterwards, until Ctrl-C.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the platform running until Ctrl-C.")] = False,
     agents: Annotated[str | None, typer.Option(help="Module of your agents: package.module[:attribute].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one result a line.")] = False,
 ) -> None:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 def dev(
     data: Annotated[
-        Path | None, typer.Option(file_okay=False, help="Keep data here; without it, they go with the platform.")
+        Path | None,
+        typer.Option(file_okay=False, help="Folder that keeps the data; without it, the data is deleted at the end."),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Kafka's port; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Kafka's port; 0 takes a free port.")] = 0,
     journey: Annotated[
         Literal["compact", "split"], typer.Option(help="compact: auth and guard in one stage.")
     ] = "compact",
@@ -25,7 +26,10 @@ def dev(
         str | None, typer.Option(help="Module of your agents: package.module[:attribute]; reloaded on change.")
     ] = None,
     record_aot: Annotated[
-        bool, typer.Option("--record-aot", help="Make later starts faster; this stop takes some 15 s longer.")
+        bool,
+        typer.Option(
+            "--record-aot", help="Record a cache that makes later starts faster; this stop takes about 15 s longer."
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready.")] = False,
 ) -> None:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def results(
-    tenant: Annotated[str, typer.Option(help="Whose results.")],
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with those that come.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="End after so many.")] = None,
+    tenant: Annotated[str, typer.Option(help="Tenant id.")],
+    follow: Annotated[bool, typer.Option("--follow", help="Continue with new results.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after this many results.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
     """Print the committed results that are retained, oldest first."""

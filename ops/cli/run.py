@@ -8,8 +8,8 @@ import typer
 
 
 def run(
-    stage: Annotated[Literal["auth", "guard", "ingress", "agent", "retries"], typer.Argument(help="Which one.")],
-    count: Annotated[int, typer.Option(min=1, max=64, help="Processes to run it in.")] = 1,
+    stage: Annotated[Literal["auth", "guard", "ingress", "agent", "retries"], typer.Argument(help="Stage to run.")],
+    count: Annotated[int, typer.Option(min=1, max=64, help="Number of worker processes.")] = 1,
     agents: Annotated[str | None, typer.Option(help="Module of your agents: package.module[:attribute].")] = None,
 ) -> None:
     """Run one stage until SIGTERM, then finish its runs and exit 0."""

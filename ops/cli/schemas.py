@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The contracts of what travels.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Export the JSON Schemas and the AsyncAPI document."
+)
 FOLDER = Path("docs/reference")
 
 
@@ -18,7 +20,7 @@ def schemas() -> None:
 
 @app.command("export")
 def export(
-    folder: Annotated[Path, typer.Option(file_okay=False, help="Where to write them.")] = FOLDER,
+    folder: Annotated[Path, typer.Option(file_okay=False, help="Folder to write to.")] = FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:
     """Write the JSON Schema of each payload, and the AsyncAPI document."""

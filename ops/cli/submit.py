@@ -11,22 +11,24 @@ from ops.errors import InvalidError
 
 
 def submit(  # noqa: PLR0913, PLR0917 - one argument an option
-    tenant: Annotated[str, typer.Option(help="Whose request it is.")],
-    text: Annotated[str | None, typer.Argument(help="The input; - reads it from standard input.")] = None,
-    agent: Annotated[str | None, typer.Option(help="Who answers.")] = None,
-    session: Annotated[str | None, typer.Option(help="Requests of one session run one after another.")] = None,
-    deadline: Annotated[
-        str | None, typer.Option(help="When the answer is worth nothing any more: 30s, 2m, 1h.")
+    tenant: Annotated[str, typer.Option(help="Tenant id.")],
+    text: Annotated[str | None, typer.Argument(help="Input text; - reads standard input.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Agent that answers; else assistant.")] = None,
+    session: Annotated[
+        str | None, typer.Option(help="Session id. Requests of one session run one after another.")
     ] = None,
+    deadline: Annotated[str | None, typer.Option(help="Time limit of the request: 30s, 2m, 1h.")] = None,
     metadata: Annotated[list[str] | None, typer.Option(help="key=value, may be repeated.")] = None,
-    request_id: Annotated[str | None, typer.Option("--id", help="Sent twice, a request is answered once.")] = None,
+    request_id: Annotated[
+        str | None, typer.Option("--id", help="Request id. A request sent twice with one id is answered once.")
+    ] = None,
     file: Annotated[
         Path | None, typer.Option(dir_okay=False, help="One request object a line; - reads standard input.")
     ] = None,
-    rate: Annotated[float | None, typer.Option(min=0.001, help="Requests a second, of a file.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Requests a second, with --file.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the result; the exit code says how it ended.")] = False,
     timeout: Annotated[
-        str | None, typer.Option(help="How long to wait: by default a little beyond the deadline.")
+        str | None, typer.Option(help="Time to wait for the result; by default a little longer than the deadline.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")] = False,
 ) -> None:

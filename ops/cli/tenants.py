@@ -13,26 +13,27 @@ if TYPE_CHECKING:
 SHIPPED = ("assistant", "echo")
 """The agents that every worker has."""
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may use the platform.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Add and show tenants.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
 @app.command("add")
 def add(  # noqa: PLR0913, PLR0917 - one argument an option
-    tenant: Annotated[str, typer.Argument(help="Its id: a-z, 0-9 and -, at most 63.")],
-    tier: Annotated[str, typer.Option(help="Weight and metrics label.")] = "standard",
+    tenant: Annotated[str, typer.Argument(help="Tenant id: a-z, 0-9 and -, at most 63 characters.")],
+    tier: Annotated[str, typer.Option(help="Tier: sets the scheduling weight and a metrics label.")] = "standard",
     identity: Annotated[
-        str, typer.Option(help="topic: the broker's access list says who writes; or signed.")
+        str, typer.Option(help="Identity mode: topic (the broker's access list decides) or signed.")
     ] = "topic",
-    name: Annotated[str, typer.Option(help="For people.")] = "",
+    name: Annotated[str, typer.Option(help="Display name.")] = "",
     agent: Annotated[
-        list[str] | None, typer.Option(help="An agent it may call, may be repeated; else assistant and echo.")
+        list[str] | None,
+        typer.Option(help="Agent that the tenant may call; may be repeated. Default: assistant and echo."),
     ] = None,
     rpm: Annotated[int | None, typer.Option(help="Requests a minute.")] = None,
     concurrency: Annotated[int | None, typer.Option(help="Requests admitted and not finished at one time.")] = None,
-    partitions: Annotated[int, typer.Option(help="Of its topics.")] = 1,
-    interactive: Annotated[bool, typer.Option("--interactive", help="With topics for events and control.")] = False,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Return when it is being served.")] = True,
+    partitions: Annotated[int, typer.Option(help="Partitions of each of its topics.")] = 1,
+    interactive: Annotated[bool, typer.Option("--interactive", help="Create topics for events and control.")] = False,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until a stage serves the tenant.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Register a tenant, and return when it is served."""
@@ -83,7 +84,7 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @app.command("show")
-def show(tenant: Annotated[str, typer.Argument(help="Its id.")], as_json: AsJson = False) -> None:
+def show(tenant: Annotated[str, typer.Argument(help="Tenant id.")], as_json: AsJson = False) -> None:
     """Print one tenant's record."""
     import asyncio
 

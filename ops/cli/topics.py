@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from ops.topology import Change
     from streams.journey import JourneyName
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What a cluster needs before a stage can start.")
-Shards = Annotated[int | None, typer.Option(help="Of a new cluster (24 if not said); then see relayout.")]
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Create and check the topics, the layout and the first offsets of a cluster.",
+)
+Shards = Annotated[int | None, typer.Option(help="Shards of a new cluster (default 24). Later changes: relayout.")]
 Journey = Annotated[
-    Literal["split", "compact"] | None, typer.Option(help="Of a new cluster; split if not said. Then see relayout.")
+    Literal["split", "compact"] | None,
+    typer.Option(help="Journey of a new cluster (default split). Later changes: relayout."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
@@ -39,9 +44,11 @@ def apply(shards: Shards = None, journey: Journey = None, as_json: AsJson = Fals
 
 @app.command("relayout")
 def relayout(
-    shards: Annotated[int | None, typer.Option(min=1, max=1_024, help="As many as now, or more.")] = None,
-    journey: Annotated[Literal["split", "compact"] | None, typer.Option(help="As now, if not said.")] = None,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds that workers may take to finish what runs.")] = 120,
+    shards: Annotated[int | None, typer.Option(min=1, max=1_024, help="Shards: at least the present number.")] = None,
+    journey: Annotated[
+        Literal["split", "compact"] | None, typer.Option(help="Journey; by default the present one.")
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds that workers may take to finish their runs.")] = 120,
     as_json: AsJson = False,
 ) -> None:
     """Move the cluster to another number of shards, or another journey.

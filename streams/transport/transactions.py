@@ -250,5 +250,5 @@ def _says_less(error: Exception) -> bool:
 def _offset(batch: RecordBatch) -> int:
     """Return the offset of *batch*. Raises BrokerError if it is unknown, as after DUPLICATE without an offset."""
     if batch.offset < 0:
-        raise BrokerError("the broker did not say where a record stands")
+        raise BrokerError("the broker did not return the offset of a record")
     return batch.offset

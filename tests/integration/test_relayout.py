@@ -278,7 +278,7 @@ async def test_what_the_next_journey_does_not_read_is_done_first(bare_cluster: C
     await house.write(*(ProducerRecord(AUTHORIZED.name, b"k", b"%d" % number, partition=1) for number in range(4)))
     await house.commit(GUARD, {setup: 1}, {setup: encode(1, [2])})
 
-    with pytest.raises(UndoneError, match=f"{AUTHORIZED.name} has 2 records that nobody would read"):
+    with pytest.raises(UndoneError, match=f"{AUTHORIZED.name} has 2 records that the new journey does not read"):
         await house.move(None, "compact", wait_s=0.5).apply()
 
     assert await house.layout() == Layout(shards=OLD, next=LayoutMove(shards=OLD, journey="compact", closing="entry"))
