@@ -33,9 +33,8 @@ FRAMES = 20
 
 
 def configure(settings: Settings, *, clock: Clock | None = None, command: bool = False, **bound: str) -> None:
-    """Configure logging from *settings*. The fields in *bound* are on every line (``stage="auth"``).
-
-    A *command* reports its own failure, so the lines of libraries appear only at log level debug.
+    """Configure logging from *settings*. The fields in *bound* are on every line (``stage="auth"``). A *command*
+    reports its own failure, so the lines of libraries appear only at log level debug.
     """
     chain = _chain(bound)
     last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(settings.log)]

@@ -69,9 +69,8 @@ class ResultWaiter:
                     self.past[result.request_id] = result
 
     async def arriving(self, within: float, finished: Callable[[], bool] = lambda: True) -> AsyncGenerator[Result]:
-        """Yield the result of each sent request, until *finished* returns True and every request has its result.
-
-        Raises NoResultError if a request is open and no result arrives for *within* seconds.
+        """Yield the result of each sent request, until *finished* returns True and every request has its result. Raises
+        NoResultError if a request is open and no result arrives for *within* seconds.
         """
         last = self.clock.monotonic()
         while self.open or not finished():

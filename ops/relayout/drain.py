@@ -28,9 +28,8 @@ class LayoutDrain:
     clock: Clock
 
     async def of_ingress(self) -> None:
-        """Wait until no worker reads requests, and the records that the next journey does not read are done.
-
-        Raises GroupBusyError, UndoneError.
+        """Wait until no worker reads requests, and the records that the next journey does not read are done. Raises
+        GroupBusyError, UndoneError.
         """
         await self._empty(INGRESS_STAGES)
         async for last in self._looks():

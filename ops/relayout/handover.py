@@ -117,9 +117,8 @@ class Handover:
         return {place: at for place, at in held.items() if place.number < counts.get(place.topic, 0)}
 
     async def _inner(self, group: str, held: Positions) -> Positions:
-        """Return the same for an inner group.
-
-        A group that this layout lacks starts at the end of its topics: no record is on its way there.
+        """Return the same for an inner group. A group that this layout lacks starts at the end of its topics: no record
+        is on its way there.
         """
         following, deployed = self.layout.following(), {group_of(stage) for stage in DEPLOYED[self.layout.journey]}
         wanted = [Partition(topic.name, n) for topic in INNER_GROUPS[group] for n in range(following.shards)]

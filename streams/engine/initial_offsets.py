@@ -42,9 +42,8 @@ class InitialOffsets:
         return {partition: (offset, beginnings[partition]) for partition, offset in starts.items()}
 
     async def _starts(self, partitions: Collection[Partition]) -> dict[Partition, int]:
-        """Return the start offset of each log.
-
-        A partition that does not exist or has no leader stops; the others continue.
+        """Return the start offset of each log. A partition that does not exist or has no leader stops; the others
+        continue.
         """
         absent = await self._absent(partitions)
         self._runtime.metrics.count(MISSING_TOPICS, by=len({partition.topic for partition in absent}))
@@ -61,10 +60,7 @@ class InitialOffsets:
         self._lose(partition)
 
     async def _absent(self, partitions: Collection[Partition]) -> set[Partition]:
-        """Return the partitions that do not exist.
-
-        Asks twice, because brokers learn of a new topic one after another.
-        """
+        """Return the partitions that do not exist. Asks twice: brokers learn of a new topic one after another."""
         absent = set(partitions)
         for pause in (0.0, _SURE_S):
             if absent:

@@ -104,9 +104,8 @@ class Committed(NamedTuple):
 
 
 def encode(base: int, done: Iterable[int]) -> str:
-    """Return the text for *done*, or an empty string if *done* is empty. All offsets are at or above *base*.
-
-    Raise MapTooLongError if the text is longer than ``LIMIT``.
+    """Return the text for *done*, or an empty string if *done* is empty. All offsets are at or above *base*. Raise
+    MapTooLongError if the text is longer than ``LIMIT``.
     """
     bits = OffsetSet.of(done).packed(base)
     if not bits:

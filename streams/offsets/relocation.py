@@ -197,9 +197,8 @@ class Relocator:
         return any(relocation.state == "doubtful" for relocation in self.runs.values())
 
     def look(self) -> list[Relocation]:
-        """Resolve doubtful relocations from what has been fetched since.
-
-        Forgets and returns those whose copies another worker has run.
+        """Resolve doubtful relocations from what has been fetched since. Forgets and returns those whose copies another
+        worker has run.
         """
         doubtful = [relocation for relocation in self.runs.values() if relocation.state == "doubtful"]
         passed = [relocation for relocation in doubtful if relocation.tracker.next > relocation.place]

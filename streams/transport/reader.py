@@ -127,7 +127,6 @@ class Reader:
 
     async def poll(self, timeout_s: float = _POLL_S, limit: int | None = None) -> list[Record]:
         """Return at most *limit* committed records, in order within a partition; empty after *timeout_s* seconds.
-
         Raises OffsetLostError if a position lies outside its log.
         """
         if not self._next:

@@ -58,9 +58,8 @@ def fault(code: int, about: object = "") -> TransportError:
 
 
 def refusal(code: int, batch: RecordBatch) -> TransportError:
-    """Return the error for a refused batch: RecordRefusedError if the batch is the cause.
-
-    A broker that gives no reason (code -1) counts as refusing the record.
+    """Return the error for a refused batch: RecordRefusedError if the batch is the cause. A broker that gives no reason
+    (code -1) counts as refusing the record.
     """
     if code == TOPIC_FORBIDDEN:
         return RecordRefusedError(repr(errors.for_code(code)(batch.place.topic)), topic=batch.place.topic)
