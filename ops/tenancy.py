@@ -1,9 +1,9 @@
-"""Add tenants: create their topics, then their records, then wait until they are served."""
+"""Add, change and remove tenants: write their records, then create the topics that the records name."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ops import registry_writer
@@ -45,31 +45,52 @@ class Tenancy:
         return registry.tenants[name]
 
     async def add(self, tenant: Tenant) -> None:
-        """Register a tenant; one that exists and is equal is accepted. Raises TenantExistsError, NoLayoutError."""
+        """Register a tenant. Accept one that exists and is equal, and admit a removed one again.
+
+        Raises TenantExistsError, NoLayoutError.
+        """
         await self._write([tenant], _unless_another)
 
     async def put(self, *tenants: Tenant) -> None:
         """Register these tenants, or replace their records."""
-        await self._write(tenants, _whatever_is_there)
+        await self._write(tenants, _always)
 
-    async def _write(self, tenants: Sequence[Tenant], accept: Callable[[TenantRegistry, Tenant], bool]) -> None:
-        """Create topics before records: a stage must never be told to read a missing topic."""
-        before = await registry_writer.load(self.connection)
-        wanted = [tenant for tenant in tenants if accept(before, tenant)]
-        await self._create_topics(before, wanted)
+    async def alter(self, name: str, change: Callable[[Tenant], Tenant]) -> Tenant:
+        """Replace a tenant's record by what *change* returns for the current record, and return it.
+
+        Raises UnknownTenantError, and the errors of *change*. A concurrent writer makes *change* run again.
+        """
+        altered: list[Tenant] = []
 
         def decide(registry: TenantRegistry) -> list[Entry]:
-            return [tenant for tenant in wanted if accept(registry, tenant)]
+            if name not in registry.tenants:
+                raise UnknownTenantError(name)
+            altered[:] = [change(registry.tenants[name])]
+            return [tenant for tenant in altered if tenant != registry.tenants[name]]
 
-        if wanted:
-            await registry_writer.change(self.connection, decide)
+        registry = await registry_writer.change(self.connection, decide)
+        await self._create_topics(registry, altered)
+        return altered[0]
+
+    async def _write(self, tenants: Sequence[Tenant], accept: Callable[[TenantRegistry, Tenant], bool]) -> None:
+        """Write records before topics: of two that write at once, one fails before it creates a topic."""
+
+        def decide(registry: TenantRegistry) -> list[Entry]:
+            if registry.layout is None:
+                raise NoLayoutError
+            return [tenant for tenant in tenants if accept(registry, tenant) and _differs(registry, tenant)]
+
+        await self._create_topics(await registry_writer.change(self.connection, decide), tenants)
 
     async def _create_topics(self, registry: TenantRegistry, tenants: Sequence[Tenant]) -> None:
+        """Create the missing topics, also for equal records: the writer of a record may have died before."""
         if registry.layout is None:
             raise NoLayoutError
         topology = Topology(registry.layout, copies_of(self.settings))
         async with await Admin.open(self.connection, name=NAME) as admin:
-            await admin.create_topics([spec for tenant in tenants for spec in topology.of(tenant)])
+            wanted = {spec.name: spec for tenant in tenants for spec in topology.of(tenant)}
+            created = await admin.create_topics(wanted.values())
+            await _grow(admin, {name: wanted[name].partitions for name, new in created.items() if not new})
 
     async def served(self, *tenants: Tenant, within: float = SERVED_S) -> None:
         """Wait until the admission controller serves each tenant. Raises NotServedError after *within* seconds."""
@@ -84,14 +105,27 @@ class Tenancy:
 
 
 def _unless_another(registry: TenantRegistry, tenant: Tenant) -> bool:
-    existing = registry.tenants.get(tenant.id)
-    if existing is not None and existing != tenant:
+    """Return True, or raise TenantExistsError. A removed tenant keeps only its partitions."""
+    existing = registry.tenants.get(tenant.id, tenant)
+    if existing.state == "removed":
+        existing = tenant.model_copy(update={"partitions": existing.partitions})
+    if existing != tenant:
         raise TenantExistsError(tenant.id)
-    return existing is None
+    return True
 
 
-def _whatever_is_there(registry: TenantRegistry, tenant: Tenant) -> bool:
+def _always(_registry: TenantRegistry, _tenant: Tenant) -> bool:
+    return True
+
+
+def _differs(registry: TenantRegistry, tenant: Tenant) -> bool:
     return registry.tenants.get(tenant.id) != tenant
+
+
+async def _grow(admin: Admin, wanted: Mapping[str, int]) -> None:
+    """Add the partitions that existing topics lack, for example because they were created by hand."""
+    found = await admin.partition_counts(wanted.keys())
+    await admin.add_partitions({name: count for name, count in wanted.items() if 0 < found.get(name, 0) < count})
 
 
 async def _unserved(

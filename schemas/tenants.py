@@ -77,7 +77,10 @@ class Tenant(Payload):
     """True if the tenant has topics for events and control."""
 
     partitions: Annotated[int, Field(gt=0, le=256)] = 1
-    """Partitions of the tenant's request topic; fixed once the topic exists."""
+    """Partitions of the tenant's request topic; fixed once the topic exists. Further ones of the topic are served."""
+
+    state: Literal["active", "removed"] = "active"
+    """``removed``: new requests are refused, and admitted ones end as usual. Topics and their data remain."""
 
 
 Shards: TypeAlias = Annotated[int, Field(gt=0, le=1_024)]

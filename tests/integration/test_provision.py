@@ -160,10 +160,10 @@ async def test_two_that_write_at_once_both_get_their_say(provision: Provision, c
     assert {"acme", "globex", "initech"} - looked[-1], "the last to write has seen the others, and not itself"
 
 
-async def test_a_tenant_has_its_topics_before_its_record(
+async def test_a_tenant_has_its_record_and_its_topics(
     provision: Provision, connection: Connection, settings: Settings
 ) -> None:
-    """A stage that reads the record reads the topic next."""
+    """The topics have the shape that the record names."""
     await provision.apply()
     tenancy = Tenancy(connection, settings)
     acme = Tenant(id="acme", partitions=2, interactive=True, agents=("echo",))
@@ -217,3 +217,37 @@ async def test_a_cluster_that_is_not_set_up_has_no_registry(connection: Connecti
     """The command line says what to run first."""
     with pytest.raises(UnknownTopicError):
         await registry_writer.load(connection)
+
+
+async def test_two_that_add_one_tenant_at_once_leave_one_record_and_its_topics(
+    provision: Provision, connection: Connection, settings: Settings
+) -> None:
+    """One of them wins, and its partitions are those of record and topic."""
+    await provision.apply()
+    tenancy = Tenancy(connection, settings)
+
+    for number in range(6):
+        pair = [Tenant(id=f"race-{number}", partitions=count) for count in (1, 4)]
+        ends = await asyncio.gather(*map(tenancy.add, pair), return_exceptions=True)  # noqa: TID251 - one of them fails
+        record = await tenancy.one(f"race-{number}")
+
+        assert [type(end) for end in ends if end is not None] == [TenantExistsError]
+        async with await Admin.open(connection) as admin:
+            names = [topic.of(record.id) for topic in (REQUESTS, RESULTS)]
+            assert await admin.partition_counts(names) == dict.fromkeys(names, record.partitions)
+
+
+async def test_a_tenant_whose_topics_were_not_created_gets_them_by_the_same_command(
+    provision: Provision, connection: Connection, settings: Settings
+) -> None:
+    """The command may have been killed after the record, or somebody may have made a topic by hand."""
+    await provision.apply()
+    tenancy, acme = Tenancy(connection, settings), Tenant(id="acme", partitions=3)
+    await registry_writer.change(connection, lambda _: [acme])
+    async with await Admin.open(connection) as admin:
+        await admin.create_topics([NewTopicSpec(RESULTS.of("acme"), 1)])
+
+        await tenancy.add(acme)
+
+        names = [topic.of("acme") for topic in (REQUESTS, RESULTS)]
+        assert await admin.partition_counts(names) == dict.fromkeys(names, 3)
