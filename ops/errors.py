@@ -20,6 +20,7 @@
     ├── NotInteractiveError             the tenant has no control topic
     ├── TenantExistsError               a tenant of this name is registered with other settings
     ├── NotServedError                  no worker serves the tenant
+    ├── NotDrainedError                 admitted requests of a removed tenant still run
     ├── NoSealError                     the seal's secret is missing, and the broker is not on this machine
     ├── NoResultError                   the result did not arrive in time
     ├── DemoFailedError                 a request of the demonstration did not end as expected
@@ -183,6 +184,17 @@ class NotServedError(OperationError):
         super().__init__(
             f"tenant {tenant} is registered and not served after {seconds:.0f} s:"
             " does `headrace run auth` (or ingress) run against this cluster? (--no-wait does not wait for it)"
+        )
+
+
+class NotDrainedError(OperationError):
+    """Admitted requests of a removed tenant still run."""
+
+    def __init__(self, tenant: str, running: int, seconds: float) -> None:
+        super().__init__(
+            f"tenant {tenant} is removed, and {running} of its requests still run after {seconds:g} s:"
+            f" run `headrace tenants remove {tenant}` again to wait for them, or `headrace tenants repair {tenant}`"
+            " if no stage runs them"
         )
 
 

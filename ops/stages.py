@@ -31,15 +31,17 @@ from streams.engine.config import EngineConfig
 from streams.engine.layout_guard import LayoutGuard
 from streams.engine.worker import Worker
 from streams.handler import StageHandler
-from streams.journey import INGRESS_GROUP, JOURNEYS, RETRIES, versioned
+from streams.journey import INGRESS_GROUP, INGRESS_STAGES, JOURNEYS, RETRIES, versioned
 from streams.registry.tenants import TenantRegistry
 from streams.stages.ingress import IngressStage
 from streams.stages.inner import InnerStage
 from streams.stages.record_builder import RecordBuilder
 from streams.stages.retries import RetryMover, RetryTiers
 from streams.stages.run_controls import RunControls, reach_ms
+from streams.stages.tenant_follower import TenantFollower
 from streams.telemetry.metric_store import OTHER, MetricStore
 from streams.telemetry.spans import Tracing
+from streams.transport.admin import Admin
 from streams.transport.errors import TransportError
 from streams.transport.reader import Reader
 
@@ -90,7 +92,11 @@ async def run_stage(
                     tasks.create_task(retry_forever(partial(context.registry.follow, context.reader))),
                     tasks.create_task(retry_forever(services.admission_memory.follow)),
                     *([tasks.create_task(retry_forever(services.controls.follow))] if services.controls else []),
-                    tasks.create_task(_keep_partitions(worker, context.registry)),
+                    *(
+                        [tasks.create_task(retry_forever(partial(services.tenant_follower.follow, worker)))]
+                        if services.tenant_follower
+                        else []
+                    ),
                     tasks.create_task(_tell_ready(worker, callbacks.ready)),
                 ]
                 await _serve(worker, stop, context.layout_guard, settings.grace)
@@ -155,20 +161,25 @@ class StageServices:
     admission_memory: AdmissionMemory
     cancels: Cancels
     controls: RunControls | None
+    tenant_follower: TenantFollower | None
+    """The follower of tenants, for the stage that reads requests."""
+
     metrics: MetricStore
     tracing: Tracing
 
 
 async def _services(settings: Settings, stage: str, context: StageContext, stack: AsyncExitStack) -> StageServices:
     cancels, metrics = Cancels(context.clock), _metrics(settings, stage, context.registry)
+    admission_memory = AdmissionMemory(
+        await _admissions_reader(context, stack),
+        context.layout.shards,
+        context.clock,
+        metrics,
+        context.registry.limit_of,
+    )
     return StageServices(
-        admission_memory=AdmissionMemory(
-            await _admissions_reader(context, stack),
-            context.layout.shards,
-            context.clock,
-            metrics,
-            context.registry.limit_of,
-        ),
+        admission_memory=admission_memory,
+        tenant_follower=await _follower(context, admission_memory, stack) if stage in INGRESS_STAGES else None,
         cancels=cancels,
         controls=await _controls(context, cancels, stack) if stage in CANCELLABLE else None,
         metrics=metrics,
@@ -176,6 +187,13 @@ async def _services(settings: Settings, stage: str, context: StageContext, stack
             tracing_of(settings, stage, process_name(), context.clock, metrics, context.layout.version)
         ),
     )
+
+
+async def _follower(context: StageContext, admission_memory: AdmissionMemory, stack: AsyncExitStack) -> TenantFollower:
+    admin = await Admin.open(context.connection, name="headrace-tenants")
+    stack.push_async_callback(admin.close)
+    shards = context.layout.shards
+    return TenantFollower(context.registry, admission_memory, shards, admin.partition_counts, context.clock)
 
 
 def _metrics(settings: Settings, stage: str, registry: TenantRegistry) -> MetricStore:
@@ -208,7 +226,8 @@ async def _handler(
     if stage_found is None:
         raise UsageError(f"the journey {context.layout.journey} has no stage {stage}")
     if stage_found.group == INGRESS_GROUP:
-        return IngressStage(stage_found, builder, context.registry, services.admission_memory).handler()
+        counts = services.tenant_follower.counts if services.tenant_follower else {}
+        return IngressStage(stage_found, builder, context.registry, services.admission_memory, counts=counts).handler()
     weight = _weights(settings, context.registry)
     apart = await stack.enter_async_context(isolated(settings, services.cancels, services.metrics)) if agents else None
     return InnerStage(
@@ -248,16 +267,6 @@ def _config(settings: Settings, stage: str, context: StageContext) -> EngineConf
         drain_s=settings.drain,
         grace_s=settings.grace,
     )
-
-
-async def _keep_partitions(worker: Worker, registry: TenantRegistry) -> None:
-    """Repartition the worker after each registry change: a new tenant is a local assignment, not a rebalance."""
-    seen = registry.version
-    while True:
-        if seen == registry.version:
-            await registry.changed()
-        seen = registry.version
-        await worker.repartition()
 
 
 async def _tell_ready(worker: Worker, ready: Callable[[], None]) -> None:

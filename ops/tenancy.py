@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ops import registry_writer
-from ops.errors import NoLayoutError, NotServedError, TenantExistsError, UnknownTenantError
+from ops.errors import NoLayoutError, NotDrainedError, NotServedError, TenantExistsError, UnknownTenantError
+from ops.open_admissions import open_admissions
 from ops.registry_writer import Entry
 from ops.settings import Settings
 from ops.topology import Topology, copies_of
+from schemas.clock import SystemClock
 from schemas.records import Partition
 from schemas.tenants import Tenant
 from streams.journey import ingress_group
 from streams.registry.tenants import TenantRegistry
-from streams.stages.ingress import ingress_partitions
+from streams.stages.ingress import ingress_partitions, ingress_topics
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
 
@@ -23,6 +25,9 @@ NAME = "headrace-tenancy"
 SERVED_S = 20.0
 """Seconds that a tenant may take to be served: a worker that has died keeps its shards for some seconds."""
 LOOK_S = 0.1
+QUIET_S = 1.5
+"""Seconds without an open admission after which a removed tenant is drained. Stages learn of a removal within a second.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,32 @@ class Tenancy:
         await self._create_topics(registry, altered)
         return altered[0]
 
+    async def remove(self, name: str) -> None:
+        """Stop admission of a tenant; a removed one is accepted. Topics and data remain. Raises UnknownTenantError."""
+        await self.alter(name, lambda tenant: tenant.model_copy(update={"state": "removed"}))
+
+    async def drained(self, name: str, within: float, tell: Callable[[int], None]) -> None:
+        """Wait until no request of the tenant is admitted and not closed, in every look of ``QUIET_S`` seconds.
+
+        *tell* is called with the count whenever it changes. Raises NotDrainedError after *within* seconds.
+        """
+        layout = (await registry_writer.load(self.connection)).layout
+        if layout is None:
+            raise NoLayoutError
+        told, quiet_since, clock = 0, 0.0, SystemClock()
+        end = clock.monotonic() + within
+        async with open_admissions(self.connection, name, layout.shards) as admissions:
+            while True:
+                running, now = len(await admissions.read()), clock.monotonic()
+                quiet_since = 0.0 if running else quiet_since or now
+                if quiet_since and now - quiet_since >= QUIET_S:
+                    return
+                if running and now >= end:
+                    raise NotDrainedError(name, running, within)
+                if running != told:
+                    tell(told := running)
+                await asyncio.sleep(LOOK_S)
+
     async def _write(self, tenants: Sequence[Tenant], accept: Callable[[TenantRegistry, Tenant], bool]) -> None:
         """Write records before topics: of two that write at once, one fails before it creates a topic."""
 
@@ -94,10 +125,12 @@ class Tenancy:
 
     async def served(self, *tenants: Tenant, within: float = SERVED_S) -> None:
         """Wait until the admission controller serves each tenant. Raises NotServedError after *within* seconds."""
-        waiting = {tenant.id: ingress_partitions(tenant) for tenant in tenants}
         group = ingress_group((await registry_writer.load(self.connection)).layout)
+        waiting = {tenant.id: ingress_partitions(tenant) for tenant in tenants}
         try:
             async with asyncio.timeout(within), await Admin.open(self.connection, name=NAME) as admin:
+                counts = await admin.partition_counts([topic for each in tenants for topic in ingress_topics(each)])
+                waiting = {each.id: ingress_partitions(each, counts) for each in tenants}
                 while waiting := await _unserved(admin, group, waiting):  # noqa: ASYNC110 - Kafka tells nobody of an offset
                     await asyncio.sleep(LOOK_S)
         except TimeoutError:

@@ -14,7 +14,8 @@ HeadraceError
 │   ├── UnknownAgentError           unknown_agent
 │   ├── BlockedError                blocked
 │   ├── RateLimitedError            rate_limited           retryable
-│   └── BudgetExhaustedError        budget_exhausted
+│   ├── BudgetExhaustedError        budget_exhausted
+│   └── TenantRemovedError          tenant_removed
 ├── ExpiredError                expired                the deadline has passed: expired result
 ├── CancelledRunError           cancelled              a client cancelled the run: cancelled result
 ├── ModelError
@@ -162,6 +163,12 @@ class BudgetExhaustedError(RefusedError):
     """The budget is spent."""
 
     code = "budget_exhausted"
+
+
+class TenantRemovedError(RefusedError):
+    """The tenant was removed, so the platform accepts no requests of it."""
+
+    code = "tenant_removed"
 
 
 class ExpiredError(HeadraceError):

@@ -31,7 +31,9 @@ DEDUPE_WINDOW_MS = REQUEST_RETENTION_MS + HOUR_MS
 SERVING_RENEWAL_MS = 24 * HOUR_MS
 """Milliseconds after which a ``serving`` event is written again, well before the admission log deletes the old one."""
 
-AdmissionDecision: TypeAlias = Literal["new", "joined", "conflict", "cancelled"]
+AdmissionDecision: TypeAlias = Literal["new", "joined", "conflict", "cancelled", "withdrawn"]
+"""``withdrawn``: the wait was ended from outside, and the request is not admitted."""
+
 CancelResult: TypeAlias = Literal["ahead", "beyond", "over"]
 """State of the request to cancel: ``ahead`` is not admitted yet, ``beyond`` is open, ``over`` is closed."""
 
@@ -152,6 +154,18 @@ class AdmissionController:
             withdraw(waiter)
         return "ahead"
 
+    def set_limits(self, tenant: str, limit: int, rates: Rates) -> None:
+        """Apply changed limits to the requests that wait already."""
+        if (tenant_admission := self._tenants.get(tenant)) is not None:
+            tenant_admission.change(limit, rates)
+
+    def withdraw_waiting(self, tenant: str) -> None:
+        """End the waits of all requests of *tenant*; each gets the decision ``withdrawn``."""
+        tenant_admission = self._tenants.get(tenant)
+        for waiters in list(tenant_admission.waiting.values()) if tenant_admission else ():
+            for waiter in waiters:
+                withdraw(waiter)
+
     def in_flight(self, tenant: str) -> int:
         """Return the number of the tenant's open requests."""
         tenant_admission = self._tenants.get(tenant)
@@ -198,13 +212,13 @@ class AdmissionController:
 
         It waits for its lane, its agent's and user's rates, and the tenant's concurrency *limit*, rate and dead-letter
         breaker. ``new``: the request is now open, and charged. Otherwise another record with its identity was admitted
-        before or meanwhile, or the request was cancelled.
+        before or meanwhile, or the request was cancelled or withdrawn.
         """
         if (lookup := self.admit(admission, limit, rates)) is not None:
             return lookup
         tenant_admission = self._tenant_admission(admission.key)
         if not await self._reserve_lane(tenant_admission, admission, wait_scope):
-            return self.lookup(admission)
+            return self._ended(admission)
         try:
             return await self._await_limits(tenant_admission, admission, rates, wait_scope)
         finally:
@@ -241,10 +255,10 @@ class AdmissionController:
                 if limit is not None:
                     limited = tenant_admission.rate_queue_of(kind, name, limit)
                     if not await self._acquire(tenant_admission, admission.key, limited, wait_scope):
-                        return self.lookup(admission)
+                        return self._ended(admission)
                     acquired.append(limited)
             if not await self._acquire(tenant_admission, admission.key, tenant_admission.concurrency):
-                return self.lookup(admission)
+                return self._ended(admission)
             acquired.append(tenant_admission.concurrency)
             if (lookup := self.lookup(admission)) == "new":
                 self._admit_now(tenant_admission, admission, rates)
@@ -252,6 +266,11 @@ class AdmissionController:
         finally:
             for rate_queue in acquired:
                 rate_queue.release()
+
+    def _ended(self, admission: AdmissionKey) -> AdmissionDecision:
+        """Return the decision after a wait that ended without a call."""
+        lookup = self.lookup(admission)
+        return "withdrawn" if lookup == "new" else lookup
 
     async def _acquire(
         self, tenant_admission: TenantAdmission, key: str, rate_queue: RateQueue, wait_scope: WaitScope = nullcontext

@@ -146,6 +146,13 @@ class TenantAdmission:
         self.slots.limit, self.concurrency.rate.limit = limit, rates.tenant
         self.concurrency.admit_waiting()
 
+    def change(self, limit: int, rates: Rates) -> None:
+        """Apply changed limits also to the agents and users for whom requests wait now."""
+        for (kind, _), queue in self.rate_queues.items():
+            queue.rate.limit = rates.agent if kind == "agent" else rates.user
+            queue.admit_waiting()
+        self.set(limit, rates)
+
     def rate_queue_of(self, kind: str, name: str, limit: int | None) -> RateQueue:
         """Return the rate queue of one agent or user; *limit* None leaves its limit unchanged."""
         found = self.rate_queues.get((kind, name))

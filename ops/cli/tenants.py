@@ -1,4 +1,4 @@
-"""``headrace tenants``: register and list the tenants that may use the platform."""
+"""``headrace tenants``: register, change, remove and list the tenants that may use the platform."""
 
 from __future__ import annotations
 
@@ -67,6 +67,75 @@ async def _add(record: Tenant, *, wait: bool, as_json: bool) -> None:
         print(f"{record.id} {'is being served' if wait else 'is registered'}; it may call {', '.join(record.agents)}")
 
 
+@app.command("set")
+def set_(  # noqa: PLR0913, PLR0917 - one argument an option
+    tenant: Annotated[str, typer.Argument(help="Its id.")],
+    tier: Annotated[str | None, typer.Option(help="Weight and metrics label.")] = None,
+    identity: Annotated[str | None, typer.Option(help="topic or signed.")] = None,
+    name: Annotated[str | None, typer.Option(help="For people.")] = None,
+    agent: Annotated[
+        list[str] | None, typer.Option(help="An agent it may call, may be repeated; replaces all others.")
+    ] = None,
+    reply_topic: Annotated[
+        list[str] | None, typer.Option(help="A topic that reply_to may name, may be repeated; replaces all others.")
+    ] = None,
+    interactive: Annotated[bool | None, typer.Option("--interactive", help="Add topics for events, control.")] = None,
+    rpm: Annotated[int | None, typer.Option(help="Requests a minute; 0: no limit.")] = None,
+    rpm_per_agent: Annotated[int | None, typer.Option(help="Requests a minute of each agent; 0: no limit.")] = None,
+    rpm_per_user: Annotated[int | None, typer.Option(help="Requests a minute of each caller; 0: no limit.")] = None,
+    concurrency: Annotated[int | None, typer.Option(help="Requests admitted and not finished at one time.")] = None,
+    default_deadline: Annotated[str | None, typer.Option(help="Of a request that names none: 30s, 5m.")] = None,
+    max_deadline: Annotated[str | None, typer.Option(help="The longest deadline: 1h.")] = None,
+    max_wait: Annotated[str | None, typer.Option(help="Longest wait of a request for admission: 24h.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a tenant, and leave all that is not named as it is. Running stages take it over within a second."""
+    import asyncio
+
+    from ops.cli import output
+    from ops.cli.durations import seconds
+    from ops.tenant_changes import changed
+
+    rates = {"rpm": rpm, "rpm_per_agent": rpm_per_agent, "rpm_per_user": rpm_per_user}
+    times = {"default_deadline": default_deadline, "max_deadline": max_deadline, "max_wait": max_wait}
+    limits: dict[str, Any] = {
+        **{key: value or None for key, value in rates.items() if value is not None},
+        **{key: seconds(text) for key, text in times.items() if text is not None},
+        **({} if concurrency is None else {"concurrency": concurrency}),
+    }
+    given = {"tier": tier, "identity": identity, "name": name, "agents": agent, "reply_topics": reply_topic}
+    fields = {key: value for key, value in {**given, "interactive": interactive}.items() if value is not None}
+    record = asyncio.run(_tenancy().alter(tenant, lambda known: changed(known, fields, limits)))
+    output.line(record) if as_json else print(f"{record.id} is changed: {record.model_dump_json()}")
+
+
+@app.command("remove")
+def remove(
+    tenant: Annotated[str, typer.Argument(help="Its id.")],
+    wait: Annotated[float, typer.Option(min=0, help="Seconds that its admitted requests may take to end.")] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """Stop admission of a tenant, and wait until its admitted requests have ended.
+
+    Its further requests are refused as tenant_removed. Its topics and data remain; `tenants add` admits it again.
+    """
+    import asyncio
+
+    asyncio.run(_remove(tenant, wait, as_json=as_json))
+
+
+async def _remove(name: str, wait: float, *, as_json: bool) -> None:
+    from ops.cli import output
+
+    tenancy = _tenancy()
+    await tenancy.remove(name)
+    await tenancy.drained(name, wait, lambda running: output.note(f"{running} of its requests still run"))
+    if as_json:
+        output.line(await tenancy.one(name))
+    else:
+        print(f"{name} is removed; its topics and data remain")
+
+
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """Print every tenant."""
@@ -79,8 +148,11 @@ def list_(as_json: AsJson = False) -> None:
         for tenant in found.values():
             output.line(tenant)
         return
-    rows = [(each.id, each.tier, each.identity, ", ".join(each.agents), each.limits.rpm) for each in found.values()]
-    output.table("", ("tenant", "tier", "identity", "agents", "rpm"), rows)
+    rows = [
+        (each.id, each.state, each.tier, each.identity, ", ".join(each.agents), each.limits.rpm)
+        for each in found.values()
+    ]
+    output.table("", ("tenant", "state", "tier", "identity", "agents", "rpm"), rows)
 
 
 @app.command("show")

@@ -11,9 +11,11 @@ import structlog
 from pydantic import ValidationError
 
 from consumers.admission.controller import AdmissionController, DeadLetterLimitOf, unlimited
+from consumers.admission.rates import rates_of
 from schemas.admissions import AdmissionEvent
 from schemas.clock import Clock
 from schemas.records import Partition, Record
+from schemas.tenants import Tenant
 from schemas.topics import ADMISSIONS, shard_of
 from streams.telemetry.metric_definitions import DEAD_LETTER_BREAKER_OPENS
 from streams.telemetry.metric_store import OTHER, MetricStore
@@ -68,6 +70,18 @@ class AdmissionMemory:
         """
         controller = self._controllers.get(shard_of(tenant, self._shards))
         return controller is not None and controller.is_limited(tenant)
+
+    def apply_tenant(self, tenant: Tenant) -> None:
+        """Apply a changed tenant record to the requests that wait; a removed tenant's are no longer admitted.
+
+        Does nothing while the tenant's admission controller is closed.
+        """
+        controller = self._controllers.get(shard_of(tenant.id, self._shards))
+        if controller is None:
+            return
+        controller.set_limits(tenant.id, tenant.limits.concurrency, rates_of(tenant.limits))
+        if tenant.state == "removed":
+            controller.withdraw_waiting(tenant.id)
 
     async def load_memory(self, shard: int) -> None:
         """Rebuild the shard's admission controller from the log.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -28,6 +29,7 @@ from schemas.errors import (
     MalformedError,
     RateLimitedError,
     RecordError,
+    TenantRemovedError,
     resolve_error,
 )
 from schemas.records import Partition, ProducerRecord, Record
@@ -99,6 +101,8 @@ class IngressStage:
     admission_memory: AdmissionMemory
     window: int = MAX_ADMITTED
     lane_backlog: LaneBacklog = field(default_factory=LaneBacklog)
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Partition counts of the tenants' topics, where known (``ingress_partitions``)."""
 
     def handler(self) -> StageHandler:
         """Return the stage for the engine. No run survives a reopened shard: admission restarts from the log."""
@@ -126,7 +130,7 @@ class IngressStage:
             partition
             for tenant in self.registry.tenants.values()
             if shard_of(tenant.id, self.builder.shards) == shard
-            for partition in ingress_partitions(tenant)
+            for partition in ingress_partitions(tenant, self.counts)
         }
 
     def _initial_outputs(self, partition: Partition) -> Outputs | None:
@@ -210,7 +214,7 @@ class IngressStage:
         decision: AdmissionDecision | None = None
         try:
             decision = await self._await_admission(ingress, context.tenant)
-            if decision == "cancelled":
+            if decision in ("cancelled", "withdrawn"):
                 raise CancelledRunError  # noqa: TRY301 - its fate is decided with that of all others
             if decision == "new":
                 return await self._forward(ingress, request, context)
@@ -220,7 +224,11 @@ class IngressStage:
         return self._answer_duplicate(ingress, decision)
 
     async def _await_admission(self, ingress: Ingress, tenant: Tenant) -> AdmissionDecision:
-        """Wait for admission, at most until the request's deadline and the tenant's ``max_wait``."""
+        """Wait for admission, at most until the request's deadline and the tenant's ``max_wait``.
+
+        Raises TenantRemovedError if the tenant is removed before or meanwhile.
+        """
+        tenant = self._current(tenant)
         max_wait_at_ms = ingress.record.timestamp + int(tenant.limits.max_wait * 1_000)
         left_ms = min(ingress.admission.deadline_ms, max_wait_at_ms) - self.builder.clock.now_ms()
         if left_ms <= 0:  # a timeout of zero would not fire, because the code below may not suspend
@@ -228,13 +236,23 @@ class IngressStage:
         try:
             limits, lane_backlog = tenant.limits, ingress.lane_backlog(self.lane_backlog)
             entering = ingress.controller.enter(ingress.admission, limits.concurrency, rates_of(limits), lane_backlog)
-            return await lazy_timeout(partial(asyncio.timeout, left_ms / 1_000), entering)
+            decision = await lazy_timeout(partial(asyncio.timeout, left_ms / 1_000), entering)
         except TimeoutError:
             raise _wait_error(ingress, max_wait_at_ms) from None
+        if decision == "withdrawn":
+            self._current(tenant)
+        return decision
+
+    def _current(self, tenant: Tenant) -> Tenant:
+        """Return the registry's current record of *tenant*. Raises TenantRemovedError if it is removed."""
+        current = self.registry.tenants.get(tenant.id, tenant)
+        if current.state == "removed":
+            raise TenantRemovedError
+        return current
 
     async def _forward(self, ingress: Ingress, request: Request, context: StepContext) -> Outputs:
         """Return the step's outputs. The request may have waited, so the step gets the registry's current tenant."""
-        tenant = self.registry.tenants.get(context.tenant.id, context.tenant)
+        tenant = self._current(context.tenant)
         admission = ingress.controller.charged(ingress.admission)
         context = replace(context, tenant=tenant, admission=admission)
         value = await run_step(self.stage, request, context, ingress.admission.deadline_ms)
@@ -292,10 +310,22 @@ class IngressStage:
         return error
 
 
-def ingress_partitions(tenant: Tenant) -> frozenset[Partition]:
-    """Return the partitions of a tenant that its clients write and admission reads."""
-    topics = (REQUESTS, CONTROL) if tenant.interactive else (REQUESTS,)
-    return frozenset(Partition(edge.of(tenant.id), number) for edge in topics for number in range(tenant.partitions))
+def ingress_topics(tenant: Tenant) -> tuple[str, ...]:
+    """Return the topics of a tenant that its clients write and admission reads."""
+    return tuple(edge.of(tenant.id) for edge in ((REQUESTS, CONTROL) if tenant.interactive else (REQUESTS,)))
+
+
+def ingress_partitions(tenant: Tenant, counts: Mapping[str, int] = MappingProxyType({})) -> frozenset[Partition]:
+    """Return the partitions of these topics: as many as the record says, or as *counts* says if that is more.
+
+    A topic with a count of 0 does not exist yet, and has none.
+    """
+    return frozenset(
+        Partition(topic, number)
+        for topic in ingress_topics(tenant)
+        if (count := counts.get(topic, tenant.partitions))
+        for number in range(max(count, tenant.partitions))
+    )
 
 
 def _with_own_run_id(reply_context: ReplyContext, ingress: Ingress) -> ReplyContext:

@@ -55,9 +55,18 @@ class Kcat:
 
     bootstrap: str
 
-    def produce(self, topic: str, value: bytes, *, key: str | None = None, headers: Iterable[str] = ()) -> None:
+    def produce(
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        key: str | None = None,
+        headers: Iterable[str] = (),
+        partition: int | None = None,
+    ) -> None:
         """Write one record. A header is ``name=value``, or ``name`` alone for NULL."""
         options = [option for header in headers for option in ("-H", header)]
+        options += ["-p", str(partition)] if partition is not None else []
         self._write(topic, value, *options, *(["-k", key] if key is not None else []))
 
     def dead_letter(self, topic: str, key: str) -> None:

@@ -547,6 +547,8 @@ class Shard:
             lookup, refused = "new", True
         if lookup == "new" and refused:
             controller.close(admission)
+        if lookup == "withdrawn":
+            raise Defect("a wait ended, and no operator ended it")
         outcome: Outcome = ("answer" if refused else "forward") if lookup == "new" else lookup
         self.pending.append(Decision(offset, admission, outcome))
         del self.jobs[offset]

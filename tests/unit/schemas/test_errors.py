@@ -28,7 +28,9 @@ RETRYABLE = {"rate_limited", "model_overloaded", "model_timeout", "model_unavail
 """As wire.md has it; ``tool_failed`` is for the tool to say."""
 
 STATUS = {
-    "refused": "unauthenticated forbidden id_conflict unknown_agent blocked rate_limited budget_exhausted",
+    "refused": (
+        "unauthenticated forbidden id_conflict unknown_agent blocked rate_limited budget_exhausted tenant_removed"
+    ),
     "expired": "expired",
     "cancelled": "cancelled",
 }
