@@ -1,194 +1,152 @@
-"""Invisible characters: the ones to remove, and the ones that a script or an emoji needs.
+"""Remove the invisible characters of a text, except those that ``character_sets.py`` keeps.
 
-Removed: Default_Ignorable_Code_Point (UAX #44; UTS #39 excludes them from identifiers, UTR #36 gives the reasons), the
-interlinear annotation marks, and control characters that are not white space. A lone surrogate becomes U+FFFD.
-
-Kept, because the text means or looks something else without it:
-
-- a joiner (ZWJ, ZWNJ) after a letter or mark of a script that joins or stacks: Arabic and its relatives, the scripts of
-  India and their relatives (UAX #31, section 2.3). The next character does not matter: old Malayalam ends words with a
-  joiner;
-- ZWJ between two emoji, and a variation selector 15 or 16 after one or within a keycap (UTS #51, ED-9a to ED-16);
-- the tags of the three flags that are recommended for interchange (UTS #51, ED-14a, RGI_Emoji_Tag_Sequence);
-- Mongolian variation and vowel selectors after Mongolian.
-
-Each rule checks only properties that no canonical reordering changes (UAX #15), so a clean text stays as it is.
+Python is slow for each character, and its C functions are not. So a text becomes one byte for each character, its
+class, and the rules work on these bytes. Only a run of characters with a rule costs a step of Python.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from itertools import islice
+from functools import cache
+from itertools import compress, repeat
 from typing import Final
 
-BLACK_FLAG: Final = "\U0001f3f4"
-FLAG_TAGS: Final = tuple(
-    "".join(chr(0xE0000 + ord(dead_letter)) for dead_letter in region) + "\U000e007f"
-    for region in ("gbeng", "gbsct", "gbwls")
+from consumers.guard.character_sets import (
+    BLACK_FLAG,
+    FLAG_TAGS,
+    JOINING,
+    MONGOLIAN,
+    PICTURES,
+    REPLACEMENT,
+    UNSEEN,
 )
-"""The tags after the black flag in the flags of England, Scotland and Wales."""
+from consumers.guard.marks import combining_marks
 
-REPLACEMENT: Final = "\ufffd"
-_JOINER: Final = "\u200d"
-_KEYCAP: Final = "\u20e3"
-_KEYS: Final = frozenset("0123456789#*")
-_EMOJI_SELECTORS: Final = frozenset("\ufe0e\ufe0f")
+__all__ = ["REPLACEMENT", "UNSEEN", "visible"]
+
+_PLAIN, _GONE, _MARK, _MONGOLIAN_MARK = b".xcq"
+_PICTURE, _KEY, _KEYCAP = b"pkK"
+_JOINING, _MONGOLIAN_JOINING, _MONGOLIAN = b"jmM"
+_JOINER, _NON_JOINER, _SELECTOR, _MONGOLIAN_SELECTOR, _VOWEL_SEPARATOR = b"wnvfe"
+_JOINER_BEFORE_PICTURE, _SELECTOR_BEFORE_KEYCAP = b"WV"
+
+_RUN: Final = re.compile(b"[wWnvVfe]+")
+"""Characters that a rule may keep, side by side."""
+
+_SEEN: Final = bytes(code != _GONE for code in range(256))
+_KEPT: Final = bytes(code not in b"wWnvVfe" for code in range(256))
+_JOINERS: Final = frozenset(b"wWn")
+_MARKS: Final = frozenset(b"cq")
+_JOINABLE: Final = frozenset(b"jmf")
+"""Letters and marks of a joining script. Three of the Mongolian selectors are marks of one."""
+
+_CONTEXTS: Final = frozenset(b"pkmMq")
+"""Characters after which a selector may stay."""
+
 _REACH: Final = 64
-"""Characters that a rule looks back: more than twice the marks that a letter may bear (normalise.py)."""
+"""Characters that a rule looks back: more than twice the marks that a letter may bear (marks.py)."""
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_FLAG: Final = re.compile(f"{BLACK_FLAG}(?:{'|'.join(FLAG_TAGS)})")
+_BEFORE_PICTURE: Final = re.compile(b"w(?=p)")
+_BEFORE_KEYCAP: Final = re.compile(b"v(?=K)")
 
 
-def _characters(*ranges: tuple[int, int]) -> frozenset[str]:
-    return frozenset(chr(code) for first, last in ranges for code in range(first, last + 1))
+@cache
+def _classes() -> dict[str, int]:
+    """Return the class of every character that is not plain."""
+    return {
+        **dict.fromkeys(UNSEEN, _GONE),
+        **dict.fromkeys(PICTURES, _PICTURE),
+        **dict.fromkeys("0123456789#*", _KEY),
+        "\u20e3": _KEYCAP,
+        **{char: _JOINING for char in JOINING - UNSEEN if _is_letter_or_mark(char)},
+        **{char: _MONGOLIAN_JOINING if _is_letter_or_mark(char) else _MONGOLIAN for char in MONGOLIAN},
+        **{char: _MONGOLIAN_MARK if char in MONGOLIAN else _MARK for char in combining_marks()},
+        "\u200c": _NON_JOINER,
+        "\u200d": _JOINER,
+        **dict.fromkeys("\ufe0e\ufe0f", _SELECTOR),
+        **{
+            char: _MONGOLIAN_SELECTOR if _is_letter_or_mark(char) else _VOWEL_SEPARATOR
+            for char in "\u180b\u180c\u180d\u180e\u180f"
+        },
+    }
 
 
-def _bounds(*ranges: tuple[int, int]) -> tuple[int, ...]:
-    return tuple(bound for first, last in ranges for bound in (first, last + 1))
-
-
-_CONTROLS: Final = ((0x00, 0x08), (0x0E, 0x1F), (0x7F, 0x84), (0x86, 0x9F))
-_SURROGATES: Final = (0xD800, 0xDFFF)
-
-UNSEEN: Final = _characters(
-    *_CONTROLS,
-    _SURROGATES,
-    (0x00AD, 0x00AD),
-    (0x034F, 0x034F),
-    (0x061C, 0x061C),
-    (0x115F, 0x1160),
-    (0x17B4, 0x17B5),
-    (0x180B, 0x180F),
-    (0x200B, 0x200F),
-    (0x202A, 0x202E),
-    (0x2060, 0x206F),
-    (0x3164, 0x3164),
-    (0xFE00, 0xFE0F),
-    (0xFEFF, 0xFEFF),
-    (0xFFA0, 0xFFA0),
-    (0xFFF0, 0xFFFB),
-    (0x1BCA0, 0x1BCA3),
-    (0x1D173, 0x1D17A),
-    (0xE0000, 0xE0FFF),
-)
-"""Every character that is removed unless a rule keeps it. NFKC makes none of them from any other (tested)."""
-
-ASCII_CONTROLS: Final = {ord(char): None for char in _characters(*_CONTROLS) if char.isascii()}
-"""The ASCII control characters of ``UNSEEN`` for ``str.translate``, which is fastest for ASCII texts."""
-
-_JOINING: Final = _bounds(
-    (0x0600, 0x08FF),  # Arabic, Syriac, N'Ko, Mandaic
-    (0x0900, 0x0DFF),  # Devanagari to Sinhala
-    (0x1000, 0x109F),  # Myanmar
-    (0x1780, 0x18AF),  # Khmer, Mongolian
-    (0x1B00, 0x1BFF),  # Balinese, Sundanese, Batak
-    (0x1CD0, 0x1CFF),  # Vedic
-    (0xA840, 0xA8FF),  # Phags-pa, Saurashtra
-    (0xA980, 0xA9FF),  # Javanese
-    (0xABC0, 0xABFF),  # Meetei Mayek
-    (0x10A00, 0x10BFF),  # Kharoshthi, Manichaean, Psalter Pahlavi
-    (0x10D00, 0x10D3F),  # Hanifi Rohingya
-    (0x10F30, 0x10FDF),  # Sogdian, Chorasmian
-    (0x11000, 0x11FFF),  # Brahmi and its relatives
-    (0x1E900, 0x1E95F),  # Adlam
-)
-_MONGOLIAN: Final = _bounds((0x1820, 0x18AA))
-# Whole blocks instead of the property Extended_Pictographic: a later Unicode version may add emoji to them.
-_PICTURES: Final = _bounds(
-    (0x00A9, 0x00A9),
-    (0x00AE, 0x00AE),
-    (0x2190, 0x21FF),
-    (0x2300, 0x23FF),
-    (0x25A0, 0x27BF),
-    (0x2900, 0x297F),
-    (0x2B00, 0x2BFF),
-    (0x3030, 0x3030),
-    (0x303D, 0x303D),
-    (0x1F000, 0x1F1E5),
-    (0x1F200, 0x1FAFF),
-    (0x1FC00, 0x1FFFD),
-)
+def _is_letter_or_mark(char: str) -> bool:
+    return unicodedata.category(char)[0] in "LM"
 
 
 def visible(text: str) -> str:
     """Return *text*, which is in NFKC, without its invisible characters. Takes linear time."""
-    kept: list[str] = []
-    start = 0
-    for at in [at for at, char in enumerate(text) if char in UNSEEN]:
-        if at < start:  # within a flag that was kept whole
-            continue
-        if at > start:
-            kept.append(text[start:at])
-        start = at + 1
-        if stays := _what_stays(kept, text, at):
-            kept.append(stays)
-            start = at + len(stays)
-    return "".join((*kept, text[start:]))
+    text = _SURROGATE.sub(REPLACEMENT, text)
+    classes = _classes_of(text)
+    if _GONE in classes:
+        text = "".join(compress(text, classes.translate(_SEEN)))
+        classes = classes.translate(None, bytes((_GONE,)))
+    if _RUN.search(classes) is None:
+        return text
+    return "".join(compress(text, _kept(classes)))
 
 
-def _what_stays(kept: list[str], text: str, at: int) -> str:
-    char = text[at]
-    if rule := _RULES.get(char):
-        return rule(kept, text, at)
-    return REPLACEMENT if _SURROGATES[0] <= ord(char) <= _SURROGATES[1] else ""
+def _classes_of(text: str) -> bytes:
+    """Return the class of each character. A rule that looks at the next character looks at the original text."""
+    classes = bytearray(map(_classes().get, text, repeat(_PLAIN)))
+    if BLACK_FLAG in text:
+        for flag in _FLAG.finditer(text):
+            classes[flag.start() + 1 : flag.end()] = bytes((_PLAIN,)) * (flag.end() - flag.start() - 1)
+    before_picture = _BEFORE_PICTURE.sub(bytes((_JOINER_BEFORE_PICTURE,)), classes)
+    return _BEFORE_KEYCAP.sub(bytes((_SELECTOR_BEFORE_KEYCAP,)), before_picture)
 
 
-def _joiner(kept: list[str], text: str, at: int) -> str:
-    base = _base(kept)
-    joins = _within(_JOINING, base) and unicodedata.category(base)[0] in "LM"
-    return text[at] if joins or (text[at] == _JOINER and _between_emoji(kept, text, at)) else ""
+def _kept(classes: bytes) -> bytearray:
+    """Return a byte for each character: 1 to keep it."""
+    kept = bytearray(classes.translate(_KEPT))
+    base, distance, done = 0, 0, 0
+    for run in _RUN.finditer(classes):
+        start, end = run.span()
+        last = classes[start - 1] if start else 0
+        if last in _MARKS:
+            base, distance = _base(classes[done:start], base, distance)
+        else:
+            base, distance = last, 1
+        joins = base in _JOINABLE and distance <= _REACH
+        if joins or last in _CONTEXTS:
+            newest = _keep(kept, classes, start, end, last=last, joins=joins)
+            base, distance = (newest, 1) if newest else (base, distance)
+        done = end
+    return kept
 
 
-def _between_emoji(kept: list[str], text: str, at: int) -> bool:
-    last, before = _last(kept), _back(kept, 1)
-    return _is_picture(before if last in _EMOJI_SELECTORS else last) and _is_picture(text[at + 1 : at + 2])
+def _base(between: bytes, base: int, distance: int) -> tuple[int, int]:
+    """Return the last character that no reordering moves, and its distance from the end of *between*."""
+    bare = between.rstrip(b"cq")
+    return (bare[-1], len(between) - len(bare) + 1) if bare else (base, distance + len(between))
 
 
-def _selector(kept: list[str], text: str, at: int) -> str:
-    last = _last(kept)
-    in_keycap = last in _KEYS and text[at + 1 : at + 2] == _KEYCAP
-    return text[at] if in_keycap or _is_picture(last) else ""
+def _keep(kept: bytearray, classes: bytes, start: int, end: int, *, last: int, joins: bool) -> int:  # noqa: PLR0913 - one run
+    """Mark the characters of one run that stay. Return the class of the last of them, or 0.
+
+    A joiner that stays ends the run: none of the rules holds after it.
+    """
+    newest = 0
+    for at in range(start, end):
+        code = classes[at]
+        if code in _JOINERS:
+            if joins or (code == _JOINER_BEFORE_PICTURE and last == _PICTURE):
+                kept[at] = 1
+                return code
+        elif not newest and _selects(code, last):
+            kept[at] = 1
+            newest = code
+            joins = code == _MONGOLIAN_SELECTOR
+    return newest
 
 
-def _mongolian(kept: list[str], text: str, at: int) -> str:
-    return text[at] if _within(_MONGOLIAN, _last(kept)) else ""
-
-
-def _flag(_kept: list[str], text: str, at: int) -> str:
-    if text[at - 1 : at] != BLACK_FLAG:
-        return ""
-    return next((tags for tags in FLAG_TAGS if text.startswith(tags, at)), "")
-
-
-_RULES: Final[dict[str, Callable[[list[str], str, int], str]]] = {
-    "\u200c": _joiner,
-    _JOINER: _joiner,
-    **dict.fromkeys(_EMOJI_SELECTORS, _selector),
-    FLAG_TAGS[0][0]: _flag,
-    **dict.fromkeys("\u180b\u180c\u180d\u180e\u180f", _mongolian),
-}
-
-
-def _backwards(kept: list[str]) -> Iterator[str]:
-    return (char for piece in reversed(kept) for char in reversed(piece))
-
-
-def _last(kept: list[str]) -> str:
-    return _back(kept, 0)
-
-
-def _back(kept: list[str], steps: int) -> str:
-    return next(islice(_backwards(kept), steps, None), "")
-
-
-def _base(kept: list[str]) -> str:
-    """Return the last character that no reordering moves, or an empty string."""
-    return next((char for char in islice(_backwards(kept), _REACH) if not unicodedata.combining(char)), "")
-
-
-def _is_picture(char: str) -> bool:
-    return _within(_PICTURES, char)
-
-
-def _within(bounds: tuple[int, ...], char: str) -> bool:
-    return bool(char) and bisect_right(bounds, ord(char)) % 2 == 1
+def _selects(code: int, last: int) -> bool:
+    if code == _SELECTOR:
+        return last == _PICTURE
+    if code == _SELECTOR_BEFORE_KEYCAP:
+        return last in (_PICTURE, _KEY)
+    return last in (_MONGOLIAN, _MONGOLIAN_JOINING, _MONGOLIAN_MARK)

@@ -9,21 +9,33 @@ reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from consumers.guard.characters import BLACK_FLAG, FLAG_TAGS
+from consumers.guard.character_sets import BLACK_FLAG, FLAG_TAGS
 
 Kind: TypeAlias = Literal["hidden tags", "hidden selectors", "bidi controls"]
+
+
+def _shows(char: str) -> bool:
+    return char.isprintable() or char.isspace()
+
 
 _TAGS: Final = 0xE0000
 _SELECTORS: Final = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
 _BYTES: Final = {chr(code): value for value, code in enumerate(_SELECTORS)}
-_KINDS: Final[dict[str, Kind]] = {
-    **dict.fromkeys(map(chr, range(_TAGS, _TAGS + 0x80)), "hidden tags"),
-    **dict.fromkeys(_BYTES, "hidden selectors"),
-    **dict.fromkeys("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", "bidi controls"),
-}
+_LETTERS: Final = {_TAGS + code: char if _shows(char := chr(code)) else None for code in range(0x80)}
+"""The letter that each tag repeats, for ``str.translate``."""
+
+_RUNS: Final = re.compile(
+    "(?P<tags>[\U000e0000-\U000e007f]+)"
+    "|(?P<selectors>[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})"
+    "|(?P<bidi>[\u202a-\u202e\u2066-\u2069]+)"
+)
+"""Runs of hiding characters. A lone selector hides nothing."""
+
+_KINDS: Final[dict[str, Kind]] = {"tags": "hidden tags", "selectors": "hidden selectors", "bidi": "bidi controls"}
 
 
 class Find(NamedTuple):
@@ -37,7 +49,7 @@ class Find(NamedTuple):
         """Return the hidden text, as far as it can be decoded; *text* is the text that contains the run."""
         run = text[self.start : self.end]
         if self.kind == "hidden tags":
-            return _printable("".join(chr(ord(char) - _TAGS) for char in run))
+            return run.translate(_LETTERS)
         if self.kind == "hidden selectors":
             return _printable(bytes(_BYTES[char] for char in run).decode("utf-8", "ignore"))
         return ""
@@ -45,31 +57,22 @@ class Find(NamedTuple):
 
 def find(text: str) -> list[Find]:
     """Return every run that hides something, in order, in linear time."""
-    return [found for run in _runs(text) if (found := _without_honest(run, text))]
+    return [found for run in _RUNS.finditer(text) if (found := _find(run, text))]
 
 
-def _runs(text: str) -> Iterator[Find]:
-    first = last = None
-    for at in [at for at, char in enumerate(text) if char in _KINDS]:
-        if first is None or last is None:
-            first = at
-        elif last + 1 != at or _KINDS[text[at]] != _KINDS[text[first]]:
-            yield Find(_KINDS[text[first]], first, last + 1)
-            first = at
-        last = at
-    if first is not None and last is not None:
-        yield Find(_KINDS[text[first]], first, last + 1)
+def hidden_text(text: str, finds: Iterable[Find]) -> str:
+    """Return everything that the runs hide, as far as it can be decoded, one line for each run."""
+    return "\n".join(filter(None, [found.read(text) for found in finds if found.kind != "bidi controls"]))
 
 
-def _without_honest(found: Find, text: str) -> Find | None:
-    """Return the run without a flag's tags; None if that is all of it, or if it is a lone selector."""
-    if found.kind == "hidden selectors":
-        return found if found.end - found.start > 1 else None
-    if found.kind == "hidden tags" and text[found.start - 1 : found.start] == BLACK_FLAG:
-        honest = next((tags for tags in FLAG_TAGS if text.startswith(tags, found.start)), "")
-        found = found._replace(start=found.start + len(honest))
-    return found if found.start < found.end else None
+def _find(run: re.Match[str], text: str) -> Find | None:
+    """Return the run without a flag's tags; None if that is all of it."""
+    start, end = run.span()
+    kind = _KINDS[run.lastgroup or ""]
+    if kind == "hidden tags" and text[start - 1 : start] == BLACK_FLAG:
+        start += len(next((tags for tags in FLAG_TAGS if text.startswith(tags, start)), ""))
+    return Find(kind, start, end) if start < end else None
 
 
 def _printable(text: str) -> str:
-    return "".join(char for char in text if char.isprintable() or char.isspace())
+    return "".join(char for char in text if _shows(char))

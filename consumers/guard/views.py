@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from consumers.guard.characters import REPLACEMENT
+from consumers.guard.character_sets import REPLACEMENT
 
 Span: TypeAlias = tuple[int, int]
 """Offsets of characters, the second one past the end."""
