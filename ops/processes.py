@@ -30,7 +30,7 @@ LAST_WORDS_S = 2.0
 """Seconds for a stage to drain after its parent has died, and with it the broker that the parent ran."""
 LINE_LIMIT = 1 << 20
 
-Changes: TypeAlias = Mapping[str, str]
+Changes: TypeAlias = Mapping[str, Any]
 """Fields of the settings that the parent sends; they override the environment."""
 
 

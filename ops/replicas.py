@@ -13,7 +13,7 @@ import structlog
 
 from ops import logs
 from ops.processes import Changes
-from ops.settings import Settings
+from ops.settings import Settings, revealed, stage_environment
 from ops.supervisor import KILL_AFTER_S, StageProcess
 
 log = structlog.get_logger()
@@ -46,8 +46,8 @@ async def _died(settings: Settings, stage: str, pid: int) -> None:
 
 def _changes(settings: Settings) -> Changes:
     """Return the settings to send. Processes cannot share a port: each takes a free one, and logs it."""
-    agents = {} if settings.agents is None else {"agents": settings.agents}
-    return agents if settings.http_port is None else {**agents, "http_port": "0"}
+    given = revealed(settings)
+    return given if settings.http_port is None else {**given, "http_port": 0}
 
 
 def _stop(processes: Sequence[StageProcess]) -> None:
@@ -69,7 +69,7 @@ async def _inheriting(command: Sequence[str], descriptor: int, *, grace: float) 
     It has its own session: a Ctrl-C reaches only this process, which passes it on once.
     """
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=DEVNULL, pass_fds=[descriptor], start_new_session=True
+        *command, stdin=DEVNULL, env=stage_environment(), pass_fds=[descriptor], start_new_session=True
     )
     try:
         yield process

@@ -5,18 +5,32 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, PositiveFloat, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
+PREFIX = "HEADRACE_"
+LOG_LEVEL = f"{PREFIX}LOG_LEVEL"
+SYSTEM = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE"),
+        *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"),
+        *("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED"),
+        *("PYTHONUTF8", "PYTHONIOENCODING", "PYTHONHASHSEED", "PYTHONWARNINGS", "VIRTUAL_ENV"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CACHE_HOME", "M2_REPO"),
+        LOG_LEVEL,
+    }
+)
+"""The variables that every child process inherits: how to find programs, libraries and folders, and no secret."""
+
 
 class Settings(BaseSettings):
     """The settings: ``HEADRACE_`` and a field's name in capitals; the model's may also come from ``OPENAI_*``."""
 
-    model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True)
 
     kafka_bootstrap: str | None = None
     """``host:port``, comma-separated. None: the embedded broker, if the command starts one."""
@@ -89,6 +103,10 @@ class Settings(BaseSettings):
     """MiB that a process may allocate while it runs suspects of having killed a worker. At most four such processes run
     at a time. Not enforced on macOS, whose kernel does not support it."""
 
+    suspect_environment: str = ""
+    """Variables, comma-separated, that a process of suspects inherits: those that your agents read. It inherits no
+    others, except the system's, such as ``PATH`` and ``HOME``."""
+
     @property
     def has_model(self) -> bool:
         """True if the base URL or the API key of a model is set."""
@@ -114,11 +132,40 @@ def maven_folder() -> Path:
     return Path(os.environ.get("M2_REPO") or Path.home() / ".m2" / "repository")
 
 
-def child_environment(**changes: str) -> dict[str, str]:
-    """Return the environment for a child process: this process's, with *changes*."""
-    return {**os.environ, **changes}
+def child_environment(*names: str, **changes: str) -> dict[str, str]:
+    """Return the environment for a child process: the system's variables, those in *names*, and *changes*.
+
+    Settings may be secret, so a child never inherits one by its name: give it in *changes*, or over a socket.
+    """
+    named = {name for name in names if not name.startswith(PREFIX)}
+    inherited = {name: value for name, value in os.environ.items() if _is_system(name) or name in named}
+    return {**inherited, **changes}
+
+
+def stage_environment() -> dict[str, str]:
+    """Return the environment for a stage's process, whose agents read the user's variables.
+
+    It has no ``HEADRACE_*`` but the log level: the stage gets its settings over a socket (``revealed``).
+    """
+    return {name: value for name, value in os.environ.items() if name == LOG_LEVEL or not name.startswith(PREFIX)}
+
+
+def revealed(settings: Settings) -> dict[str, Any]:
+    """Return the fields that were set, as JSON values, secrets included: for a stage's process, over a socket."""
+    given = settings.model_dump(exclude_unset=True)
+    return {name: _plain(value) for name, value in given.items()}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value) if isinstance(value, Path) else value
+
+
+def _is_system(name: str) -> bool:
+    return name in SYSTEM or name.startswith("LC_")
 
 
 def debugging() -> bool:
     """Return True if errors are shown in full. It works even when the settings cannot be read."""
-    return os.environ.get("HEADRACE_LOG_LEVEL", "").lower() == "debug"
+    return os.environ.get(LOG_LEVEL, "").lower() == "debug"

@@ -9,14 +9,16 @@ from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 
 from ops.errors import StackError
+from ops.settings import stage_environment
 
 PATIENCE_S = 30.0
 
 
 async def names_of(agents: str) -> tuple[str, ...]:
     """Return the names of the agents in ``package.module[:attribute]``. Raises StackError with the module's error."""
+    command = (sys.executable, "-P", "-m", "ops.dev.agents", agents)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-P", "-m", "ops.dev.agents", agents), stdin=DEVNULL, stdout=PIPE, stderr=PIPE
+        *command, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=stage_environment()
     )
     try:
         async with asyncio.timeout(PATIENCE_S):

@@ -8,11 +8,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ops.embedded.children import started
 from ops.errors import StackError
 from ops.processes import Changes
-from ops.settings import Settings
+from ops.settings import Settings, revealed, stage_environment
 from ops.supervisor import KILL_AFTER_S, StageProcess
 from streams.journey import DEPLOYED, JourneyName
 
@@ -40,7 +41,8 @@ class StageLog:
         if self.path.exists():
             self.path.replace(self.folder / f"{self.stage}.before.log")
         name = f"the stage {self.stage}"
-        async with started(name, command, self.path, grace=self.grace + KILL_AFTER_S, inherit=[descriptor]) as child:
+        grace, environment = self.grace + KILL_AFTER_S, stage_environment()
+        async with started(name, command, self.path, grace=grace, env=environment, inherit=[descriptor]) as child:
             yield child.process
 
     def last_words(self) -> str:
@@ -96,14 +98,9 @@ class Stages:
                 process.restart()
 
 
-def addresses(settings: Settings) -> dict[str, str]:
+def addresses(settings: Settings) -> dict[str, Any]:
     """Return the settings fields that a stage must receive."""
-    changes = {"kafka_bootstrap": settings.kafka_bootstrap or "", "log": "json", "http_port": "0"}
-    if settings.valkey_url is not None:
-        changes["valkey_url"] = settings.valkey_url.get_secret_value()
-    if settings.agents is not None:
-        changes["agents"] = settings.agents
-    return changes
+    return {**revealed(settings), "log": "json", "http_port": 0}
 
 
 def stages(journey: JourneyName, folder: Path, grace: float, tell: Callable[[str], None]) -> Stages:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops.embedded.errors import ChildEndedError, NotReadyError, NotTheMainThreadError
+from ops.settings import child_environment
 
 TETHER = Path(__file__).with_name("tether.py")
 KERNEL_TELLS = sys.platform == "linux"
@@ -116,8 +117,8 @@ async def started(
 ) -> AsyncGenerator[ChildProcess]:
     """Run ``command`` (an absolute path first) until the block ends, or until this process ends.
 
-    The child works in ``folder``, and with ``env`` instead of this process's environment if given. It inherits the file
-    descriptors ``inherit``. It has a session of its own, so that a Ctrl-C reaches only this process.
+    The child works in ``folder``, with the environment ``env``, or else with the system's variables only. It inherits
+    the file descriptors ``inherit``. It has a session of its own, so that a Ctrl-C reaches only this process.
     ``grace`` is in seconds. Raise NotTheMainThreadError on another thread.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -144,7 +145,7 @@ async def _spawned(
             stdout=out,
             stderr=STDOUT,
             cwd=cwd,
-            env=env,
+            env=child_environment() if env is None else env,
             pass_fds=kept,
             start_new_session=True,
         )

@@ -19,7 +19,7 @@ from consumers.resilience.suspect_pool import ProcessEndedError
 from ops.background import background
 from ops.embedded.children import TETHER, leash
 from ops.isolation.frames import REPLIES, Beat, Drop, Failure, HostSetup, RunAnswer, Task, frame, read
-from ops.settings import Settings
+from ops.settings import Settings, child_environment
 from schemas.records import HeaderList
 from schemas.results import Result
 from schemas.stage_records import Screened
@@ -157,6 +157,7 @@ async def suspect_process(settings: Settings) -> AsyncGenerator[SuspectProcess]:
             *COMMAND,
             str(theirs.fileno()),
             stdin=DEVNULL,
+            env=child_environment(*_names(settings)),
             pass_fds=[each for each in (theirs.fileno(), pipe) if each >= 0],
             start_new_session=True,
         )
@@ -170,6 +171,11 @@ async def suspect_process(settings: Settings) -> AsyncGenerator[SuspectProcess]:
             child.kill()
             await process.wait()
             child.writer.close()
+
+
+def _names(settings: Settings) -> list[str]:
+    """Return the names of the variables that the agents read."""
+    return [name.strip() for name in settings.suspect_environment.split(",")]
 
 
 def _setup(settings: Settings) -> HostSetup:

@@ -19,6 +19,15 @@ Finding: TypeAlias = tuple[str, int]
 _TOPIC = re.compile(r"\W*(tenants|platform)\\?\.")
 _KEY = re.compile(r"\{[^{}]*\}:")
 _ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
+_STARTS = {
+    "create_subprocess_exec",
+    "create_subprocess_shell",
+    "Popen",
+    "check_call",
+    "check_output",
+    "spawnv",
+    "execv",
+}
 _UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X])\b")
 _MACHINE = re.compile(r"(?<![\w.~$}{*-])/(work|root|home|Users|tmp)/\w")
 _REGISTRY = re.compile(
@@ -81,6 +90,16 @@ def _reads_environment(tree: ast.Module) -> Iterator[ast.AST]:
                 yield node
             case _:
                 pass
+
+
+def _starts_without_environment(tree: ast.Module) -> Iterator[ast.Call]:
+    """A call that starts a process and passes no ``env``: such a child inherits every secret of its parent."""
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and _name_of(node.func) in _STARTS)
+    yield from (call for call in calls if not any(keyword.arg in {"env", None} for keyword in call.keywords))
+
+
+def _name_of(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _promises_later(tree: ast.Module) -> Iterator[ast.AST]:
@@ -148,6 +167,7 @@ RULES = {
     "only schemas/topics.py spells a topic": _by_syntax(_spells_topic, "schemas/topics.py"),
     "only schemas/keys.py spells a key": _by_syntax(_spells_key, "schemas/keys.py"),
     "only ops/settings.py reads the environment": _by_syntax(_reads_environment, "ops/settings.py"),
+    "every child process has its own environment": _by_syntax(_starts_without_environment, "ops/embedded/tether.py"),
     "nothing is left for later": _by_syntax(_promises_later),
     "no note about what is missing": _by_text(_UNFINISHED),
     "no path of a machine": _by_text(_MACHINE),
@@ -176,6 +196,12 @@ PLANTS = [
     ("only ops/settings.py reads the environment", "ops/planted.py", "from os import getenv\n"),
     ("only ops/settings.py reads the environment", "ops/planted.py", "import os as system\n"),
     ("only ops/settings.py reads the environment", "ops/planted.py", "from pydantic_settings import BaseSettings\n"),
+    ("every child process has its own environment", "ops/planted.py", "from os import execv\n\nexecv('a', ['a'])\n"),
+    (
+        "every child process has its own environment",
+        "streams/planted.py",
+        "import asyncio\n\nasyncio.create_subprocess_exec('a', stdin=1)\n",
+    ),
     ("nothing is left for later", "producers/planted.py", "def later() -> None:\n    raise NotImplementedError\n"),
     ("no note about what is missing", "schemas/planted.py", "# " + "TO" + "DO: think\n"),
     ("no path of a machine", "ops/planted.py", 'DATA = "/' + 'root/data"\n'),

@@ -7,6 +7,7 @@ import signal
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,20 @@ async def outcome(made: SuspectPool[Suspected, Result], text: str) -> object:
         return str((await made.run(suspected(text))).output).rpartition(" ")[0]
     except HeadraceError as error:
         return error.code
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="only Linux shows the environment of a process")
+async def test_a_process_of_suspects_inherits_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs what may be an attack: it gets the model's key over its socket, and never the seals'."""
+    monkeypatch.setenv("HEADRACE_SEAL_SECRET", "k1:c2VjcmV0")
+    monkeypatch.setenv("OPENAI_API_KEY", "model secret")
+    monkeypatch.setenv("SHOP_URL", "http://127.0.0.1:1")
+    async with suspect_process(SETTINGS.model_copy(update={"suspect_environment": "SHOP_URL, HOME"})) as process:
+        environment = Path(f"/proc/{process.process.pid}/environ").read_bytes().decode().split("\0")
+
+    names = {each.partition("=")[0] for each in environment}
+    assert {"PATH", "SHOP_URL"} <= names
+    assert not {"HEADRACE_SEAL_SECRET", "OPENAI_API_KEY"} & names
 
 
 async def test_f9_each_kind_of_death_condemns_its_own_record_and_no_innocent() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
-from ops.settings import child_environment
+from ops.settings import Settings, child_environment
 
 CLI = (sys.executable, "-P", "-m", "ops.cli.app")
 START_S = 90.0
@@ -157,11 +157,8 @@ def scripted(folder: Path) -> Generator[Model]:
 
 def clean_environment(**changes: str) -> dict[str, str]:
     """The environment of the tests without what would point the platform elsewhere; jars may come from a mirror."""
-    environment = child_environment()
-    ours = {name for name in environment if name.startswith(("HEADRACE_", "OPENAI_", "OTEL_"))} - {
-        "HEADRACE_MAVEN_REPOSITORY"
-    }
-    return {name: value for name, value in environment.items() if name not in ours} | changes
+    mirror = Settings().maven_repository
+    return {**child_environment(), **({"HEADRACE_MAVEN_REPOSITORY": mirror} if mirror else {}), **changes}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from ops.errors import StackError
+from ops.settings import child_environment
 
 START_S = 60.0
 STOP_S = 5.0
@@ -17,7 +18,8 @@ STOP_S = 5.0
 @asynccontextmanager
 async def announced(module: str) -> AsyncGenerator[str]:
     """Run *module* in a child process for the block, and yield its first output line. Raise StackError without one."""
-    child = await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", module, stdout=PIPE)
+    command = (sys.executable, "-P", "-m", module)
+    child = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=child_environment())
     try:
         yield await _first_line(child, module)
     finally:

@@ -31,7 +31,7 @@ class ChaosEnvironment:
     """A connection to the brokers without the proxies."""
 
     def environment(self) -> dict[str, str]:
-        """Return a worker's environment variables: this process's own, with the cluster's settings added."""
+        """Return a worker's environment variables: the system's, with the cluster's settings added."""
         valkey = self.settings.valkey_url
         return child_environment(
             HEADRACE_KAFKA_BOOTSTRAP=self.settings.kafka_bootstrap or "",
