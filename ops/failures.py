@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from traceback import format_exception
 from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
 from ops.errors import OperationError
+from ops.terminal import escaped, one_line
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -39,7 +41,7 @@ def report(error: Exception, *, debug: bool) -> int:
         sys.stderr.write(f"{cause.format_message()}\n")
         return cause.exit_code
     if debug:
-        sys.excepthook(type(error), error, error.__traceback__)
+        sys.stderr.write(escaped("".join(format_exception(error))))
     sys.stderr.write(f"headrace: {sentence(cause)}\n")
     return exit_code(cause)
 
@@ -52,7 +54,7 @@ def innermost(error: Exception) -> Exception:
 
 
 def sentence(error: Exception) -> str:
-    """Return *error* as one line for a person."""
+    """Return *error* as one line for a person, without control characters."""
     match error:
         case OperationError():
             text = str(error)
@@ -66,7 +68,7 @@ def sentence(error: Exception) -> str:
             text = str(error)
         case _:
             text = f"{type(error).__name__}: {error} ({DEBUG})"
-    return " ".join(text.split())
+    return one_line(" ".join(text.split()))
 
 
 def _is_invalid(error: Exception) -> TypeGuard[ValidationError]:

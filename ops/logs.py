@@ -17,6 +17,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from ops.terminal import escaped_json, one_line
 from schemas.clock import Clock, SystemClock
 from schemas.errors import HeadraceError, chain_of
 
@@ -37,7 +38,7 @@ def configure(settings: Settings, *, clock: Clock | None = None, command: bool =
     reports its own failure, so the lines of libraries appear only at log level debug.
     """
     chain = _chain(bound)
-    last: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer(settings.log)]
+    last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings.log)]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[_named, *chain], processors=last))
     handler.addFilter(Repeats(clock or SystemClock()))
@@ -81,14 +82,19 @@ def _chain(bound: dict[str, str]) -> list[Processor]:
     ]
 
 
-def _renderer(style: str) -> Processor:
+def _renderers(style: str) -> list[Processor]:
     if style == "console":
-        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    return structlog.processors.JSONRenderer(serializer=_json)
+        return [_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    return [structlog.processors.JSONRenderer(serializer=_json)]
+
+
+def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape the control characters of each value: the renderer adds its own, for colours."""
+    return {name: value if isinstance(value, int | float) else one_line(value) for name, value in event.items()}
 
 
 def _json(value: object, **_options: object) -> str:
-    return orjson.dumps(value, default=repr).decode()
+    return escaped_json(orjson.dumps(value, default=repr).decode())
 
 
 def _named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

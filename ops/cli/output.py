@@ -1,4 +1,7 @@
-"""Print a command's output: data on standard output, on request as JSON lines; all else on standard error."""
+"""Print a command's output: data on standard output, on request as JSON lines; all else on standard error.
+
+Control characters in data are escaped (``ops/terminal.py``). JSON keeps its values.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+from ops.terminal import escaped, escaped_json, one_line
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -17,14 +22,19 @@ def line(value: BaseModel | dict[str, Any]) -> None:
     """Print *value* as one line of JSON, and flush it."""
     from pydantic_core import to_json
 
-    print(to_json(value, exclude_none=True).decode(), flush=True)
+    print(escaped_json(to_json(value, exclude_none=True).decode()), flush=True)
+
+
+def text(value: object) -> None:
+    """Print *value* as text for people, and flush it."""
+    print(escaped(str(value)), flush=True)
 
 
 def text_of(value: object) -> str:
     """Return *value* as text: a string as it is, all else as JSON."""
     from pydantic_core import to_json
 
-    return value if isinstance(value, str) else to_json(value).decode()
+    return value if isinstance(value, str) else escaped_json(to_json(value).decode())
 
 
 def close() -> None:
@@ -32,9 +42,9 @@ def close() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def note(text: str) -> None:
+def note(message: str) -> None:
     """Print a message for the person at the terminal on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    print(escaped(message), file=sys.stderr, flush=True)
 
 
 def console(*, errors: bool = False) -> Console:
@@ -51,7 +61,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
 
     shown = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
     for row in rows:
-        shown.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        shown.add_row(*(Text("" if cell is None else one_line(cell)) for cell in row))
     console().print(shown)
 
 

@@ -34,7 +34,7 @@ async def _print(settings: Settings, tenant: str, *, follow: bool, limit: int | 
     count = 0
     async with aclosing(read(settings, tenant, follow=follow)) as found:
         async for result in found:
-            output.line(result) if as_json else print(_row(result), flush=True)
+            output.line(result) if as_json else output.text(_row(result))
             count += 1
             if count == limit:
                 return
@@ -42,6 +42,8 @@ async def _print(settings: Settings, tenant: str, *, follow: bool, limit: int | 
 
 def _row(result: Result) -> str:
     from ops.cli import output
+    from ops.terminal import one_line
 
     said = result.error.message if result.error else output.text_of(result.output)
-    return f"{result.request_id}  {result.status}  {result.agent}  {' '.join(said.split())}"
+    names = (one_line(name) for name in (result.request_id, result.status, result.agent))
+    return "  ".join([*names, " ".join(said.split())])

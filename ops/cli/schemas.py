@@ -31,4 +31,4 @@ def export(
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        output.line({"path": str(path)}) if as_json else print(path)
+        output.line({"path": str(path)}) if as_json else output.text(path)

@@ -18,6 +18,7 @@ from ops.cli.exits import code_of
 from ops.client import Client, opened
 from ops.errors import InvalidError
 from ops.settings import Settings
+from ops.terminal import one_line
 from schemas.clock import SystemClock
 from schemas.errors import Status
 from schemas.requests import Request
@@ -136,6 +137,7 @@ class Submissions:
         if self.as_json:
             output.line(result)
         elif result.error is None:
-            print(output.text_of(result.output), flush=True)
+            output.text(output.text_of(result.output))
         else:
-            output.note(f"{result.request_id} {result.status}: {result.error.code}: {result.error.message}")
+            said = f"{result.request_id} {result.status}: {result.error.code}: {result.error.message}"
+            output.note(one_line(said))

@@ -64,7 +64,8 @@ async def _add(record: Tenant, *, wait: bool, as_json: bool) -> None:
     if as_json:
         output.line(record)
     else:
-        print(f"{record.id} {'is being served' if wait else 'is registered'}; it may call {', '.join(record.agents)}")
+        state = "is being served" if wait else "is registered"
+        output.text(f"{record.id} {state}; it may call {', '.join(record.agents)}")
 
 
 @app.command("set")
@@ -161,12 +162,13 @@ def show(tenant: Annotated[str, typer.Argument(help="Tenant id.")], as_json: AsJ
     import asyncio
 
     from ops.cli import output
+    from ops.terminal import escaped_json
 
     found = asyncio.run(_tenancy().one(tenant))
     if as_json:
         output.line(found)
     else:
-        print(found.model_dump_json(indent=2))
+        output.text(escaped_json(found.model_dump_json(indent=2)))
 
 
 def _tenancy() -> Tenancy:

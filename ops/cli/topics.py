@@ -87,4 +87,4 @@ def _print(changes: Sequence[Change], *, as_json: bool) -> None:
     elif changes:
         output.table("", ("", "what", ""), [(change.action, change.what, change.detail) for change in changes])
     else:
-        print("everything is as it should be")
+        output.text("everything is as it should be")
