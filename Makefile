@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check static unit faults chaos soak bench lock docs schemas metrics install dev clean
+.PHONY: help demo test check static unit faults chaos soak bench lock pin docs schemas metrics install dev clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,6 +31,7 @@ help:
 	@echo 'make soak     20 minutes of load and trouble (SOAK_MINUTES): memory, sockets, tasks and lanes stay flat'
 	@echo 'make docs     write the generated pages again'
 	@echo 'make lock     resolve the dependencies again (UPGRADE=--upgrade: to newer versions)'
+	@echo 'make pin      write the digests of the container images (needs Docker)'
 	@echo 'make clean    remove what was made, .venv too'
 
 # --- what people run ---
@@ -123,6 +124,9 @@ lock: $(VENV)/.uv
 	echo uv | $(COMPILE) $(UPGRADE) - --output-file requirements/uv.txt
 	$(MAKE) dev
 	$(BIN)/python -m ops.embedded.lock_jars
+
+pin: install
+	@$(BIN)/python -m ops.compose.pin docker-compose.kafka.yml Dockerfile
 
 clean:
 	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

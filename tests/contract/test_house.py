@@ -94,12 +94,11 @@ def _reads_environment(tree: ast.Module) -> Iterator[ast.AST]:
 
 def _starts_without_environment(tree: ast.Module) -> Iterator[ast.Call]:
     """A call that starts a process and passes no ``env``: such a child inherits every secret of its parent."""
-    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and _name_of(node.func) in _STARTS)
-    yield from (call for call in calls if not any(keyword.arg in {"env", None} for keyword in call.keywords))
-
-
-def _name_of(node: ast.expr) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and not any(keyword.arg in {"env", None} for keyword in node.keywords):
+            called = ast.unparse(node.func)
+            if {called, called.rpartition(".")[2]} & _STARTS:
+                yield node
 
 
 def _promises_later(tree: ast.Module) -> Iterator[ast.AST]:

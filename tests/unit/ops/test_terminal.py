@@ -21,7 +21,7 @@ from ops.failures import report
 from ops.settings import Settings
 from ops.terminal import escaped, escaped_json, one_line
 from schemas.errors import MalformedError
-from schemas.results import Result
+from tests.unit.schemas.test_results import DONE
 
 HOSTILE = "x\x1b]0;pwned\x07\x1b[2J\r\x9b31m\x7f\u202egnp\u2066\U000e0041\ud800"
 """Sets a window's title, clears the screen, writes over its line, begins a C1 sequence, and turns its text around."""
@@ -94,8 +94,8 @@ def test_what_a_command_prints_is_escaped(capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_row_of_results_is_one_line() -> None:
     """A tenant chose the id and the agent's name."""
-    fields = {"request_id": f"a\n{ENCODABLE}", "run_id": "r", "tenant": "acme", "agent": "b\nc", "output": "d\n\ne"}
-    result = Result.model_construct(status="succeeded", error=None, **fields)
+    names = {"request_id": f"a\n{ENCODABLE}", "agent": "b\nc"}
+    result = DONE.model_copy(update={**names, "output": "d\n\ne"})
 
     assert _row(result) == rf"a\n{escaped(ENCODABLE)}  succeeded  b\nc  d e"
 

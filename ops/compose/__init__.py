@@ -1,0 +1,1 @@
+"""The files that ``docker-compose.kafka.yml`` mounts, and the command that pins its images; no code of a stage."""
