@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ops import registry_writer
@@ -12,7 +12,7 @@ from ops.errors import LayoutDiffersError
 from ops.provisioned_offsets import first_offsets
 from ops.registry_writer import Entry
 from ops.settings import Settings
-from ops.topology import Change, Topology, copies_of, differences
+from ops.topology import COPIES, Change, Topology, copies_of, differences, few_copies
 from schemas.tenants import Layout, LayoutMove, SealSecret
 from schemas.topics import TENANTS
 from streams.journey import INGRESS_GROUP, JourneyName
@@ -64,6 +64,8 @@ class Provision:
     connection: Connection
     settings: Settings
     wish: Wish = Wish()
+    tell: Callable[[str], None] = lambda _: None
+    """Called with a line for the operator if topics get fewer than three copies."""
 
     async def plan(self) -> list[Change]:
         """Return the changes that ``apply`` would make, and the differences that it leaves alone. Writes nothing."""
@@ -71,7 +73,8 @@ class Provision:
             exists = await admin.describe([TENANTS.name])
             registry = await registry_writer.load(self.connection) if exists else TenantRegistry()
             entries = list(self._founding(registry))
-            topics = differences(wanted := self._specs(registry), await _found(admin, wanted))
+            wanted = self._specs(registry, await self._copies(admin))
+            topics = differences(wanted, await _found(admin, wanted))
             absent = frozenset(change.what for change in topics if change.action == "create")
             offsets = await first_offsets(self.connection, admin, self.wish.layout(registry.layout), absent)
         return [*topics, *map(written, entries), *offsets.changes()]
@@ -83,7 +86,8 @@ class Provision:
         LayoutDiffersError, OffsetMissingError.
         """
         async with await Admin.open(self.connection, name=NAME) as admin, background(_woken(admin)):
-            made = await self._make(admin, [self._topology(Layout()).spec(TENANTS, TENANTS.name, 1)])
+            copies = await self._copies(admin)
+            made = await self._make(admin, [Topology(Layout(), copies).spec(TENANTS, TENANTS.name, 1)])
             entries: list[Entry] = []
 
             def decide(registry: TenantRegistry) -> list[Entry]:
@@ -91,7 +95,7 @@ class Provision:
                 return entries
 
             registry = await registry_writer.change(self.connection, decide)
-            made += await self._make(admin, self._specs(registry))
+            made += await self._make(admin, self._specs(registry, copies))
             offsets = await first_offsets(self.connection, admin, self.wish.layout(registry.layout), frozenset())
             await offsets.commit(self.connection)
         return [*dict.fromkeys(made), *map(written, entries), *offsets.changes()]
@@ -114,12 +118,17 @@ class Provision:
         if registry.secret is None and self.settings.seal_secret is None and self.settings.on_loopback:
             yield SealSecret(kid=secrets.token_hex(4), secret=secrets.token_bytes(SECRET_BYTES))
 
-    def _specs(self, registry: TenantRegistry) -> list[NewTopicSpec]:
-        topology = self._topology(self.wish.layout(registry.layout))
-        return [*topology.platform(), *(spec for tenant in registry.tenants.values() for spec in topology.of(tenant))]
+    async def _copies(self, admin: Admin) -> int:
+        """Return the replication factor of new topics. Tell the operator if a lost disk would lose records."""
+        brokers = await admin.registered_brokers()
+        copies = copies_of(self.settings, brokers)
+        if copies < COPIES:
+            self.tell(few_copies(self.settings, copies, brokers))
+        return copies
 
-    def _topology(self, layout: Layout) -> Topology:
-        return Topology(layout, copies_of(self.settings))
+    def _specs(self, registry: TenantRegistry, copies: int) -> list[NewTopicSpec]:
+        topology = Topology(self.wish.layout(registry.layout), copies)
+        return [*topology.platform(), *(spec for tenant in registry.tenants.values() for spec in topology.of(tenant))]
 
 
 async def _woken(admin: Admin) -> None:

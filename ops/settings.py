@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     the broker is on this machine."""
 
     replication_factor: int = Field(default=0, ge=0, le=9)
-    """Copies of each partition of new topics. 0: three, or one if every broker named is on this machine."""
+    """Copies of each partition of new topics. 0: three, or one for each broker of a cluster with fewer."""
 
     maven_repository: str | None = None
     """Maven repository from which Kafka's jars are fetched, instead of the usual one."""

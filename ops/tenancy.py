@@ -117,8 +117,8 @@ class Tenancy:
         """Create the missing topics, also for equal records: the writer of a record may have died before."""
         if registry.layout is None:
             raise NoLayoutError
-        topology = Topology(registry.layout, copies_of(self.settings))
         async with await Admin.open(self.connection, name=NAME) as admin:
+            topology = Topology(registry.layout, copies_of(self.settings, await admin.registered_brokers()))
             wanted = {spec.name: spec for tenant in tenants for spec in topology.of(tenant)}
             created = await admin.create_topics(wanted.values())
             await _grow(admin, {name: wanted[name].partitions for name, new in created.items() if not new})

@@ -12,7 +12,7 @@ from schemas.topics import PER_INTERACTIVE_TENANT, PER_TENANT, PLATFORM, Topic
 from streams.transport.admin import NewTopicSpec, TopicDescription
 
 COPIES = 3
-"""Copies of every partition, unless all brokers are on this machine."""
+"""Copies of every partition, where there are as many brokers."""
 
 Action: TypeAlias = Literal["create", "differs", "write", "commit", "grow", "move"]
 
@@ -49,9 +49,24 @@ class Topology:
         return NewTopicSpec(name, count, self.copies, configs)
 
 
-def copies_of(settings: Settings) -> int:
-    """Return the replication factor: the configured one, else one on this machine and three elsewhere."""
-    return settings.replication_factor or (1 if settings.on_loopback else COPIES)
+def copies_of(settings: Settings, brokers: int) -> int:
+    """Return the replication factor: the configured one, else three, or one for each registered broker if fewer."""
+    return settings.replication_factor or min(COPIES, brokers)
+
+
+def few_copies(settings: Settings, copies: int, brokers: int) -> str:
+    """Return the line for an operator whose topics get fewer than three copies."""
+    reason = (
+        f"HEADRACE_REPLICATION_FACTOR is {settings.replication_factor}"
+        if settings.replication_factor
+        else f"the cluster has {counted(brokers, 'registered broker')}"
+    )
+    return f"topics get {counted(copies, 'copy', 'copies')}, because {reason}: a lost disk may lose records; use three"
+
+
+def counted(number: int, one: str, more: str = "") -> str:
+    """Return a number with its noun: ``1 copy``, ``2 copies``."""
+    return f"{number} {one if number == 1 else more or one + 's'}"
 
 
 def differences(wanted: Iterable[NewTopicSpec], found: Mapping[str, TopicDescription]) -> list[Change]:

@@ -68,12 +68,13 @@ def relayout(
 
 
 def _provision(shards: int | None, journey: JourneyName | None) -> Provision:
+    from ops.cli import output
     from ops.cli.command_settings import begun
     from ops.connection import connection_of
     from ops.provision import Provision, Wish
 
     settings = begun()
-    return Provision(connection_of(settings), settings, Wish(shards, journey))
+    return Provision(connection_of(settings), settings, Wish(shards, journey), output.note)
 
 
 def _print(changes: Sequence[Change], *, as_json: bool) -> None:

@@ -24,6 +24,7 @@ from streams.transport.broker_retry import answered_within, until_answered
 from streams.transport.connection import Connection
 from streams.transport.errors import BrokerError, KafkaUnreachableError, UnknownTopicError, translated
 from streams.transport.offsets import fetch_committed
+from streams.transport.protocol.describe_cluster import describe_cluster
 from streams.transport.topic_state import partition_counts
 
 _CLOSE_S = 2.0
@@ -180,6 +181,20 @@ class Admin:
         cluster = await self._asked(self._admin.describe_cluster)
         found: str = cluster["cluster_id"]
         return found
+
+    async def registered_brokers(self) -> int:
+        """Return the number of registered brokers. One that is stopped counts, because it comes back.
+
+        A broker older than Kafka 4.0 tells only those that run.
+        """
+        try:
+            found = await self._asked(lambda: self._client.send(self._client.get_random_node(), describe_cluster()))
+        except BrokerError as error:
+            if not isinstance(error.__cause__, errors.IncompatibleBrokerVersion):
+                raise
+            return len((await self._asked(self._admin.describe_cluster))["brokers"])
+        _check("the cluster", found.code)
+        return len(found.brokers)
 
     async def committed(self, group: str, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
         """Return the committed offsets of *group*, by default of all its partitions. Leave out those without one."""

@@ -63,6 +63,11 @@ class ResponseReader:
         self.at += layout.size
         return found
 
+    def flag(self) -> bool:
+        """Return a number of one byte as a truth value."""
+        self.at += 1
+        return self._data[self.at - 1] != 0
+
     def int16(self) -> int:
         """Return a number of two bytes."""
         return self.unpack(_SHORT)[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ops.settings import Settings
-from ops.topology import Change, Topology, copies_of, differences
+from ops.topology import Change, Topology, copies_of, differences, few_copies
 from schemas.tenants import Layout, Tenant
 from schemas.topics import CONTROL, EVENTS, PLATFORM, REQUESTS, RESULTS, RUN_CONTROL, SHARDS, TENANTS
 from streams.transport.admin import NewTopicSpec, TopicDescription
@@ -46,13 +46,34 @@ def test_one_copy_may_be_away_if_there_is_another(copies: int, in_sync: str) -> 
     assert spec.configs["min.insync.replicas"] == in_sync
 
 
+@pytest.mark.parametrize("bootstrap", ["127.0.0.1:9092", "localhost:9092", "kafka-1:9092,kafka-2:9092"])
 @pytest.mark.parametrize(
-    ("bootstrap", "factor", "copies"),
-    [("127.0.0.1:9092", 0, 1), ("localhost:9092", 3, 3), ("kafka-1:9092,kafka-2:9092", 0, 3), ("kafka-1:9092", 2, 2)],
+    ("factor", "brokers", "copies"), [(0, 1, 1), (0, 2, 2), (0, 3, 3), (0, 7, 3), (1, 3, 1), (5, 7, 5)]
 )
-def test_records_are_kept_three_times_outside_one_machine(bootstrap: str, factor: int, copies: int) -> None:
-    """Unless the operator says otherwise."""
-    assert copies_of(Settings(kafka_bootstrap=bootstrap, replication_factor=factor)) == copies
+def test_copies_follow_from_the_brokers_and_not_from_the_address(
+    bootstrap: str, factor: int, brokers: int, copies: int
+) -> None:
+    """Three brokers behind a loopback address lose one copy as others do. An operator's own number counts."""
+    assert copies_of(Settings(kafka_bootstrap=bootstrap, replication_factor=factor), brokers) == copies
+
+
+@pytest.mark.parametrize(
+    ("factor", "brokers", "line"),
+    [
+        (
+            0,
+            1,
+            "topics get 1 copy, because the cluster has 1 registered broker: a lost disk may lose records; use three",
+        ),
+        (0, 2, "topics get 2 copies, because the cluster has 2 registered brokers"),
+        (1, 3, "topics get 1 copy, because HEADRACE_REPLICATION_FACTOR is 1"),
+    ],
+)
+def test_an_operator_reads_why_there_are_few_copies(factor: int, brokers: int, line: str) -> None:
+    """The next step differs: more brokers, or another setting."""
+    settings = Settings(replication_factor=factor)
+
+    assert few_copies(settings, copies_of(settings, brokers), brokers).startswith(line)
 
 
 def test_a_cluster_as_it_should_be_differs_in_nothing() -> None:
