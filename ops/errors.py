@@ -25,6 +25,7 @@
     ├── NoResultError                   the result did not arrive in time
     ├── DemoFailedError                 a request of the demonstration did not end as expected
     ├── ChaosError                      a promise was broken under faults
+    ├── StoppedError                    the process was told to stop before it was ready
     └── StackError                      the local stack could not be started or did not stay up
 """
 
@@ -231,6 +232,10 @@ class ChaosError(OperationError):
 
     def __init__(self, seed: int, folder: Path) -> None:
         super().__init__(f"seed {seed} broke a promise, see the table; the logs of every process are in {folder}")
+
+
+class StoppedError(OperationError):
+    """The process was told to stop before it was ready."""
 
 
 class StackError(OperationError):

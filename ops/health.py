@@ -31,7 +31,10 @@ log = structlog.get_logger()
 class Watched(Protocol):
     """The parts of a worker that its probes read."""
 
-    metrics: MetricStore
+    @property
+    def metrics(self) -> MetricStore:
+        """The worker's metrics."""
+        ...
 
     @property
     def ready(self) -> bool:
@@ -67,6 +70,9 @@ class Health:
     """The probes of one worker. Each returns the reasons why it fails."""
 
     worker: Watched
+    more: Callable[[], list[str]] = list[str]
+    """Returns further reasons not to be ready."""
+
     _started: bool = field(default=False)
 
     def alive(self) -> list[str]:
@@ -87,7 +93,7 @@ class Health:
             "a shard that it owns is not open": worker.joined and not (worker.ready or worker.stopping or worker.fatal),
             f"records were last looked for {polled:.0f} s ago": polled > POLL_S,
         }
-        return [reason for reason, holds in reasons.items() if holds]
+        return [*self.more(), *(reason for reason, holds in reasons.items() if holds)]
 
     def started(self) -> list[str]:
         """Return the reasons why the worker has never been ready; none once it was ready."""
@@ -96,12 +102,16 @@ class Health:
 
 
 @asynccontextmanager
-async def served(worker: Watched, host: str, port: int) -> AsyncGenerator[str]:
+async def served(
+    worker: Watched, host: str, port: int, more: Callable[[], list[str]] = list[str]
+) -> AsyncGenerator[str]:
     """Serve the probes and metrics on *port* (0: a free one) during the block, and yield the address.
+
+    *more* returns further reasons not to be ready.
 
     Raises OperationError if the port is taken.
     """
-    health = Health(worker)
+    health = Health(worker, more)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=worker.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})

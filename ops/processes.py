@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from ops import early_stop
+
+if __name__ == "__main__":
+    early_stop.install()
+
 import asyncio
 import gc
 import importlib

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ops.connection import connection_of
 from ops.errors import LayoutDiffersError, LayoutMovingError, NoLayoutError, OperationError
+from ops.few_copies import warn_of_few_copies
 from ops.settings import Settings
 from ops.wiring import seals_of
 from schemas.clock import Clock
@@ -19,10 +20,14 @@ from streams.journey import DEPLOYED
 from streams.registry.tenants import TenantRegistry
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
+from streams.transport.errors import UnknownTopicError
 from streams.transport.reader import Reader
 
 LAYOUT_PATIENCE_S = 60.0
 """Seconds that a stage waits for the topics and the layout of a cluster that is being set up."""
+
+LOOKS, LOOK_S = 10, 0.3
+"""Checks of a number of partitions that differs, and the seconds between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +48,36 @@ class StageContext:
 
 
 async def stage_context(
-    settings: Settings, stage: str, clock: Clock, stack: AsyncExitStack, patience_s: float = LAYOUT_PATIENCE_S
+    settings: Settings,
+    stage: str,
+    clock: Clock,
+    stack: AsyncExitStack,
+    patience_s: float = LAYOUT_PATIENCE_S,
+    deadline_s: float = LAYOUT_PATIENCE_S,
 ) -> StageContext:
     """Return the context of *stage*. Raises LayoutDiffersError if the cluster's layout does not fit it.
 
     Raises NoLayoutError if there is no layout after *patience_s* seconds, or LayoutMovingError if it is closed to
-    *stage*.
+    *stage*. Raises KafkaUnreachableError if Kafka does not answer for *deadline_s* seconds.
     """
     connection, registry = connection_of(settings), TenantRegistry()
-    reader = await Reader.open(connection, TENANTS.name, name="headrace-registry", deadline_s=LAYOUT_PATIENCE_S)
+    reader = await Reader.open(connection, TENANTS.name, name="headrace-registry", deadline_s=deadline_s)
     stack.push_async_callback(reader.close)
     layout = await _layout(registry, reader, stage, patience_s)
     _stage_fits(stage, layout)
-    async with await Admin.open(connection) as admin:
+    async with await Admin.open(connection, deadline_s=deadline_s) as admin:
         await _shards_fit(admin, layout)
         seals = seals_of(settings, registry, await admin.cluster_id())
+        await warn_of_few_copies(admin, registry)
     layout_guard = LayoutGuard(stage, layout, registry, reader)
     return StageContext(connection, registry, reader, layout, layout_guard, seals, clock)
 
 
 async def _layout(registry: TenantRegistry, reader: Reader, stage: str, patience_s: float) -> Layout:
     """Return the layout once it is open for *stage*."""
+    await registry.load(reader)
     try:
         async with asyncio.timeout(patience_s):
-            await registry.load(reader)
             while registry.layout is None or not admits(registry.layout, stage):
                 await registry.take(reader)
     except TimeoutError:
@@ -79,10 +90,23 @@ def _not_open(layout: Layout | None) -> OperationError:
 
 
 async def _shards_fit(admin: Admin, layout: Layout) -> None:
-    described = (await admin.describe([SHARDS.name])).get(SHARDS.name)
-    found = described.partitions if described else 0
-    if found != layout.shards:
-        raise LayoutDiffersError(f"{SHARDS.name} has {found} partitions, and the layout has {layout.shards} shards")
+    """Raise LayoutDiffersError if the number of shards differs, or UnknownTopicError if no broker tells it.
+
+    Partitions without a leader count: a broker that is away comes back. Brokers learn of new partitions one after
+    another.
+    """
+    found = (await admin.partition_counts([SHARDS.name])).get(SHARDS.name, 0)
+    for _ in range(LOOKS):
+        if found == layout.shards:
+            return
+        await asyncio.sleep(LOOK_S)
+        found = (await admin.partition_counts([SHARDS.name])).get(SHARDS.name, 0)
+    if not found:
+        raise UnknownTopicError(SHARDS.name)
+    raise LayoutDiffersError(
+        f"{SHARDS.name} has {found} partitions, and the layout has {layout.shards} shards:"
+        " `headrace topics plan` shows what differs"
+    )
 
 
 def _stage_fits(stage: str, layout: Layout) -> None:

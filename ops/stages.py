@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -16,19 +16,19 @@ import structlog
 from consumers.agent.registry import AgentRegistry as Agents
 from consumers.resilience.cancel import Cancels
 from ops.agents import agents_of, models_of
-from ops.errors import LayoutMovingError, OperationError, UsageError
+from ops.errors import LayoutMovingError, OperationError, StoppedError, UsageError
 from ops.isolation.step import isolated
 from ops.names import client_name, process_name
 from ops.retry_forever import retry_forever
 from ops.settings import Settings
 from ops.stage_context import StageContext, stage_context
+from ops.stage_start import StageStart, unless_stopped
 from ops.telemetry import tracing_of
 from ops.tuning import tune
 from ops.wiring import steps_of
 from schemas.clock import Clock
 from streams.engine.admission_memory import AdmissionMemory
 from streams.engine.config import EngineConfig
-from streams.engine.layout_guard import LayoutGuard
 from streams.engine.worker import Worker
 from streams.handler import StageHandler
 from streams.journey import INGRESS_GROUP, INGRESS_STAGES, JOURNEYS, RETRIES, versioned
@@ -78,52 +78,78 @@ async def run_stage(
     if stage not in STAGES:
         raise UsageError(f"no stage is called {stage}: there are {', '.join(STAGES)}")
     stop = stop or _stop_signal()
+    stage_run = StageRun(settings, stage, callbacks, StageStart(stage, clock))
     async with AsyncExitStack() as stack:
-        context = await stage_context(settings, stage, clock, stack)
-        services = await _services(settings, stage, context, stack)
-        handler = _under(context, await _handler(settings, stage, context, services, stack))
-        worker = Worker(_config(settings, stage, context), handler, context.clock, services.metrics)
-        callbacks.worker(worker)
-        await _show(settings, worker, callbacks, stack)
+        await _show(settings, stage_run.start, callbacks, stack)
+        try:
+            async with unless_stopped(stop):
+                worker = await stage_run.start.until_started(stage_run.attempt, stack)
+        except StoppedError:
+            log.info("start_stopped", stage=stage)
+            return
         tune()
         try:
-            async with asyncio.TaskGroup() as tasks:
-                followers = [
-                    tasks.create_task(retry_forever(partial(context.registry.follow, context.reader))),
-                    tasks.create_task(retry_forever(services.admission_memory.follow)),
-                    *([tasks.create_task(retry_forever(services.controls.follow))] if services.controls else []),
-                    *(
-                        [tasks.create_task(retry_forever(partial(services.tenant_follower.follow, worker)))]
-                        if services.tenant_follower
-                        else []
-                    ),
-                    tasks.create_task(_tell_ready(worker, callbacks.ready)),
-                ]
-                await _serve(worker, stop, context.layout_guard, settings.grace)
-                for task in followers:
-                    task.cancel()
+            await stage_run.serve(worker, stop)
         except* TransportError as errors:
             raise OperationError(f"stage {stage}: {errors.exceptions[0]}") from errors
     if worker.fatal is not None:
         raise OperationError(f"stage {stage} cannot go on: {worker.fatal}")
-    if context.layout_guard.over and not stop.is_set():
-        raise LayoutMovingError(context.registry.layout)
+    if stage_run.context.layout_guard.over and not stop.is_set():
+        raise LayoutMovingError(stage_run.context.registry.layout)
 
 
-async def _show(settings: Settings, worker: Worker, callbacks: StageCallbacks, stack: AsyncExitStack) -> None:
+@dataclass(slots=True)
+class StageRun:
+    """One stage in this process: its start, which may take several attempts, and its service afterwards."""
+
+    settings: Settings
+    stage: str
+    callbacks: StageCallbacks
+    start: StageStart
+    context: StageContext = field(init=False)
+    services: StageServices = field(init=False)
+
+    async def attempt(self, stack: AsyncExitStack, deadline_s: float) -> Worker:
+        """Build the stage and start its worker. Raises TransportError if Kafka does not answer in *deadline_s*."""
+        settings, stage = self.settings, self.stage
+        self.context = await stage_context(settings, stage, self.start.clock, stack, deadline_s=deadline_s)
+        self.services = await _services(settings, stage, self.context, stack)
+        handler = _under(self.context, await _handler(settings, stage, self.context, self.services, stack))
+        config = _config(settings, stage, self.context)
+        worker = Worker(config, handler, self.context.clock, self.services.metrics)
+        self.callbacks.worker(worker)
+        await worker.start()
+        stack.push_async_callback(worker.stop, settings.grace)
+        return worker
+
+    async def serve(self, worker: Worker, stop: asyncio.Event) -> None:
+        """Run the worker until *stop*, its failure or the end of its layout, then drain."""
+        context, services = self.context, self.services
+        follower = services.tenant_follower
+        async with asyncio.TaskGroup() as tasks:
+            followers = [
+                tasks.create_task(retry_forever(partial(context.registry.follow, context.reader))),
+                tasks.create_task(retry_forever(services.admission_memory.follow)),
+                *([tasks.create_task(retry_forever(services.controls.follow))] if services.controls else []),
+                *([tasks.create_task(retry_forever(partial(follower.follow, worker)))] if follower else []),
+                tasks.create_task(_tell_ready(worker, self.callbacks.ready)),
+            ]
+            try:
+                await _first(stop.wait(), worker.failed.wait(), context.layout_guard.ended())
+            finally:
+                await worker.stop(self.settings.grace)
+            for task in followers:
+                task.cancel()
+
+
+async def _show(settings: Settings, start: StageStart, callbacks: StageCallbacks, stack: AsyncExitStack) -> None:
+    """Serve the probes from now on: a stage that waits for Kafka is alive, and not ready."""
     if settings.http_port is None:
         return
     from ops.health import served  # noqa: PLC0415 - a worker without a port starts without a web server
 
-    callbacks.http(await stack.enter_async_context(served(worker, settings.http_host, settings.http_port)))
-
-
-async def _serve(worker: Worker, stop: asyncio.Event, layout_guard: LayoutGuard, grace: float) -> None:
-    try:
-        await worker.start()
-        await _first(stop.wait(), worker.failed.wait(), layout_guard.ended())
-    finally:
-        await worker.stop(grace)
+    found = served(start, settings.http_host, settings.http_port, start.reasons)
+    callbacks.http(await stack.enter_async_context(found))
 
 
 async def _first(*ends: Coroutine[Any, Any, object]) -> None:
@@ -270,9 +296,9 @@ def _config(settings: Settings, stage: str, context: StageContext) -> EngineConf
 
 
 async def _tell_ready(worker: Worker, ready: Callable[[], None]) -> None:
-    callbacks = False
+    was_ready = False
     while True:
-        if worker.ready and not callbacks:
+        if worker.ready and not was_ready:
             ready()
-        callbacks = worker.ready
+        was_ready = worker.ready
         await asyncio.sleep(READY_POLL_S)

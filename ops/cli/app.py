@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import gc
 import sys
+
+from ops import early_stop
+
+if __name__ == "__main__":
+    early_stop.install_for(sys.argv[1:])
+
+import gc
 
 import typer
 

@@ -21,10 +21,6 @@ log = structlog.get_logger()
 PATIENCE_S = 10.0
 """The time for which a stage waits for a tenant that another stage already knows."""
 
-AT_THE_END_S = 0.05
-"""The wait of one poll at start. The log ends in a transaction marker, which no poll returns. Only an empty poll shows
-that the end is reached."""
-
 FOLLOW_S = 0.2
 """The wait of one poll while following. A shard that opens waits this long if the registry was written just before."""
 
@@ -111,10 +107,9 @@ class TenantRegistry:
             self.secret = None
 
     async def load(self, reader: Reader) -> None:
-        """Read all records that were written before the call."""
-        end = (await reader.high_watermarks([PARTITION]))[PARTITION]
-        while reader.position(PARTITION) < end:
-            await self.take(reader, AT_THE_END_S)
+        """Read all records that were written before the call. Raises KafkaUnreachableError at the reader's deadline."""
+        async for record in reader.until(await reader.high_watermarks([PARTITION])):
+            self.apply(record)
 
     async def follow(self, reader: Reader) -> None:
         """Apply new records until cancelled."""

@@ -152,6 +152,14 @@ class Admin:
                 found[name] = {key: value for key, value, _, source, *_ in entries if source == _SET_ON_TOPIC}
         return found
 
+    async def copies(self, names: Collection[str]) -> dict[str, int]:
+        """Return the replication factor of each existing topic of *names*: that of its partition with the fewest."""
+        return {
+            topic["topic"]: min(len(each["replicas"]) for each in topic["partitions"])
+            for topic in (await self._described(names) if names else [])
+            if topic["partitions"]
+        }
+
     async def partition_counts(self, names: Collection[str]) -> dict[str, int]:
         """Return the partition count of each topic of *names*; 0 if it does not exist."""
         return await partition_counts(self._client, names, self._deadline_s)
