@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from schemas.errors import MalformedError, TooLargeError
-from schemas.records import HeaderList
+from schemas.records import HeaderList, Partition, ProducerRecord
 
 CONTENT_TYPE = "content-type"
 TRACEPARENT = "traceparent"
@@ -17,9 +18,13 @@ SIGNATURE = "headrace-signature"
 SEAL = "headrace-seal"
 ERROR_CODE = "headrace-error-code"
 RELOCATED = "headrace-relocated"
+INPUT = "headrace-input"
+"""Names the input record of an output. Only the platform writes it, and only to tell an output's fate after a fault."""
+
 OWN_PREFIX = "headrace-"
 EVENT_PREFIX = "ce_"
 
+_POSITION = re.compile(rb"([a-zA-Z0-9._-]{1,249}):([0-9]{1,10}):(-?[0-9]{1,19})")
 _RESERVED = frozenset({CONTENT_TYPE, TRACEPARENT, REPLY_TO})
 
 
@@ -85,6 +90,28 @@ class Headers:
             if name in seen and is_reserved(name):
                 yield name
             seen.add(name)
+
+
+def input_position(partition: Partition, offset: int) -> bytes:
+    """Return the value of the header ``INPUT``. The offset before a partition's first one names its first commit."""
+    return b"%s:%d" % (str(partition).encode(), offset)
+
+
+def with_input(output: ProducerRecord, position: bytes) -> ProducerRecord:
+    """Return *output* with the header that names its input. A header of that name, of any writer, is dropped."""
+    headers = output.headers
+    for name, _ in headers:
+        if name == INPUT:
+            headers = tuple(pair for pair in headers if pair[0] != INPUT)
+            break
+    return output._replace(headers=(*headers, (INPUT, position)))
+
+
+def input_of(headers: Iterable[tuple[str, bytes | None]]) -> tuple[Partition, int] | None:
+    """Return the input record that the header names: partition and offset. None if it is missing or malformed."""
+    values = [value for name, value in headers if name == INPUT]
+    place = _POSITION.fullmatch(values[-1] or b"") if values else None
+    return None if place is None else (Partition(place[1].decode(), int(place[2])), int(place[3]))
 
 
 def write(**texts: str | None) -> HeaderList:

@@ -11,6 +11,7 @@ import structlog
 
 from schemas.records import Partition, ProducerRecord
 from streams.engine.crash_tracking import CrashTracking
+from streams.engine.open_transactions import OpenTransactions
 from streams.engine.output_check import RECALL_S, OutputCheck
 from streams.engine.runtime import Runtime
 from streams.handler import Outputs
@@ -20,7 +21,7 @@ from streams.offsets.tracker import MOST_BYTES, CommitStep, Tracker
 from streams.scheduling.commit_pacing import CommitRests
 from streams.telemetry.metric_definitions import RECORDS, RELOCATIONS, TRANSACTION_SECONDS, TRANSACTIONS
 from streams.telemetry.outcomes import counted, outcome_of
-from streams.transport.errors import TopicStarvedError, TransportError, UnknownTopicError
+from streams.transport.errors import OpenTransactionError, TopicStarvedError, TransportError, UnknownTopicError
 from streams.transport.protocol.record_batches import OffsetCallback
 from streams.transport.transactional_producer import TransactionalProducer
 
@@ -64,6 +65,7 @@ class CommitterShard(Protocol):
     initial_commits: dict[Partition, tuple[int, Outputs]]
     relocator: Relocator
     crash_tracking: CrashTracking
+    open_transactions: OpenTransactions
 
     @property
     def producer(self) -> TransactionalProducer:
@@ -303,6 +305,9 @@ class Committer:
         except Exception as error:  # noqa: BLE001 - fenced, refused, unknown: all end in the same doubt
             cause = _cause(error)
             outcome = outcome_of(cause)
+            if isinstance(cause, OpenTransactionError):
+                self.wake.set()
+                return await self._shard.open_transactions.end(producer, cause.found)
             self._runtime.topic_health.refuse(cause)
             return f"transaction failed: {cause!r}"
         finally:

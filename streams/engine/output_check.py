@@ -70,7 +70,7 @@ class OutputCheck:
         for entry in pending:
             other: Completion | None = entry
             if not clear(entry.outputs) and asked.issuperset(output.topic for output in entry.outputs):
-                other = await self._other(entry, patient=_is_patient(tracker, entry))
+                other = await self._other(entry, tracker)
             if entry.move is not None and entry.move.void:
                 continue
             if other is not None:
@@ -78,12 +78,13 @@ class OutputCheck:
             else:
                 tracker.delayed.append(entry)
 
-    async def _other(self, entry: Completion, *, patient: bool) -> Completion | None:
+    async def _other(self, entry: Completion, tracker: Tracker) -> Completion | None:
         """Return the outcome to write instead of one that cannot be written; None if it must wait.
 
-        An outcome waits for the platform's own topics: their faults are ours, and they pass. If *patient*, it also
-        waits for a topic with too few in-sync replicas, whose fault passes too. It does not wait for other topics.
+        An outcome waits for the platform's own topics: their faults are ours, and they pass. While few wait, it also
+        waits for a starved topic, whose fault passes too. It does not wait for other topics.
         """
+        patient = _is_patient(tracker, entry)
         entry = entry._replace(outputs=[*map(self._fitting, entry.outputs)])
         bad = self._bad(entry.outputs)
         if not bad:
@@ -91,7 +92,8 @@ class OutputCheck:
         if entry.fallback is None or any(self._waits(output, patient=patient) for output in bad):
             self._warn(bad[0])
             return None
-        outputs = [*map(self._fitting, entry.fallback(entry.outputs, _unwritable(bad[0])))]
+        replaced = tracker.named(entry.offset, entry.fallback(entry.outputs, _unwritable(bad[0])))
+        outputs = [*map(self._fitting, replaced)]
         await self._runtime.topic_health.learn({output.topic for output in outputs})
         lost = self._bad(outputs)
         if any(output.topic in _PLATFORM or self._waits(output, patient=patient) for output in lost):

@@ -8,6 +8,7 @@ from functools import partial
 
 import structlog
 
+from schemas.headers import input_position, with_input
 from schemas.records import Partition, Record
 from streams.engine.committer import Committer
 from streams.engine.config import transactional_id
@@ -15,6 +16,7 @@ from streams.engine.crash_tracking import CrashTracking
 from streams.engine.fencing import fenced
 from streams.engine.initial_offsets import InitialOffsets
 from streams.engine.lanes import Lanes, QueuedJob
+from streams.engine.open_transactions import OpenTransactions
 from streams.engine.runtime import Runtime
 from streams.handler import Fallback, Outputs
 from streams.offsets.offset_map import Committed
@@ -55,6 +57,7 @@ class Shard:
             runtime.config.relocation_distance, self._relocatable_record, self._enqueue_completion
         )
         self.crash_tracking = CrashTracking(runtime, number, self.lanes)
+        self.open_transactions = OpenTransactions(runtime, number)
         self.committer = Committer(self)
         self.beginnings = InitialOffsets(runtime, self._untrack)
         self.task: asyncio.Task[None] | None = None
@@ -149,11 +152,12 @@ class Shard:
         """
         runtime = self.runtime
         self._producer = await fenced(
-            partial(_new_producer, runtime), transactional_id(runtime.handler.group, runtime.config.layout, self.number)
+            partial(_new_producer, runtime, self.open_transactions),
+            transactional_id(runtime.handler.group, runtime.config.layout, self.number),
         )
         self._memory_loaded = True
         await runtime.handler.load_memory(self.number)
-        routing = await self._load()
+        routing = await self._load(self._producer)
         await self.crash_tracking.open(self._producer, self.trackers.values())
         self.committer.restart()
         self.opened = True
@@ -168,7 +172,7 @@ class Shard:
             partitions=len(self.trackers) + len(self.initial_commits),
         )
 
-    async def _load(self) -> int:
+    async def _load(self, producer: TransactionalProducer) -> int:
         """Read offsets and maps until no partition has come or gone meanwhile. Return the routing version that was
         read.
         """
@@ -180,6 +184,7 @@ class Shard:
             committed = await self._committed(partitions)
             self._queue_initial_commits(await self.beginnings.of(self._not_paused(partitions) - committed.keys()))
             self._restore(committed)
+        self.open_transactions.opened(producer, committed)
         return routing
 
     def _restore(self, committed: Mapping[Partition, Committed]) -> None:
@@ -299,7 +304,10 @@ class Shard:
     def _queue_initial_commits(self, beginnings: Mapping[Partition, tuple[int, Outputs]]) -> None:
         for partition in beginnings:
             self._untrack(partition)  # it had an offset before, and its log may have been recreated
-        self.initial_commits |= beginnings
+        self.initial_commits |= {
+            partition: (offset, [with_input(output, input_position(partition, offset - 1)) for output in outputs])
+            for partition, (offset, outputs) in beginnings.items()
+        }
         self.committer.wake.set()
 
     def started(self, partition: Partition) -> None:
@@ -358,7 +366,9 @@ class Shard:
             self.runtime.tasks.spawn(self._producer.kill())
 
 
-def _new_producer(runtime: Runtime, transactional_id: str) -> TransactionalProducer:
+def _new_producer(
+    runtime: Runtime, open_transactions: OpenTransactions, transactional_id: str
+) -> TransactionalProducer:
     config = runtime.config
     return TransactionalProducer(
         config.connection,
@@ -368,4 +378,5 @@ def _new_producer(runtime: Runtime, transactional_id: str) -> TransactionalProdu
         timeout_ms=config.transaction_timeout_ms,
         request_timeout_ms=config.request_timeout_ms,
         apart=runtime.topic_health.stands_apart,
+        foreign=open_transactions.note_foreign,
     )

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final, Literal, TypeAlias
 
 from schemas.clock import Clock
-from schemas.records import ProducerRecord
+from schemas.records import Partition, ProducerRecord
 from streams.transport.errors import RecordRefusedError, TransportError
 from streams.transport.protocol.record_batches import partition_for
 from streams.transport.topic_state import TopicState
@@ -14,7 +14,8 @@ from streams.transport.topic_state import TopicState
 Fault: TypeAlias = Literal["unsure", "closed", "too_large", "starved"]
 """The reasons why an output cannot be written. ``unsure``: not known for certain yet. ``closed``: its topic is missing
 or forbidden, or refuses the record for another reason than its size. ``too_large``: its topic accepts only smaller
-records. ``starved``: its partition has no leader or too few in-sync replicas, so it accepts no records for now."""
+records. ``starved``: its partition accepts no records for now. It has no leader, too few in-sync replicas, or an open
+transaction that must end first."""
 
 SURE_S = 1.0
 """A topic counts as missing only after it was missing this long: brokers learn of new topics one by one."""
@@ -24,6 +25,9 @@ REFUSED_S = 10.0
 
 APART_S = 30.0
 """The time for which records to a topic that has refused a batch are sent in batches of one."""
+
+BLOCKED_S = 2.0
+"""The time for which a partition counts as starved after ``block``. Then it is tried again."""
 
 _ANYTHING: Final = TopicState(2**31)
 
@@ -40,10 +44,12 @@ class TopicHealth:
         self._refused: dict[str, tuple[int, float]] = {}
         self._culprits: dict[ProducerRecord, float] = {}
         self._apart: dict[str, float] = {}
+        self._blocked: dict[Partition, float] = {}
 
     def clear(self, outputs: list[ProducerRecord]) -> bool:
         """Return True if all of *outputs* can be written, as far as is known without asking a broker."""
-        counts, suspicious = self._counts, self._refused or self._starved or self._culprits
+        counts = self._counts
+        suspicious = self._refused or self._starved or self._culprits or self._blocked
         for output in outputs:
             count = counts.get(output.topic, 0)
             if count <= (output.partition or 0) or (suspicious and self.fault(output) is not None):
@@ -121,6 +127,10 @@ class TopicHealth:
         least = error.size if known is None else min(known[0], error.size)
         self._refused[error.topic] = least, self._clock.monotonic() + REFUSED_S
 
+    def block(self, place: Partition) -> None:
+        """Count *place* as starved for a while: it has an open transaction that must end before the next write."""
+        self._blocked[place] = self._clock.monotonic() + BLOCKED_S
+
     def refused_size(self, topic: str) -> int:
         """Return the bytes of the smallest record that *topic* recently refused for its size; 0 if there is none."""
         return self._refused[topic][0] if topic in self._refused else 0
@@ -138,7 +148,19 @@ class TopicHealth:
 
     def _is_starved(self, output: ProducerRecord, count: int) -> bool:
         starved = self._starved.get(output.topic)
-        return starved is not None and partition_for(output, count).number in starved
+        if starved is None and not self._blocked:
+            return False
+        place = partition_for(output, count)
+        return (starved is not None and place.number in starved) or self._is_blocked(place)
+
+    def _is_blocked(self, place: Partition) -> bool:
+        until = self._blocked.get(place)
+        if until is None:
+            return False
+        if self._clock.monotonic() >= until:
+            del self._blocked[place]
+            return False
+        return True
 
     def _is_refused(self, output: ProducerRecord) -> bool:
         refusal = self._refused.get(output.topic)

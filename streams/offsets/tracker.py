@@ -6,6 +6,7 @@ from collections.abc import Container
 from itertools import takewhile
 from typing import NamedTuple, Protocol
 
+from schemas.headers import input_position, with_input
 from schemas.records import Partition, ProducerRecord
 from streams.handler import Fallback, Outputs
 from streams.offsets.offset_map import AHEAD, Committed, OffsetSet
@@ -130,11 +131,16 @@ class Tracker:
     def finish(self, offset: int, outputs: Outputs, fallback: Fallback | None = None) -> None:
         """Queue the outcome of the record for a transaction."""
         size = sum([len(output.value or b"") for output in outputs])
-        self.pending.append(Completion(offset, outputs, fallback, size=size))
+        self.pending.append(Completion(offset, self.named(offset, outputs), fallback, size=size))
+
+    def named(self, offset: int, outputs: Outputs) -> Outputs:
+        """Return *outputs* with the header that names their input."""
+        position = input_position(self.partition, offset)
+        return [with_input(output, position) for output in outputs]
 
     def leave(self, offset: int, copy: ProducerRecord, move: RelocatedRun) -> None:
         """Queue the relocation of the run of *offset*, which continues at the offset of *copy*."""
-        self.pending.append(Completion(offset, [copy], move=move, size=len(copy.value or b"")))
+        self.pending.append(Completion(offset, self.named(offset, [copy]), move=move, size=len(copy.value or b"")))
 
     def withdraw(self, offset: int) -> None:
         """Remove the outcome of *offset*, which is no longer known."""

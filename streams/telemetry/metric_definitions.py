@@ -10,7 +10,7 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
 OUTCOMES = ("answered", "forwarded", "retried", "dead_lettered", "joined")
 """The possible outcomes of a record (I10)."""
 
-TRANSACTION_OUTCOMES = ("committed", "fenced", "timeout", "refused", "failed")
+TRANSACTION_OUTCOMES = ("committed", "deferred", "fenced", "timeout", "refused", "failed")
 
 _REASONS = {
     "transaction failed": "transaction",
@@ -69,9 +69,22 @@ RELOCATIONS = Metric(
 TRANSACTIONS = Metric(
     "headrace_transactions",
     "counter",
-    "Transactions by outcome. Each outcome but `committed` re-opens the shard.",
+    "Transactions by outcome. Each outcome but `committed` and `deferred` re-opens the shard. A deferred one waits for "
+    "the end of a forgotten transaction, and wrote nothing.",
     ("outcome",),
     TRANSACTION_OUTCOMES,
+)
+FORGOTTEN_TRANSACTIONS = Metric(
+    "headrace_forgotten_transactions",
+    "counter",
+    "Open transactions of this stage that a broker forgot (KAFKA-20734), ended as they were decided.",
+    ("decision",),
+    ("committed", "aborted"),
+)
+PARTITION_HAS_OPEN_TRANSACTION = Metric(
+    "headrace_partition_has_open_transaction",
+    "counter",
+    "Open transactions of unknown producers that hold back committed readers. The log has the operator's command.",
 )
 TRANSACTION_SECONDS = Metric("headrace_transaction_seconds", "histogram", "Duration of each transaction.")
 QUEUE_SECONDS = Metric(
@@ -215,6 +228,8 @@ VOCABULARY: tuple[Metric, ...] = (
     RECORDS,
     RELOCATIONS,
     TRANSACTIONS,
+    FORGOTTEN_TRANSACTIONS,
+    PARTITION_HAS_OPEN_TRANSACTION,
     TRANSACTION_SECONDS,
     QUEUE_SECONDS,
     RESULTS,

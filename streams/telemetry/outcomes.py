@@ -12,7 +12,13 @@ from schemas.results import Result
 from schemas.topics import tenant_of
 from streams.handler import Outputs
 from streams.offsets.tracker import CommitStep
-from streams.transport.errors import AccessDeniedError, FencedError, RecordRefusedError, UnknownTopicError
+from streams.transport.errors import (
+    AccessDeniedError,
+    FencedError,
+    OpenTransactionError,
+    RecordRefusedError,
+    UnknownTopicError,
+)
 
 _SUCCEEDED, _HEAD = b'"status":"succeeded"', 1_024  # the status comes before any field that may be long
 _TIERS = frozenset(tier.name for _, tier in topics.RETRY_TIERS)
@@ -21,6 +27,8 @@ _TIERS = frozenset(tier.name for _, tier in topics.RETRY_TIERS)
 def outcome_of(error: Exception) -> str:
     """Return the outcome of a transaction that raised *error*."""
     match error:
+        case OpenTransactionError():
+            return "deferred"
         case FencedError():
             return "fenced"
         case TimeoutError():

@@ -48,6 +48,12 @@ def client_of(consumer: Untyped) -> Untyped:
     return consumer._client
 
 
+def connection_of(client: Untyped, node: int, group: Untyped) -> Untyped:
+    """Return the live connection of *client* to *node*, or None. A new connection is another object."""
+    connection = client._conns.get((node, group))
+    return connection if connection is not None and connection.connected() else None
+
+
 def create_nothing(client: Untyped) -> None:
     """Stop the metadata requests of *client* from creating missing or deleted topics.
 

@@ -77,9 +77,25 @@ class Brokers:
         self._closed = True
         await aiokafka_private.close_client(self.client, _CLOSE_S)
 
+    def connection_to(self, place: Partition) -> Untyped:
+        """Return the live connection to the leader of *place*, or None. Use it as an identity only."""
+        node = self.leader(place)
+        return None if node is None else aiokafka_private.connection_of(self.client, node, ConnectionGroup.DEFAULT)
+
+    async def connect_to(self, node: int) -> Untyped:
+        """Return the connection for records to *node*; connect first if need be. None if that failed."""
+        self._stay_closed()
+        await self.client.ready(node, group=ConnectionGroup.DEFAULT)
+        return aiokafka_private.connection_of(self.client, node, ConnectionGroup.DEFAULT)
+
     async def to_leader(self, node: int, request: ApiRequest[Response]) -> Response:
         """Return the response of *node*, over the connection for records."""
         return await self.send(node, request, ConnectionGroup.DEFAULT)
+
+    async def fetch(self, node: int, request: Untyped) -> Untyped:
+        """Return the response of *node* to a fetch request of aiokafka's."""
+        self._stay_closed()
+        return await self.client.send(node, request)
 
     async def settled(self, whom: Coordinator, request: ApiRequest[_Coded], *, resend: bool) -> FinalAnswer[_Coded]:
         """Return the coordinator's response; retry while its error codes are transient. The caller sets the deadline.

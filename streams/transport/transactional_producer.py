@@ -15,11 +15,15 @@ from streams.transport import aiokafka_private
 from streams.transport.aiokafka_types import Client
 from streams.transport.brokers import Brokers, of_transactions
 from streams.transport.connection import Connection
-from streams.transport.errors import BrokerError, translated
+from streams.transport.errors import BrokerError, OpenTransactionError, translated
+from streams.transport.leader_checks import LeaderChecks
+from streams.transport.open_transactions import FencedId, end, inputs_of
 from streams.transport.protocol import requests
+from streams.transport.protocol.describe_producers import OpenTransaction
 from streams.transport.protocol.describe_transactions import describe_transaction
 from streams.transport.protocol.error_codes import fault
 from streams.transport.protocol.record_batches import OffsetCallback, RecordBatch, packed, partition_for
+from streams.transport.protocol.requests import Producer
 from streams.transport.transactions import Transactions
 
 
@@ -40,24 +44,42 @@ class TransactionalProducer:
         timeout_ms: int,
         request_timeout_ms: int,
         apart: Callable[[str], bool] = lambda _: False,
+        foreign: Callable[[Partition, OpenTransaction], None] | None = None,
     ) -> None:
-        self._clock, self._apart = clock, apart
+        """With *foreign*, partitions are checked for open transactions before the first write to them.
+
+        It is called for each that belongs to another producer, which may be at work.
+        """
+        self._clock, self._apart, self._foreign = clock, apart, foreign
+        self.transactional_id = transactional_id
         self._timeout_ms, self._patience_s = timeout_ms, request_timeout_ms / 1_000
         options = connection.options()
         client = Client(**options, client_id=name, request_timeout_ms=request_timeout_ms, retry_backoff_ms=20)
         aiokafka_private.create_nothing(client)
         aiokafka_private.leave_nothing_open(client)
         self._brokers = Brokers(client)
+        self._checks = LeaderChecks(self._brokers) if foreign else None
         self._transactions = Transactions(
-            self._brokers, transactional_id, clock, timeout_ms=timeout_ms, request_timeout_ms=request_timeout_ms
+            self._brokers,
+            transactional_id,
+            clock,
+            timeout_ms=timeout_ms,
+            request_timeout_ms=request_timeout_ms,
+            checks=self._checks,
         )
         self._open = False
+        self.fenced: dict[int, FencedId] = {}
+        """The shard's ids that this producer has fenced, by producer id, with the epoch of the fence."""
 
     async def fence(self) -> None:
         """End the epoch of the id's previous owner, and settle its transaction (InitProducerId)."""
         with translated():
             await self._brokers.connect()
             await self._transactions.take_over()
+        self._note_fenced(self.transactional_id, self._transactions.producer)
+
+    def _note_fenced(self, transactional_id: str, producer: Producer) -> None:
+        self.fenced[producer.id] = FencedId(transactional_id, producer)
 
     async def fence_other(self, transactional_id: str) -> bool:
         """End the epoch of another id's owner. Return False if the request failed for now, so that the caller retries.
@@ -69,6 +91,8 @@ class TransactionalProducer:
             known = await self._brokers.once(of_transactions(transactional_id), request)
         if known is not None and known.code:
             raise fault(known.code, transactional_id)
+        if known is not None:
+            self._note_fenced(transactional_id, known.producer)
         return known is not None
 
     async def harmless(self, transactional_id: str) -> bool:
@@ -90,7 +114,8 @@ class TransactionalProducer:
 
         A copy's callback gets its offset before the transaction ends, so before any reader sees the copy.
 
-        UnknownTopicError is raised before any write. After any other error the outcome is unknown.
+        UnknownTopicError and OpenTransactionError are raised before any write. After any other error the outcome is
+        unknown.
         RecordRefusedError names the topic and the refused record, if known. Each record of an ``apart`` topic has its
         own batch.
         """
@@ -103,10 +128,46 @@ class TransactionalProducer:
             return
         if self._open:
             raise BrokerError("the last transaction of this publisher has not ended")
+        await self._check([batch.place for batch in batches])
         self._open = True
         with translated():
             await self._transactions.commit(batches, offsets, group)
         self._open = False
+
+    async def _check(self, places: list[Partition]) -> None:
+        """Raise OpenTransactionError if this shard has an open transaction of before in one of *places*."""
+        if self._checks is None or not (unchecked := self._checks.unchecked(places)):
+            return
+        current = self._transactions.producer  # another id than at the fence, if the epochs have run out since
+        self.fenced.setdefault(current.id, FencedId(self.transactional_id, current))
+        with translated():
+            found = await self._checks.ask(unchecked)
+        ours: dict[Partition, OpenTransaction] = {}
+        for place, each in [(place, each) for place, several in found.items() for each in several]:
+            if each.producer.id in self.fenced:
+                ours[place] = each
+            elif self._foreign is not None:
+                self._foreign(place, each)
+        if ours:
+            raise OpenTransactionError(ours)
+
+    async def open_transactions(self, place: Partition) -> list[OpenTransaction]:
+        """Return the open transactions of all producers in *place*; none if its leader is away."""
+        with translated():
+            return (await LeaderChecks(self._brokers).ask([place])).get(place, [])
+
+    async def inputs_of(self, place: Partition, found: OpenTransaction) -> set[tuple[Partition, int]]:
+        """Return the inputs of the open transaction's first records."""
+        with translated():
+            return await inputs_of(self._brokers, place, found)
+
+    async def end_forgotten(self, place: Partition, found: OpenTransaction, *, commit: bool) -> None:
+        """End an open transaction that OpenTransactionError has named. After any error the outcome is unknown."""
+        owner = self.fenced[found.producer.id]
+        if owner.transactional_id == self.transactional_id:
+            owner = owner._replace(producer=self._transactions.producer)
+        with translated():
+            await end(self._brokers, owner, place, commit=commit)
 
     async def _counts(self, topics: Iterable[str]) -> dict[str, int]:
         with translated():

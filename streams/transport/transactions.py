@@ -25,6 +25,7 @@ from streams.transport.errors import (
     TransportError,
     may_pass,
 )
+from streams.transport.leader_checks import LeaderChecks
 from streams.transport.protocol import requests
 from streams.transport.protocol.error_codes import (
     DUPLICATE,
@@ -56,9 +57,17 @@ class Transactions:
     """The transactions of one id, from its takeover to the first error."""
 
     def __init__(
-        self, brokers: Brokers, transactional_id: str, clock: Clock, *, timeout_ms: int, request_timeout_ms: int
+        self,
+        brokers: Brokers,
+        transactional_id: str,
+        clock: Clock,
+        *,
+        timeout_ms: int,
+        request_timeout_ms: int,
+        checks: LeaderChecks | None = None,
     ) -> None:
-        self._brokers, self._id, self._clock = brokers, transactional_id, clock
+        """With *checks*, a leader that changes or reconnects during a transaction is asked before the next write."""
+        self._brokers, self._id, self._clock, self._checks = brokers, transactional_id, clock, checks
         self._timeout_ms, self._request_timeout_ms = timeout_ms, request_timeout_ms
         self._coordinator = of_transactions(transactional_id)
         self._versions = CLASSIC
@@ -126,14 +135,29 @@ class Transactions:
         """Send *batches* to their leaders and return those to resend."""
         led: dict[int, list[RecordBatch]] = defaultdict(list)
         left: list[RecordBatch] = []
+        unchecked = await self._unchecked(batches)
         for batch in batches:
             node = self._brokers.leader(batch.place)
-            (left if node is None else led[node]).append(batch)
+            (left if node is None or batch.place in unchecked else led[node]).append(batch)
         if left:
             self._brokers.look_again()
         for again in await _together([self._to_leader(node, theirs) for node, theirs in led.items()]):
             left += again
         return left
+
+    async def _unchecked(self, batches: list[RecordBatch]) -> Collection[Partition]:
+        """Return the partitions that cannot be checked now. Raise BrokerError if one has an open transaction of before.
+
+        A leader that was away may have missed the end of the last transaction (``leader_checks``). In version 1 all
+        transactions have one epoch, so a batch of this transaction raises too. The shard then reopens.
+        """
+        if self._checks is None or not (places := self._checks.unchecked([batch.place for batch in batches])):
+            return ()
+        current = self._producer if self._versions is IMPLIED else NOBODY
+        for place, found in (await self._checks.ask(places)).items():
+            if any(each.producer.id == self._producer.id and each.producer != current for each in found):
+                raise BrokerError(f"{place} has an open transaction of an earlier epoch")
+        return self._checks.unchecked(places)
 
     async def _to_leader(self, node: int, batches: list[RecordBatch]) -> list[RecordBatch]:
         """Send *batches* to one leader and return those to resend.

@@ -36,7 +36,7 @@ TXN_OFFSET_COMMIT: Final = 28
 
 _ACKS_ALL: Final = -1
 _FEATURES: Final = 2
-_COMMIT: Final = b"\x01"
+_ABORT, _COMMIT = b"\x00", b"\x01"
 
 _WRITING = struct.Struct(">hi")
 _PLACE = struct.Struct(">i")
@@ -177,9 +177,11 @@ def _parts(answer: ResponseReader) -> PartitionCodes:
     return PartitionCodes(codes)
 
 
-def end(transactional_id: str, producer: Producer, versions: Versions) -> ApiRequest[ProducerAnswer]:
-    """Build a request that commits the transaction. From version 5 on the response has the next producer."""
-    body = [name(transactional_id), _PRODUCER.pack(*producer), _COMMIT, NO_TAGS]
+def end(
+    transactional_id: str, producer: Producer, versions: Versions, *, commit: bool = True
+) -> ApiRequest[ProducerAnswer]:
+    """Build a request that ends the transaction. From version 5 on the response has the next producer."""
+    body = [name(transactional_id), _PRODUCER.pack(*producer), _COMMIT if commit else _ABORT, NO_TAGS]
     return ApiRequest(END_TXN, versions.end, body, _known if versions.end >= IMPLIED.end else _coded)
 
 

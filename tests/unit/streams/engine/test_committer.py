@@ -28,6 +28,7 @@ from streams.telemetry.metric_definitions import RECORDS, RELOCATIONS, TRANSACTI
 from streams.telemetry.metric_store import MetricStore
 from streams.transport.connection import Connection
 from streams.transport.errors import FencedError, RecordRefusedError
+from streams.transport.protocol.describe_producers import OpenTransaction
 from streams.transport.topic_state import TopicState
 from tests.clock import Clock
 
@@ -79,6 +80,18 @@ class Suspicion:
         self.words = {place: word for place, word in self.words.items() if place not in offsets}
 
 
+class Ended:
+    """Ends open transactions, or leaves a doubt."""
+
+    def __init__(self) -> None:
+        self.found: list[Mapping[Partition, OpenTransaction]] = []
+        self.doubt: str | None = None
+
+    async def end(self, _: object, found: Mapping[Partition, OpenTransaction]) -> str | None:
+        self.found.append(found)
+        return self.doubt
+
+
 async def everything_is_there(topics: Collection[str]) -> dict[str, TopicState]:
     """The broker's answer."""
     return dict.fromkeys(topics, TopicState(3))
@@ -92,6 +105,7 @@ class Setup:
         self.trackers: dict[Partition, Tracker] = {}
         initial_commits: dict[Partition, tuple[int, list[ProducerRecord]]] = {}
         self.relocates = False
+        self.open_transactions = Ended()
         self.relocator = Relocator(config.relocation_distance, self.alone, self.complete)
         shard: Any = SimpleNamespace(
             alive=True,
@@ -102,6 +116,7 @@ class Setup:
             initial_commits=initial_commits,
             started=initial_commits.pop,
             crash_tracking=Suspicion(),
+            open_transactions=self.open_transactions,
             runtime=SimpleNamespace(
                 config=config,
                 handler=SimpleNamespace(group="group", committed=lambda *_: None),
