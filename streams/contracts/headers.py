@@ -11,6 +11,7 @@ from schemas.dead_letters import MESSAGE_LIMIT
 from schemas.headers import (
     CONTENT_TYPE,
     CORRELATION_ID,
+    INPUT,
     RELOCATED,
     REPLY_TO,
     SEAL,
@@ -65,6 +66,13 @@ REPLY: dict[str, Json] = {
 }
 SEALED: dict[str, Json] = {
     SEAL: _text("The platform's HMAC-SHA256 over topic, key and value.", pattern=r"^v1\.[^.]+\.[A-Za-z0-9_-]{43}$")
+}
+CAUSED: dict[str, Json] = {
+    INPUT: _text(
+        "The input record of this output, as `topic:partition:offset`. Written by stages. After a fault of a broker it "
+        "tells whether the output was committed. Readers ignore it, and a client's value is dropped.",
+        pattern="^[a-zA-Z0-9._-]+:[0-9]+:-?[0-9]+$",
+    )
 }
 MOVED: dict[str, Json] = {
     RELOCATED: _text(

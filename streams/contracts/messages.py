@@ -21,6 +21,7 @@ from schemas.tenants import RegistryRecord
 from schemas.topics import Topic
 from streams.contracts import examples
 from streams.contracts.headers import (
+    CAUSED,
     CORRELATION,
     EVENT,
     FOUND,
@@ -107,13 +108,13 @@ def _structured(model: type[BaseModel], kind: str) -> Json:
 
 def _told(model: type[BaseModel], name: str, title: str, key: str, shown: tuple[Json, ...]) -> Message:
     """Return a message that the platform writes to a tenant."""
-    described = headers(EVENT, TRACE, CORRELATION, kind=TYPES[model], required=[*WRITTEN, CORRELATION_ID])
+    described = headers(EVENT, TRACE, CORRELATION, CAUSED, kind=TYPES[model], required=[*WRITTEN, CORRELATION_ID])
     return Message(name, title, key, described, ref(model), examples=shown)
 
 
 def _hop(model: type[BaseModel], name: str, title: str, extra: Mapping[str, Json] | None = None) -> Message:
     """Return a message that one stage writes to another."""
-    groups = (EVENT, TRACE, CORRELATION, SEALED, MOVED, dict(extra or {}))
+    groups = (EVENT, TRACE, CORRELATION, SEALED, MOVED, CAUSED, dict(extra or {}))
     required = [*WRITTEN, CORRELATION_ID, SEAL]
     return Message(name, title, _LANE, headers(*groups, kind=TYPES[model], required=required), ref(model))
 
@@ -132,7 +133,9 @@ RUN_CONTROL = Message(
     "runControl",
     "A control message for an admitted run",
     "The run id.",
-    headers(EVENT, TRACE, CORRELATION, SEALED, kind=TYPES[RunControl], required=[*WRITTEN, CORRELATION_ID, SEAL]),
+    headers(
+        EVENT, TRACE, CORRELATION, SEALED, CAUSED, kind=TYPES[RunControl], required=[*WRITTEN, CORRELATION_ID, SEAL]
+    ),
     ref(RunControl),
     notes="Every agent worker reads all of these records from its start on.",
 )
@@ -140,7 +143,7 @@ ADMISSION_EVENT = Message(
     "admissionEvent",
     "A record of the admission log",
     "`tenant|identity`, or `tenant|serving|topic:partition`.",
-    headers(EVENT, TRACE, CORRELATION, kind=TYPES[AdmissionEvent], required=[*WRITTEN, CORRELATION_ID]),
+    headers(EVENT, TRACE, CORRELATION, CAUSED, kind=TYPES[AdmissionEvent], required=[*WRITTEN, CORRELATION_ID]),
     ref(AdmissionEvent),
     notes="A record without a value deletes its key.",
 )
@@ -148,7 +151,7 @@ DEAD_LETTER = Message(
     "deadLetter",
     "A record that cannot be processed",
     "`tenant|topic:partition:offset`.",
-    headers(FOUND, REASON, MISSING, required=[*FOUND, *REASON]),
+    headers(FOUND, REASON, MISSING, CAUSED, required=[*FOUND, *REASON]),
     {"description": "The original value, which often is not JSON."},
     BYTES,
     notes="Original headers and value without signature and seal, plus headers with the reason.",

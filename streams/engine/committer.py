@@ -21,7 +21,8 @@ from streams.offsets.tracker import MOST_BYTES, CommitStep, Tracker
 from streams.scheduling.commit_pacing import CommitRests
 from streams.telemetry.metric_definitions import RECORDS, RELOCATIONS, TRANSACTION_SECONDS, TRANSACTIONS
 from streams.telemetry.outcomes import counted, outcome_of
-from streams.transport.errors import OpenTransactionError, TopicStarvedError, TransportError, UnknownTopicError
+from streams.transport.errors import TopicStarvedError, TransportError, UnknownTopicError
+from streams.transport.open_transactions import OpenTransactionError
 from streams.transport.protocol.record_batches import OffsetCallback
 from streams.transport.transactional_producer import TransactionalProducer
 

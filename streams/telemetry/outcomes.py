@@ -15,10 +15,10 @@ from streams.offsets.tracker import CommitStep
 from streams.transport.errors import (
     AccessDeniedError,
     FencedError,
-    OpenTransactionError,
     RecordRefusedError,
     UnknownTopicError,
 )
+from streams.transport.open_transactions import OpenTransactionError
 
 _SUCCEEDED, _HEAD = b'"status":"succeeded"', 1_024  # the status comes before any field that may be long
 _TIERS = frozenset(tier.name for _, tier in topics.RETRY_TIERS)

@@ -11,7 +11,7 @@
     ├── RecordRefusedError       the broker will never accept this record
     ├── OffsetLostError          the position lies outside the log: retention deleted it, or the topic was recreated
     ├── UnreadableError          the log's data at the position cannot be read
-    ├── OpenTransactionError     a partition still has an open transaction of this producer; no record was written
+    ├── OpenTransactionError     a partition has a forgotten transaction (``open_transactions``); nothing was written
     ├── FencedError              another producer has opened the same transactional id since
     ├── OutcomeUnknownError      a write may or may not have happened
     └── BrokerError              any other broker or connection error
@@ -19,12 +19,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Mapping
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 
-from schemas.records import Partition, ProducerRecord
+from schemas.records import ProducerRecord
 from streams.transport.aiokafka_types import KafkaError, errors
-from streams.transport.protocol.describe_producers import OpenTransaction
 
 
 class TransportError(Exception):
@@ -93,14 +92,6 @@ class OffsetLostError(TransportError):
 
 class UnreadableError(TransportError):
     """The log's data at the position cannot be read: it is damaged, or its format or compression is unknown."""
-
-
-class OpenTransactionError(TransportError):
-    """Partitions have an open transaction of this shard's ids that a broker forgot. No record was written."""
-
-    def __init__(self, found: Mapping[Partition, OpenTransaction]) -> None:
-        super().__init__(f"open transactions in {', '.join(map(str, found))}")
-        self.found = found
 
 
 class FencedError(TransportError):

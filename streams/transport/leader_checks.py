@@ -51,8 +51,11 @@ class LeaderChecks:
         for place in places:
             if (node := self._brokers.leader(place)) is not None:
                 led[node].append(place)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._of_leader(node, theirs)) for node, theirs in led.items()]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._of_leader(node, theirs)) for node, theirs in led.items()]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         found = {place: each for task in tasks for place, each in task.result().items()}
         if len(found) < len(places):
             self._brokers.look_again()

@@ -6,14 +6,14 @@ the partition. It has the epoch of the id's present owner, and needs only WRITE.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from schemas.headers import input_of
 from schemas.records import Partition
 from streams.transport.aiokafka_types import FetchRequest, MemoryRecords, Untyped, errors
 from streams.transport.brokers import Brokers, of_transactions
-from streams.transport.errors import BrokerError
+from streams.transport.errors import BrokerError, TransportError
 from streams.transport.protocol import requests
 from streams.transport.protocol.describe_producers import OpenTransaction
 from streams.transport.protocol.error_codes import fault
@@ -23,6 +23,14 @@ FETCH_BYTES: Final = 1024 * 1024
 """Bytes to read from the start of an open transaction. A broker returns at least its first batch."""
 
 _FETCH_WAIT_MS, _READ_UNCOMMITTED = 500, 0
+
+
+class OpenTransactionError(TransportError):
+    """Partitions have an open transaction of this shard's ids that a broker forgot. No record was written."""
+
+    def __init__(self, found: Mapping[Partition, OpenTransaction]) -> None:
+        super().__init__(f"open transactions in {', '.join(map(str, found))}")
+        self.found = found
 
 
 class FencedId(NamedTuple):

@@ -15,9 +15,9 @@ from streams.transport import aiokafka_private
 from streams.transport.aiokafka_types import Client
 from streams.transport.brokers import Brokers, of_transactions
 from streams.transport.connection import Connection
-from streams.transport.errors import BrokerError, OpenTransactionError, translated
+from streams.transport.errors import BrokerError, translated
 from streams.transport.leader_checks import LeaderChecks
-from streams.transport.open_transactions import FencedId, end, inputs_of
+from streams.transport.open_transactions import FencedId, OpenTransactionError, end, inputs_of
 from streams.transport.protocol import requests
 from streams.transport.protocol.describe_producers import OpenTransaction
 from streams.transport.protocol.describe_transactions import describe_transaction

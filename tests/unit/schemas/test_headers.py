@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from schemas.errors import MalformedError, TooLargeError
-from schemas.headers import Headers, is_reserved, write
-from schemas.records import HeaderList
+from schemas.headers import INPUT, Headers, input_of, input_position, is_reserved, with_input, write
+from schemas.records import HeaderList, Partition, ProducerRecord
 
 
 def _check(raw: HeaderList, count: int = 8, size: int = 100) -> None:
@@ -88,3 +88,26 @@ def test_the_weight_of_headers_is_their_names_and_values_in_bytes() -> None:
 def test_headers_are_written_in_order_and_without_what_is_none() -> None:
     """A header that says nothing is not sent."""
     assert write(reply_to="a", ce_id=None, tag="ü") == (("reply_to", b"a"), ("tag", "ü".encode()))
+
+
+def test_an_output_names_its_input_and_nothing_that_a_client_wrote() -> None:
+    """A dead letter keeps a client's headers, and this one would decide what happens to it after a fault."""
+    forged: HeaderList = ((INPUT, b"in:0:1"), ("x", b"y"), (INPUT, None))
+    output = ProducerRecord("out", None, None, forged)
+
+    named = with_input(output, input_position(Partition("a.b-c", 3), 41))
+
+    assert named.headers == (("x", b"y"), (INPUT, b"a.b-c:3:41"))
+    assert input_of(named.headers) == (Partition("a.b-c", 3), 41)
+
+
+@pytest.mark.parametrize("value", [None, b"", b"in:0", b"in:x:1", b"in:0:1 ", b"a/b:0:1", b"in:0:" + b"9" * 30])
+def test_an_input_that_is_not_a_position_is_none(value: bytes | None) -> None:
+    """No arbitrary bytes reach a request."""
+    assert input_of(((INPUT, value),)) is None
+    assert input_of(()) is None
+
+
+def test_the_first_commit_of_a_partition_names_the_offset_before_it() -> None:
+    """It is done as soon as the partition has an offset."""
+    assert input_of(((INPUT, input_position(Partition("in", 0), -1)),)) == (Partition("in", 0), -1)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from schemas.clock import SystemClock
+from schemas.headers import input_position, with_input
 from schemas.records import Partition, ProducerRecord, Record
 from schemas.relocation import relocated
 from streams.engine import committer as committing
@@ -28,7 +29,9 @@ from streams.telemetry.metric_definitions import RECORDS, RELOCATIONS, TRANSACTI
 from streams.telemetry.metric_store import MetricStore
 from streams.transport.connection import Connection
 from streams.transport.errors import FencedError, RecordRefusedError
+from streams.transport.open_transactions import OpenTransactionError
 from streams.transport.protocol.describe_producers import OpenTransaction
+from streams.transport.protocol.requests import NOBODY
 from streams.transport.topic_state import TopicState
 from tests.clock import Clock
 
@@ -169,6 +172,11 @@ def answer(tracker: Tracker, offset: int) -> ProducerRecord:
     return ProducerRecord("out", None, b"%d:%d" % (tracker.partition.number, offset))
 
 
+def written(tracker: Tracker, offset: int, at: int | None = None) -> ProducerRecord:
+    """The same as it is written, by the record *at* which its input was completed."""
+    return with_input(answer(tracker, offset), input_position(tracker.partition, offset if at is None else at))
+
+
 async def test_outputs_offsets_and_maps_of_all_partitions_share_a_transaction() -> None:
     """A result is visible exactly if its offset is done (I1)."""
     setup = Setup()
@@ -179,7 +187,7 @@ async def test_outputs_offsets_and_maps_of_all_partitions_share_a_transaction() 
     assert await setup.run() is None
 
     [(outputs, offsets)] = setup.producer.transactions
-    assert sorted(outputs) == sorted([answer(one, 0), answer(one, 1), answer(two, 2)])
+    assert sorted(outputs) == sorted([written(one, 0), written(one, 1), written(two, 2)])
     assert offsets == {one.partition: (2, ""), two.partition: (0, encode(0, {2}))}
     assert (two.committed, set(two.done), setup.committer.waiting) == (0, {2}, 0)
 
@@ -472,7 +480,7 @@ async def test_a_run_far_behind_is_carried_with_what_is_committed_anyway() -> No
     assert await setup.run() is None
 
     [(outputs, offsets)] = setup.producer.transactions
-    assert setup.producer.copies == [relocated(record_of(tracker, 0))]
+    assert setup.producer.copies == tracker.named(0, [relocated(record_of(tracker, 0))])
     assert (len(outputs), offsets) == (11, {tracker.partition: (12, "")})
     metrics = setup.shard.runtime.metrics
     assert (metrics.total(RELOCATIONS), metrics.total(RECORDS), setup.committer.waiting) == (1, 11, 0)
@@ -491,7 +499,7 @@ async def test_the_outcome_of_a_carried_run_is_committed_under_its_new_offset() 
 
         assert tracker.done == {COPIES_AT}
         assert [output for outputs, _ in setup.producer.transactions for output in outputs].count(
-            answer(tracker, 0)
+            written(tracker, 0, at=COPIES_AT)
         ) == 1
 
 
@@ -541,7 +549,30 @@ async def test_a_doubtful_copy_is_looked_for_though_nothing_else_happens(monkeyp
         assert setup.producer.transactions == []
         tracker.admit(COPIES_AT)
 
-    assert setup.producer.transactions == [([answer(tracker, 0)], {tracker.partition: (COPIES_AT + 1, "")})]
+    assert setup.producer.transactions == [
+        ([written(tracker, 0, at=COPIES_AT)], {tracker.partition: (COPIES_AT + 1, "")})
+    ]
+
+
+@pytest.mark.parametrize("doubt", [None, "open transaction of out:0 not ended: no answer"])
+async def test_a_forgotten_transaction_is_ended_before_the_batch_is_written(doubt: str | None) -> None:
+    """Its end decides nothing about the batch, which was not written yet; if it fails, the shard reopens."""
+    setup = Setup()
+    tracker, place = setup.tracker(1, 0), Partition("out", 0)
+    setup.finish(tracker, 0)
+    found = {place: OpenTransaction(NOBODY, 7, 0)}
+    setup.producer.error, setup.open_transactions.doubt = OpenTransactionError(found), doubt
+
+    def once(_: float) -> None:
+        if setup.open_transactions.found:
+            setup.producer.error = None
+
+    setup.producer.began = once
+
+    assert await setup.run() == doubt
+    assert setup.open_transactions.found == [found]
+    assert len(setup.producer.transactions) == (doubt is None)
+    assert setup.shard.runtime.metrics.total(TRANSACTIONS, "deferred") == 1
 
 
 async def test_what_waits_is_known_in_bytes_until_it_is_visible() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 import pytest
 
-from schemas.records import ProducerRecord
-from streams.engine.topic_health import APART_S, REFUSED_S, SURE_S, TopicHealth
+from schemas.records import Partition, ProducerRecord
+from streams.engine.topic_health import APART_S, BLOCKED_S, REFUSED_S, SURE_S, TopicHealth
 from streams.transport.errors import KafkaUnreachableError, RecordRefusedError
 from streams.transport.topic_state import TopicState
 from tests.unit.streams.engine.shard_setup import StillClock
@@ -160,3 +160,19 @@ async def test_a_record_that_was_refused_for_itself_says_nothing_of_others() -> 
     assert (broker.topic_health.clear([HERE]), broker.topic_health.clear([other])) == (False, True)
     broker.later(REFUSED_S)
     assert broker.topic_health.clear([HERE])
+
+
+async def test_a_blocked_partition_is_starved_for_a_while_and_its_topic_is_not() -> None:
+    """Its open transaction must end before the next write; a reopening does not end it."""
+    broker = Broker()
+    await broker.topic_health.learn(["here"])
+    one, other = (ProducerRecord("here", b"k", b"v", partition=number) for number in (0, 1))
+    broker.topic_health.block(Partition("here", 1))
+    broker.topic_health.forget()
+    await broker.topic_health.learn(["here"])
+
+    assert broker.topic_health.clear([one])
+    assert not broker.topic_health.clear([one, other])
+    assert broker.topic_health.fault(other) == "starved"
+    broker.later(BLOCKED_S)
+    assert broker.topic_health.clear([one, other])

@@ -100,7 +100,9 @@ def test_a_run_that_has_fallen_behind_leaves_its_offset_to_a_copy() -> None:
     step = setup.commit(copy_at=100)
 
     moves = [entry for entry in step.batch if entry.move]
-    assert [(entry.offset, entry.outputs) for entry in moves] == [(0, [relocated(record_at(0))])]
+    assert [(entry.offset, entry.outputs) for entry in moves] == [
+        (0, setup.tracker.named(0, [relocated(record_at(0))]))
+    ]
     assert (setup.tracker.committed, set(setup.tracker.done)) == (15, set())
     assert set(setup.running) == {0}
 

@@ -13,6 +13,7 @@ from aiokafka.protocol.api import RequestHeader_v2, ResponseHeader_v0, ResponseH
 from schemas.records import Partition
 from streams.transport.aiokafka_types import Untyped
 from streams.transport.protocol import requests
+from streams.transport.protocol.describe_producers import OpenTransaction, PartitionProducers, describe_producers
 from streams.transport.protocol.describe_transactions import DescribedTransaction, describe_transaction
 from streams.transport.protocol.encoding import ApiRequest, Bytes, Response
 from streams.transport.protocol.requests import (
@@ -209,6 +210,7 @@ def test_an_end_commits_and_names_the_next_producer_from_version_5_on() -> None:
     new, old = requests.end(ID, PRODUCER, IMPLIED), requests.end(ID, PRODUCER, CLASSIC)
 
     assert body_of(new, schema) == body_of(old, schema) == (ID, *PRODUCER, True, {})
+    assert body_of(requests.end(ID, PRODUCER, CLASSIC, commit=False), schema) == (ID, *PRODUCER, False, {})
     assert (new.key, new.version, old.version) == (26, 5, 3)
     assert said(new, NAMED, 0, 0, 2**41, 3, {}) == ProducerAnswer(0, Producer(2**41, 3))
     assert said(new, NAMED, 0, 51, -1, -1, {}).codes == {51}
@@ -312,6 +314,36 @@ def test_a_transaction_is_described_by_its_state_and_the_topics_that_wait() -> N
     assert said(request, answer, 0, [(0, ID, "PrepareAbort", 8_000, 1, 2, 3, topics[:1], {})], {}).harmless
     assert not said(request, answer, 0, [(0, ID, "PrepareCommit", 8_000, 1, 2, 3, topics[:1], {})], {}).harmless
     assert not said(request, answer, 0, [(105, ID, "", 0, 0, 0, 0, [], {})], {}).harmless
+
+
+def test_a_leader_describes_the_open_transactions_of_its_partitions() -> None:
+    """Producers without one are most of its answer, and are left out."""
+    ask: Any = types.Schema(NUMBERS, ("tags", TAGS))
+    producers: Any = types.CompactArray(
+        ("id", types.Int64),
+        ("epoch", types.Int32),
+        ("sequence", types.Int32),
+        ("last", types.Int64),
+        ("coordinator", types.Int32),
+        ("start", types.Int64),
+        ("tags", TAGS),
+    )
+    answer: Any = types.Schema(
+        ("throttle", types.Int32),
+        by_partition(("number", types.Int32), ("code", types.Int16), ("why", TEXT), ("producers", producers)),
+        ("tags", TAGS),
+    )
+    request = describe_producers([Partition("a", 1), Partition(GREEN, 0), Partition("a", 0)])
+
+    assert body_of(request, ask) == ([("a", [1, 0], {}), (GREEN, [0], {})], {})
+    assert (request.key, request.version) == (61, 0)
+    open_one: Any = (2**40, 7, 3, 99, 4, 12, {})
+    idle: Any = (5, 1, 0, 98, 4, -1, {})
+    rows: Any = [("a", [(1, 0, None, [idle, open_one], {}), (0, 6, "moved", [], {})], {})]
+    assert said(request, answer, 0, rows, {}) == {
+        Partition("a", 1): PartitionProducers(0, [OpenTransaction(Producer(2**40, 7), 12, 99)]),
+        Partition("a", 0): PartitionProducers(6, []),
+    }
 
 
 def test_a_request_that_the_broker_does_not_know_never_leaves() -> None:
