@@ -11,6 +11,7 @@
     │   └── ConfigurationError          the settings contradict each other, or the cluster
     ├── LayoutDiffersError              the cluster has another layout than the one wanted
     ├── LayoutMovingError               the layout is moving to another one, or has moved
+    ├── OneCopyError                    a topic that no message may be lost of has one copy, on several brokers
     ├── NoLayoutError                   the cluster has not been set up
     ├── GroupBusyError                  workers of the layout to be replaced are still running
     ├── UndoneError                     records remain that the new journey does not read
@@ -103,6 +104,16 @@ class LayoutMovingError(OperationError):
                 f"the layout is being moved to {layout.next.shards} shards and the journey {layout.next.journey}:"
                 " this stage starts again once `headrace topics relayout` has finished"
             )
+
+
+class OneCopyError(OperationError):
+    """Topics whose loss would lose results have one copy, although the cluster has brokers for three."""
+
+    def __init__(self, topics: Sequence[str], brokers: int) -> None:
+        super().__init__(
+            f"{', '.join(topics)}: one copy on {brokers} brokers, so a broker's failure could lose results; give each"
+            " three copies (kafka-reassign-partitions.sh), then start this stage again"
+        )
 
 
 class GroupBusyError(OperationError):

@@ -7,14 +7,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from ops.connection import connection_of
-from ops.errors import LayoutDiffersError, LayoutMovingError, NoLayoutError, OperationError
+from ops.errors import LayoutDiffersError, LayoutMovingError, NoLayoutError, OneCopyError, OperationError
 from ops.few_copies import warn_of_few_copies
 from ops.settings import Settings
 from ops.wiring import seals_of
 from schemas.clock import Clock
 from schemas.seals import Seals
 from schemas.tenants import Layout
-from schemas.topics import SHARDS, TENANTS
+from schemas.topics import INTERNAL, PLATFORM, SHARDS, TENANTS
 from streams.engine.layout_guard import LayoutGuard, admits
 from streams.journey import DEPLOYED
 from streams.registry.tenants import TenantRegistry
@@ -22,6 +22,9 @@ from streams.transport.admin import Admin
 from streams.transport.connection import Connection
 from streams.transport.errors import UnknownTopicError
 from streams.transport.reader import Reader
+
+ENOUGH_BROKERS = 3
+"""The brokers from which on each topic of the platform must have more than one copy."""
 
 LAYOUT_PATIENCE_S = 60.0
 """Seconds that a stage waits for the topics and the layout of a cluster that is being set up."""
@@ -67,6 +70,7 @@ async def stage_context(
     _stage_fits(stage, layout)
     async with await Admin.open(connection, deadline_s=deadline_s) as admin:
         await _shards_fit(admin, layout)
+        await _copies_fit(admin)
         seals = seals_of(settings, registry, await admin.cluster_id())
         await warn_of_few_copies(admin, registry)
     layout_guard = LayoutGuard(stage, layout, registry, reader)
@@ -107,6 +111,17 @@ async def _shards_fit(admin: Admin, layout: Layout) -> None:
         f"{SHARDS.name} has {found} partitions, and the layout has {layout.shards} shards:"
         " `headrace topics plan` shows what differs"
     )
+
+
+async def _copies_fit(admin: Admin) -> None:
+    """Raise OneCopyError if a topic that every result depends on has one copy, on three brokers or more.
+
+    If its only broker fails, an offset or the end of a transaction is lost, and results with it.
+    """
+    found = await admin.replication([*INTERNAL, *(topic.name for topic in PLATFORM)])
+    single = sorted(name for name, copies in found.copies.items() if copies == 1)
+    if single and len(found.brokers) >= ENOUGH_BROKERS:
+        raise OneCopyError(single, len(found.brokers))
 
 
 def _stage_fits(stage: str, layout: Layout) -> None:

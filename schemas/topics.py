@@ -123,6 +123,9 @@ PLATFORM = (
     SHARDS,
     TENANTS,
 )
+INTERNAL = ("__consumer_offsets", "__transaction_state")
+"""The brokers' own topics, which hold offsets and the state of transactions."""
+
 PER_TENANT = (REQUESTS, RESULTS)
 PER_INTERACTIVE_TENANT = (EVENTS, CONTROL)
 RETRY_TIERS: tuple[tuple[float, Topic[Screened]], ...] = ((10, RETRIES_10S), (60, RETRIES_1M), (600, RETRIES_10M))

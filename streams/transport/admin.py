@@ -55,6 +55,17 @@ class TopicDescription:
     configs: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """The brokers of a cluster and the copies of some topics."""
+
+    brokers: frozenset[int]
+    """The ids of the brokers that are up, and of those that have a copy."""
+
+    copies: Mapping[str, int]
+    """The fewest copies that a partition of an existing topic has."""
+
+
 class Admin:
     """The client that manages topics and reads committed offsets. Each call has the deadline given to ``open``."""
 
@@ -132,6 +143,21 @@ class Admin:
         """Return the leader's node id for each partition of *topic* that has a leader."""
         (found,) = await self._described([topic])
         return {each["partition"]: each["leader"] for each in found["partitions"] if each["leader"] >= 0}
+
+    async def replication(self, names: Collection[str]) -> Replication:
+        """Return the brokers, and the copies of each existing topic of *names*."""
+        request = MetadataRequest(list(names), allow_auto_topic_creation=False)
+        answer = (await self._asked(lambda: self._client.send(self._client.get_random_node(), request))).to_object()
+        holders = {
+            topic["topic"]: [partition["replicas"] for partition in topic["partitions"]]
+            for topic in answer["topics"]
+            if topic["partitions"]
+        }
+        holding = {node for rows in holders.values() for replicas in rows for node in replicas}
+        return Replication(
+            frozenset(holding | {broker["node_id"] for broker in answer["brokers"]}),
+            {name: min(map(len, rows)) for name, rows in holders.items()},
+        )
 
     async def _described(self, names: Collection[str]) -> list[Untyped]:
         """Return the metadata of *names*. aiokafka's own metadata request could create missing topics."""

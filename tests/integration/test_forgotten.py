@@ -6,19 +6,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
 
 from ops.embedded.cluster import EmbeddedCluster
+from ops.errors import OneCopyError
+from ops.provision import Provision, Wish
+from ops.settings import Settings
+from ops.stage_context import stage_context
+from schemas.clock import SystemClock
 from schemas.headers import INPUT
 from schemas.records import ProducerRecord, Record
 from streams.engine import committer
 from streams.engine.config import EngineConfig
 from streams.handler import Job, Outputs, StageHandler
 from streams.telemetry.metric_definitions import FORGOTTEN_TRANSACTIONS
-from streams.transport.admin import NewTopicSpec
+from streams.transport.admin import Admin, NewTopicSpec
+from streams.transport.connection import Connection
 from streams.transport.errors import BrokerError
 from streams.transport.reader import Reader
 from streams.transport.transactions import Transactions
@@ -197,3 +203,18 @@ async def finish(solo: Solo, writer: Writer) -> None:
     await solo.back()
     await solo.send(writer)
     await solo.shows(3)
+
+
+@pytest.mark.timeout(120)
+async def test_a_stage_refuses_three_brokers_on_which_a_platform_topic_has_one_copy(three: EmbeddedCluster) -> None:
+    """The failure of one broker would lose offsets or ends of transactions; the error names the topics."""
+    settings = Settings(kafka_bootstrap=three.bootstrap, replication_factor=1)
+    connection = Connection(three.bootstrap)
+    await Provision(connection, settings, Wish(3, "compact")).apply()
+    async with AsyncExitStack() as stack:
+        with pytest.raises(OneCopyError, match=r"platform\.shards.*one copy on 3 brokers.*three copies"):
+            await stage_context(settings, "agent", SystemClock(), stack)
+    async with await Admin.open(connection) as admin:
+        found = await admin.replication(["platform.shards", "__transaction_state", "missing"])
+    assert found.copies == {"platform.shards": 1, "__transaction_state": 3}
+    assert len(found.brokers) == 3
