@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.headers import ERROR_CODE, SEAL, SIGNATURE
+from schemas.headers import ERROR_CODE, INPUT, SEAL, SIGNATURE
 from schemas.records import HeaderList, Record
 
-_DROPPED = frozenset({SEAL, SIGNATURE})
+_DROPPED = frozenset({INPUT, SEAL, SIGNATURE})
 MESSAGE_LIMIT = 1024
 
 

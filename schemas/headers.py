@@ -94,17 +94,18 @@ class Headers:
 
 def input_position(partition: Partition, offset: int) -> bytes:
     """Return the value of the header ``INPUT``. The offset before a partition's first one names its first commit."""
-    return b"%s:%d" % (str(partition).encode(), offset)
+    return input_prefix(partition) + b"%d" % offset
+
+
+def input_prefix(partition: Partition) -> bytes:
+    """Return the value of the header ``INPUT`` up to the offset."""
+    return f"{partition}:".encode()
 
 
 def with_input(output: ProducerRecord, position: bytes) -> ProducerRecord:
-    """Return *output* with the header that names its input. A header of that name, of any writer, is dropped."""
-    headers = output.headers
-    for name, _ in headers:
-        if name == INPUT:
-            headers = tuple(pair for pair in headers if pair[0] != INPUT)
-            break
-    return output._replace(headers=(*headers, (INPUT, position)))
+    """Return *output* with the header that names its input. Copies of other records must leave out theirs."""
+    topic, key, value, headers, partition, timestamp = output
+    return ProducerRecord(topic, key, value, headers + ((INPUT, position),), partition, timestamp)
 
 
 def input_of(headers: Iterable[tuple[str, bytes | None]]) -> tuple[Partition, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from schemas.headers import RELOCATED, Headers
+from schemas.headers import INPUT, RELOCATED, Headers
 from schemas.records import ProducerRecord, Record
 from schemas.topics import tenant_of
 
@@ -18,9 +18,8 @@ def relocated(record: Record) -> ProducerRecord:
     """
     first = original_of(record)
     mark = (RELOCATED, f"{first.offset}/{first.timestamp}".encode())
-    return ProducerRecord(
-        record.topic, record.key, record.value, (*first.headers, mark), record.partition, timestamp=first.timestamp
-    )
+    headers = (*(pair for pair in first.headers if pair[0] != INPUT), mark)
+    return ProducerRecord(record.topic, record.key, record.value, headers, record.partition, timestamp=first.timestamp)
 
 
 def original_of(record: Record) -> Record:

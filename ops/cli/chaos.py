@@ -23,6 +23,14 @@ def chaos(
             " freeze, reset, latency (network: these seven), disk, clock, valkey."
         ),
     ] = "all",
+    tenant_copies: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=3,
+            help="Of the tenants' topics; 0: one on each broker. 1: a dead broker's topics have no leader.",
+        ),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as one JSON object.")] = False,
 ) -> None:
     """Run a separate platform under faults, and print the loss table. Exit code 0 only if every promise was kept."""
@@ -38,6 +46,8 @@ def chaos(
 
     if brokers == 2:  # noqa: PLR2004 - of two, none may fail
         raise InvalidError("--brokers is 1 or 3: of two, neither may be away")
+    if tenant_copies > brokers:
+        raise InvalidError(f"--tenant-copies is {tenant_copies}, and there are {brokers} brokers")
     settings = settings_with(None)
     logs.configure(settings, command=True, stage="chaos")
     try:
@@ -45,7 +55,7 @@ def chaos(
     except ValueError as error:
         raise InvalidError(str(error)) from error
     with stack.kept_if_it_fails() as folder:
-        plan = ChaosPlan(seed, requests, minutes, brokers, journey, tuple(chosen))
+        plan = ChaosPlan(seed, requests, minutes, brokers, journey, tuple(chosen), tenant_copies)
         report = asyncio.run(run(plan, settings, folder))
         if as_json:
             output.line(report.row())

@@ -6,7 +6,7 @@ from collections.abc import Container
 from itertools import takewhile
 from typing import NamedTuple, Protocol
 
-from schemas.headers import input_position, with_input
+from schemas.headers import input_prefix, with_input
 from schemas.records import Partition, ProducerRecord
 from streams.handler import Fallback, Outputs
 from streams.offsets.offset_map import AHEAD, Committed, OffsetSet
@@ -68,6 +68,7 @@ class Tracker:
     """
 
     __slots__ = (
+        "_prefix",
         "alive",
         "committed",
         "delayed",
@@ -85,6 +86,7 @@ class Tracker:
 
     def __init__(self, partition: Partition, window: int = SPAN) -> None:
         self.partition = partition
+        self._prefix = input_prefix(partition)
         self.window = window
         self.alive = True
         self.life = 0
@@ -135,7 +137,7 @@ class Tracker:
 
     def named(self, offset: int, outputs: Outputs) -> Outputs:
         """Return *outputs* with the header that names their input."""
-        position = input_position(self.partition, offset)
+        position = self._prefix + b"%d" % offset
         return [with_input(output, position) for output in outputs]
 
     def leave(self, offset: int, copy: ProducerRecord, move: RelocatedRun) -> None:

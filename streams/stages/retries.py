@@ -12,7 +12,7 @@ from producers.results import seconds_of
 from producers.stage_records import screened_record
 from schemas import topics
 from schemas.errors import CancelledRunError, HeadraceError
-from schemas.headers import ERROR_CODE, OWN_PREFIX, SEAL, Headers
+from schemas.headers import ERROR_CODE, INPUT, OWN_PREFIX, SEAL, Headers
 from schemas.records import HeaderList, Partition, ProducerRecord, Record
 from schemas.stage_records import Screened
 from schemas.topics import Topic
@@ -172,5 +172,7 @@ def _wait_ms(record: Record) -> int:
 
 def _reasons_of(record: Record) -> HeaderList:
     return tuple(
-        (name, value) for name, value in record.headers if name.startswith(OWN_PREFIX) and name not in {SEAL, RETRY_IN}
+        (name, value)
+        for name, value in record.headers
+        if name.startswith(OWN_PREFIX) and name not in {SEAL, INPUT, RETRY_IN}
     )

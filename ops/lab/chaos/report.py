@@ -21,6 +21,9 @@ class ChaosPlan:
     faults: tuple[str, ...]
     """Fault kinds, each a key of ``faults.WEIGHTS``."""
 
+    tenant_copies: int = 0
+    """Copies of the tenants' topics; 0 means one on each broker. With one, a killed broker leaves them leaderless."""
+
     @property
     def seconds(self) -> float:
         """The seconds in which requests are sent and faults applied."""

@@ -60,7 +60,9 @@ async def run(plan: ChaosPlan, settings: Settings, folder: Path) -> Report:
     """Run the plan in *folder*, which keeps the logs. Raise the error of a platform that fails to start."""
     async with chaos_environment(plan.brokers, plan.seed, settings, folder) as environment:
         await Provision(environment.direct, environment.settings, Wish(SHARDS, plan.journey)).apply()
-        await Tenancy(environment.direct, environment.settings).put(*tenants())
+        copies = plan.tenant_copies or plan.brokers
+        settings = environment.settings.model_copy(update={"replication_factor": copies})
+        await Tenancy(environment.direct, settings).put(*tenants())
         async with _chaos_run(plan, environment, folder, SystemClock()) as scene:
             took = await scene.play()
             return scene.report(await scene.verdict(), took)

@@ -41,12 +41,18 @@ def test_a_letter_is_the_record_as_it_came_with_the_reason_beside_it() -> None:
 def test_credentials_are_removed() -> None:
     """A signature or a seal in the dead letters could be used again."""
     output = dead_letter(
-        headers=(("headrace-seal", b"s"), ("headrace-signature", b"j"), ("headrace-error-code", b"forged"))
+        headers=(
+            ("headrace-seal", b"s"),
+            ("headrace-signature", b"j"),
+            ("headrace-input", b"in:0:1"),
+            ("headrace-error-code", b"forged"),
+        )
     )
 
     names = [name for name, _ in output.headers]
     assert "headrace-seal" not in names
     assert "headrace-signature" not in names
+    assert "headrace-input" not in names  # the committer names the real one
     assert [value for name, value in output.headers if name == "headrace-error-code"] == [b"malformed"]
 
 

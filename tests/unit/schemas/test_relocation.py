@@ -29,7 +29,9 @@ def test_a_copy_is_as_its_record_was() -> None:
 
 def test_a_copy_of_a_copy_says_where_the_first_stood() -> None:
     """However often it is carried, it grows once."""
-    again = relocated(read_again(relocated(RECORD), 20_000))
+    first = relocated(RECORD)
+    named = first._replace(headers=(*first.headers, ("headrace-input", b"platform.screened:3:41")))
+    again = relocated(read_again(named, 20_000))
 
     assert again == relocated(RECORD)
 

@@ -10,7 +10,7 @@ from consumers.resilience.cancel import Cancels
 from producers.stage_records import screened_record
 from schemas.admissions import AdmissionEvent
 from schemas.errors import HeadraceError, InternalError, ModelOverloadedError, ToolFailedError
-from schemas.headers import SEAL
+from schemas.headers import SEAL, with_input
 from schemas.records import Partition, ProducerRecord, Record
 from schemas.results import Result
 from schemas.stage_records import Screened
@@ -198,9 +198,10 @@ async def test_the_reasons_travel_along_from_tier_to_tier(world: World) -> None:
     again = world.again(ModelOverloadedError(retry_after=1_800))
     assert again is not None
 
-    (output,) = await world.move(as_read(again))
+    (output,) = await world.move(as_read(with_input(again, b"platform.screened:0:7")))
 
     assert header(output, "headrace-error-code") == "model_overloaded"
+    assert header(output, "headrace-input") is None
     assert sum(name == SEAL for name, _ in output.headers) == 1
     SEALS.verify(output.topic, output.key, output.value, header(output, SEAL))
 
