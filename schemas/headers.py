@@ -105,7 +105,7 @@ def input_prefix(partition: Partition) -> bytes:
 def with_input(output: ProducerRecord, position: bytes) -> ProducerRecord:
     """Return *output* with the header that names its input. Copies of other records must leave out theirs."""
     topic, key, value, headers, partition, timestamp = output
-    return ProducerRecord(topic, key, value, headers + ((INPUT, position),), partition, timestamp)
+    return ProducerRecord(topic, key, value, (*headers, (INPUT, position)), partition, timestamp)
 
 
 def input_of(headers: Iterable[tuple[str, bytes | None]]) -> tuple[Partition, int] | None:

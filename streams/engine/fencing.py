@@ -42,7 +42,9 @@ async def fenced(producer: Callable[[str], TransactionalProducer], transactional
         raise
     log.warning("transaction_end_blocked", transactional_id=transactional_id, fallback=spare)
     await first.kill()
-    return await _opened(producer(spare))
+    second = await _opened(producer(spare))
+    second.settling |= first.settling
+    return second
 
 
 async def _opened(producer: TransactionalProducer) -> TransactionalProducer:

@@ -71,6 +71,9 @@ class TransactionalProducer:
         self.fenced: dict[int, FencedId] = {}
         """The shard's ids that this producer has fenced, by producer id, with the epoch of the fence."""
 
+        self.settling: set[int] = set()
+        """Producer ids of this shard whose last transaction is certain to abort, although it cannot end yet."""
+
     async def fence(self) -> None:
         """End the epoch of the id's previous owner, and settle its transaction (InitProducerId)."""
         with translated():
@@ -101,7 +104,10 @@ class TransactionalProducer:
             return False
         with translated():
             found = await self._brokers.once(of_transactions(transactional_id), describe_transaction(transactional_id))
-        return found is not None and found.harmless
+        if found is None or not found.harmless:
+            return False
+        self.settling.add(found.producer_id)
+        return True
 
     async def transact(
         self,
@@ -146,7 +152,7 @@ class TransactionalProducer:
         for place, each in [(place, each) for place, several in found.items() for each in several]:
             if each.producer.id in self.fenced:
                 ours[place] = each
-            elif self._foreign is not None:
+            elif self._foreign is not None and each.producer.id not in self.settling:
                 self._foreign(place, each)
         if ours:
             raise OpenTransactionError(ours)

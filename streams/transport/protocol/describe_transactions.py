@@ -21,6 +21,8 @@ class DescribedTransaction(NamedTuple):
     pending: frozenset[str]
     """Topics in the transaction. Once its end is decided: those without its end marker."""
 
+    producer_id: int = -1
+
     @property
     def codes(self) -> frozenset[int]:
         """The set with the only error code."""
@@ -44,8 +46,8 @@ def _described(answer: ResponseReader) -> DescribedTransaction:
         code = answer.int16()
         answer.text()
         state = answer.text()
-        answer.unpack(_FACTS)
-        found = DescribedTransaction(code, state, frozenset(_topics(answer)))
+        _, _, producer_id, _ = answer.unpack(_FACTS)
+        found = DescribedTransaction(code, state, frozenset(_topics(answer)), producer_id)
         answer.tags()
     return found
 

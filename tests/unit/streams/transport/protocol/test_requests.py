@@ -309,7 +309,7 @@ def test_a_transaction_is_described_by_its_state_and_the_topics_that_wait() -> N
 
     assert body_of(request, ask) == ([ID], {})
     waits = said(request, answer, 0, [(0, ID, "PrepareAbort", 8_000, 1, 2, 3, topics, {})], {})
-    assert waits == DescribedTransaction(0, "PrepareAbort", frozenset({"a", "__consumer_offsets"}))
+    assert waits == DescribedTransaction(0, "PrepareAbort", frozenset({"a", "__consumer_offsets"}), 2)
     assert not waits.harmless
     assert said(request, answer, 0, [(0, ID, "PrepareAbort", 8_000, 1, 2, 3, topics[:1], {})], {}).harmless
     assert not said(request, answer, 0, [(0, ID, "PrepareCommit", 8_000, 1, 2, 3, topics[:1], {})], {}).harmless
