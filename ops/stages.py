@@ -16,6 +16,7 @@ import structlog
 from consumers.agent.registry import AgentRegistry as Agents
 from consumers.resilience.cancel import Cancels
 from ops.agents import agents_of, models_of
+from ops.clock_check import ClockCheck
 from ops.errors import LayoutMovingError, OperationError, StoppedError, UsageError
 from ops.isolation.step import isolated
 from ops.names import client_name, process_name
@@ -26,7 +27,7 @@ from ops.stage_start import StageStart, unless_stopped
 from ops.telemetry import tracing_of
 from ops.tuning import tune
 from ops.wiring import steps_of
-from schemas.clock import Clock
+from schemas.clock import Clock, CorrectedClock
 from streams.engine.admission_memory import AdmissionMemory
 from streams.engine.config import EngineConfig
 from streams.engine.worker import Worker
@@ -52,6 +53,8 @@ CANCELLABLE = ("agent", RETRIES)
 """Stages that can cancel a run after admission: where it runs, and where it waits for its retry."""
 
 READY_POLL_S = 0.02
+MEASURE_S = 10.0
+"""Seconds for one measurement of the clock while the stage serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,10 @@ async def run_stage(
     if stage not in STAGES:
         raise UsageError(f"no stage is called {stage}: there are {', '.join(STAGES)}")
     stop = stop or _stop_signal()
-    stage_run = StageRun(settings, stage, callbacks, StageStart(stage, clock))
+    corrected = CorrectedClock(clock)
+    stage_run = StageRun(settings, stage, callbacks, StageStart(stage, corrected), ClockCheck(corrected))
     async with AsyncExitStack() as stack:
-        await _show(settings, stage_run.start, callbacks, stack)
+        await _show(settings, stage_run, stack)
         try:
             async with unless_stopped(stop):
                 worker = await stage_run.start.until_started(stage_run.attempt, stack)
@@ -106,6 +110,7 @@ class StageRun:
     stage: str
     callbacks: StageCallbacks
     start: StageStart
+    clock_check: ClockCheck
     context: StageContext = field(init=False)
     services: StageServices = field(init=False)
 
@@ -113,7 +118,9 @@ class StageRun:
         """Build the stage and start its worker. Raises TransportError if Kafka does not answer in *deadline_s*."""
         settings, stage = self.settings, self.stage
         self.context = await stage_context(settings, stage, self.start.clock, stack, deadline_s=deadline_s)
+        await self.clock_check.measure(self.context.connection, deadline_s)
         self.services = await _services(settings, stage, self.context, stack)
+        self.clock_check.shown_in(self.services.metrics)
         handler = _under(self.context, await _handler(settings, stage, self.context, self.services, stack))
         config = _config(settings, stage, self.context)
         worker = Worker(config, handler, self.context.clock, self.services.metrics)
@@ -121,6 +128,15 @@ class StageRun:
         await worker.start()
         stack.push_async_callback(worker.stop, settings.grace)
         return worker
+
+    def reasons(self) -> list[str]:
+        """Return the reasons, beside those of the worker, why the stage is not ready."""
+        return self.start.reasons() + self.clock_check.reasons()
+
+    @property
+    def ready(self) -> bool:
+        """True if the stage serves its shards, with a usable clock."""
+        return self.start.ready and not self.reasons()
 
     async def serve(self, worker: Worker, stop: asyncio.Event) -> None:
         """Run the worker until *stop*, its failure or the end of its layout, then drain."""
@@ -132,7 +148,8 @@ class StageRun:
                 tasks.create_task(retry_forever(services.admission_memory.follow)),
                 *([tasks.create_task(retry_forever(services.controls.follow))] if services.controls else []),
                 *([tasks.create_task(retry_forever(partial(follower.follow, worker)))] if follower else []),
-                tasks.create_task(_tell_ready(worker, self.callbacks.ready)),
+                tasks.create_task(_tell_ready(lambda: self.ready, self.callbacks.ready)),
+                tasks.create_task(self.clock_check.follow(context.connection, MEASURE_S)),
             ]
             try:
                 await _first(stop.wait(), worker.failed.wait(), context.layout_guard.ended())
@@ -142,14 +159,14 @@ class StageRun:
                 task.cancel()
 
 
-async def _show(settings: Settings, start: StageStart, callbacks: StageCallbacks, stack: AsyncExitStack) -> None:
+async def _show(settings: Settings, stage_run: StageRun, stack: AsyncExitStack) -> None:
     """Serve the probes from now on: a stage that waits for Kafka is alive, and not ready."""
     if settings.http_port is None:
         return
     from ops.health import served  # noqa: PLC0415 - a worker without a port starts without a web server
 
-    found = served(start, settings.http_host, settings.http_port, start.reasons)
-    callbacks.http(await stack.enter_async_context(found))
+    found = served(stage_run.start, settings.http_host, settings.http_port, stage_run.reasons)
+    stage_run.callbacks.http(await stack.enter_async_context(found))
 
 
 async def _first(*ends: Coroutine[Any, Any, object]) -> None:
@@ -255,7 +272,7 @@ async def _handler(
         counts = services.tenant_follower.counts if services.tenant_follower else {}
         return IngressStage(stage_found, builder, context.registry, services.admission_memory, counts=counts).handler()
     weight = _weights(settings, context.registry)
-    apart = await stack.enter_async_context(isolated(settings, services.cancels, services.metrics)) if agents else None
+    apart = isolated(settings, services.cancels, services.metrics, clock) if agents else None
     return InnerStage(
         stage_found,
         builder,
@@ -263,7 +280,7 @@ async def _handler(
         RetryTiers(builder),
         settings.max_running,
         weight=weight,
-        prepare_isolated=apart,
+        prepare_isolated=await stack.enter_async_context(apart) if apart else None,
     ).handler()
 
 
@@ -295,10 +312,11 @@ def _config(settings: Settings, stage: str, context: StageContext) -> EngineConf
     )
 
 
-async def _tell_ready(worker: Worker, ready: Callable[[], None]) -> None:
+async def _tell_ready(ready: Callable[[], bool], tell: Callable[[], None]) -> None:
     was_ready = False
     while True:
-        if worker.ready and not was_ready:
-            ready()
-        was_ready = worker.ready
+        now = ready()
+        if now and not was_ready:
+            tell()
+        was_ready = now
         await asyncio.sleep(READY_POLL_S)

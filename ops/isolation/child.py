@@ -20,7 +20,7 @@ from ops import import_guard, logs
 from ops.agents import agents_of, models_of
 from ops.isolation.frames import HEAD, SETUP, WORDS, Beat, Drop, Failure, HostSetup, RunAnswer, Task, frame, read
 from ops.settings import Settings
-from schemas.clock import SystemClock
+from schemas.clock import Clock, ContinuedClock, SystemClock
 from schemas.errors import InternalError, chain_of, resolve_error
 from schemas.results import Result
 
@@ -37,7 +37,7 @@ class SuspectHost:
 
     execute: Executor
     writer: asyncio.StreamWriter
-    clock: SystemClock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=SystemClock)
     running: dict[int, asyncio.Task[None]] = field(default_factory=dict[int, asyncio.Task[None]])
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
@@ -93,11 +93,11 @@ def _failure(number: int, error: Exception) -> Failure:
     return Failure.of(number, fate)
 
 
-async def run(settings: Settings, channel: socket.socket) -> None:
+async def run(settings: Settings, clock: Clock, channel: socket.socket) -> None:
     """Load the agents, report readiness, and run tasks."""
     reader, writer = await asyncio.open_connection(sock=channel)
-    async with models_of(settings, SystemClock()) as models:
-        await SuspectHost(Executor(agents_of(settings), models), writer).serve(reader)
+    async with models_of(settings, clock) as models:
+        await SuspectHost(Executor(agents_of(settings), models), writer, clock).serve(reader)
 
 
 def limit_memory(size: int) -> None:
@@ -116,11 +116,12 @@ def main(arguments: list[str]) -> None:
     faulthandler.enable()  # a crash report shows the place in the code, and no data
     with socket.socket(fileno=int(arguments[0])) as channel:
         setup = _setup(channel)
+        clock = ContinuedClock(setup.now_ms, SystemClock())
         settings = Settings.model_validate(setup.settings)
         logs.configure(settings, stage="agent")
         import_guard.add_user_folder(Path.cwd(), settings.agents)
         limit_memory(setup.memory)
-        asyncio.run(run(settings, channel))
+        asyncio.run(run(settings, clock, channel))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ class HostSetup(Payload):
     memory: int
     """The most bytes that the process may allocate."""
 
+    now_ms: int
+    """The worker's time now. The process continues it: the machine's clock may be wrong."""
+
 
 class Task(Payload):
     """A request to run."""

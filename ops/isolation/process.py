@@ -20,6 +20,7 @@ from ops.background import background
 from ops.embedded.children import TETHER, leash
 from ops.isolation.frames import REPLIES, Beat, Drop, Failure, HostSetup, RunAnswer, Task, frame, read
 from ops.settings import Settings, child_environment
+from schemas.clock import Clock, SystemClock
 from schemas.records import HeaderList
 from schemas.results import Result
 from schemas.stage_records import Screened
@@ -147,8 +148,11 @@ class SuspectProcess:
 
 
 @asynccontextmanager
-async def suspect_process(settings: Settings) -> AsyncGenerator[SuspectProcess]:
-    """Run a process with the worker's agents for the block. Raise ProcessEndedError if it does not start."""
+async def suspect_process(settings: Settings, clock: Clock | None = None) -> AsyncGenerator[SuspectProcess]:
+    """Run a process with the worker's agents for the block. It continues the time of *clock*.
+
+    Raise ProcessEndedError if it does not start.
+    """
     ours, theirs = socket.socketpair()
     with ours, theirs, leash() as pipe:
         tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(pipe)]
@@ -165,7 +169,7 @@ async def suspect_process(settings: Settings) -> AsyncGenerator[SuspectProcess]:
         child = SuspectProcess(process, *await asyncio.open_connection(sock=ours))
         try:
             async with background(child.listen()):
-                await child.begin(_setup(settings))
+                await child.begin(_setup(settings, clock or SystemClock()))
                 yield child
         finally:
             child.kill()
@@ -178,7 +182,7 @@ def _names(settings: Settings) -> list[str]:
     return [name.strip() for name in settings.suspect_environment.split(",")]
 
 
-def _setup(settings: Settings) -> HostSetup:
+def _setup(settings: Settings, clock: Clock) -> HostSetup:
     """Return the settings that the agents need, without those of the broker and the seals."""
     key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
     known = {
@@ -192,4 +196,5 @@ def _setup(settings: Settings) -> HostSetup:
     return HostSetup(
         settings={name: value for name, value in known.items() if value is not None},
         memory=settings.suspect_memory * MIB,
+        now_ms=clock.now_ms(),
     )

@@ -15,6 +15,7 @@ from consumers.resilience.suspect_pool import SuspectPool
 from ops.background import background
 from ops.isolation.process import Suspected, suspect_process
 from ops.settings import Settings
+from schemas.clock import Clock, SystemClock
 from schemas.results import Result
 from schemas.stage_records import Screened
 from streams.telemetry.metric_definitions import SUSPECT_PROCESS_DEATHS
@@ -40,13 +41,15 @@ class Isolated:
 
 
 @asynccontextmanager
-async def isolated(settings: Settings, cancels: Cancels, metrics: MetricStore) -> AsyncGenerator[Isolated]:
-    """Yield the step, and run the processes that it needs until the block ends."""
+async def isolated(
+    settings: Settings, cancels: Cancels, metrics: MetricStore, clock: Clock | None = None
+) -> AsyncGenerator[Isolated]:
+    """Yield the step, and run the processes that it needs until the block ends. They continue the time of *clock*."""
 
     def died(left: int) -> None:
         metrics.count(SUSPECT_PROCESS_DEATHS)
         log.warning("suspect_process_died", suspects=left)
 
-    cohorts = SuspectPool[Suspected, Result](partial(suspect_process, settings), died=died)
+    cohorts = SuspectPool[Suspected, Result](partial(suspect_process, settings, clock or SystemClock()), died=died)
     async with background(cohorts.serve()):
         yield Isolated(cohorts, cancels)

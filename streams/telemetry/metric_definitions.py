@@ -223,6 +223,11 @@ FETCH_SILENCE_SECONDS = Metric(
     "gauge",
     "Time since a broker last answered a fetch; 0 if no partition is fetched.",
 )
+CLOCK_OFFSET_SECONDS = Metric(
+    "headrace_clock_offset_seconds",
+    "gauge",
+    "Time by which the machine's clock is behind the brokers'; negative if it is ahead. Beyond 5 s it is corrected.",
+)
 
 VOCABULARY: tuple[Metric, ...] = (
     RECORDS,
@@ -268,6 +273,7 @@ VOCABULARY: tuple[Metric, ...] = (
     LOOP_BLOCKS,
     LOOP_BLOCKED_SECONDS,
     FETCH_SILENCE_SECONDS,
+    CLOCK_OFFSET_SECONDS,
 )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Final, Self, TypeVar
 
+from schemas.clock import CorrectedClock
 from schemas.records import Partition
 from streams.transport import aiokafka_private, watermarks
 from streams.transport.aiokafka_types import (
@@ -20,6 +21,7 @@ from streams.transport.aiokafka_types import (
     Untyped,
     errors,
 )
+from streams.transport.append_time import AppendTime, append_times
 from streams.transport.broker_retry import answered_within, until_answered
 from streams.transport.connection import Connection
 from streams.transport.errors import BrokerError, KafkaUnreachableError, UnknownTopicError, translated
@@ -214,6 +216,14 @@ class Admin:
         """Return the id that the cluster was formatted with."""
         cluster = await self._asked(self._admin.describe_cluster)
         found: str = cluster["cluster_id"]
+        return found
+
+    async def append_times(self, topic: str, clock: CorrectedClock) -> list[AppendTime]:
+        """Append a record that nothing reads to *topic* at up to three leaders, and return their times.
+
+        The list is empty if they accept no record, or keep the writer's time.
+        """
+        found: list[AppendTime] = await self._within(append_times(self._client, topic, clock, self._deadline_s))
         return found
 
     async def registered_brokers(self) -> int:

@@ -50,7 +50,7 @@ async def test_a_stage_starts_while_partitions_have_no_leader(
             assert f"the leaders of {TENANTS.name}:0" in waiting.lines("start_delayed")[0]["waiting_for"]
         finally:
             await three.node(away).start()
-        await eventually(lambda: len(waiting.lines("shard_opened")) == WISH.shards, STARTED_S)
+        await eventually(waiting.opened(4), STARTED_S)
         assert [row["copies"] for row in waiting.lines("few_copies_found")] == [1]
         assert (await waiting.stop())[0] == 0
 

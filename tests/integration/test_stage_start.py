@@ -60,6 +60,10 @@ class Stage:
 
         return logged
 
+    def opened(self, shards: int) -> Callable[[], bool]:
+        """Whether it has opened so many shards."""
+        return lambda: len(self.lines("shard_opened")) == shards
+
     async def ask(self, path: str) -> tuple[int, list[str]]:
         """One of its probes."""
         (started,) = self.lines("http_started")
@@ -74,12 +78,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(name: str, folder: Path, **changes: str) -> AsyncGenerator[Stage]:
-    """A stage as an operator starts it."""
+async def stage(name: str, folder: Path, *command: str, **changes: str) -> AsyncGenerator[Stage]:
+    """A stage as an operator starts it, or by another *command*."""
     (folder / name).mkdir(parents=True)
     environment = clean_environment(HEADRACE_HTTP_PORT="0", **changes)
     with ExitStack() as stack:
-        yield Stage(stack.enter_context(running([*CLI, "run", name], folder / name, environment)))
+        yield Stage(stack.enter_context(running(command or (*CLI, "run", name), folder / name, environment)))
 
 
 @pytest.mark.parametrize("name", ["ingress", "agent", "retries"])
@@ -96,7 +100,7 @@ async def test_a_stage_waits_for_its_broker_alive_and_not_ready(broker: Kafka, t
         finally:
             await broker.start()
         await eventually(waiting.has("start_continued"), STARTED_S)
-        await eventually(lambda: len(waiting.lines("shard_opened")) == 3, STARTED_S)
+        await eventually(waiting.opened(3), STARTED_S)
         assert (await waiting.ask("/readyz"))[0] == 200
         assert (await waiting.stop())[0] == 0
 

@@ -19,7 +19,7 @@ from ops.isolation import process as module
 from ops.isolation.process import Suspected, suspect_process
 from ops.isolation.step import isolated
 from ops.settings import Settings
-from schemas.clock import SystemClock
+from schemas.clock import CorrectedClock, SystemClock
 from schemas.errors import CancelledRunError, ExpiredError, HeadraceError, InternalError
 from schemas.requests import Request
 from schemas.results import Result
@@ -113,6 +113,16 @@ async def test_an_error_keeps_its_fate_on_its_way_from_the_process() -> None:
         with pytest.raises(ExpiredError):
             await process.run(suspected("late", 0.3, sleep="30"))
         assert (await process.run(suspected("alive"))).output == f"alive {process.process.pid}"
+
+
+async def test_a_process_has_the_time_of_its_worker_and_not_of_its_machine() -> None:
+    """The worker's is corrected where the machine's is wrong: a suspect expires no earlier than others."""
+    clock = CorrectedClock(SystemClock())
+    clock.correct(-400_000)
+    async with suspect_process(SETTINGS, clock) as process:
+        assert (await process.run(suspected("on time", -350.0))).status == "succeeded"
+        with pytest.raises(ExpiredError):
+            await process.run(suspected("late", -450.0))
 
 
 async def test_a_process_whose_loop_stands_still_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
