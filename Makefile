@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check static unit faults chaos soak bench lock pin docs schemas metrics install dev clean
+.PHONY: help demo test check static unit faults chaos soak bench lock pin docs schemas metrics settings install dev clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -78,13 +78,16 @@ SOAK_MINUTES ?= 20
 soak: dev
 	$(BIN)/python -m tests.soak $(SOAK_MINUTES)
 
-docs: schemas metrics
+docs: schemas metrics settings
 
 schemas: install
 	$(BIN)/headrace schemas export
 
 metrics: install
 	$(BIN)/python -c 'from streams.telemetry.metric_definitions import page; print(page(), end="")' > docs/reference/metrics.md
+
+settings: install
+	$(BIN)/python -c 'from ops.settings_page import page; print(page(), end="")' > docs/reference/settings.md
 
 # --- what is installed ---
 

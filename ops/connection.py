@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from ops.errors import NoBrokerError
+from ops.errors import ConfigurationError, NoBrokerError
 from ops.settings import Settings
 from streams.transport.connection import Connection
 
 
 def connection_of(settings: Settings) -> Connection:
-    """Return the connection that the settings describe. Raises NoBrokerError if they name no broker."""
+    """Return the connection that the settings describe. Raises NoBrokerError if they name no broker.
+
+    Raises ConfigurationError if the protocol has SASL, and the user or the password is missing.
+    """
     if not settings.kafka_bootstrap:
         raise NoBrokerError
+    _check_login(settings)
     password = settings.kafka_password
     return Connection(
         bootstrap=settings.kafka_bootstrap,
@@ -20,3 +24,14 @@ def connection_of(settings: Settings) -> Connection:
         password=None if password is None else password.get_secret_value(),
         ca_file=None if settings.kafka_ca_file is None else str(settings.kafka_ca_file),
     )
+
+
+def _check_login(settings: Settings) -> None:
+    protocol = settings.kafka_security_protocol
+    given = {"HEADRACE_KAFKA_USERNAME": settings.kafka_username, "HEADRACE_KAFKA_PASSWORD": settings.kafka_password}
+    missing = [name for name, value in given.items() if value is None]
+    if protocol.startswith("SASL") and missing:
+        raise ConfigurationError(
+            f"{missing[0]} is not set, and HEADRACE_KAFKA_SECURITY_PROTOCOL is `{protocol}`: set it,"
+            " or use the protocol PLAINTEXT or SSL"
+        )

@@ -81,10 +81,13 @@ def _is_invalid(error: Exception) -> TypeGuard[ValidationError]:
 
 
 def _fault(error: ValidationError) -> str:
+    if error.title == "Settings":
+        from ops.setting_values import fault_of  # noqa: PLC0415 - only for this
+
+        return fault_of(error)
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(str(step) for step in fault["loc"])
-    prefix = "HEADRACE_" if error.title == "Settings" and not place.startswith(("HEADRACE_", "OPENAI_")) else ""
-    return f"{prefix}{place.upper() if prefix else place or error.title}: {fault['msg']}"
+    return f"{place or error.title}: {fault['msg']}"
 
 
 def exit_code(error: Exception) -> int:

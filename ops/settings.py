@@ -5,14 +5,43 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import AliasChoices, Field, PositiveFloat, SecretStr
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+from ops.addresses import brokers_of, is_loopback
+from ops.setting_types import (
+    DAY_S,
+    Brokers,
+    CaFile,
+    Host,
+    HttpUrl,
+    LogFormat,
+    LogLevel,
+    Mechanism,
+    Password,
+    Protocol,
+    SealSecrets,
+    Text,
+    Token,
+    ValkeyUrl,
+    Weights,
+)
 
 PREFIX = "HEADRACE_"
+CLUSTER = (
+    "kafka_bootstrap",
+    "kafka_security_protocol",
+    "kafka_sasl_mechanism",
+    "kafka_username",
+    "kafka_password",
+    "kafka_ca_file",
+    "valkey_url",
+    "seal_secret",
+)
+"""Settings that lead to a cluster. A local platform ignores them (``local_settings``)."""
+
 LOG_LEVEL = f"{PREFIX}LOG_LEVEL"
 SYSTEM = frozenset(
     {
@@ -28,78 +57,112 @@ SYSTEM = frozenset(
 
 
 class Settings(BaseSettings):
-    """The settings: ``HEADRACE_`` and a field's name in capitals; the model's may also come from ``OPENAI_*``."""
+    """The settings: ``HEADRACE_`` and a field's name in capitals; some may also come from a standard variable.
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True)
+    A variable that is set and empty counts as not set. ``make docs`` writes docs/reference/settings.md from the fields.
+    """
 
-    kafka_bootstrap: str | None = None
-    """``host:port``, comma-separated. None: the embedded broker, if the command starts one."""
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
 
-    kafka_security_protocol: SecurityProtocol = "PLAINTEXT"
-    kafka_sasl_mechanism: str | None = None
-    kafka_username: str | None = None
-    kafka_password: SecretStr | None = None
-    kafka_ca_file: Path | None = None
-    valkey_url: SecretStr | None = None
+    kafka_bootstrap: Brokers | None = None
+    """Brokers of the cluster. An IPv6 address is written in brackets."""
 
-    model_base_url: str | None = Field(
+    kafka_security_protocol: Protocol = "PLAINTEXT"
+    """Protocol of the connection to Kafka."""
+
+    kafka_sasl_mechanism: Mechanism = "PLAIN"
+    """Mechanism of the login at Kafka, if the protocol has SASL."""
+
+    kafka_username: Text | None = None
+    """User of the login at Kafka. Required if the protocol has SASL."""
+
+    kafka_password: Password | None = None
+    """Password of the login at Kafka. Required if the protocol has SASL."""
+
+    kafka_ca_file: CaFile | None = None
+    """Certificates of the authorities that signed the brokers' certificates. Not set: those that the system trusts."""
+
+    valkey_url: ValkeyUrl | None = None
+    """Address of Valkey or Redis. No stage needs it yet."""
+
+    model_base_url: HttpUrl | None = Field(
         default=None, validation_alias=AliasChoices("HEADRACE_MODEL_BASE_URL", "OPENAI_BASE_URL")
     )
-    model_api_key: SecretStr | None = Field(
+    """Address of an OpenAI-compatible model, up to and including `/v1`. Not set: OpenAI's, if there is an API key."""
+
+    model_api_key: Token | None = Field(
         default=None, validation_alias=AliasChoices("HEADRACE_MODEL_API_KEY", "OPENAI_API_KEY")
     )
-    model_name: str | None = None
-    agents: str | None = None
-    """Module of the user's agents, ``package.module`` or ``package.module:attribute``."""
+    """API key of the model."""
 
-    log: Literal["json", "console"] = "json"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    model_name: Text | None = None
+    """The provider's name for the model. Not set: `gpt-4o-mini`."""
+
+    agents: Text | None = None
+    """Module of your agents, `package.module` or `package.module:attribute`. The option `--agents` overrides it."""
+
+    log: LogFormat = "json"
+    """Format of the log lines on standard error."""
+
+    log_level: LogLevel = "info"
+    """Lowest level of the log lines. `debug` also shows where a command failed."""
+
     http_port: int | None = Field(default=None, ge=0, le=65_535)
-    """Port of a worker's health and metrics, or of the page of ``headrace dev``. 0: a free one. None: a worker has
-    none."""
+    """Port of a worker's probes and metrics; 0 takes a free one. Not set: a worker has none. With `--count N`, the
+    processes take this port and the N - 1 after it. For `headrace dev` it is the port of its page."""
 
-    http_host: str = "127.0.0.1"
-    """Address that a worker's port is bound to. Probes of an orchestrator come from other hosts."""
+    http_host: Host = "127.0.0.1"
+    """Address that a worker's port is bound to: `0.0.0.0` for probes from other hosts. `headrace dev` binds only
+    `127.0.0.1`."""
 
-    metrics_tenants: str = ""
+    metrics_tenants: Text = ""
     """Tenants, comma-separated, that metrics name; all others are counted together."""
 
-    tier_weights: dict[str, PositiveFloat] = Field(default_factory=dict)
-    """Relative share of a busy worker for a tenant of each tier, as JSON: ``{"gold": 4, "trial": 0.5}``. A tier without
-    a weight has 1."""
+    tier_weights: Weights = Field(default_factory=dict[str, float])
+    """Relative share of a busy worker for a tenant of each tier. A tier without a weight has 1."""
 
-    otlp_endpoint: str | None = Field(
+    otlp_endpoint: HttpUrl | None = Field(
         default=None, validation_alias=AliasChoices("HEADRACE_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     )
-    """Collector for spans, by OTLP over HTTP: ``http://host:4318``. None: no spans are recorded."""
+    """Collector for spans, by OTLP over HTTP. Not set: no spans are recorded."""
 
     trace_ratio: float = Field(
         default=1.0, ge=0, le=1, validation_alias=AliasChoices("HEADRACE_TRACE_RATIO", "OTEL_TRACES_SAMPLER_ARG")
     )
     """Fraction of the traces entering the platform that are recorded. Errors in the other traces are recorded too."""
 
-    seal_secret: SecretStr | None = None
-    """``kid:secret`` with the secret in base64, comma-separated. The first one seals, all are accepted. Required unless
-    the broker is on this machine."""
+    seal_secret: SealSecrets | None = None
+    """Secrets that seal the records between stages: `KID:BASE64` of 16 bytes or more, comma-separated. The first one
+    seals, all are accepted. The same for all stages. Required unless the broker is on this machine."""
 
     replication_factor: int = Field(default=0, ge=0, le=9)
     """Copies of each partition of new topics. 0: three, or one for each broker of a cluster with fewer."""
 
-    maven_repository: str | None = None
-    """Maven repository from which Kafka's jars are fetched, instead of the usual one."""
+    maven_repository: HttpUrl | None = None
+    """Maven repository from which Kafka's jars are fetched for `headrace dev`. Not set: the usual one."""
 
-    transaction_deadline: float = Field(default=5.5, gt=0)
-    drain: float = Field(default=10, ge=0)
+    transaction_deadline: float = Field(default=5.5, gt=0, le=900)
+    """Seconds for one Kafka transaction of a shard. A longer one is aborted, and the shard reopens."""
+
+    drain: float = Field(default=10, ge=0, le=DAY_S)
     """Seconds for a shard that is moved by plan to finish its runs."""
 
     max_running: int = Field(default=500, ge=1, le=100_000)
     """Maximum concurrent runs of one worker of a stage after admission, such as an agent stage. One tenant alone gets
     at most eight ninths of them, so that a tenant that comes later need not wait for a run to end."""
 
-    grace: float = Field(default=30, gt=0)
+    grace: float = Field(default=30, gt=0, le=DAY_S)
     """Seconds for a worker to stop."""
 
-    suspect_memory: int = Field(default=2_048, gt=0)
+    suspect_memory: int = Field(default=2_048, gt=0, le=1_048_576)
     """MiB that a process may allocate while it runs suspects of having killed a worker. At most four such processes run
     at a time. Not enforced on macOS, whose kernel does not support it."""
 
@@ -115,8 +178,37 @@ class Settings(BaseSettings):
     @property
     def on_loopback(self) -> bool:
         """True if every broker named is on this machine."""
-        hosts = [server.rsplit(":", 1)[0].strip("[]") for server in (self.kafka_bootstrap or "").split(",") if server]
-        return all(host in {"localhost", "::1"} or host.startswith("127.") for host in hosts)
+        return all(is_loopback(broker.host) for broker in brokers_of(self.kafka_bootstrap or "localhost"))
+
+
+def local_settings(**changes: object) -> Settings:
+    """Return the settings without those of ``CLUSTER``, invalid ones included, and with *changes*."""
+    return Settings.model_validate({name: Settings.model_fields[name].default for name in CLUSTER} | changes)
+
+
+def without_cluster(settings: Settings) -> Settings:
+    """Return *settings* with the defaults of ``CLUSTER``."""
+    return settings.model_copy(update={name: Settings.model_fields[name].default for name in CLUSTER})
+
+
+def cluster_variables() -> list[str]:
+    """Return the environment's variables that a local platform ignores, known or not, sorted."""
+    return sorted(name for name, value in os.environ.items() if value and _leads_to_a_cluster(name.upper()))
+
+
+def _leads_to_a_cluster(name: str) -> bool:
+    return name.startswith(f"{PREFIX}KAFKA_") or name.removeprefix(PREFIX).lower() in CLUSTER
+
+
+def local_environment(**changes: str) -> dict[str, str]:
+    """Return the environment for a child of a local platform: this process's without a cluster's, with *changes*."""
+    return {name: value for name, value in os.environ.items() if not _leads_to_a_cluster(name.upper())} | changes
+
+
+def setting_variables() -> dict[str, str]:
+    """Return the environment's variables that are not empty and may be settings."""
+    known = (PREFIX, "OPENAI_", "OTEL_")
+    return {name: value for name, value in os.environ.items() if value and name.upper().startswith(known)}
 
 
 def cache_folder() -> Path:

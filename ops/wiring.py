@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 
 from consumers.agent.executor import Executor
@@ -42,9 +41,9 @@ def _secret(text: str) -> tuple[str, bytes]:
     kid, _, encoded = text.partition(":")
     try:
         secret = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
+    except ValueError:
         secret = b""
-    if not kid.isalnum() or len(secret) < SECRET_BYTES:
+    if not (kid.isascii() and kid.isalnum()) or len(secret) < SECRET_BYTES:
         message = f"HEADRACE_SEAL_SECRET is not KID:BASE64 of {SECRET_BYTES} bytes or more, comma-separated"
         raise InvalidError(message)
     return kid, secret

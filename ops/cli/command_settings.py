@@ -9,10 +9,40 @@ if TYPE_CHECKING:
 
 
 def settings_with(agents: str | None) -> Settings:
-    """Return the environment's settings; *agents* overrides theirs."""
+    """Return the environment's settings; *agents* overrides theirs. Print a warning for each unknown variable."""
     from ops.settings import Settings
 
-    return Settings.model_validate({} if agents is None else {"agents": agents})
+    warn_of_unknown_settings()
+    return Settings.model_validate(_changes(agents))
+
+
+def local_settings_with(agents: str | None, *, use_cluster: bool = False) -> Settings:
+    """Return the settings of a local platform, which ignores those of a cluster and says so.
+
+    With *use_cluster* it uses them instead. Raises NoBrokerError if they then name no broker.
+    """
+    from ops.cli import output
+    from ops.errors import NoBrokerError
+    from ops.settings import cluster_variables, local_settings
+
+    if use_cluster:
+        settings = settings_with(agents)
+        if settings.kafka_bootstrap is None:
+            raise NoBrokerError
+        return settings
+    if ignored := cluster_variables():
+        output.note(f"headrace: ignored, since this command runs servers of its own: {', '.join(ignored)}")
+    warn_of_unknown_settings()
+    return local_settings(**_changes(agents))
+
+
+def warn_of_unknown_settings() -> None:
+    """Print a warning for each variable that looks like a setting and is none."""
+    from ops.cli import output
+    from ops.setting_values import unknown_settings
+
+    for each in unknown_settings():
+        output.note(f"headrace: {each}")
 
 
 def begun() -> Settings:
@@ -22,3 +52,7 @@ def begun() -> Settings:
     settings = settings_with(None)
     logs.configure(settings, command=True)
     return settings
+
+
+def _changes(agents: str | None) -> dict[str, str]:
+    return {} if agents is None else {"agents": agents}

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-def line(value: BaseModel | dict[str, Any]) -> None:
-    """Print *value* as one line of JSON, and flush it."""
+def line(value: BaseModel | dict[str, Any], *, with_nulls: bool = False) -> None:
+    """Print *value* as one line of JSON, and flush it. Fields that are None are left out unless *with_nulls*."""
     from pydantic_core import to_json
 
-    print(escaped_json(to_json(value, exclude_none=True).decode()), flush=True)
+    print(escaped_json(to_json(value, exclude_none=not with_nulls).decode()), flush=True)
 
 
 def text(value: object) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from ops.settings import Settings
 
 
 def run(
@@ -20,7 +23,21 @@ def run(
     from ops.settings import Settings
 
     settings = Settings.model_validate({} if agents is None else {"agents": agents})
+    _log_unknown_settings(settings, stage)
     if count == 1:
         run_alone(stage, settings)
     else:
         asyncio.run(run_many(stage, count, settings))
+
+
+def _log_unknown_settings(settings: Settings, stage: str) -> None:
+    from ops.setting_values import unknown_settings
+
+    if unknown := unknown_settings():
+        import structlog
+
+        from ops import logs
+
+        logs.configure(settings, stage=stage)
+        for each in unknown:
+            structlog.get_logger().warning("setting_ignored", name=each.name, nearest=each.nearest)
