@@ -15,7 +15,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from ops.errors import OperationError
+from ops.http_binding import bound, guards_of
 from streams.telemetry.metric_store import MetricStore
 
 BEAT_S = 10.0
@@ -109,35 +109,25 @@ async def served(
 
     *more* returns further reasons not to be ready.
 
-    Raises OperationError if the port is taken.
+    Raises OperationError if the address cannot be bound.
     """
     health = Health(worker, more)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=worker.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application()
+    app = web.Application(middlewares=guards_of(host))
     app.router.add_get("/metrics", metrics)
     for path, ask in (("/livez", health.alive), ("/readyz", health.ready), ("/startupz", health.started)):
         app.router.add_get(path, _answering(ask))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=LAST_WORDS_S)
     await runner.setup()
     try:
-        await _bind(runner, host, port)
-        address = f"http://{host}:{runner.addresses[0][1]}"
+        address = await bound(runner, host, port)
         log.info("http_started", address=address)
         yield address
     finally:
         await runner.cleanup()
-
-
-async def _bind(runner: web.AppRunner, host: str, port: int) -> None:
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        raise OperationError(
-            f"port {port} of {host} cannot be had ({error.strerror}): set HEADRACE_HTTP_PORT to another, or to 0"
-        ) from error
 
 
 def _answering(ask: Callable[[], list[str]]) -> Callable[[web.Request], Awaitable[web.Response]]:

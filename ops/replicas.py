@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager, suppress
 import structlog
 
 from ops import logs
+from ops.addresses import HIGHEST_PORT
+from ops.errors import InvalidError
 from ops.processes import Changes
 from ops.settings import Settings, revealed, stage_environment
 from ops.supervisor import KILL_AFTER_S, StageProcess
@@ -20,13 +22,17 @@ log = structlog.get_logger()
 
 
 async def run_many(stage: str, count: int, settings: Settings) -> None:
-    """Run one stage in *count* processes until SIGTERM, then drain them all. They share this process's log output."""
+    """Run one stage in *count* processes until SIGTERM, then drain them all. They share this process's log output.
+
+    Raises InvalidError if there are not enough ports after HEADRACE_HTTP_PORT.
+    """
     logs.configure(settings, stage=stage)
-    changes: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
-    changes.set_result(_changes(settings))
     launch = functools.partial(_inheriting, grace=settings.grace + KILL_AFTER_S)
     on_exit = functools.partial(_died, settings, stage)
-    processes = [StageProcess(stage, launch, _log_line, changes, on_exit=on_exit) for _ in range(count)]
+    processes = [
+        StageProcess(stage, launch, _log_line, _resolved(changes), on_exit=on_exit)
+        for changes in changes_of(settings, count)
+    ]
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, _stop, processes)
     async with asyncio.TaskGroup() as tasks:
@@ -44,10 +50,28 @@ async def _died(settings: Settings, stage: str, pid: int) -> None:
     await expel_dead_worker(settings, stage, pid)
 
 
-def _changes(settings: Settings) -> Changes:
-    """Return the settings to send. Processes cannot share a port: each takes a free one, and logs it."""
+def changes_of(settings: Settings, count: int) -> list[Changes]:
+    """Return the settings to send to each of *count* processes.
+
+    Processes cannot share a port. They take the configured one and those after it, or free ones if it is 0. Each keeps
+    its port after a restart, so that a list of targets stays true. Raises InvalidError if the ports do not suffice.
+    """
     given = revealed(settings)
-    return given if settings.http_port is None else {**given, "http_port": 0}
+    first = settings.http_port
+    if first is None:
+        return [given] * count
+    if first + count - 1 > HIGHEST_PORT:
+        raise InvalidError(
+            f"HEADRACE_HTTP_PORT is `{first}`: {count} processes need as many ports up to {HIGHEST_PORT};"
+            f" write {HIGHEST_PORT - count + 1} or less, or 0 for free ones"
+        )
+    return [{**given, "http_port": first and first + number} for number in range(count)]
+
+
+def _resolved(changes: Changes) -> asyncio.Future[Changes]:
+    found: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
+    found.set_result(changes)
+    return found
 
 
 def _stop(processes: Sequence[StageProcess]) -> None:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ops.addresses import brokers_of, is_loopback
@@ -198,11 +198,6 @@ def cluster_variables() -> list[str]:
 
 def _leads_to_a_cluster(name: str) -> bool:
     return name.startswith(f"{PREFIX}KAFKA_") or name.removeprefix(PREFIX).lower() in CLUSTER
-
-
-def local_environment(**changes: str) -> dict[str, str]:
-    """Return the environment for a child of a local platform: this process's without a cluster's, with *changes*."""
-    return {name: value for name, value in os.environ.items() if not _leads_to_a_cluster(name.upper())} | changes
 
 
 def setting_variables() -> dict[str, str]:

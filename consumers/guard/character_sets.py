@@ -22,12 +22,12 @@ from typing import Final
 
 BLACK_FLAG: Final = "\U0001f3f4"
 FLAG_TAGS: Final = tuple(
-    "".join(chr(0xE0000 + ord(letter)) for letter in region) + "\U000e007f"
-    for region in ("gbeng", "gbsct", "gbwls")
+    "".join(chr(0xE0000 + ord(letter)) for letter in region) + "\U000e007f" for region in ("gbeng", "gbsct", "gbwls")
 )
 """The tags after the black flag in the flags of England, Scotland and Wales."""
 
 REPLACEMENT: Final = "\ufffd"
+
 
 def _characters(*ranges: tuple[int, int]) -> frozenset[str]:
     return frozenset(chr(code) for first, last in ranges for code in range(first, last + 1))

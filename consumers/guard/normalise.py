@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
 
 from consumers.context import StepContext
 from consumers.guard.content import LARGE, Content

@@ -38,7 +38,7 @@ def chaos(
 
     from ops import logs
     from ops.cli import output, stack
-    from ops.cli.command_settings import settings_with
+    from ops.cli.command_settings import local_settings_with
     from ops.errors import ChaosError, InvalidError
     from ops.lab.chaos.faults import kinds
     from ops.lab.chaos.report import ChaosPlan
@@ -48,7 +48,7 @@ def chaos(
         raise InvalidError("--brokers is 1 or 3: of two, neither may be away")
     if tenant_copies > brokers:
         raise InvalidError(f"--tenant-copies is {tenant_copies}, and there are {brokers} brokers")
-    settings = settings_with(None)
+    settings = local_settings_with(None)
     logs.configure(settings, command=True, stage="chaos")
     try:
         chosen = kinds(faults.split(","), brokers)

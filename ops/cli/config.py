@@ -29,4 +29,4 @@ def config(
         )
     else:
         for each in found:
-            print(f"{each.name}\t{as_text(each.value)}\t{each.origin}")
+            output.text(f"{each.name}\t{as_text(each.value)}\t{each.origin}")

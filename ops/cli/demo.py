@@ -18,17 +18,25 @@ if TYPE_CHECKING:
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the platform running until Ctrl-C.")] = False,
     agents: Annotated[str | None, typer.Option(help="Module of your agents: package.module[:attribute].")] = None,
+    use_cluster: Annotated[
+        bool,
+        typer.Option("--use-cluster", help="Join the cluster that HEADRACE_KAFKA_* name, and change no tenant there."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one result a line.")] = False,
 ) -> None:
-    """Start everything in a temporary folder, submit requests of two tenants, and print their results."""
+    """Start everything in a temporary folder, submit requests of two tenants, and print their results.
+
+    HEADRACE_KAFKA_*, HEADRACE_VALKEY_URL and HEADRACE_SEAL_SECRET are ignored, unless --use-cluster is given; that
+    cluster has to have the tenants acme and globex.
+    """
     import asyncio
 
     from ops import import_guard
     from ops.cli import output, stack
-    from ops.cli.command_settings import settings_with
+    from ops.cli.command_settings import local_settings_with
     from ops.dev.platform import DevPlan, Startup
 
-    settings = settings_with(agents)
+    settings = local_settings_with(agents, use_cluster=use_cluster)
     import_guard.add_user_folder(Path.cwd(), settings.agents)
     with stack.kept_if_it_fails() as folder, stack.download_bar(quiet=as_json) as progress:
 
@@ -36,7 +44,8 @@ def demo(
             await _show(platform, stop, folder, keep=keep, as_json=as_json)
 
         async def main() -> None:
-            plan = DevPlan(folder, temporary=True, tell=output.note, progress=progress)
+            journey = await stack.journey_for(settings)
+            plan = DevPlan(folder, temporary=True, tell=output.note, journey=journey, progress=progress)
             await stack.use(Startup.begin(settings, plan), show)
 
         if not as_json:

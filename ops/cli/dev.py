@@ -20,8 +20,9 @@ def dev(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Kafka's port; 0 takes a free port.")] = 0,
     journey: Annotated[
-        Literal["compact", "split"], typer.Option(help="compact: auth and guard in one stage.")
-    ] = "compact",
+        Literal["compact", "split"] | None,
+        typer.Option(help="compact (the default): auth and guard in one stage. With --use-cluster, the cluster's."),
+    ] = None,
     agents: Annotated[
         str | None, typer.Option(help="Module of your agents: package.module[:attribute]; reloaded on change.")
     ] = None,
@@ -31,28 +32,36 @@ def dev(
             "--record-aot", help="Record a cache that makes later starts faster; this stop takes about 15 s longer."
         ),
     ] = False,
+    use_cluster: Annotated[
+        bool,
+        typer.Option("--use-cluster", help="Join the cluster that HEADRACE_KAFKA_* name, and change no tenant there."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready.")] = False,
 ) -> None:
-    """Run Kafka, Valkey, a model and every stage on this machine, and reload your agents when they change."""
+    """Run Kafka, Valkey, a model and every stage on this machine, and reload your agents when they change.
+
+    HEADRACE_KAFKA_*, HEADRACE_VALKEY_URL and HEADRACE_SEAL_SECRET are ignored, unless --use-cluster is given.
+    """
     import asyncio
     import functools
     import sys
 
     from ops import import_guard
     from ops.cli import output, stack
-    from ops.cli.command_settings import settings_with
+    from ops.cli.command_settings import local_settings_with
     from ops.dev.platform import DevPlan, Startup
 
-    settings = settings_with(agents)
+    settings = local_settings_with(agents, use_cluster=use_cluster)
     import_guard.add_user_folder(Path.cwd(), settings.agents)
     recording = record_aot or (sys.stderr.isatty() and not as_json)
     with stack.folder_of(data) as folder, stack.download_bar(quiet=as_json) as progress:
-        plan = DevPlan(folder, data is None, output.note, journey, port, recording, reload=True, progress=progress)
         if not as_json:
             output.note(stack.STARTING)
 
         async def main() -> None:
-            announce = functools.partial(_stay, journey=journey, folder=folder, as_json=as_json)
+            found = await stack.journey_for(settings, journey)
+            plan = DevPlan(folder, data is None, output.note, found, port, recording, reload=True, progress=progress)
+            announce = functools.partial(_stay, journey=found, folder=folder, as_json=as_json)
             await stack.use(Startup.begin(settings, plan), announce)
 
         asyncio.run(main())
@@ -75,6 +84,7 @@ def _announce(platform: DevPlatform, journey: str, folder: Path) -> None:
             "kafka": platform.settings.kafka_bootstrap,
             "valkey": platform.valkey,
             "http": platform.http,
+            "http_sd": platform.discovery,
             "workers": platform.workers(),
             "tenants": [tenant.id for tenant in platform.tenants],
             "pids": platform.pids(),

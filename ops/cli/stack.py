@@ -12,13 +12,19 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from ops.cli import output
 from ops.dev.platform import DevPlatform, Startup
+from ops.embedded.folders import is_data_folder, keep_private
+from ops.errors import InvalidError
 from ops.failures import INTERRUPTED
+
+if TYPE_CHECKING:
+    from ops.settings import Settings
+    from streams.journey import JourneyName
 
 STARTING = "starting Kafka, Valkey, a model and the stages (the first time, Kafka is fetched)"
 ECHO_S = 0.5
@@ -33,16 +39,43 @@ Use: TypeAlias = Callable[[DevPlatform, asyncio.Event], Awaitable[None]]
 
 @contextmanager
 def folder_of(data: Path | None) -> Generator[Path]:
-    """Yield the named folder, created if needed; without a name, a folder that is removed at the end."""
+    """Yield the named folder, created if needed; without a name, a folder that is removed at the end.
+
+    Only this user may look into it: it holds records, passwords and logs.
+    """
     if data is not None:
-        data.mkdir(parents=True, exist_ok=True)
-        yield data.resolve()
+        yield _data_folder(data)
         return
     folder = Path(tempfile.mkdtemp(prefix="headrace-"))
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+async def journey_for(settings: Settings, wanted: JourneyName | None = None) -> JourneyName:
+    """Return the journey to run: that of the cluster in *settings*; without a cluster, the wanted one or ``compact``.
+
+    Raises InvalidError if the cluster has another journey than the wanted one.
+    """
+    if settings.kafka_bootstrap is None:
+        return wanted or "compact"
+    from ops.dev.setup import existing_layout
+
+    found = (await existing_layout(settings)).journey
+    if wanted not in (None, found):
+        raise InvalidError(f"the cluster has the journey {found}, not {wanted}: leave --journey out")
+    return found
+
+
+def _data_folder(data: Path) -> Path:
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if is_data_folder(data):  # not the mode of a folder that has other things, such as a home
+            keep_private(data)
+    except OSError as error:
+        raise InvalidError(f"--data {data} cannot be used ({error.strerror}): name a folder that is yours") from error
+    return data.resolve()
 
 
 @contextmanager

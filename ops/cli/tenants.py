@@ -107,7 +107,7 @@ def set_(  # noqa: PLR0913, PLR0917 - one argument an option
     given = {"tier": tier, "identity": identity, "name": name, "agents": agent, "reply_topics": reply_topic}
     fields = {key: value for key, value in {**given, "interactive": interactive}.items() if value is not None}
     record = asyncio.run(_tenancy().alter(tenant, lambda known: changed(known, fields, limits)))
-    output.line(record) if as_json else print(f"{record.id} is changed: {record.model_dump_json()}")
+    output.line(record) if as_json else output.text(f"{record.id} is changed: {record.model_dump_json()}")
 
 
 @app.command("remove")
@@ -134,7 +134,7 @@ async def _remove(name: str, wait: float, *, as_json: bool) -> None:
     if as_json:
         output.line(await tenancy.one(name))
     else:
-        print(f"{name} is removed; its topics and data remain")
+        output.text(f"{name} is removed; its topics and data remain")
 
 
 @app.command("list")

@@ -10,7 +10,9 @@ from http import HTTPStatus
 
 from aiohttp import web
 
+from ops.dev.stages import DISCOVERY
 from ops.embedded.ports import LOOPBACK
+from ops.http_binding import bound, guards_of
 from streams.contracts.document import DOCUMENT, render
 
 STYLE = "body{font:16px/1.5 system-ui;margin:3rem auto;max-width:44rem}td{padding:0 2rem .3rem 0}code{font-size:.95em}"
@@ -23,6 +25,9 @@ class Page:
     waiting: Callable[[], list[str]]
     """Returns the stages that are not ready."""
 
+    workers: Callable[[], dict[str, str]] = dict[str, str]
+    """Returns the address of each stage's health and metrics, by stage."""
+
     rows: dict[str, str] = field(default_factory=dict[str, str])
     """Names and values on the index page."""
 
@@ -31,20 +36,20 @@ class Page:
     @asynccontextmanager
     async def served(self, port: int) -> AsyncGenerator[str]:
         """Serve on loopback (*port* 0: on a free one) during the block, and yield the address."""
-        app = web.Application()
+        app = web.Application(middlewares=guards_of(LOOPBACK))
         app.add_routes(
             [
                 web.get("/", self._index),
                 web.get("/livez", self._livez),
                 web.get("/readyz", self._readyz),
                 web.get(f"/{DOCUMENT}", self._asyncapi),
+                web.get(DISCOVERY, self._targets),
             ]
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         try:
-            await web.TCPSite(runner, LOOPBACK, port).start()
-            yield f"http://{LOOPBACK}:{runner.addresses[0][1]}"
+            yield await bound(runner, LOOPBACK, port)
         finally:
             await runner.cleanup()
 
@@ -60,8 +65,17 @@ class Page:
     async def _asyncapi(self, _request: web.Request) -> web.Response:
         return web.Response(body=render()[DOCUMENT], content_type="application/json")
 
+    async def _targets(self, _request: web.Request) -> web.Response:
+        """Answer Prometheus' HTTP service discovery: the workers of now. Their metrics have the label ``stage``."""
+        return web.json_response(
+            [
+                {"targets": [address.removeprefix("http://")], "labels": {"__meta_headrace_stage": stage}}
+                for stage, address in self.workers().items()
+            ]
+        )
+
     async def _index(self, _request: web.Request) -> web.Response:
-        links = {"alive": "/livez", "ready": "/readyz", "contract": f"/{DOCUMENT}"}
+        links = {"alive": "/livez", "ready": "/readyz", "contract": f"/{DOCUMENT}", "Prometheus": DISCOVERY}
         cells = [_row(name, f"<code>{html.escape(value)}</code>") for name, value in self.rows.items()]
         cells += [_row(name, f'<a href="{link}">{link}</a>') for name, link in links.items()]
         head = f"<!doctype html><meta charset=utf-8><title>Headrace</title><style>{STYLE}</style><h1>Headrace</h1>"

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from ops.addresses import masked_url
 from ops.background import background
 from ops.dev.servers import CodeLoader, KeptServer, Servers, kafka_server, model_server, valkey_server
-from ops.dev.stages import Stages, addresses, stages
+from ops.dev.stages import DISCOVERY, StageFolder, Stages, addresses, stages
 from ops.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,16 +67,21 @@ class DevPlatform:
     """Returns the address of each stage's health and metrics."""
 
     @property
+    def discovery(self) -> str:
+        """The address of Prometheus' HTTP service discovery, which lists the workers."""
+        return f"{self.http}{DISCOVERY}"
+
+    @property
     def valkey(self) -> str:
         """The address of Valkey, with its password."""
         url = self.settings.valkey_url
         return url.get_secret_value() if url else ""
 
     def rows(self) -> dict[str, str]:
-        """Return the names and values to show to a person."""
+        """Return the names and values to show to a person. Valkey's password is masked."""
         return {
             "Kafka": self.settings.kafka_bootstrap or "",
-            "Valkey": self.valkey,
+            "Valkey": masked_url(self.valkey),
             "HTTP": self.http,
             "model": self.model,
             **{f"worker {stage}": address for stage, address in self.workers().items()},
@@ -95,7 +101,10 @@ class Startup:
 
     @classmethod
     def begin(cls, settings: Settings, plan: DevPlan) -> Startup:
-        """Decide which servers to run and which are given; nothing is started yet."""
+        """Decide which servers to run and which are given; nothing is started yet.
+
+        A broker in *settings* is a cluster of the user's choice: the platform joins it and changes nothing there.
+        """
         folder, tell, load = plan.folder, plan.tell, CodeLoader()
         kafka = kafka_server(folder, settings, port=plan.kafka_port, record_aot=plan.record_aot, progress=plan.progress)
         broker = None if settings.kafka_bootstrap else KeptServer(kafka, tell, load)
@@ -106,7 +115,7 @@ class Startup:
             valkey=None if settings.valkey_url else KeptServer(valkey_server(folder), tell, load, after),
             model=KeptServer(model_server(folder), tell, load, after) if local else None,
         )
-        return cls(settings, plan, load, servers, stages(plan.journey, folder, settings.grace, tell))
+        return cls(settings, plan, load, servers, stages(plan.journey, StageFolder(folder, settings.grace), tell))
 
     def pids(self) -> dict[str, int]:
         """Return the process id of each server and stage, by name."""
@@ -132,7 +141,7 @@ class Startup:
             settings = await self._with_valkey(setup.settings)
             found = await stack.enter_async_context(setup.model(self.servers.model))
             self.stages.found.set_result(addresses(settings) | found.changes)
-            page = await self.load(lambda: setup.page(self.stages.waiting))
+            page = await self.load(lambda: setup.page(self.stages))
             http = await last.enter_async_context(page.served(self.settings.http_port or 0))
             await self.stages.ready()
             await setup.served(tenants)
@@ -149,7 +158,7 @@ class Startup:
         if self.servers.kafka is not None:
             broker = await self.servers.kafka.server()
             settings = settings.model_copy(update={"kafka_bootstrap": broker.bootstrap})
-        setup = make(settings, self.plan.tell)
+        setup = make(settings, self.plan.tell, external=self.servers.kafka is None)
         setup.begin_logging()
         return setup
 
@@ -160,10 +169,10 @@ class Startup:
         return settings.model_copy(update={"valkey_url": SecretStr(valkey.url)})
 
     def _wish(self) -> Wish:
-        """Return the wanted layout: an external cluster keeps its number of shards."""
+        """Return the wanted layout of a platform's own cluster."""
         from ops.provision import Wish  # noqa: PLC0415 - loaded with the setup
 
-        return Wish(None if self.settings.kafka_bootstrap else SHARDS, self.plan.journey)
+        return Wish(SHARDS, self.plan.journey)
 
     async def _reload(self, reloads: AsyncIterator[None]) -> None:
         async for _ in reloads:

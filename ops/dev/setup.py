@@ -7,17 +7,19 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ops import logs
+from ops import logs, registry_writer
 from ops.connection import connection_of
 from ops.dev.agents import names_of
 from ops.dev.model import Found, model
 from ops.dev.servers import KeptServer
+from ops.dev.stages import Stages
 from ops.dev.watch import edits
-from ops.errors import StackError
+from ops.errors import NoLayoutError, StackError
 from ops.provision import Provision, Wish
 from ops.settings import Settings
 from ops.tenancy import Tenancy
-from schemas.tenants import Tenant
+from schemas.tenants import Layout, Tenant
+from streams.transport.errors import UnknownTopicError
 
 if TYPE_CHECKING:
     from ops.dev.page import Page
@@ -32,6 +34,18 @@ def tenants_of(agents: tuple[str, ...] = ()) -> tuple[Tenant, Tenant]:
     )
 
 
+async def existing_layout(settings: Settings) -> Layout:
+    """Return the layout of the cluster in *settings*. Raises NoLayoutError if it has none."""
+    logs.configure(settings, command=True)
+    try:
+        layout = (await registry_writer.load(connection_of(settings))).layout
+    except UnknownTopicError:
+        layout = None
+    if layout is None:
+        raise NoLayoutError
+    return layout
+
+
 @dataclass(frozen=True, slots=True)
 class DevSetup:
     """The setup of one cluster, started here or external."""
@@ -42,13 +56,18 @@ class DevSetup:
     tell: Callable[[str], None]
     """Called with each line for the person at the terminal."""
 
+    external: bool = False
+    """True if the cluster belongs to others: it is joined as it is."""
+
     def begin_logging(self) -> None:
         """Configure logging: a library's lines while the broker starts and stops stay off the terminal."""
         logs.configure(self.settings, command=True)
 
     async def prepare(self, wish: Wish) -> tuple[Tenant, ...]:
-        """Create topics and tenants, and return the tenants."""
+        """Create topics and tenants, and return the tenants; those of an external cluster as they are."""
         tenants = tenants_of(await self._agents())
+        if self.external:
+            return tuple((await self._tenancy.all()).values())
         await Provision(connection_of(self.settings), self.settings, wish).apply()
         await self._tenancy.put(*tenants)
         return tenants
@@ -57,26 +76,31 @@ class DevSetup:
         """Return the context manager that yields the model."""
         return model(self.settings, local, self.tell)
 
-    def page(self, waiting: Callable[[], list[str]]) -> Page:
-        """Return the pages shown over HTTP; *waiting* returns the stages that are not ready."""
+    def page(self, stages: Stages) -> Page:
+        """Return the pages shown over HTTP."""
         from ops.dev.page import Page  # noqa: PLC0415 - a web server, for which nothing else waits
 
-        return Page(waiting)
+        return Page(stages.waiting, stages.health)
 
     async def served(self, tenants: tuple[Tenant, ...]) -> None:
-        """Wait until the admission controller serves each tenant."""
-        await self._tenancy.served(*tenants)
+        """Wait until the admission controller serves each tenant. Others answer for those of an external cluster."""
+        if not self.external:
+            await self._tenancy.served(*tenants)
 
     async def reloads(self) -> AsyncIterator[None]:
         """Yield each time that the agents must be reloaded: the tenants may then call the current ones."""
         async for _ in edits(self.settings.agents or ""):
             try:
-                await self._tenancy.put(*tenants_of(await self._agents()))
+                await self._allow(await self._agents())
             except StackError as error:
                 self.tell(f"{error}; the agents stay as they were")
             else:
                 self.tell("the agents have changed, loading them anew")
                 yield
+
+    async def _allow(self, agents: tuple[str, ...]) -> None:
+        if not self.external:
+            await self._tenancy.put(*tenants_of(agents))
 
     async def _agents(self) -> tuple[str, ...]:
         return await names_of(self.settings.agents) if self.settings.agents else ()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.embedded.children import started
+from ops.embedded.ports import LOOPBACK
 from ops.errors import StackError
 from ops.processes import Changes
 from ops.settings import Settings, revealed, stage_environment
@@ -19,29 +20,36 @@ from streams.journey import DEPLOYED, JourneyName
 
 START_S = 60.0
 AGENT = "agent"
+DISCOVERY = "/http_sd"
+"""Path of Prometheus' HTTP service discovery on the platform's page."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageFolder:
+    """The folder of the stages' logs, and the time that the stages have to drain."""
+
+    path: Path
+    grace: float
+    """Seconds for a process to drain."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageLog:
-    """The log of one stage's process. The log of the process before is kept beside it."""
+    """The log of one stage's process. The log of the process before is kept beside it (``started``)."""
 
     stage: str
-    folder: Path
-    grace: float
-    """Seconds for the process to drain."""
+    folder: StageFolder
 
     @property
     def path(self) -> Path:
         """The log file of the running process."""
-        return self.folder / f"{self.stage}.log"
+        return self.folder.path / f"{self.stage}.log"
 
     @asynccontextmanager
     async def launch(self, command: Sequence[str], descriptor: int) -> AsyncGenerator[Process]:
         """Run the stage's process during the block (``supervisor.Launch``)."""
-        if self.path.exists():
-            self.path.replace(self.folder / f"{self.stage}.before.log")
-        name = f"the stage {self.stage}"
-        grace, environment = self.grace + KILL_AFTER_S, stage_environment()
+        name, grace = f"the stage {self.stage}", self.folder.grace + KILL_AFTER_S
+        environment = stage_environment()
         async with started(name, command, self.path, grace=grace, env=environment, inherit=[descriptor]) as child:
             yield child.process
 
@@ -100,11 +108,11 @@ class Stages:
 
 def addresses(settings: Settings) -> dict[str, Any]:
     """Return the settings fields that a stage must receive."""
-    return {**revealed(settings), "log": "json", "http_port": 0}
+    return {**revealed(settings), "log": "json", "http_port": 0, "http_host": LOOPBACK}
 
 
-def stages(journey: JourneyName, folder: Path, grace: float, tell: Callable[[str], None]) -> Stages:
+def stages(journey: JourneyName, folder: StageFolder, tell: Callable[[str], None]) -> Stages:
     """Return the stages of a journey, with their logs in *folder*."""
     found: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
-    logs = [StageLog(stage, folder, grace) for stage in DEPLOYED[journey]]
+    logs = [StageLog(stage, folder) for stage in DEPLOYED[journey]]
     return Stages([StageProcess(log.stage, log.launch, tell, found, log.last_words) for log in logs], found)

@@ -69,7 +69,7 @@ class Repository:
         reason = " ".join((str(error) or type(error).__name__).split())
         return (
             f"Kafka's jars cannot be fetched from {self.host} ({reason}): connect this machine to the network once, "
-            "or set HEADRACE_MAVEN_REPOSITORY to a mirror, or HEADRACE_KAFKA_BOOTSTRAP to a running Kafka"
+            "or set HEADRACE_MAVEN_REPOSITORY to a mirror, or --use-cluster with HEADRACE_KAFKA_BOOTSTRAP"
         )
 
 

@@ -23,6 +23,7 @@ from ops.embedded.calls import Call, Calls
 from ops.embedded.chat_rules import BAD_REQUEST, refusal_of, unauthorized
 from ops.embedded.completions import CREATED, chunks, completion
 from ops.embedded.scripts import OK, ChatBody, Matcher, Script, ScriptedAnswer, ScriptedError
+from ops.http_binding import guards_of
 
 HOST = "127.0.0.1"
 BACKLOG = 8192
@@ -80,7 +81,7 @@ class ScriptedModel:
 
     def application(self) -> web.Application:
         """Return the application with all routes."""
-        app = web.Application(client_max_size=BODY_LIMIT)
+        app = web.Application(client_max_size=BODY_LIMIT, middlewares=guards_of(HOST))
         app.add_routes(
             [
                 web.post("/v1/chat/completions", self._complete),

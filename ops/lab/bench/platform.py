@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ops.connection import connection_of
 from ops.embedded.kafka import embedded_kafka
-from ops.settings import Settings, cache_folder, maven_folder
+from ops.settings import Settings, cache_folder, maven_folder, without_cluster
 from schemas.records import Partition, ProducerRecord
 from streams.transport.admin import Admin, NewTopicSpec
 from streams.transport.connection import Connection
@@ -37,8 +37,8 @@ async def brokers(settings: Settings, folder: Path) -> AsyncGenerator[Settings]:
 
 
 def alone(settings: Settings) -> Settings:
-    """Return settings without brokers, so that a benchmark never provisions a platform on a cluster in use."""
-    return settings.model_copy(update={"kafka_bootstrap": None})
+    """Return settings without a cluster, so that a benchmark never provisions a platform on a cluster in use."""
+    return without_cluster(settings)
 
 
 @dataclass(frozen=True, slots=True)
