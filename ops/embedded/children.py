@@ -27,7 +27,7 @@ TAIL = 8192
 
 @dataclass(frozen=True, slots=True)
 class ChildProcess:
-    """A running process. Its output goes to ``log``, which is truncated at the start."""
+    """A running process. Its output goes to ``log``. The log of the run before is kept as ``NAME.before.log``."""
 
     name: str
     process: asyncio.subprocess.Process
@@ -138,7 +138,9 @@ async def _spawned(
     command: Sequence[str], log: Path, cwd: Path | None, env: Mapping[str, str] | None, kept: Sequence[int]
 ) -> asyncio.subprocess.Process:
     """Start the process without a ``preexec_fn``: Python code between fork and exec may deadlock with threads."""
-    with log.open("wb") as out:
+    _keep(log)
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as out:
+        os.fchmod(out.fileno(), 0o600)
         return await asyncio.create_subprocess_exec(
             *command,
             stdin=DEVNULL,
@@ -149,6 +151,13 @@ async def _spawned(
             pass_fds=kept,
             start_new_session=True,
         )
+
+
+def _keep(log: Path) -> None:
+    """Rename the log of the run before, unless it is empty. Only this user may read it."""
+    if log.exists() and log.stat().st_size:
+        log.chmod(0o600)
+        log.replace(log.with_suffix(f".before{log.suffix}"))
 
 
 @contextmanager

@@ -47,7 +47,19 @@ async def owned(folder: Path, patience: float = PATIENCE) -> AsyncGenerator[Owne
 def _opened(folder: Path) -> Owned:
     path = folder.resolve()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keep_private(path)
     return Owned(path, os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def keep_private(folder: Path) -> None:
+    """Let only this user into an existing *folder*. The mode of another user's folder is left to that user."""
+    with suppress(PermissionError):
+        folder.chmod(0o700)
+
+
+def is_data_folder(folder: Path) -> bool:
+    """Return True if *folder* is empty, or holds the data of an instance."""
+    return not any(folder.iterdir()) or any(folder.glob(f"*/{LOCK}"))
 
 
 async def _locked(descriptor: int, folder: Path, patience: float) -> None:

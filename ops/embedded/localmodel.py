@@ -43,7 +43,7 @@ class LocalModel(Server):
 
     def process(self, port: int) -> AbstractAsyncContextManager[ChildProcess]:
         """Return the model's own Python process. The model computes in C++, where it may crash."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         command = [sys.executable, "-I", str(PROCESS), str(self.weights), str(port), self.name]
         return started(self.what, command, self.folder / "model.log", grace=GRACE)
 
