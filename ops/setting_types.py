@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, PositiveFloat, SecretStr
-from pydantic_settings import NoDecode
 
 from ops.addresses import BROKERS_FORM, checked_brokers, checked_host, checked_url
 
@@ -103,7 +102,6 @@ LogFormat: TypeAlias = Annotated[Literal["json", "console"], BeforeValidator(_lo
 LogLevel: TypeAlias = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 Weights: TypeAlias = Annotated[
     dict[str, PositiveFloat],
-    NoDecode,
     BeforeValidator(_weights),
     ValueForm(f"JSON with numbers above 0, as {WEIGHTS_FORM}"),
 ]

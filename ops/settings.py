@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ops.addresses import brokers_of, is_loopback
 from ops.setting_types import (
@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     metrics_tenants: Text = ""
     """Tenants, comma-separated, that metrics name; all others are counted together."""
 
-    tier_weights: Weights = Field(default_factory=dict[str, float])
+    tier_weights: Annotated[Weights, NoDecode] = Field(default_factory=dict[str, float])
     """Relative share of a busy worker for a tenant of each tier. A tier without a weight has 1."""
 
     otlp_endpoint: HttpUrl | None = Field(

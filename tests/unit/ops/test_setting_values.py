@@ -235,7 +235,8 @@ def test_a_local_platform_ignores_every_setting_of_a_cluster(monkeypatch: pytest
 
     settings = local_settings(agents="mine")
 
-    assert settings.kafka_bootstrap is settings.seal_secret is settings.valkey_url is settings.kafka_ca_file is None
+    assert (settings.kafka_bootstrap, settings.kafka_username, settings.kafka_ca_file) == (None, None, None)
+    assert (settings.kafka_password, settings.seal_secret, settings.valkey_url) == (None, None, None)
     assert (settings.kafka_security_protocol, settings.grace, settings.agents) == ("PLAINTEXT", 7.0, "mine")
     assert cluster_variables() == sorted(CLUSTER_VARIABLES)
 
