@@ -163,4 +163,12 @@ def _number(info: FieldInfo) -> str:
 
 def as_text(value: Shown) -> str:
     """Return a shown value for a person."""
-    return "not set" if value is None else json.dumps(value) if isinstance(value, dict) else str(value)
+    match value:
+        case None:
+            return "not set"
+        case dict():
+            return json.dumps(value)
+        case float() if value.is_integer():
+            return str(int(value))
+        case _:
+            return str(value)

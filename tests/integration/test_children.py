@@ -93,3 +93,19 @@ async def test_a_cancelled_stop_kills(tmp_path: Path) -> None:
     async with asyncio.timeout(5):
         await seen[0].process.wait()
     assert not alive(seen[0].pid)
+
+
+async def test_the_log_of_the_run_before_is_kept_and_private(tmp_path: Path) -> None:
+    """It says why that run ended; an empty one says nothing. Nobody else of this machine may read either."""
+    log = tmp_path / "child.log"
+    log.write_text("from an older version\n")
+    log.chmod(0o644)
+    for script in ("echo first; exit 3", "echo second; exit 3", "exit 3", "echo last; exit 3"):
+        async with started("the child", _shell(script), log, grace=1.0) as child:
+            with pytest.raises(ChildEndedError):
+                await child.finished()
+        if script == "echo first; exit 3":
+            assert (tmp_path / "child.before.log").read_text() == "from an older version\n"
+
+    assert (log.read_text(), (tmp_path / "child.before.log").read_text()) == ("last\n", "second\n")
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}

@@ -197,3 +197,19 @@ async def test_valkey_refuses_whoever_has_no_password(valkey: Valkey) -> None:
             await stranger.ping()
 
     assert {oct((valkey.folder / name).stat().st_mode & 0o777) for name in ("password", "valkey.conf")} == {"0o600"}
+
+
+async def test_the_brokers_log_survives_a_restart_in_a_private_folder(tmp_path: Path, embedded_cache: Path) -> None:
+    """An operator looks for the reason after the restart, in a folder that may be from an older version."""
+    folder = tmp_path / "kafka"
+    folder.mkdir(mode=0o755)
+    async with embedded_kafka(folder, embedded_cache) as kafka:
+        await kafka.kill()
+        before = (folder / "kafka.log").read_bytes()
+        await kafka.start()
+
+        assert before
+        assert (folder / "kafka.before.log").read_bytes() == before
+        assert (folder / "kafka.log").read_bytes() != before
+        assert {(folder / name).stat().st_mode & 0o777 for name in ("kafka.log", "kafka.before.log")} == {0o600}
+        assert folder.stat().st_mode & 0o777 == 0o700

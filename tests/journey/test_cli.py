@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from ops.embedded.errors import PortTakenError
+from ops.embedded.ports import free, must_be_free
 from tests.journey.platform import CLI, START_S, Platform, running, runs, until
 
 pytestmark = pytest.mark.timeout(240)
@@ -217,13 +219,29 @@ def test_a_stage_that_is_killed_comes_back(platform: Platform) -> None:
     assert all(f"{name} ended with status -9, starting it again" in said for name in stages)
 
 
+def _two_free_ports() -> int:
+    """The first of two ports in a row that are free now."""
+    first = free()
+    try:
+        must_be_free(first + 1, "a test")
+    except PortTakenError:
+        return _two_free_ports()
+    return first
+
+
 def test_a_stage_can_be_run_beside_the_others(platform: Platform) -> None:
-    """In several processes; it exits 0 when it has drained."""
+    """In several processes, at the configured port and the next; it exits 0 when it has drained."""
     command = [*CLI, "run", "agent", "--count", "2"]
-    folder = platform.folder / "beside"
+    folder, port = platform.folder / "beside", _two_free_ports()
     folder.mkdir()
-    with running(command, folder, platform.env) as more:
+    environment = {**platform.env, "HEADRACE_HTTP_PORT": str(port), "HEADRACE_HTP_PORT": "geheim"}
+    with running(command, folder, environment) as more:
         assert until(lambda: more.errors.read_text().count("shard_opened") >= 2, START_S), more.errors.read_text()
+        for number in (port, port + 1):
+            assert until(lambda: _get(f"http://127.0.0.1:{number}", "/readyz")[0] == 200, 30)  # noqa: B023 - at once
+        lines = [json.loads(line) for line in more.errors.read_text().splitlines()]
+        (warned,) = [line for line in lines if line["event"] == "setting_ignored"]
+        assert (warned["name"], warned["nearest"]) == ("HEADRACE_HTP_PORT", "HEADRACE_HTTP_PORT")
         done = platform.cli("submit", "--tenant", "acme", "--agent", "echo", "--wait", "x")
 
         assert done.returncode == 0, done.stderr

@@ -6,15 +6,22 @@ import json
 import os
 import signal
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.journey.platform import CLI, START_S, clean_environment, platform, running, runs, scripted, until
+from ops.cli.stack import folder_of
+from ops.dev.stages import DISCOVERY
+from ops.embedded.ports import free
+from tests.journey.platform import CLI, START_S, Platform, clean_environment, platform, running, runs, scripted, until
 
 pytestmark = pytest.mark.timeout(240)
+
+MINE = "from headrace import Agent\n\nasync def say(text):\n    return text\n\n"
+MINE += "greeter = Agent.from_callable(say, name='greeter')\n"
 
 
 def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -70,19 +77,135 @@ def test_a_server_that_is_killed_comes_back(tmp_path_factory: pytest.TempPathFac
         assert own.dev.stop() == 0
 
 
+def _records(own: Platform) -> str:
+    """Every tenant's record, and every topic that is missing."""
+    return own.cli("tenants", "list", "--json").stdout + own.cli("topics", "plan", "--json").stdout
+
+
 def test_a_broker_of_somebody_elses_is_used_and_left_running(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """HEADRACE_KAFKA_BOOTSTRAP and HEADRACE_VALKEY_URL: a second dev is more workers, and no second broker."""
-    with platform("compact", _folder(tmp_path_factory)) as own:
-        folder = _folder(tmp_path_factory)
-        with running([*CLI, "dev", "--json"], folder, own.env) as second:
+    """--use-cluster: a second dev is more workers, no second broker, and changes no tenant, also when agents change."""
+    with platform("split", _folder(tmp_path_factory)) as own:
+        folder, before = _folder(tmp_path_factory), _records(own)
+        (folder / "mine.py").write_text(MINE)
+        command = [*CLI, "dev", "--use-cluster", "--agents", "mine", "--json"]
+        with running(command, folder, own.env) as second:
             ready = json.loads(second.line(START_S))
 
-            assert ready["kafka"] == own.bootstrap
-            assert set(ready["pids"]) == {"ingress", "agent", "retries"}
+            assert (ready["kafka"], ready["journey"]) == (own.bootstrap, "split")
+            assert set(ready["pids"]) == {"auth", "guard", "agent", "retries"}
+            (folder / "mine.py").write_text(MINE.replace("greeter", "welcomer"))
+            assert until(lambda: "loading them anew" in second.errors.read_text()), second.errors.read_text()
+            assert _records(own) == before
             assert second.stop() == 0
 
+        assert _records(own) == before
         done = own.cli("submit", "--tenant", "acme", "--agent", "echo", "--wait", "x")
         assert (done.returncode, done.stdout) == (0, "x\n"), done.stderr
+
+
+def test_dev_and_demo_ignore_a_cluster_that_is_exported(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Whoever has production's address in the shell does not rewrite its tenants, and its secrets reach no stage."""
+    with platform("compact", _folder(tmp_path_factory)) as own:
+        assert own.cli("tenants", "add", "initech").returncode == 0
+        folder, before = _folder(tmp_path_factory), _records(own)
+        exported = {
+            **own.env,
+            "HEADRACE_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+            "HEADRACE_KAFKA_PASSWORD": "geheim",
+            "HEADRACE_KAFKA_CA_FILE": "/nowhere",
+            "HEADRACE_SEAL_SECRET": "k1:geheim",
+        }
+        with running([*CLI, "dev", "--json"], folder, exported) as second:
+            ready = json.loads(second.line(START_S))
+
+            assert ready["kafka"] != own.bootstrap
+            assert ready["valkey"] != own.valkey
+            assert set(ready["pids"]) == {"kafka", "valkey", "ingress", "agent", "retries"}
+            for stage in ("ingress", "agent", "retries"):
+                environment = Path(f"/proc/{ready['pids'][stage]}/environ").read_bytes()
+                assert b"geheim" not in environment
+                assert b"HEADRACE_KAFKA_" not in environment
+            assert second.stop() == 0
+            said = second.errors.read_text()
+        with running([*CLI, "demo", "--json"], _folder(tmp_path_factory), exported) as demo:
+            assert demo.process.wait(START_S) == 0, demo.errors.read_text()
+            said += demo.errors.read_text()
+
+        names = sorted(name for name in exported if name.startswith("HEADRACE_KAFKA_"))
+        listed = ", ".join([*names, "HEADRACE_SEAL_SECRET", "HEADRACE_VALKEY_URL"])
+        assert said.count(f"ignored, since this command runs servers of its own: {listed}") == 2, said
+        assert "geheim" not in said
+        assert _records(own) == before
+
+
+def test_use_cluster_needs_a_cluster(tmp_path: Path) -> None:
+    """One line, and nothing is started."""
+    with running([*CLI, "dev", "--use-cluster", "--json"], tmp_path, clean_environment()) as dev:
+        assert dev.process.wait(30) == 2
+        assert "HEADRACE_KAFKA_BOOTSTRAP is not set" in dev.errors.read_text()
+
+
+def _get(address: str, path: str) -> tuple[int, Any]:
+    with closing(HTTPConnection(address.removeprefix("http://"), timeout=10)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, json.load(answer) if path == DISCOVERY else answer.read().decode()
+
+
+def _targets(own: Platform) -> dict[str, str]:
+    _, groups = _get(own.http, DISCOVERY)
+    return {group["labels"]["__meta_headrace_stage"]: target for group in groups for target in group["targets"]}
+
+
+def test_prometheus_finds_every_worker_at_one_address(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """At the configured port; a worker that was killed is there again, with its new port."""
+    port = free()
+    with platform(
+        "split", _folder(tmp_path_factory), HEADRACE_HTTP_PORT=str(port), HEADRACE_HTTP_HOST="0.0.0.0"
+    ) as own:
+        assert own.ready["http_sd"] == f"http://127.0.0.1:{port}{DISCOVERY}"
+        found = _targets(own)
+        assert found.keys() == {"auth", "guard", "agent", "retries"}
+        for stage, target in found.items():
+            assert target.startswith("127.0.0.1:")
+            assert f'stage="{stage}"' in _get(target, "/metrics")[1]
+
+        os.kill(own.pids["agent"], signal.SIGKILL)
+
+        assert until(lambda: _targets(own).get("agent", found["agent"]) != found["agent"], 60), _targets(own)
+        assert _get(_targets(own)["agent"], "/metrics")[0] == 200
+        page = _get(own.http, "/")[1]
+        assert own.valkey.partition(":")[2].partition("@")[0] not in page
+
+
+def test_what_dev_keeps_is_private(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Records, passwords and logs of all tenants; the folder may be from an older version."""
+    folder = _folder(tmp_path_factory)
+    data = folder / "data"
+    (data / "kafka").mkdir(parents=True, mode=0o755)
+    (data / "kafka" / "owner").touch()
+    data.chmod(0o755)
+    with platform("compact", folder, "--data", str(data)) as own:
+        modes = {path.name: path.stat().st_mode & 0o777 for path in data.iterdir()}
+        assert own.dev.stop() == 0
+
+    assert data.stat().st_mode & 0o777 == 0o700
+    assert {name: oct(mode) for name, mode in modes.items() if name.endswith(".log")} == {
+        f"{stage}.log": "0o600" for stage in ("ingress", "agent", "retries")
+    }
+    assert {modes[name] for name in ("kafka", "valkey")} == {0o700}
+    assert {(data / each).stat().st_mode & 0o777 for each in ("kafka/kafka.log", "valkey/valkey.log")} == {0o600}
+
+
+def test_the_mode_of_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    """Such as a home folder: only what dev puts there is private."""
+    (tmp_path / "letters.txt").touch()
+    tmp_path.chmod(0o755)
+
+    with folder_of(tmp_path) as folder:
+        assert folder == tmp_path
+
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
 def test_data_survive_a_restart(tmp_path_factory: pytest.TempPathFactory) -> None:
