@@ -7,8 +7,10 @@
     │   ├── NoBrokerError               the settings name no Kafka broker
     │   ├── NameTakenError              a user's package has the name of one of Headrace's
     │   ├── NoSuchModuleError           the agents' module cannot be found
+    │   ├── SealKeyError                HEADRACE_SEAL_SECRET differs from the seal keys of the cluster
     │   ├── InvalidError                an argument or a setting has an invalid value
     │   └── ConfigurationError          the settings contradict each other, or the cluster
+    ├── SealKeyInUseError               records sealed with a key to retire are not done yet
     ├── LayoutDiffersError              the cluster has another layout than the one wanted
     ├── LayoutMovingError               the layout is moving to another one, or has moved
     ├── OneCopyError                    a topic that no message may be lost of has one copy, on several brokers
@@ -85,6 +87,20 @@ class InvalidError(UsageError):
 
 class ConfigurationError(UsageError):
     """The settings contradict each other, or the cluster."""
+
+
+class SealKeyError(UsageError):
+    """HEADRACE_SEAL_SECRET differs from the seal keys of the cluster."""
+
+
+class SealKeyInUseError(OperationError):
+    """Records that are sealed with a key to retire are not done yet."""
+
+    def __init__(self, kid: str, topic: str, records: int) -> None:
+        super().__init__(
+            f"{topic} has {records} records that are sealed with {kid} and still needed: see that every stage has"
+            " another key first in HEADRACE_SEAL_SECRET, wait until these records are done, and run this again"
+        )
 
 
 class LayoutDiffersError(OperationError):

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from ops.errors import ChangedMeanwhileError
 from producers.registry import registry_record
 from schemas.clock import SystemClock
-from schemas.tenants import Layout, SealSecret, Tenant
+from schemas.tenants import Layout, SealKeys, SealSecret, Tenant
 from streams.registry.tenants import PARTITION, TenantRegistry
 from streams.telemetry.trace_context import follow
 from streams.transport.connection import Connection
@@ -23,7 +23,7 @@ TRIES = 8
 PAUSE_S = 0.1
 PATIENCE_S = 10.0
 
-Entry: TypeAlias = Tenant | Layout | SealSecret
+Entry: TypeAlias = Tenant | Layout | SealSecret | SealKeys
 Decide: TypeAlias = Callable[[TenantRegistry], Iterable[Entry]]
 """A function that returns the entries to write, given the current registry. It may raise an error for the operator."""
 

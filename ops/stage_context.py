@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from ops.connection import connection_of
 from ops.errors import LayoutDiffersError, LayoutMovingError, NoLayoutError, OneCopyError, OperationError
 from ops.few_copies import warn_of_few_copies
+from ops.seal_keys import check_seal_keys, seals_of
 from ops.settings import Settings
-from ops.wiring import seals_of
 from schemas.clock import Clock
 from schemas.seals import Seals
 from schemas.tenants import Layout
@@ -60,6 +60,7 @@ async def stage_context(
 ) -> StageContext:
     """Return the context of *stage*. Raises LayoutDiffersError if the cluster's layout does not fit it.
 
+    Raises SealKeyError if its seal keys differ from the cluster's.
     Raises NoLayoutError if there is no layout after *patience_s* seconds, or LayoutMovingError if it is closed to
     *stage*. Raises KafkaUnreachableError if Kafka does not answer for *deadline_s* seconds.
     """
@@ -73,6 +74,7 @@ async def stage_context(
         await _copies_fit(admin)
         seals = seals_of(settings, registry, await admin.cluster_id())
         await warn_of_few_copies(admin, registry)
+        check_seal_keys(seals, registry)
     layout_guard = LayoutGuard(stage, layout, registry, reader)
     return StageContext(connection, registry, reader, layout, layout_guard, seals, clock)
 

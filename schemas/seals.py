@@ -9,19 +9,34 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from schemas.errors import UnauthenticatedError
 
 _VERSION = "v1"
+_FINGERPRINT_BYTES = 16
+
+
+def _no_keys() -> Collection[str]:
+    return ()
+
+
+class SealKeyMissingError(Exception):
+    """A record is sealed with a key of the cluster that this worker lacks. It must leave the record to another one."""
+
+    def __init__(self, kid: str) -> None:
+        super().__init__(f"HEADRACE_SEAL_SECRET lacks the seal key {kid}, which other workers seal with: add it")
 
 
 class Seals:
     """The seals of a cluster: made with the first secret, accepted with any. Two are active during a rotation."""
 
-    __slots__ = ("_cluster", "_first", "_keys", "_secrets")
+    __slots__ = ("_cluster", "_first", "_keys", "_listed", "_secrets")
 
-    def __init__(self, secrets: Mapping[str, bytes], cluster: str) -> None:
+    def __init__(
+        self, secrets: Mapping[str, bytes], cluster: str, listed: Callable[[], Collection[str]] = _no_keys
+    ) -> None:
+        """Create the seals of *cluster*. *listed* returns the ids of the cluster's keys, which may change."""
         if not secrets:
             message = "a seal needs a secret"
             raise ValueError(message)
@@ -30,17 +45,34 @@ class Seals:
             raise ValueError(message)
         self._secrets = dict(secrets)
         self._first = next(iter(self._secrets))
-        self._cluster = cluster
+        self._cluster, self._listed = cluster, listed
         self._keys: dict[tuple[str, str], bytes] = {}
+
+    @property
+    def first(self) -> str:
+        """The id of the key that seals."""
+        return self._first
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return the fingerprint of each secret by its key's id. It identifies the secret and does not reveal it."""
+        text = f"headrace seal-fingerprint {self._cluster}".encode()
+        return {
+            kid: hmac.digest(secret, text, "sha256")[:_FINGERPRINT_BYTES].hex() for kid, secret in self._secrets.items()
+        }
 
     def seal(self, topic: str, key: bytes, value: bytes) -> str:
         """Return the seal header of a record with this key and value on *topic*."""
         return f"{_VERSION}.{self._first}.{self._mac(self._first, topic, key, value)}"
 
     def verify(self, topic: str, key: bytes | None, value: bytes | None, seal: str | None) -> None:
-        """Raise UnauthenticatedError unless *seal* is the platform's seal of this key, value and topic."""
+        """Raise UnauthenticatedError unless *seal* is the platform's seal of this key, value and topic.
+
+        Raise SealKeyMissingError if the seal cannot be checked here, because this worker lacks a key of the cluster.
+        """
         version, kid, mac = _parts(seal)
         known = version == _VERSION and kid in self._secrets
+        if not known and version == _VERSION and kid in self._listed():
+            raise SealKeyMissingError(kid)
         if not known or not hmac.compare_digest(mac, self._mac(kid, topic, key or b"", value or b"")):
             message = "the record does not bear the platform's seal"
             raise UnauthenticatedError(message)
@@ -56,6 +88,11 @@ class Seals:
             info = f"headrace seal {self._cluster} {topic}".encode() + b"\x01"
             self._keys[name] = hmac.digest(self._secrets[kid], info, "sha256")
         return self._keys[name]
+
+
+def key_id(seal: str | None) -> str:
+    """Return the id of the key that a seal names, or an empty string for text that is no seal."""
+    return _parts(seal)[1]
 
 
 def _parts(seal: str | None) -> tuple[str, str, str]:

@@ -1,4 +1,4 @@
-"""The records of the registry: tenants, the layout of shards, and the seal secret of a local stack."""
+"""The records of the registry: tenants, the layout of shards, the seal keys, and the seal secret of a local stack."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ REGISTRY_TYPE = "headrace.registry.v1"
 
 LAYOUT_KEY = "_layout"
 SEAL_KEY = "_seal"
+SEAL_KEYS_KEY = "_seal_keys"
 
 
 class DlqLimit(Payload):
@@ -122,7 +123,18 @@ class SealSecret(Payload):
     secret: Base64
 
 
-class RegistryRecord(RootModel[Annotated[Tenant | Layout | SealSecret, Field(discriminator="kind")]]):
+class SealKeys(Payload):
+    """The seal keys of the cluster. A worker starts only if it has each of them with the same fingerprint."""
+
+    kind: Literal["seal_keys"] = "seal_keys"
+    fingerprints: dict[str, str]
+    """Key id to the fingerprint of its secret: an HMAC of the cluster's id, which does not reveal the secret."""
+
+    retired: tuple[str, ...] = ()
+    """Ids of former keys, which never return to the list."""
+
+
+class RegistryRecord(RootModel[Annotated[Tenant | Layout | SealSecret | SealKeys, Field(discriminator="kind")]]):
     """Any record of the registry. Its key is the tenant's id, or a name that no tenant can have."""
 
     @property
@@ -135,6 +147,8 @@ class RegistryRecord(RootModel[Annotated[Tenant | Layout | SealSecret, Field(dis
                 return LAYOUT_KEY
             case SealSecret():
                 return SEAL_KEY
+            case SealKeys():
+                return SEAL_KEYS_KEY
 
     @model_validator(mode="after")
     def _deadlines_agree(self) -> RegistryRecord:

@@ -125,7 +125,7 @@ def _base(between: bytes, base: int, distance: int) -> tuple[int, int]:
     return (bare[-1], len(between) - len(bare) + 1) if bare else (base, distance + len(between))
 
 
-def _keep(kept: bytearray, classes: bytes, start: int, end: int, *, last: int, joins: bool) -> int:  # noqa: PLR0913 - one run
+def _keep(kept: bytearray, classes: bytes, start: int, end: int, *, last: int, joins: bool) -> int:
     """Mark the characters of one run that stay. Return the class of the last of them, or 0.
 
     A joiner that stays ends the run: none of the rules holds after it.

@@ -137,6 +137,46 @@ async def _remove(name: str, wait: float, *, as_json: bool) -> None:
         output.text(f"{name} is removed; its topics and data remain")
 
 
+@app.command("repair")
+def repair(
+    tenant: Annotated[str, typer.Argument(help="Its id.")],
+    plan: Annotated[bool, typer.Option("--plan", help="Show the places, and free none.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Free places in concurrency and sessions that requests hold although nothing is left to run.
+
+    Print the places first. One is freed only if no topic of the platform holds its request, or if the request's
+    deadline passed more than an hour ago. A lost request gets a failed result.
+    """
+    import asyncio
+
+    asyncio.run(_repair(tenant, plan=plan, as_json=as_json))
+
+
+async def _repair(tenant: str, *, plan: bool, as_json: bool) -> None:
+    from ops.cli import output
+    from ops.cli.command_settings import begun
+    from ops.connection import connection_of
+    from ops.repair import Repair
+    from schemas.clock import SystemClock
+
+    repair = Repair(connection_of(begun()), SystemClock(), tenant)
+    places = await repair.plan()
+    rows = [place.row() for place in places]
+    if as_json:
+        for row in rows:
+            output.line({"action": "free", **row})
+    elif rows:
+        output.table("", tuple(rows[0]), [tuple(row.values()) for row in rows])
+    freed = 0 if plan or not places else await repair.free(places)
+    if as_json:
+        output.line({"tenant": tenant, "leaked": len(places), "freed": freed})
+    elif plan and places:
+        output.text(f"{len(places)} places leaked: `headrace tenants repair {tenant}` frees them")
+    else:
+        output.text(f"{freed} places freed" if places else "no place leaked")
+
+
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """Print every tenant."""

@@ -35,11 +35,22 @@ def plan(shards: Shards = None, journey: Journey = None, as_json: AsJson = False
 
 
 @app.command("apply")
-def apply(shards: Shards = None, journey: Journey = None, as_json: AsJson = False) -> None:
-    """Create the topics, layout and first offsets that are missing; show what differs, and leave it alone."""
+def apply(
+    shards: Shards = None,
+    journey: Journey = None,
+    retire_seal_key: Annotated[
+        list[str] | None, typer.Option(help="Id of a seal key to remove from the list, may be repeated.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create the topics, layout and first offsets that are missing; show what differs, and leave it alone.
+
+    List the seal keys of HEADRACE_SEAL_SECRET: from then on, no stage starts without them.
+    """
     import asyncio
 
-    _print(asyncio.run(_provision(shards, journey).apply()), as_json=as_json)
+    retire = tuple(retire_seal_key or ())
+    _print(asyncio.run(_provision(shards, journey, retire).apply()), as_json=as_json)
 
 
 @app.command("relayout")
@@ -67,14 +78,14 @@ def relayout(
     _print(asyncio.run(move.apply()), as_json=as_json)
 
 
-def _provision(shards: int | None, journey: JourneyName | None) -> Provision:
+def _provision(shards: int | None, journey: JourneyName | None, retire: tuple[str, ...] = ()) -> Provision:
     from ops.cli import output
     from ops.cli.command_settings import begun
     from ops.connection import connection_of
     from ops.provision import Provision, Wish
 
     settings = begun()
-    return Provision(connection_of(settings), settings, Wish(shards, journey), output.note)
+    return Provision(connection_of(settings), settings, Wish(shards, journey), retire, output.note)
 
 
 def _print(changes: Sequence[Change], *, as_json: bool) -> None:

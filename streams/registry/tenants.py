@@ -12,7 +12,17 @@ from pydantic import ValidationError
 
 from schemas.errors import InternalError
 from schemas.records import Partition, Record
-from schemas.tenants import LAYOUT_KEY, SEAL_KEY, DlqLimit, Layout, RegistryRecord, SealSecret, Tenant
+from schemas.tenants import (
+    LAYOUT_KEY,
+    SEAL_KEY,
+    SEAL_KEYS_KEY,
+    DlqLimit,
+    Layout,
+    RegistryRecord,
+    SealKeys,
+    SealSecret,
+    Tenant,
+)
 from schemas.topics import TENANTS
 from streams.transport.reader import Reader
 
@@ -34,6 +44,7 @@ class TenantRegistry:
         self.tenants: dict[str, Tenant] = {}
         self.layout: Layout | None = None
         self.secret: SealSecret | None = None
+        self.seal_keys: SealKeys | None = None
         self.version = 0
         """The number of records applied."""
 
@@ -98,6 +109,8 @@ class TenantRegistry:
                 self.layout = layout
             case SealSecret() as secret:
                 self.secret = secret
+            case SealKeys() as seal_keys:
+                self.seal_keys = seal_keys
 
     def _remove(self, key: str) -> None:
         self.tenants.pop(key, None)
@@ -105,6 +118,8 @@ class TenantRegistry:
             self.layout = None
         if key == SEAL_KEY:
             self.secret = None
+        if key == SEAL_KEYS_KEY:
+            self.seal_keys = None
 
     async def load(self, reader: Reader) -> None:
         """Read all records that were written before the call. Raises KafkaUnreachableError at the reader's deadline."""

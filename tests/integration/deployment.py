@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from pydantic import SecretStr
 
 from ops.lab.chaos.agents import NAME, RUNS
 from ops.lab.chaos.evidence import Evidence
@@ -106,12 +107,18 @@ class Deployment:
         return starts_in(self.workers.folder / RUNS)
 
 
+def settings_of(connection: Connection, changes: Mapping[str, str]) -> Settings:
+    """Of the operator, who has the stages' seal secret."""
+    secret = changes.get("HEADRACE_SEAL_SECRET")
+    return Settings(kafka_bootstrap=connection.bootstrap, seal_secret=SecretStr(secret) if secret else None)
+
+
 @asynccontextmanager
 async def deployment(
     connection: Connection, folder: Path, journey: JourneyName, shards: int, wanted: dict[str, int], **changes: str
 ) -> AsyncGenerator[Deployment]:
     """*wanted* processes of each stage, kept at that number; at the end all of them drain."""
-    settings, clock, chance = Settings(kafka_bootstrap=connection.bootstrap), SystemClock(), random.Random(28)
+    settings, clock, chance = settings_of(connection, changes), SystemClock(), random.Random(28)
     await Provision(connection, settings, Wish(shards, journey)).apply()
     await Tenancy(connection, settings).put(*tenants())
     environment = child_environment(HEADRACE_KAFKA_BOOTSTRAP=connection.bootstrap, HEADRACE_LOG="json", **changes)

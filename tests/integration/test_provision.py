@@ -133,11 +133,14 @@ async def test_a_topic_in_another_shape_is_shown_and_left_alone(provision: Provi
 
 async def test_the_seals_secret_is_not_made_up_where_there_is_one(connection: Connection, settings: Settings) -> None:
     """An operator's secret lives in the environment of the stages, not in a topic that more may read."""
-    given = Settings(kafka_bootstrap=settings.kafka_bootstrap, seal_secret=SecretStr("k1:c2VjcmV0"))
+    given = Settings(kafka_bootstrap=settings.kafka_bootstrap, seal_secret=SecretStr("k1:MDEyMzQ1Njc4OWFiY2RlZg=="))
 
     await Provision(connection, given, WISH).apply()
 
-    assert (await registry_writer.load(connection)).secret is None
+    registry = await registry_writer.load(connection)
+    assert registry.secret is None
+    assert registry.seal_keys is not None
+    assert list(registry.seal_keys.fingerprints) == ["k1"]
 
 
 async def test_two_that_write_at_once_both_get_their_say(provision: Provision, connection: Connection) -> None:
