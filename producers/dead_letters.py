@@ -66,14 +66,15 @@ def _weight(headers: HeaderList) -> int:
 
 def _cut(record: Record) -> tuple[Record, HeaderList]:
     """Cut the record to the limits of a dead letter. Return it with the header that states the missing bytes."""
-    value, headers, missing = record.value, record.headers, dict[str, int]()
+    value, headers = record.value, record.headers
+    missing = {part: size for part, size in record.missing._asdict().items() if size}
     weight = _weight(headers)
     if weight > HEADERS_LIMIT:
-        missing["headers"] = weight
+        missing["headers"] = missing.get("headers", 0) + weight
         headers, weight = (), 0
     room = DEAD_LETTER_LIMIT - _ADDED - 2 * weight  # twice, because the correlation id may be repeated
     if value is not None and len(value) > room:
-        missing["value"] = len(value) - room
+        missing["value"] = missing.get("value", 0) + len(value) - room
         value = value[:room]
     return record._replace(value=value, headers=headers), (_said(missing),) if missing else ()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,7 +15,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from schemas.errors import MalformedError, UnsupportedVersionError
+from schemas.errors import MalformedError, TooLargeError, UnsupportedVersionError
 from schemas.headers import CONTENT_TYPE, Headers
 from schemas.records import HeaderList
 
@@ -23,7 +24,16 @@ STRUCTURED = "application/cloudevents+json"
 JSON = "application/json"
 ID_LIMIT = 128
 SOURCE_LIMIT = 256
+VALUES = 10_000
+"""Values of one JSON body: items of arrays and fields of objects."""
+
 _REGISTRY_PREFIX = 5
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+"""A JSON text. The possessive repeats keep a search linear."""
+
+_TEXTS = 2 * VALUES + 2
+"""Texts that are left out of a count. A body with more has too many values anyway."""
+
 _VERSION_HEADER, _TYPE_HEADER = ("ce_specversion", SPEC_VERSION.encode()), (CONTENT_TYPE, JSON.encode())
 
 
@@ -82,10 +92,25 @@ def _second(seconds: int) -> str:
 def read(value: bytes | None, headers: Headers) -> CloudEvent:
     """Return the event of a record in any of the three modes. Raise MalformedError or UnsupportedVersionError."""
     body = _without_registry_prefix(value or b"")
+    check_values(body)
     mode = (headers.text(CONTENT_TYPE) or "").split(";", 1)[0].strip().lower()
     if mode == STRUCTURED or (headers.text("ce_specversion") is None and _looks_structured(body)):
         return _checked(_structured(body))
     return _checked(_binary(body, headers))
+
+
+def check_values(body: bytes) -> None:
+    """Raise TooLargeError if a JSON body has more than ``VALUES`` values: each costs as much as a kilobyte of text.
+
+    Counting is much cheaper than parsing. Texts are left out only if the body may have too many with them.
+    """
+    if _separators(body) > VALUES and _separators(_TEXT.sub(b"", body, _TEXTS)) > VALUES:
+        message = f"the JSON has more than {VALUES} values: send long content as one text"
+        raise TooLargeError(message)
+
+
+def _separators(body: bytes) -> int:
+    return body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _without_registry_prefix(value: bytes) -> bytes:
@@ -146,10 +171,12 @@ def _data(event: dict[str, Any]) -> bytes:
     if "data_base64" not in event:
         return to_json(event.get("data"))
     try:
-        return base64.b64decode(event["data_base64"], validate=True)
+        data = base64.b64decode(event["data_base64"], validate=True)
     except (binascii.Error, TypeError, ValueError) as error:
         message = "data_base64 is not base64"
         raise MalformedError(message) from error
+    check_values(data)
+    return data
 
 
 def _checked(event: CloudEvent) -> CloudEvent:

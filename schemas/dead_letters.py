@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.headers import ERROR_CODE, INPUT, SEAL, SIGNATURE
+from schemas.headers import ERROR_CODE, INPUT, OWN_PREFIX, SEAL, SIGNATURE
 from schemas.records import HeaderList, Record
+from schemas.topics import tenant_of
 
 _DROPPED = frozenset({INPUT, SEAL, SIGNATURE})
 MESSAGE_LIMIT = 1024
@@ -28,8 +29,12 @@ class DeadLetterReason:
     first_failure_ms: int = 0
 
     def headers(self, record: Record) -> HeaderList:
-        """Return the record's own headers without credentials, then the reason headers."""
-        kept = tuple((name, value) for name, value in record.headers if name not in _DROPPED and name not in _NAMES)
+        """Return the record's own headers, then the reason headers. Credentials and forged headers are dropped.
+
+        A client writes the records of its tenant's topics, so no header of the platform there is the platform's.
+        """
+        from_client = tenant_of(record.topic) is not None
+        kept = tuple((name, value) for name, value in record.headers if not _is_dropped(name, from_client=from_client))
         return kept + tuple((name, _short(text)) for name, text in self._texts(record))
 
     def _texts(self, record: Record) -> tuple[tuple[str, str], ...]:
@@ -45,6 +50,10 @@ class DeadLetterReason:
             source,
         )
         return tuple(zip(_NAMES, values, strict=True))
+
+
+def _is_dropped(name: str, *, from_client: bool) -> bool:
+    return (from_client and name[: len(OWN_PREFIX)].lower() == OWN_PREFIX) or name in _DROPPED or name in _NAMES
 
 
 def _short(text: str) -> bytes:

@@ -13,12 +13,15 @@ from schemas.cloudevents import CloudEvent
 from schemas.control import Control
 from schemas.errors import MalformedError, TooLargeError, UnsupportedVersionError
 from schemas.headers import CORRELATION_ID, REPLY_TO, SPRING_CORRELATION_ID, Headers
-from schemas.records import Record
+from schemas.records import COMPLETE, Record
 from schemas.requests import REQUEST_TYPE, Request
 from schemas.stage_records import Origin
 
 DEFAULT_SOURCE = "/"
 KEY_LIMIT = 128
+_UNREAD = (
+    "the record, or the batch that holds it, unpacks to more than is read: send smaller records or smaller batches"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,8 @@ def open_envelope(record: Record, sizes: Sizes, kind: str = REQUEST_TYPE) -> Env
         if len(bytes_ or b"") > limit:
             message = f"more than {limit} bytes of {part}"
             raise TooLargeError(message)
+    if record.missing != COMPLETE:
+        raise TooLargeError(_UNREAD)
     event = cloudevents.read(record.value, headers)
     if event.type not in (None, kind):
         message = f"events of type {event.type[:64]} are not taken here"
@@ -128,17 +133,20 @@ def open_envelope(record: Record, sizes: Sizes, kind: str = REQUEST_TYPE) -> Env
 
 
 def salvage(record: Record) -> Envelope | None:
-    """Return the envelope of an oversized or damaged record if it has exactly one readable id, else None."""
+    """Return the envelope of an oversized or damaged record: under its id, or its position if it has none.
+
+    Return None for an id that is not readable or that is there twice: an answer could be taken for another request's.
+    """
     headers = Headers(record.headers)
-    identifier = headers.text("ce_id")
-    alone = sum(name == "ce_id" for name, _ in record.headers) == 1
-    if not (alone and identifier and cloudevents.is_name(identifier, cloudevents.ID_LIMIT)):
+    count = sum(name == "ce_id" for name, _ in record.headers)
+    identifier = headers.text("ce_id") if count else derived_id(record)
+    if count > 1 or identifier is None or (count and not cloudevents.is_name(identifier, cloudevents.ID_LIMIT)):
         return None
     source = headers.text("ce_source") or ""
     return Envelope(
         record=record,
         headers=headers,
-        event=CloudEvent(data=b"", id=identifier),
+        event=CloudEvent(data=b"", id=headers.text("ce_id")),
         request_id=identifier,
         source=source if cloudevents.is_name(source, cloudevents.SOURCE_LIMIT) else DEFAULT_SOURCE,
         body=_digest(record.value or b""),
@@ -158,4 +166,4 @@ def _first_fault(error: ValidationError) -> str:
     """Return field and reason of the first fault, without the input: a message must not contain a prompt."""
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(str(step)[:32] for step in fault["loc"][:4])
-    return f"{place or 'the request'}: {fault['msg'][:200]}"
+    return f"{place or 'the request'}: {fault['msg'].removeprefix('Value error, ')[:200]}"

@@ -17,6 +17,16 @@ class Partition(NamedTuple):
         return f"{self.topic}:{self.number}"
 
 
+class Missing(NamedTuple):
+    """The bytes that were cut off a record because it exceeds every limit. 1 may also mean an unknown number."""
+
+    headers: int = 0
+    value: int = 0
+
+
+COMPLETE = Missing()
+
+
 class Record(NamedTuple):
     """A record that was read. ``timestamp`` is in milliseconds since the epoch; the broker sets it on edge topics."""
 
@@ -27,6 +37,8 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: HeaderList
+    missing: Missing = COMPLETE
+    """The bytes that the transport did not read. A record that misses any is too large."""
 
     @property
     def position(self) -> str:

@@ -132,8 +132,10 @@ def watch_heartbeats(consumer: Untyped, accepted: Callable[[], None]) -> None:
     consumer._coordinator._do_heartbeat = watched
 
 
-def watch_fetches(consumer: Untyped, asked: Callable[[], None], answered: Callable[[Untyped], None]) -> None:
-    """Call *asked* before every fetch, and *answered* with each fetch response, which it may modify."""
+def watch_fetches(
+    consumer: Untyped, asked: Callable[[], None], answered: Callable[[Untyped, Untyped], Awaitable[object]]
+) -> None:
+    """Call *asked* before every fetch, and *answered* with each request and its response, which it may modify."""
     send = consumer._client.send
 
     async def watched(node: object, request: object, **options: Untyped) -> object:
@@ -142,7 +144,7 @@ def watch_fetches(consumer: Untyped, asked: Callable[[], None], answered: Callab
             return plain
         asked()
         answer: object = await send(node, request, **options)
-        answered(answer)
+        await answered(request, answer)
         return answer
 
     consumer._client.send = watched

@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 import structlog
 
 from schemas.clock import Clock
-from schemas.records import Partition, Record
+from schemas.records import COMPLETE, Partition, Record
 from schemas.topics import PLATFORM
 from streams.transport import aiokafka_private, watermarks
 from streams.transport.aiokafka_types import Consumer, TopicPartition, Untyped, errors
 from streams.transport.connection import Connection
 from streams.transport.errors import BrokerError, TransportError, UnknownTopicError, UnreadableError, own
+from streams.transport.fetch_bounds import FetchBounds
 from streams.transport.fetched_batches import readable
 from streams.transport.missing_topics import missing_topics
 from streams.transport.topic_state import TopicState, topic_states
@@ -56,22 +57,6 @@ _new: Callable[[type[Record], tuple[object, ...]], Record] = tuple.__new__
 """The tuple constructor. It skips NamedTuple's Python-level ``__new__``, because it is called for every record."""
 
 
-def _made(place: Untyped, found: Untyped) -> Record:
-    """Return the ``Record`` for a decoded record of a batch."""
-    return _new(
-        Record,
-        (
-            place.topic,
-            place.partition,
-            found.offset,
-            found.timestamp,
-            found.key,
-            found.value,
-            tuple(found.headers),
-        ),
-    )
-
-
 def _ours(records: list[Untyped]) -> list[Record]:
     """Return the records of one fetch as ``Record``. A fetch that arrives after ``make_records`` needs conversion."""
     return records if type(records[0]) is Record else [*map(record_of, records)]
@@ -96,6 +81,7 @@ class DataConsumer:
         """The error of each failed partition since its last seek. The caller removes the error and assigns again
         without the partition. Until then the client fetches the partition without pause."""
 
+        self._bounds = FetchBounds()
         self._careful: dict[Partition, int] = {}
         """Partitions whose batches are checked before the client decodes them, with the number of fetches left."""
         self._unanswered: float | None = None
@@ -123,8 +109,12 @@ class DataConsumer:
         if self._unanswered is None:
             self._unanswered = self._clock.monotonic()
 
-    def _answered(self, answer: Untyped) -> None:
+    async def _answered(self, request: Untyped, answer: Untyped) -> None:
         self._unanswered = None
+        for partition, fault in (await self._bounds.apply(request, answer)).items():
+            self.faults[partition] = UnreadableError(
+                f"the batch at offset {fault.offset} of {partition}: {fault.reason}"
+            )
         for topic, rows in answer.topics:
             for index, row in enumerate(rows):
                 if row[_CODE]:
@@ -231,7 +221,7 @@ class DataConsumer:
             if records := await self._get(partition, limit):
                 fetched[Partition(*partition)] = records
                 free -= len(records)
-                size -= sum([len(record.value or b"") for record in records])
+                size -= sum([len(record.value or b"") + len(record.key or b"") for record in records])
         return fetched
 
     def _rotated(self, partitions: list[Partition]) -> Iterable[Partition]:
@@ -241,7 +231,7 @@ class DataConsumer:
 
     async def _get(self, partition: Partition, limit: int) -> list[Record]:
         position = aiokafka_private.position(self._consumer, partition)
-        aiokafka_private.make_records(self._consumer, partition, _made)
+        aiokafka_private.make_records(self._consumer, partition, self._made)
         try:
             found = await self._consumer.getmany(self._theirs[partition], timeout_ms=0, max_records=limit)
         except Exception as error:  # noqa: BLE001 - a record that cannot be decoded raises what it likes
@@ -253,6 +243,23 @@ class DataConsumer:
             self._look_closer(Partition(*partition), "offsets are missing")
             return []
         return records
+
+    def _made(self, place: Untyped, found: Untyped) -> Record:
+        """Return the ``Record`` for a decoded record of a batch."""
+        missing = self._bounds.missing.get(place)
+        return _new(
+            Record,
+            (
+                place.topic,
+                place.partition,
+                found.offset,
+                found.timestamp,
+                found.key,
+                found.value,
+                tuple(found.headers),
+                COMPLETE if missing is None else missing.get(found.offset, COMPLETE),
+            ),
+        )
 
     def _doubts(self, partition: Partition) -> bool:
         """Return True if a producer's wrong deltas may hide offsets. Platform topics and checked ones are exempt."""

@@ -44,7 +44,7 @@ class Readable(NamedTuple):
 def readable(data: bytes) -> Readable:
     r"""Return *data* with unreadable batches rewritten. Bytes of header names that are not UTF-8 become ``\xNN``."""
     kept, spent = list[bytes](), 0
-    for batch in _batches(data):
+    for batch in batches(data):
         if spent > BUDGET:
             return Readable(b"".join(kept), changed=True)
         plain = batch
@@ -53,12 +53,12 @@ def readable(data: bytes) -> Readable:
             try:
                 plain = _anew(batch)
             except Exception as error:  # noqa: BLE001 - what is inside may break any decoder in any way
-                return Readable(b"".join(kept), changed=True, fault=Fault(_base(batch), repr(error)))
+                return Readable(b"".join(kept), changed=True, fault=Fault(base_of(batch), repr(error)))
         kept.append(plain)
     return Readable(b"".join(kept), changed=spent > 0)
 
 
-def _batches(data: bytes) -> Iterator[bytes]:
+def batches(data: bytes) -> Iterator[bytes]:
     """Yield each batch. The last one may be truncated, which the client expects."""
     start = 0
     while start < len(data):
@@ -69,7 +69,8 @@ def _batches(data: bytes) -> Iterator[bytes]:
         start = end
 
 
-def _base(batch: bytes) -> int:
+def base_of(batch: bytes) -> int:
+    """Return the offset of the batch's first record."""
     offset: int = _START.unpack_from(batch)[0]
     return offset
 
@@ -83,16 +84,16 @@ def _fault(batch: bytes) -> Exception | None:
         if not one.validate_crc():
             return ValueError("the checksum is wrong")
         offsets = [record.offset for record in one]
-        if batch[_MAGIC_AT] == _MAGIC and not _in_order(offsets, *_range(batch)):
+        if batch[_MAGIC_AT] == _MAGIC and not _in_order(offsets, *range_of(batch)):
             return ValueError("the records are numbered wrongly")
     except Exception as error:  # noqa: BLE001 - as above
         return error
     return None
 
 
-def _range(batch: bytes) -> tuple[int, int]:
+def range_of(batch: bytes) -> tuple[int, int]:
     """Return the first offset of the batch and the offset after its last."""
-    first, (last,) = _base(batch), struct.unpack_from(">i", batch, _LAST_AT)
+    first, (last,) = base_of(batch), struct.unpack_from(">i", batch, _LAST_AT)
     return first, first + int(last) + 1
 
 
@@ -106,29 +107,30 @@ def _anew(batch: bytes) -> bytes:
     """Return the batch with the same records, uncompressed and repaired. Raises any exception if decoding fails."""
     if batch[_MAGIC_AT] != _MAGIC:
         raise ValueError(f"format {batch[_MAGIC_AT]}")
-    if _crc(batch) != struct.unpack_from(">I", batch, _CRC_AT)[0]:
+    if crc_of(batch) != struct.unpack_from(">I", batch, _CRC_AT)[0]:
         raise ValueError("the checksum is wrong")
     (attributes,), (count,) = (
         struct.unpack_from(">h", batch, _ATTRIBUTES_AT),
         struct.unpack_from(">i", batch, _COUNT_AT),
     )
-    first, end = _range(batch)
+    first, end = range_of(batch)
     records = list(_records(_unpacked(batch[_HEAD:], attributes & _CODEC), count))
     if count == end - first and not _in_order([record.delta for record in records], 0, count):
         records = [record._replace(delta=number) for number, record in enumerate(records)]
     new = bytearray(batch[:_HEAD])
     for record in records:
-        new += _sized(record.start + varint(record.delta) + record.rest)
+        new += sized(record.start + varint(record.delta) + record.rest)
     struct.pack_into(">h", new, _ATTRIBUTES_AT, attributes & ~_CODEC)
     struct.pack_into(">i", new, _LENGTH_AT, len(new) - _START.size)
-    struct.pack_into(">I", new, _CRC_AT, _crc(new))
+    struct.pack_into(">I", new, _CRC_AT, crc_of(new))
     plain = bytes(new)
     if (fault := _fault(plain)) is not None:
         raise fault
     return plain
 
 
-def _crc(batch: bytes | bytearray) -> int:
+def crc_of(batch: bytes | bytearray) -> int:
+    """Return the checksum that the batch should have."""
     crc: int = calc_crc32c(bytes(batch[_ATTRIBUTES_AT:]))
     return crc
 
@@ -158,7 +160,7 @@ def _records(body: bytes, count: int) -> Iterator[_Record]:
 
 
 def _record(body: bytes) -> _Record:
-    _, delta_at = decode_varint(body, 1)  # skip the attributes byte and the timestamp delta
+    _, delta_at = decode_varint(body, 1)  # after the attributes byte, which has no meaning and may be any
     delta, key_at = decode_varint(body, delta_at)
     count_at = _past(body, _past(body, key_at))
     count, at = decode_varint(body, count_at)
@@ -167,8 +169,8 @@ def _record(body: bytes) -> _Record:
         size, at = decode_varint(body, at)
         name, value_at = body[at : at + size], at + size
         at = _past(body, value_at)
-        headers += _sized(name.decode(errors="backslashreplace").encode()) + body[value_at:at]
-    return _Record(body[:delta_at], delta, body[key_at:count_at] + bytes(headers))
+        headers += sized(name.decode(errors="backslashreplace").encode()) + body[value_at:at]
+    return _Record(b"\0" + body[1:delta_at], delta, body[key_at:count_at] + bytes(headers))
 
 
 def _past(body: bytes, at: int) -> int:
@@ -185,5 +187,6 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _sized(data: bytes) -> bytes:
+def sized(data: bytes) -> bytes:
+    """Return *data* after their length."""
     return varint(len(data)) + data

@@ -12,6 +12,7 @@ from streams.transport.aiokafka_types import Consumer, TopicPartition, Untyped
 from streams.transport.connection import Connection
 from streams.transport.data_consumer import record_of
 from streams.transport.errors import KafkaUnreachableError, translated
+from streams.transport.fetch_bounds import FetchBounds
 
 Start: TypeAlias = Literal["earliest", "latest"] | Mapping[Partition, int]
 """The start position. ``latest`` is the high watermark, not the last stable offset: records written from now on."""
@@ -20,6 +21,10 @@ _CLOSE_S = 2.0
 _POLL_S = 0.5
 _NEAR_S = 0.05  # short, because no poll returns the marker at a log's end: the position passes it after an empty poll
 _FETCH_BYTES = 4 * 1024 * 1024  # per partition, so that an admission log takes a few large fetches, not eighty small
+
+
+def _nothing_to_note() -> None:
+    """Do nothing before a fetch."""
 
 
 class Reader:
@@ -31,6 +36,7 @@ class Reader:
 
     def __init__(self, connection: Connection, *, name: str, deadline_s: float) -> None:
         self._connection, self._deadline_s = connection, deadline_s
+        self._bounds = FetchBounds()
         self._next: dict[Partition, int] = {}
         self._lives: dict[Partition, object] = {}
         self._consumer: Untyped = Consumer(
@@ -65,6 +71,7 @@ class Reader:
         reader = cls(connection, name=name, deadline_s=deadline_s)
         try:
             await connection.establish(reader._consumer.start, deadline_s)
+            aiokafka_private.watch_fetches(reader._consumer, _nothing_to_note, reader._bounds.apply)
             chosen = await reader._of(what) if isinstance(what, str) else list(what)
             await reader.add(chosen, start)
         except BaseException:  # also if cancelled: no socket may stay open

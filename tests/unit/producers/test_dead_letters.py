@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from producers.dead_letters import CUT, dead_letter_record, shortened
 from schemas.dead_letters import DeadLetterReason
-from schemas.records import HeaderList, ProducerRecord, Record
+from schemas.records import HeaderList, Missing, ProducerRecord, Record
 from schemas.relocation import relocated
 from schemas.topics import DEAD_LETTER_LIMIT
 from tests.unit.producers.samples import NOW, TRACE, texts
@@ -54,6 +54,24 @@ def test_credentials_are_removed() -> None:
     assert "headrace-signature" not in names
     assert "headrace-input" not in names  # the committer names the real one
     assert [value for name, value in output.headers if name == "headrace-error-code"] == [b"malformed"]
+
+
+def test_the_platforms_headers_of_a_client_are_dropped() -> None:
+    """C.6: a client's ``headrace-cut`` or ``headrace-replay-count`` would pass for the platform's word."""
+    forged = ("cut", "replay-count", "due-at", "relocated", "error-code", "source", "signature", "seal", "new")
+    headers: HeaderList = tuple((f"headrace-{name}", b"forged") for name in forged)
+    output = dead_letter(headers=(*headers, ("Headrace-Seal", b"forged"), ("HEADRACE-x", b"forged"), ("own", b"kept")))
+
+    assert b"forged" not in {value for _, value in output.headers}
+    assert texts(output)["own"] == "kept"
+
+
+def test_bytes_that_the_transport_did_not_read_are_counted_as_cut() -> None:
+    """C.1: an operator sees how large the record was."""
+    record = Record("tenants.acme.requests", 2, 7, NOW, b"s-1", b"v", (), Missing(headers=7, value=1_000))
+    output = dead_letter_record(record, REASON, tenant="acme", trace=TRACE)
+
+    assert texts(output)[CUT] == "headers 7, value 1000"
 
 
 def test_a_letter_can_be_found_by_trace_id_and_correlation_even_if_its_record_had_none() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.cloudevents import STRUCTURED, CloudEvent, read, time_of
-from schemas.errors import MalformedError, RecordError, UnsupportedVersionError
+from schemas.errors import MalformedError, RecordError, TooLargeError, UnsupportedVersionError
 from schemas.headers import Headers
 from schemas.records import HeaderList
 
@@ -178,3 +178,33 @@ def test_arbitrary_bytes_raise_our_errors_or_none(value: bytes | None, headers: 
 def test_a_time_is_written_in_utc_with_milliseconds() -> None:
     """RFC 3339, as CloudEvents asks for."""
     assert time_of(1_700_000_000_007) == "2023-11-14T22:13:20.007Z"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"agent":"echo","input":[' + b",".join([b'{"text":""}'] * 87_000) + b"]}",
+        b'{"agent":"echo","input":[' + b",".join([b"1"] * 500_000) + b"]}",
+        b'{"specversion":"1.0","data":{"agent":"echo","input":"x","z":[' + b",".join([b"{}"] * 300_000) + b"]}}",
+        b"[" * 1_000_000,
+        b'"a",' * 250_000,
+    ],
+    ids=["parts", "numbers", "structured", "depth", "texts"],
+)
+def test_values_are_counted_before_they_are_parsed(body: bytes) -> None:
+    """C.2: each value costs as much as a kilobyte of text; half a million faults took 4.7 s to report."""
+    with pytest.raises(TooLargeError, match="10000 values"):
+        read(body, Headers(()))
+
+
+def test_the_separators_in_a_text_are_no_values() -> None:
+    """A megabyte of prose or of program text is one value."""
+    text = json.dumps({"agent": "echo", "input": 'call(a, b)[0]; {"x": "\\"}, ' * 30_000}).encode()
+    assert read(text, Headers(())).data == text
+
+
+def test_values_in_base64_are_counted_too() -> None:
+    """The data of a structured event are a body of their own."""
+    data = base64.b64encode(b"[" + b"1," * 10_000 + b"1]").decode()
+    with pytest.raises(TooLargeError):
+        read(json.dumps({"specversion": "1.0", "data_base64": data}).encode(), Headers(()))

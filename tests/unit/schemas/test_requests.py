@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from pydantic import ValidationError
 
-from schemas.requests import Request, TextPart
+from schemas.requests import METADATA, PARTS, Request, TextPart
 
 
 def _deadline(text: str) -> object:
@@ -33,13 +33,42 @@ def test_a_text_is_a_moment(text: str) -> None:
     "text",
     [
         *("0", "-5", "-0.1", "true", "NaN", "Infinity", "-Infinity", "1e308", "1e999", "[]", "{}"),
-        *('"30"', '"-5"', '"1e3"', '"soon"', '""', '"P1D"', '"2030-01-31"', '"2030-01-31T12:00:00"'),
+        *('"30"', '"-5"', '"1e3"', '"soon"', '""', '"P1M"', '"2030-01-31"', '"2030-01-31T12:00:00"'),
     ],
 )
 def test_what_is_neither_seconds_nor_a_moment_is_refused(text: str) -> None:
     """-5 must not become five seconds before 1970, "30" not half a minute after it, 1e308 no overflow at the door."""
     with pytest.raises(ValidationError):
         _deadline(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("PT30S", 30), ("PT1.5S", 1.5), ("PT2M", 120), ("P1DT1H", 90_000), ("P1D", 86_400)]
+)
+def test_a_duration_of_iso_8601_is_seconds(text: str, seconds: float) -> None:
+    """D.1: libraries write durations in this form."""
+    assert _deadline(f'"{text}"') == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"), [('"2030-01-31T12:00:00"', "has no zone"), ('"soon"', "PT30S"), ("-5", "PT30S"), ("[]", "PT30S")]
+)
+def test_a_wrong_deadline_gets_the_message_that_helps(text: str, hint: str) -> None:
+    """D.1: the message names the forms, not the first member of a union."""
+    with pytest.raises(ValidationError) as caught:
+        _deadline(text)
+    (fault,) = caught.value.errors()
+    assert fault["loc"] == ("deadline",)
+    assert hint in fault["msg"]
+
+
+def test_parts_and_metadata_are_counted() -> None:
+    """C.2: 87,000 empty parts held a worker for 4.7 s."""
+    Request(agent="echo", input=(TextPart(text=""),) * PARTS, metadata={str(n): "" for n in range(METADATA)})
+    with pytest.raises(ValidationError, match="256 items"):
+        Request(agent="echo", input=(TextPart(text=""),) * (PARTS + 1))
+    with pytest.raises(ValidationError, match="256 items"):
+        Request(agent="echo", input="x", metadata={str(n): "" for n in range(METADATA + 1)})
 
 
 def test_a_deadline_survives_the_hops() -> None:

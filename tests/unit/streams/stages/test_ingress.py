@@ -19,7 +19,7 @@ from schemas.admissions import AdmissionEvent, AdmissionKey, serving_key
 from schemas.control import RunControl
 from schemas.envelopes import open_envelope
 from schemas.errors import BlockedError, ModelOverloadedError, UnwritableError
-from schemas.records import HeaderList, Partition, ProducerRecord, Record
+from schemas.records import HeaderList, Missing, Partition, ProducerRecord, Record
 from schemas.requests import Request
 from schemas.results import Result
 from schemas.stage_records import Authorized, Screened
@@ -309,15 +309,33 @@ async def test_a_damaged_record_whose_id_can_be_read_is_answered(record: Record,
     [
         (request_record(id=None, headers=(("ce_id", b"a"), ("ce_id", b"b"))), "malformed"),
         (request_record(id="x" * 129), "malformed"),
-        (request_record(b"x" * (EDGE_VALUE_LIMIT + 1), id=None), "too_large"),
     ],
 )
-async def test_a_damaged_record_without_an_id_is_buried(record: Record, expected: str) -> None:
+async def test_a_damaged_record_whose_id_is_not_one_text_is_buried(record: Record, expected: str) -> None:
     """Nobody could tell which request the answer is of."""
     dead_letter = letter_alone(await (await entry()).run(record))
 
     assert header(dead_letter, "headrace-error-code") == expected
     assert dead_letter.key == f"acme|{record.position}".encode()
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        (request_record(b"x" * (EDGE_VALUE_LIMIT + 1), id=None), "too_large"),
+        (request_record(id=None, headers=tuple((f"h{n}", b"") for n in range(65))), "too_large"),
+        (request_record(id=None, headers=(("traceparent", b"a"), ("traceparent", b"b"))), "malformed"),
+        (request_record(b"", id=None)._replace(missing=Missing(value=10**9)), "too_large"),
+    ],
+)
+async def test_a_damaged_record_without_an_id_is_answered_by_its_position(record: Record, expected: str) -> None:
+    """D.1: the position names one record, and the correlation id is echoed."""
+    outputs = await (await entry()).run(record)
+    result = the_result(outputs)
+
+    assert code(result) == expected
+    assert result.request_id == record.position
+    assert len(on(outputs, DEAD_LETTERS.name)) == 1
 
 
 async def test_what_compression_let_through_is_never_written_back_at_its_size() -> None:
