@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from producers.envelopes import correlated, envelope, event_of
-from schemas.admissions import ADMISSION_TYPE, AdmissionEvent, AdmissionKey, serving_key
+from schemas.admissions import ADMISSION_TYPE, AdmissionEvent, AdmissionKey, cancel_key, serving_key
 from schemas.records import HeaderList, Partition, ProducerRecord
 from schemas.topics import ADMISSIONS, shard_of
 
@@ -27,8 +27,19 @@ def admission_record(
 def cancelled_record(key: str, request_id: str, *, shards: int, trace: HeaderList, now_ms: int) -> ProducerRecord:
     """Build the record of a cancel that precedes the request's admission. *key* is the request's admission key."""
     return _record(
-        AdmissionEvent(state="cancelled"), key, subject=request_id, shards=shards, trace=trace, now_ms=now_ms
+        AdmissionEvent(state="cancelled"),
+        cancel_key(key),
+        subject=request_id,
+        shards=shards,
+        trace=trace,
+        now_ms=now_ms,
     )
+
+
+def forgotten_cancel_record(key: str, *, shards: int) -> ProducerRecord:
+    """Build the record that deletes an old cancel from the admission log. *key* is the request's admission key."""
+    shard = shard_of(key.split("|", 1)[0], shards)
+    return ProducerRecord(ADMISSIONS.name, cancel_key(key).encode(), None, partition=shard)
 
 
 def serving_record(tenant: str, partition: Partition, *, shards: int, trace: HeaderList, now_ms: int) -> ProducerRecord:

@@ -10,6 +10,7 @@ from schemas.models import Payload
 from schemas.records import Partition
 
 ADMISSION_TYPE = "headrace.admission.v1"
+_CANCEL = "cancel"
 
 
 class Identity(Payload):
@@ -65,6 +66,22 @@ class AdmissionEvent(Payload):
 def request_key(identity: Identity) -> str:
     """Return the admission key of a request."""
     return f"{identity.tenant}|{identity.digest}"
+
+
+def cancel_key(key: str) -> str:
+    """Return the admission key of the cancel that precedes a request. *key* is the request's own key.
+
+    It differs from the request's key, so that deleting an old cancel never deletes a request.
+    """
+    tenant, _, digest = key.partition("|")
+    return f"{tenant}|{_CANCEL}|{digest}"
+
+
+def cancelled_key(key: str) -> str | None:
+    """Return the key of the request that a cancel names; None if *key* is not the key of a cancel."""
+    tenant, _, rest = key.partition("|")
+    kind, _, digest = rest.partition("|")
+    return f"{tenant}|{digest}" if kind == _CANCEL and digest else None
 
 
 def serving_key(tenant: str, partition: Partition) -> str:

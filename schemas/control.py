@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from schemas.cloudevents import ID_LIMIT, is_name
 from schemas.models import Payload, TolerantPayload
 
 CONTROL_TYPE = "headrace.control.v1"
 RUN_CONTROL_TYPE = "headrace.run-control.v1"
+
+
+def _printable(text: str) -> str:
+    if not is_name(text, ID_LIMIT):
+        message = f"not 1 to {ID_LIMIT} printable characters"
+        raise ValueError(message)
+    return text
 
 
 class Control(TolerantPayload):
@@ -23,8 +31,8 @@ class Control(TolerantPayload):
         }
     )
 
-    run_id: str | None = None
-    request_id: str | None = None
+    run_id: Annotated[str, StringConstraints(max_length=64)] | None = None
+    request_id: Annotated[str, StringConstraints(max_length=ID_LIMIT), AfterValidator(_printable)] | None = None
     kind: Literal["cancel", "signal", "approve", "reject"]
     data: dict[str, Any] = Field(default_factory=dict)
 

@@ -47,6 +47,9 @@ class Limits(Payload):
     rpm_per_user: Annotated[int, Field(gt=0)] | None = None
     """Requests per minute of each caller; ``rpm_per_agent`` limits each agent. None means no limit."""
 
+    control_rpm: Annotated[int, Field(gt=0)] = 600
+    """Control records per minute; each 4 KiB of a record count like one more. Records above the rate wait."""
+
     concurrency: Annotated[int, Field(gt=0)] = 64
     """Requests that may be admitted and not closed at one time."""
 

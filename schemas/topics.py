@@ -27,6 +27,9 @@ EDGE_HEADER_COUNT = 64
 EDGE_RECORD_LIMIT = EDGE_VALUE_LIMIT + EDGE_HEADERS_LIMIT + 64 * 1024
 """Bytes of a whole edge record: key, value and headers, with room for the platform's additions to a result."""
 
+CONTROL_VALUE_LIMIT = 64 * 1024
+"""Bytes of a control record's value."""
+
 _FRAME = 64 * 1024
 """Bytes that a record batch adds: length fields, and small records beside the largest."""
 
@@ -65,20 +68,20 @@ class Topic(Generic[T]):
         return "{tenant}" in self.name
 
 
-def _edge(retention_ms: int = RETENTION_MS) -> dict[str, str]:
+def _edge(retention_ms: int = RETENTION_MS, limit: int = EDGE_RECORD_LIMIT) -> dict[str, str]:
     return {
         "message.timestamp.type": "LogAppendTime",
         "retention.ms": str(retention_ms),
-        "max.message.bytes": str(EDGE_RECORD_LIMIT + _FRAME),
+        "max.message.bytes": str(limit + _FRAME),
     }
 
 
-def _open(retention_ms: int = RETENTION_MS) -> dict[str, str]:
+def _open(retention_ms: int = RETENTION_MS, limit: int = EDGE_RECORD_LIMIT) -> dict[str, str]:
     """Return the settings of topics that clients write to. The broker stores them uncompressed and limits that size.
 
     If it kept the client's compression, half a megabyte could expand to gigabytes in a reader.
     """
-    return _edge(retention_ms) | {"compression.type": "uncompressed"}
+    return _edge(retention_ms, limit) | {"compression.type": "uncompressed"}
 
 
 def _inner(limit: int = INNER_LIMIT, **config: str) -> dict[str, str]:
@@ -92,7 +95,7 @@ def _inner(limit: int = INNER_LIMIT, **config: str) -> dict[str, str]:
 REQUESTS = Topic("tenants.{tenant}.requests", Request, "edge", _open(REQUEST_RETENTION_MS))
 RESULTS = Topic("tenants.{tenant}.results", Result, "edge", _edge())
 EVENTS = Topic("tenants.{tenant}.events", Event, "edge", _edge())
-CONTROL = Topic("tenants.{tenant}.control", Control, "edge", _open())
+CONTROL = Topic("tenants.{tenant}.control", Control, "edge", _open(limit=CONTROL_VALUE_LIMIT + EDGE_HEADERS_LIMIT))
 AUTHORIZED = Topic("platform.authorized", Authorized, "shards", _inner())
 SCREENED = Topic("platform.screened", Screened, "shards", _inner())
 ADMISSIONS = Topic(

@@ -20,13 +20,16 @@ from consumers.admission.dead_letter_breaker import DeadLetterBreaker
 from consumers.admission.fifo import WaitQueue, wait, wake_first, withdraw
 from consumers.admission.rates import MINUTE_MS, UNLIMITED, Rates
 from consumers.admission.tenant_admission import RateQueue, TenantAdmission
-from schemas.admissions import AdmissionEvent, AdmissionKey
+from schemas.admissions import AdmissionEvent, AdmissionKey, cancelled_key
 from schemas.clock import Clock
 from schemas.tenants import DlqLimit
 from schemas.topics import HOUR_MS, REQUEST_RETENTION_MS
 
 DEDUPE_WINDOW_MS = REQUEST_RETENTION_MS + HOUR_MS
 """Milliseconds for which a closed request is remembered: as long as a copy may stay unread, plus one hour."""
+
+CANCEL_WINDOW_MS = REQUEST_RETENTION_MS // 2
+"""Milliseconds for which a cancel waits for its request. No request waits longer, because ``max_wait`` is shorter."""
 
 SERVING_RENEWAL_MS = 24 * HOUR_MS
 """Milliseconds after which a ``serving`` event is written again, well before the admission log deletes the old one."""
@@ -96,8 +99,9 @@ class AdmissionController:
         elif entry.state == "serving":
             self._serving[key] = at_ms
         elif entry.state == "cancelled":
-            if key not in self._known:
-                self._tenant_admission(key).note_cancelled(key, at_ms)
+            request = cancelled_key(key) or key
+            if request not in self._known:
+                self._tenant_admission(request).note_cancelled(request, at_ms)
         elif entry.admission is not None:
             self._apply_request(entry.admission, opened=entry.state == "open", at_ms=at_ms)
             if entry.state == "closed":
@@ -134,14 +138,16 @@ class AdmissionController:
         return "joined" if known.body == admission.body else "conflict"
 
     def _is_cancelled(self, key: str) -> bool:
-        cancelled = self._tenant_admission(key).cancelled
-        at_ms = cancelled.get(key)
-        if at_ms is None:
-            return False
-        if self._clock.now_ms() - at_ms > self._window_ms:
-            del cancelled[key]
-            return False
-        return True
+        at_ms = self._tenant_admission(key).cancelled.get(key)
+        return at_ms is not None and self._clock.now_ms() - at_ms <= min(self._window_ms, CANCEL_WINDOW_MS)
+
+    def forget_cancels(self, tenant: str) -> list[str]:
+        """Forget a few of the tenant's old cancels and return their request keys, for deletion from the log."""
+        return self._tenant_admission(tenant).forget_cancels(self._clock.now_ms() - CANCEL_WINDOW_MS)
+
+    def charge_control(self, tenant: str, size: int, per_minute: int) -> float:
+        """Charge a control record of *size* bytes to the tenant's rate. Return the seconds that it must wait."""
+        return self._tenant_admission(tenant).control_rate.charge(size, per_minute)
 
     def cancel(self, key: str) -> CancelResult:
         """Cancel the request with this admission log key and return its state. If it waits, its wait ends at once."""
@@ -317,7 +323,7 @@ class AdmissionController:
         self._known[admission.key] = KnownRequest(admission.body, admission.lane, opened, at_ms, charged_ms)
         self._closed.pop(admission.key, None)
         tenant_admission = self._tenant_admission(admission.key)
-        tenant_admission.cancelled.pop(admission.key, None)
+        tenant_admission.settle_cancel(admission.key)
         if opened:
             tenant_admission.open[admission.lane] = admission.key
             return
@@ -350,6 +356,9 @@ class AdmissionController:
         return tenant_admission
 
     def _drop(self, key: str) -> None:
+        if (request := cancelled_key(key)) is not None:
+            self._tenant_admission(key).cancelled.pop(request, None)
+            return
         self._serving.pop(key, None)
         self._closed.pop(key, None)
         self._tenant_admission(key).cancelled.pop(key, None)

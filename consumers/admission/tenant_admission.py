@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from consumers.admission.control_rate import ControlRate
 from consumers.admission.dead_letter_breaker import DeadLetterBreaker, LimitOf
 from consumers.admission.fifo import Waiter, WaitQueue, wake_first
 from consumers.admission.rates import Rate, Rates
@@ -21,6 +22,9 @@ RATE_QUEUES = 1_024
 
 CANCELLED = 10_000
 """Cancelled requests that are remembered for each tenant before they arrive; then the oldest is forgotten."""
+
+FORGOTTEN_AT_ONCE = 4
+"""Old cancels that one control record removes. Each adds at most one, so the log does not grow."""
 
 
 class RateQueue:
@@ -105,9 +109,11 @@ class TenantAdmission:
         "breaker",
         "cancelled",
         "concurrency",
+        "control_rate",
         "lanes",
         "rate_queues",
         "reserved_lanes",
+        "settled",
         "slots",
         "waiting",
     )
@@ -129,6 +135,10 @@ class TenantAdmission:
         self.waiting: dict[str, set[Waiter]] = {}
         """Admission log key to the waiters with it: a duplicate waits like the first request."""
 
+        self.settled: deque[str] = deque(maxlen=CANCELLED)
+        """Admission log keys of requests whose cancel is not needed any more."""
+
+        self.control_rate = ControlRate(clock)
         self.cancelled: OrderedDict[str, int] = OrderedDict()
         """Admission log keys of requests cancelled before admission, with the time of the cancel."""
 
@@ -180,6 +190,25 @@ class TenantAdmission:
 
     def note_cancelled(self, key: str, at_ms: int) -> None:
         """Remember the cancel of a request that is not admitted. A flood of cancels forgets the oldest."""
+        self.cancelled.pop(key, None)
         self.cancelled[key] = at_ms
-        if len(self.cancelled) > CANCELLED:
+        if len(self.cancelled) > 2 * CANCELLED:
             self.cancelled.popitem(last=False)
+
+    def settle_cancel(self, key: str) -> None:
+        """Forget the cancel of a request that is now admitted or answered. Its record in the log is deleted later."""
+        if self.cancelled.pop(key, None) is not None:
+            self.settled.append(key)
+
+    def forget_cancels(self, before_ms: int) -> list[str]:
+        """Forget a few cancels, return their keys: settled, older than *before_ms*, or the oldest above the limit."""
+        forgotten = list[str]()
+        while self.settled and len(forgotten) < FORGOTTEN_AT_ONCE:
+            forgotten.append(self.settled.popleft())
+        while self.cancelled and len(forgotten) < FORGOTTEN_AT_ONCE:
+            key, at_ms = next(iter(self.cancelled.items()))
+            if at_ms >= before_ms and len(self.cancelled) <= CANCELLED:
+                break
+            del self.cancelled[key]
+            forgotten.append(key)
+        return forgotten

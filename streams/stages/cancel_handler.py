@@ -43,15 +43,17 @@ class CancelHandler:
         sender = identify(tenant, StepContext(tenant=tenant, clock=self.builder.clock, envelope=envelope))
         run_id = _run_of(control, sender)
         key = f"{tenant.id}|{run_id}"
-        found = self.admission_memory.of(tenant.id).cancel(key)
+        controller = self.admission_memory.of(tenant.id)
+        found = controller.cancel(key)
+        forgotten = [self.builder.forget_cancel(old) for old in controller.forget_cancels(tenant.id)]
         log.info("cancel_received", found=found, tenant=tenant.id, run_id=run_id, trace_id=trace.trace_id)
         match found:
             case "ahead":
-                return [self.builder.cancelled(key, control.request_id or run_id, trace.headers)]
+                return [self.builder.cancelled(key, control.request_id or run_id, trace.headers), *forgotten]
             case "beyond":
-                return [self.builder.stop(tenant.id, run_id, trace.headers)]
+                return [self.builder.stop(tenant.id, run_id, trace.headers), *forgotten]
             case "over":
-                return []
+                return forgotten
 
 
 def _run_of(control: Control, sender: Identity) -> str:

@@ -38,6 +38,7 @@ from schemas.tenants import Tenant
 from schemas.topics import (
     ADMISSIONS,
     CONTROL,
+    CONTROL_VALUE_LIMIT,
     EDGE_HEADER_COUNT,
     EDGE_HEADERS_LIMIT,
     EDGE_VALUE_LIMIT,
@@ -61,6 +62,7 @@ from streams.telemetry.trace_context import Trace, follow
 log = structlog.get_logger()
 
 SIZES = Sizes(value=EDGE_VALUE_LIMIT, headers=EDGE_HEADERS_LIMIT, header_count=EDGE_HEADER_COUNT)
+CONTROL_SIZES = replace(SIZES, value=CONTROL_VALUE_LIMIT)
 MAX_ADMITTED = 256
 """Records of one tenant's partition that admission considers. The rest of a flood waits in its topic."""
 
@@ -178,8 +180,22 @@ class IngressStage:
         )
 
     def _handle_control(self, record: Record, tenant: Tenant, trace: Trace) -> Outputs | Awaitable[Outputs]:
+        """Handle a control record at once, or later if the tenant sends more of them than its rate allows."""
+        size = len(record.value or b"") + len(record.key or b"")
+        controller = self.admission_memory.of(tenant.id)
+        wait_s = controller.charge_control(tenant.id, size, tenant.limits.control_rpm)
+        return (
+            self._control_later(wait_s, record, tenant, trace) if wait_s else self._take_control(record, tenant, trace)
+        )
+
+    async def _control_later(self, wait_s: float, record: Record, tenant: Tenant, trace: Trace) -> Outputs:
+        await asyncio.sleep(wait_s)
+        outputs = self._take_control(record, tenant, trace)
+        return outputs if isinstance(outputs, list) else await outputs
+
+    def _take_control(self, record: Record, tenant: Tenant, trace: Trace) -> Outputs | Awaitable[Outputs]:
         try:
-            return CancelHandler(self.builder, self.admission_memory, SIZES).take(record, tenant, trace)
+            return CancelHandler(self.builder, self.admission_memory, CONTROL_SIZES).take(record, tenant, trace)
         except HeadraceError as error:
             return self._dead_lettering(tenant).dead_letter(record, error, trace)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import structlog
 from pydantic import BaseModel
 
-from producers.admissions import admission_record, cancelled_record
+from producers.admissions import admission_record, cancelled_record, forgotten_cancel_record
 from producers.controls import run_control_record
 from producers.dead_letters import dead_letter_record
 from producers.results import error_of, result_record
@@ -86,6 +86,10 @@ class RecordBuilder:
         *key* is the admission key of the request, which is answered as cancelled when it arrives.
         """
         return cancelled_record(key, request_id, shards=self.shards, trace=trace, now_ms=self.clock.now_ms())
+
+    def forget_cancel(self, key: str) -> ProducerRecord:
+        """Return the record that deletes an old cancel from the admission log."""
+        return forgotten_cancel_record(key, shards=self.shards)
 
     def stop(self, tenant: str, run_id: str, trace: HeaderList) -> ProducerRecord:
         """Return the control record that cancels a run after its admission."""

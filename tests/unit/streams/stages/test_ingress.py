@@ -15,7 +15,7 @@ from consumers.admission.controller import AdmissionController
 from consumers.auth.authorize import identify
 from consumers.context import StepContext
 from producers.admissions import admission_record
-from schemas.admissions import AdmissionEvent, AdmissionKey, serving_key
+from schemas.admissions import AdmissionEvent, AdmissionKey, cancel_key, serving_key
 from schemas.control import RunControl
 from schemas.envelopes import open_envelope
 from schemas.errors import BlockedError, ModelOverloadedError, UnwritableError
@@ -561,7 +561,7 @@ async def test_a_cancel_answers_what_waits_and_is_kept_until_that_is_committed()
     assert AdmissionEvent.model_validate_json(said.value or b"").state == "cancelled"
     assert (refusal(outputs).status, code(refusal(outputs))) == ("cancelled", "cancelled")
     assert states(outputs) == ["closed"]
-    assert on(outputs, ADMISSIONS.name)[0].key == said.key
+    assert said.key == cancel_key((on(outputs, ADMISSIONS.name)[0].key or b"").decode()).encode()
     assert here.controller.in_flight("acme") == 1
     here.close(first)
 
@@ -591,6 +591,37 @@ async def test_a_cancel_of_what_runs_is_passed_on_under_our_seal(by: str) -> Non
     assert await here.run(CANCEL) == [], "it comes too late"
 
 
+async def test_cancels_that_nobody_waits_for_are_deleted_from_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C.4: cancels of made-up requests filled the shared log. The oldest go, those that are settled go first."""
+    monkeypatch.setattr(tenant_admission_module, "CANCELLED", 3)
+    here = await entry(TALKS, OTHER)
+
+    def cancel(name: str) -> Record:
+        return word(json.dumps({"request_id": name, "kind": "cancel"}).encode())
+
+    said = [(await here.run(cancel(f"r-{number}")))[0] for number in range(3)]
+    await here.run(request_record(id="r-1"))
+    new, settled = await here.run(cancel("r-3"))
+    assert (settled.key, settled.value, settled.partition) == (said[1].key, None, new.partition)
+    here.controller.apply((settled.key or b"").decode(), None, NOW)
+    _, oldest = await here.run(cancel("r-4"))
+    assert (oldest.key, oldest.value) == (said[0].key, None)
+    assert refusal(await here.run(request_record(id="r-2"))).status == "cancelled"
+    assert await here.run(request_record(id="r-1", offset=8)) == [], "a deleted cancel deletes no request"
+
+
+async def test_control_records_above_the_rate_wait() -> None:
+    """C.4: by number and by bytes; the rate of requests is another one."""
+    limits = Limits(concurrency=1, control_rpm=6)
+    here = await entry(ACME.model_copy(update={"interactive": True, "limits": limits}), OTHER)
+    assert len(await here.run(CANCEL)) == 1
+    assert len(await here.run(CANCEL)) == 1
+    async with asyncio.TaskGroup() as group:
+        (late,) = await here.start(group, CANCEL)
+        assert not late.done()
+        late.cancel()
+
+
 async def test_a_cancel_is_of_the_source_that_asked() -> None:
     """The source is part of the identity."""
     here = await entry(TALKS, OTHER)
@@ -605,6 +636,10 @@ async def test_a_cancel_is_of_the_source_that_asked() -> None:
         (b'{"kind": "cancel"}', "malformed"),
         (b'{"kind": "cancel", "run_id": "../x"}', "malformed"),
         (b'{"kind": "approve", "run_id": "x"}', "unsupported_version"),
+        (b'{"kind": "cancel", "request_id": "' + b"r" * 129 + b'"}', "malformed"),
+        (b'{"kind": "cancel", "request_id": "a\\u0000b"}', "malformed"),
+        (b'{"kind": "cancel", "run_id": "' + b"a" * 65 + b'"}', "malformed"),
+        (b'{"kind": "cancel", "request_id": "r", "data": {"x": "' + b"x" * 65_536 + b'"}}', "too_large"),
     ],
 )
 async def test_a_control_record_that_nobody_can_follow_is_buried(value: bytes, expected: str) -> None:
