@@ -63,8 +63,9 @@ class HeadraceError(Exception):
     retryable: bool = False
     dead_letters: ClassVar[bool] = True
     """True if the record is also dead-lettered."""
-    platform_fault: ClassVar[bool] = False
-    """True if the platform caused the error. Then its dead letter does not count against the tenant."""
+    platform_fault: bool = False
+    """True if only the platform can have caused the error. Then its dead letter does not count against the tenant.
+    An error of a step is never one: a tenant's content may cause any error of an agent or a guard, on purpose."""
     public_message: str
     detail: str
     retry_after: float | None

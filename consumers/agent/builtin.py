@@ -9,6 +9,7 @@ from consumers.agent.agents import Agent
 from consumers.agent.run import Run
 from schemas.errors import BY_CODE, HeadraceError, MalformedError
 
+_DIGITS = 9
 INSTRUCTIONS = "You are a helpful assistant. Answer briefly and to the point."
 
 
@@ -50,7 +51,7 @@ def _times(run: Run) -> float:
     given = run.metadata.get("fail_times")
     if given is None:
         return math.inf
-    if not (given.isascii() and given.isdigit()):
+    if not (given.isascii() and given.isdigit() and len(given) <= _DIGITS):
         raise MalformedError("metadata.fail_times is not a number of attempts")
     return int(given)
 

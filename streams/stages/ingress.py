@@ -39,6 +39,7 @@ from schemas.topics import (
     ADMISSIONS,
     CONTROL,
     CONTROL_VALUE_LIMIT,
+    DEAD_LETTERS,
     EDGE_HEADER_COUNT,
     EDGE_HEADERS_LIMIT,
     EDGE_VALUE_LIMIT,
@@ -299,9 +300,7 @@ class IngressStage:
             reply_to=RESULTS.of(ingress.reply_context.tenant), admission=admission
         )
         if not any(output.topic == ADMISSIONS.name for output in outputs):  # the first of this identity keeps its state
-            return self.builder.refuse(
-                _with_own_run_id(reply_context, ingress), error, ingress.record, ingress.trace.headers
-            )
+            return self._refuse(ingress, reply_context, error)
         ingress.controller.close(ingress.admission)
         return self.builder.fail(reply_context, error, ingress.record, ingress.trace.headers)
 
@@ -309,8 +308,16 @@ class IngressStage:
         """Return nothing for a duplicate, which the first request's result answers. Refuse a conflict with a result."""
         if decision == "joined":
             return []
-        reply_context = _with_own_run_id(ingress.reply_context, ingress)
-        return self.builder.refuse(reply_context, IdConflictError(), ingress.record, ingress.trace.headers)
+        return self._refuse(ingress, ingress.reply_context, IdConflictError())
+
+    def _refuse(self, ingress: Ingress, reply_context: ReplyContext, error: HeadraceError) -> Outputs:
+        """Refuse a record that shares its identity with another one. A dead letter counts, as all others do."""
+        outputs = self.builder.refuse(
+            _with_own_run_id(reply_context, ingress), error, ingress.record, ingress.trace.headers
+        )
+        if any(output.topic == DEAD_LETTERS.name for output in outputs):
+            ingress.controller.breaker(reply_context.tenant).note(self.builder.clock.now_ms(), dead_lettered=True)
+        return outputs
 
     def _log_error(self, error: HeadraceError, raised: Exception, ingress: Ingress) -> HeadraceError:
         unknown = error.code == "internal"

@@ -11,7 +11,7 @@ from consumers.context import StepContext
 from consumers.resilience.cancel_count import cancel_count
 from consumers.resilience.deadline import Deadline
 from consumers.resilience.timeouts import lazy_timeout
-from schemas.errors import InternalError
+from schemas.errors import HeadraceError, InternalError, resolve_error
 from streams.journey import Stage
 
 
@@ -26,5 +26,16 @@ async def run_step(stage: Stage[Any, Any], value: BaseModel, context: StepContex
     except asyncio.CancelledError as error:
         if cancel_count() > before:
             raise
-        raise InternalError(detail="the step was cancelled from within") from error
+        raise _of_step(InternalError(detail="the step was cancelled from within")) from error
+    except Exception as raised:
+        resolved = _of_step(resolve_error(raised))
+        if resolved.__cause__ is not raised:
+            raise
+        raise resolved from raised  # an unknown error got its class only now
     return made
+
+
+def _of_step(error: HeadraceError) -> HeadraceError:
+    """Return the error of a step, which counts against the tenant whose content the step had."""
+    error.platform_fault = False
+    return error

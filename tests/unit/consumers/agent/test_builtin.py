@@ -57,6 +57,7 @@ async def test_echo_fails_only_as_often_as_it_is_told() -> None:
         {"fail": "no_such_code"},
         {"fail": "internal", "fail_times": "-1"},
         {"fail": "internal", "fail_times": "²"},
+        {"fail": "internal", "fail_times": "9" * 4_400},
         {"sleep": "long"},
         {"sleep": "-1"},
         {"sleep": "inf"},

@@ -355,6 +355,18 @@ async def test_what_compression_let_through_is_never_written_back_at_its_size() 
     assert letter_alone(again).topic == DEAD_LETTERS.name
 
 
+async def test_a_dead_letter_of_a_conflict_counts_too() -> None:
+    """C.6: its result cannot be written, and no admission event counts it."""
+    huge = b"k" * (EDGE_RECORD_LIMIT + 1)
+    limits = Limits(dlq=DlqLimit(count=3, share=0.1))
+    here = await entry(ACME.model_copy(update={"limits": limits}), OTHER)
+    await here.run(request_record(key=huge))
+    assert not here.controller.breaker("acme").open_for_ms()
+    for number in range(3):
+        await here.run(request_record(key=huge, offset=9 + number, value=b"another %d" % number))
+    assert here.controller.breaker("acme").open_for_ms()
+
+
 async def test_a_record_of_a_tenant_that_has_gone_is_buried() -> None:
     """It may have been fetched before the registry forgot its tenant."""
     here = await entry()

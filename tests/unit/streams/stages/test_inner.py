@@ -15,6 +15,7 @@ from schemas.errors import (
     BlockedError,
     ExpiredError,
     HeadraceError,
+    InternalError,
     ModelOverloadedError,
     PoisonError,
     StepsExhaustedError,
@@ -214,6 +215,22 @@ async def test_a_run_that_may_succeed_later_is_tried_again_and_in_the_end_fails(
     assert code(outputs) == "model_overloaded"
     (dead_letter,) = on(outputs, DEAD_LETTERS.name)
     assert header(dead_letter, "headrace-attempt") == "3"
+
+
+async def _cancels_itself(_value: object, _context: StepContext) -> Never:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    "step", [raises(InternalError("on purpose")), raises(ZeroDivisionError()), raises(PoisonError()), _cancels_itself]
+)
+async def test_a_failure_inside_a_step_counts_against_its_tenant(step: Step[Screened, Result]) -> None:
+    """C.6: a tenant that fails on purpose causes any error of an agent, and its breaker never opened."""
+    outputs = await InnerSetup(execute=step).run(AGENT_IN)
+
+    (closed,) = [AdmissionEvent.model_validate_json(each.value or b"") for each in on(outputs, ADMISSIONS.name)]
+    assert len(on(outputs, DEAD_LETTERS.name)) == 1
+    assert closed.dead_lettered
 
 
 async def test_a_guard_does_not_retry_but_says_so_at_once() -> None:
