@@ -19,6 +19,7 @@ from ops.agents import agents_of, models_of
 from ops.clock_check import ClockCheck
 from ops.errors import LayoutMovingError, OperationError, StoppedError, UsageError
 from ops.isolation.step import isolated
+from ops.isolation.text_processes import text_processes
 from ops.names import client_name, process_name
 from ops.retry_forever import retry_forever
 from ops.settings import Settings
@@ -263,9 +264,9 @@ async def _handler(
         return RetryMover.of(builder, services.cancels).handler()
     models = await stack.enter_async_context(models_of(settings, context.clock)) if stage == "agent" else {}
     agents = agents_of(settings) if stage == "agent" else Agents()
-    stage_found = JOURNEYS[context.layout.journey](steps_of(context.registry, agents, models, services.cancels)).stage(
-        stage
-    )
+    text_work = await stack.enter_async_context(text_processes())
+    steps = steps_of(context.registry, agents, models, services.cancels, text_work)
+    stage_found = JOURNEYS[context.layout.journey](steps).stage(stage)
     if stage_found is None:
         raise UsageError(f"the journey {context.layout.journey} has no stage {stage}")
     if stage_found.group == INGRESS_GROUP:

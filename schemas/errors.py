@@ -18,6 +18,7 @@ HeadraceError
 │   └── TenantRemovedError          tenant_removed
 ├── ExpiredError                expired                the deadline has passed: expired result
 ├── CancelledRunError           cancelled              a client cancelled the run: cancelled result
+├── GuardUnavailableError       guard_unavailable      retryable
 ├── ModelError
 │   ├── ModelOverloadedError        model_overloaded       retryable
 │   ├── ModelTimeoutError           model_timeout          retryable
@@ -186,6 +187,15 @@ class CancelledRunError(HeadraceError):
     code = "cancelled"
     status = "cancelled"
     dead_letters = False
+
+
+class GuardUnavailableError(HeadraceError):
+    """A guard could not judge the content in time."""
+
+    code = "guard_unavailable"
+    retryable = True
+    dead_letters = False
+    platform_fault = True
 
 
 class ModelError(HeadraceError):

@@ -10,8 +10,8 @@ from consumers.guard.views import View, views_of
 
 Channel: TypeAlias = Literal["request", "tool_result", "memory", "tool_call", "answer"]
 
-LARGE = 32_768
-"""Characters from which the work on a text moves from the event loop to a thread."""
+LARGE = 4_096
+"""Characters from which the views of a text are computed outside the event loop."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class Content:
     def views(self) -> tuple[View, ...]:
         """The other readings of the current text: decoded once, and hidden. Detectors read these too."""
         return views_of(self.text, self.hidden)
+
+    def with_views(self, views: tuple[View, ...]) -> None:
+        """Keep *views*, which were computed elsewhere."""
+        self.__dict__["views"] = views  # the place in which cached_property looks
 
     @property
     def readings(self) -> tuple[str, ...]:

@@ -46,10 +46,13 @@ class Policy(Payload):
     """The time limit and failure handling of one guard."""
 
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
-    """Time limit in seconds."""
+    """Time limit in seconds. Waiting for text work to begin does not count."""
 
     failure: Literal["open", "closed"] = "closed"
-    """Action if the guard fails or is late: "open" flags the content, "closed" blocks it."""
+    """Action if the guard fails: "open" flags the content, "closed" does not pass it on.
+
+    If the guard is late or unavailable, "closed" ends the request as ``guard_unavailable``, which the client may send
+    again. Any other failure blocks it."""
 
     shadow: bool = False
     """True if the guard only reports: its verdict passes, and its note names the action it would have taken."""

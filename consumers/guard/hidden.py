@@ -24,18 +24,21 @@ def _shows(char: str) -> bool:
 
 _TAGS: Final = 0xE0000
 _SELECTORS: Final = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))
-_BYTES: Final = {chr(code): value for value, code in enumerate(_SELECTORS)}
+_BYTES: Final = {code: value for value, code in enumerate(_SELECTORS)}
+"""The byte of each selector, for ``str.translate``."""
+
 _LETTERS: Final = {_TAGS + code: char if _shows(char := chr(code)) else None for code in range(0x80)}
 """The letter that each tag repeats, for ``str.translate``."""
 
 _RUNS: Final = re.compile(
-    "(?P<tags>[\U000e0000-\U000e007f]+)"
-    "|(?P<selectors>[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})"
-    "|(?P<bidi>[\u202a-\u202e\u2066-\u2069]+)"
+    "([\U000e0000-\U000e007f]+)"
+    "|([\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})"
+    "|([\u202a-\u202e\u2066-\u2069]+)"
 )
 """Runs of hiding characters. A lone selector hides nothing."""
 
-_KINDS: Final[dict[str, Kind]] = {"tags": "hidden tags", "selectors": "hidden selectors", "bidi": "bidi controls"}
+_KINDS: Final[tuple[Kind, ...]] = ("bidi controls", "hidden tags", "hidden selectors", "bidi controls")
+"""The kind of each group of ``_RUNS``, which count from one."""
 
 
 class Find(NamedTuple):
@@ -51,13 +54,26 @@ class Find(NamedTuple):
         if self.kind == "hidden tags":
             return run.translate(_LETTERS)
         if self.kind == "hidden selectors":
-            return _printable(bytes(_BYTES[char] for char in run).decode("utf-8", "ignore"))
+            return _printable(run.translate(_BYTES).encode("latin-1").decode("utf-8", "ignore"))
         return ""
+
+    def without_flag(self, text: str) -> Find:
+        """Return the run of tags without those that belong to a flag before it."""
+        if text[self.start - 1 : self.start] != BLACK_FLAG:
+            return self
+        honest = next((tags for tags in FLAG_TAGS if text.startswith(tags, self.start)), "")
+        return self._replace(start=self.start + len(honest))
 
 
 def find(text: str) -> list[Find]:
     """Return every run that hides something, in order, in linear time."""
-    return [found for run in _RUNS.finditer(text) if (found := _find(run, text))]
+    flags = BLACK_FLAG in text
+    return [
+        found
+        for run in _RUNS.finditer(text)
+        if (found := Find(_KINDS[run.lastindex or 0], *run.span()))
+        and not (flags and found.kind == "hidden tags" and (found := found.without_flag(text)).start == found.end)
+    ]
 
 
 def hidden_text(text: str, finds: Iterable[Find]) -> str:
@@ -65,14 +81,5 @@ def hidden_text(text: str, finds: Iterable[Find]) -> str:
     return "\n".join(filter(None, [found.read(text) for found in finds if found.kind != "bidi controls"]))
 
 
-def _find(run: re.Match[str], text: str) -> Find | None:
-    """Return the run without a flag's tags; None if that is all of it."""
-    start, end = run.span()
-    kind = _KINDS[run.lastgroup or ""]
-    if kind == "hidden tags" and text[start - 1 : start] == BLACK_FLAG:
-        start += len(next((tags for tags in FLAG_TAGS if text.startswith(tags, start)), ""))
-    return Find(kind, start, end) if start < end else None
-
-
 def _printable(text: str) -> str:
-    return "".join(char for char in text if _shows(char))
+    return text if text.isprintable() else "".join(char for char in text if _shows(char))

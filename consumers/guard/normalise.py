@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
-import asyncio
+from dataclasses import dataclass
+from typing import Final
 
 from consumers.context import StepContext
-from consumers.guard.content import LARGE, Content
+from consumers.guard.content import Content
 from consumers.guard.guards import GuardResult
 from consumers.guard.marks import MARKS
-from consumers.guard.normal_form import GROWTH, Normalised, normalise
+from consumers.guard.normal_form import GROWTH, Normalised, is_normal, normalise
+from consumers.guard.text_tasks import NormalText, TextWork, normal_text
+from consumers.guard.text_threads import text_thread
+from schemas.errors import TooLargeError
 
 __all__ = ["GROWTH", "MARKS", "Normalise", "Normalised", "normalise"]
 
+SMALL: Final = 2_048
+"""Characters that are normalised on the event loop: at most two or three milliseconds."""
 
+LOOKED_AT: Final = 32_768
+"""Characters of which the event loop checks that they are normal already, as most texts are."""
+
+
+@dataclass(frozen=True, slots=True)
 class Normalise:
     """The guard that normalises. It flags hidden text and changed text order, but none of its other changes."""
 
-    async def __call__(self, content: Content, context: StepContext) -> GuardResult:  # noqa: ARG002 - the seam gives it
-        """Return the content in its normal spelling."""
-        large = len(content.text) > LARGE
-        normal = await asyncio.to_thread(normalise, content.text) if large else normalise(content.text)
-        if not normal.finds:
+    work: TextWork = text_thread
+
+    async def __call__(self, content: Content, context: StepContext) -> GuardResult:
+        """Return the content in its normal spelling. Raise TooLargeError if that is longer than any topic takes."""
+        normal = await self._normal_text(content.text, context.tenant.id)
+        if normal.text is None:
+            raise TooLargeError("the input is too long once it is normalised: shorten it")
+        if not normal.evidence:
             return GuardResult(text=normal.text)
 
         return GuardResult(
             action="flag",
             score=1.0,
-            evidence=tuple((found.start, found.end) for found in normal.finds),
-            note=", ".join(sorted({found.kind for found in normal.finds})),
+            evidence=normal.evidence,
+            note=", ".join(normal.kinds),
             text=normal.text,
             hidden=normal.hidden,
         )
+
+    async def _normal_text(self, text: str, tenant: str) -> NormalText:
+        if text.isascii() or len(text) <= SMALL:
+            return normal_text(text)
+        if len(text) <= LOOKED_AT and is_normal(text):
+            return NormalText(text)
+        return NormalText(*await self.work(tenant, "normal_text", text))

@@ -8,20 +8,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from consumers.context import StepContext
 from consumers.guard.content import LARGE, Content
+from consumers.guard.guard_time import GUARD_TIME, GuardTime
 from consumers.guard.guards import Action, GuardResult, GuardSpec
+from consumers.guard.text_tasks import EVIDENCE_LIMIT, TextWork, unpacked_views
+from consumers.guard.text_threads import text_thread
 from consumers.resilience.cancel_count import cancel_count
 from consumers.resilience.timeouts import lazy_timeout
+from schemas.errors import GuardUnavailableError, TooLargeError
 from schemas.stage_records import Verdict
 
-WORST_FIRST: Final[tuple[Action, ...]] = ("block", "review", "redact", "flag", "pass")
-EVIDENCE_LIMIT: Final = 64
-"""Spans that one verdict carries at most."""
+__all__ = ["EVIDENCE_LIMIT", "NOTE_LIMIT", "WORST_FIRST", "GuardContractError", "Pipeline", "PipelineResult"]
 
+WORST_FIRST: Final[tuple[Action, ...]] = ("block", "review", "redact", "flag", "pass")
 NOTE_LIMIT: Final = 200
 """Characters of a note that a verdict carries at most."""
 
@@ -39,6 +42,9 @@ class PipelineResult:
 
     verdicts: tuple[Verdict, ...] = ()
     """In the order of the stage, rewriting guards first."""
+
+    unavailable: tuple[str, ...] = ()
+    """Guards that block only because they did not judge in time. The content may be sent again."""
 
     @property
     def action(self) -> Action:
@@ -60,9 +66,16 @@ class PipelineResult:
                 return verdict
         return None
 
+    def refusal(self) -> Verdict | None:
+        """Return the first verdict by which a guard, not its failure to judge in time, blocks the content."""
+        for verdict in self.verdicts:
+            if verdict.action == "block" and verdict.guard not in self.unavailable:
+                return verdict
+        return None
+
 
 class Pipeline:
-    """The guards of the three stages. No guard's failure escapes; a cancellation does."""
+    """The guards of the three stages. No guard's failure escapes; a cancellation and a TooLargeError do."""
 
     __slots__ = ("_input", "_output", "_tool")
 
@@ -72,10 +85,11 @@ class Pipeline:
         input: Sequence[GuardSpec] = (),
         output: Sequence[GuardSpec] = (),
         tool: Sequence[GuardSpec] = (),
+        work: TextWork = text_thread,
     ) -> None:
-        self._input = _Stage.of(input)
-        self._output = _Stage.of(output)
-        self._tool = _Stage.of(tool)
+        self._input = _Stage.of(input, work)
+        self._output = _Stage.of(output, work)
+        self._tool = _Stage.of(tool, work)
 
     async def input(self, content: Content, context: StepContext) -> PipelineResult:
         """Judge content before the model reads it: a request, a tool's result, a memory."""
@@ -93,56 +107,71 @@ class Pipeline:
 class _Ruling(NamedTuple):
     verdict: Verdict
     content: Content
+    unavailable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
     rewriters: tuple[GuardSpec, ...]
     detectors: tuple[GuardSpec, ...]
+    work: TextWork
 
     @classmethod
-    def of(cls, specs: Sequence[GuardSpec]) -> _Stage:
+    def of(cls, specs: Sequence[GuardSpec], work: TextWork) -> _Stage:
         names = [spec.name for spec in specs]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"guards of one stage share a name: {', '.join(twice)}")
         return cls(
             rewriters=tuple(spec for spec in specs if spec.rewrites),
             detectors=tuple(spec for spec in specs if not spec.rewrites),
+            work=work,
         )
 
     async def run(self, content: Content, context: StepContext) -> PipelineResult:
-        verdicts: list[Verdict] = []
+        rulings: list[_Ruling] = []
         for spec in self.rewriters:
-            verdict, content = await _rule(spec, content, context)
-            verdicts.append(verdict)
-            if verdict.action == "block":  # no detector can worsen it, and one may cost a model call
-                return PipelineResult(content, tuple(verdicts))
+            rulings.append(await _rule(spec, content, context))
+            content = rulings[-1].content
+            if rulings[-1].verdict.action == "block":  # no detector can worsen it, and one may cost a model call
+                return _combined(content, rulings)
 
         if self.detectors:
-            verdicts += await self._detect(content, context)
-        return PipelineResult(content, tuple(verdicts))
+            rulings += await self._detect(content, context)
+        return _combined(content, rulings)
 
-    async def _detect(self, content: Content, context: StepContext) -> list[Verdict]:
-        if len(content.text) > LARGE:
-            await asyncio.to_thread(getattr, content, "views")  # cached there: no detector decodes on the loop
+    async def _detect(self, content: Content, context: StepContext) -> list[_Ruling]:
+        if len(content.text) > LARGE:  # no detector decodes on the loop
+            packed = await self.work(context.tenant.id, "packed_views", content.text, content.hidden)
+            content.with_views(unpacked_views(packed))
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(_rule(spec, content, context)) for spec in self.detectors]
-        return [task.result().verdict for task in tasks]
+        return [task.result() for task in tasks]
+
+
+def _combined(content: Content, rulings: list[_Ruling]) -> PipelineResult:
+    unavailable = tuple(name for ruling in rulings for name in ruling.unavailable)
+    return PipelineResult(content, tuple(ruling.verdict for ruling in rulings), unavailable)
 
 
 async def _rule(spec: GuardSpec, content: Content, context: StepContext) -> _Ruling:
     """Run one guard within its time limit. Every failure inside it becomes a verdict."""
     before = cancel_count()
+    guard_time = GuardTime(spec.policy.timeout)
+    token = GUARD_TIME.set(guard_time)
     try:
-        judgement = await lazy_timeout(partial(asyncio.timeout, spec.policy.timeout), spec.guard(content, context))
+        judgement = await lazy_timeout(lambda: guard_time, spec.guard(content, context))
         return _ruling(spec, content, judgement)
     except asyncio.CancelledError as error:
         if cancel_count() > before:
             raise
         return _failure(spec, content, error)  # something inside the guard was cancelled, not the run
+    except TooLargeError:
+        raise  # a property of the content, not a failure of the guard
     except Exception as error:  # noqa: BLE001 - guards are plug-ins: the policy decides what their failure means
         return _failure(spec, content, error)
+    finally:
+        GUARD_TIME.reset(token)
 
 
 def _ruling(spec: GuardSpec, content: Content, judgement: GuardResult) -> _Ruling:
@@ -183,7 +212,10 @@ def _failure(spec: GuardSpec, content: Content, error: BaseException) -> _Ruling
     # Only the error's class: its message may quote the content.
     action: Action = "block" if spec.policy.failure == "closed" else "flag"
     verdict = Verdict(guard=spec.name, action=action, note=f"failed: {type(error).__name__}"[:NOTE_LIMIT])
-    return _Ruling(_shadowed(verdict) if spec.policy.shadow else verdict, content)
+    if spec.policy.shadow:
+        return _Ruling(_shadowed(verdict), content)
+    late = action == "block" and isinstance(error, TimeoutError | GuardUnavailableError)
+    return _Ruling(verdict, content, (spec.name,) if late else ())
 
 
 def _shadowed(verdict: Verdict) -> Verdict:

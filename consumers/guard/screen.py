@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from consumers.context import StepContext
 from consumers.guard.content import Content
 from consumers.guard.pipeline import Pipeline, PipelineResult
-from schemas.errors import BlockedError
+from schemas.errors import BlockedError, GuardUnavailableError, HeadraceError
 from schemas.stage_records import Authorized, Screened, Verdict
 
 
@@ -20,7 +20,10 @@ class Screen:
     """True if a later stage asks a person about a request with a "review" verdict. If not, it is refused here."""
 
     async def __call__(self, authorized: Authorized, context: StepContext) -> Screened:
-        """Return the request as the model may read it; raise BlockedError, which names the guard that refused."""
+        """Return the request as the model may read it.
+
+        Raise BlockedError, which names the guard that refused, or GuardUnavailableError if a guard could not judge.
+        """
         started = context.clock.monotonic()
         outcome = await self.guards.input(Content(authorized.request.text), context)
         if refusal := self._refusal(outcome):
@@ -35,11 +38,14 @@ class Screen:
             screened_at_ms=context.clock.now_ms(),
         )
 
-    def _refusal(self, outcome: PipelineResult) -> BlockedError | None:
-        if blocking := outcome.by("block"):
+    def _refusal(self, outcome: PipelineResult) -> HeadraceError | None:
+        if blocking := outcome.refusal():
             return _blocked(blocking, "blocked the request")
         if not self.reviews and (doubting := outcome.by("review")):
             return _blocked(doubting, "requires a review, and no reviewer is configured")
+        if outcome.unavailable:
+            late = ", ".join(outcome.unavailable)
+            return GuardUnavailableError(f"the guard {late} could not judge in time: send the request again")
         return None
 
 

@@ -7,10 +7,13 @@ encoded reads as one. The number of decoded parts is not limited; a view is neve
 from __future__ import annotations
 
 import binascii
+import re
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, TypeAlias
+from itertools import chain
+from typing import Final, Literal, NamedTuple, TypeAlias, overload
 
 from consumers.guard.character_sets import REPLACEMENT
 
@@ -22,14 +25,11 @@ Reading: TypeAlias = Literal["hidden", "base64", "percent"]
 SHORTEST: Final = 8
 """The fewest base64 characters worth decoding: six bytes. A shorter word of prose too often decodes to some text."""
 
-_LETTERS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_URL_LETTERS: Final = {ord("-"): ord("+"), ord("_"): ord("/")}
-_SPACE: Final = ord(" ")
-_TO_BASE64: Final = bytes(code if code in _LETTERS else _URL_LETTERS.get(code, _SPACE) for code in range(256))
-"""RFC 4648: maps section 4's alphabet to itself, section 5's URL characters to it, all other bytes to spaces."""
+_URL_LETTERS: Final = bytes.maketrans(b"-_", b"+/")
+"""RFC 4648: maps the URL characters of section 5 to the alphabet of section 4."""
 
-_HEX: Final = "0123456789abcdefABCDEF"
-_PAIRS: Final = frozenset(high + low for high in _HEX for low in _HEX)
+_WORD: Final = re.compile(b"([A-Za-z0-9+/_-]{%d,})=*" % SHORTEST)
+_TRIPLETS: Final = re.compile("(?:%[0-9a-fA-F]{2})+")
 
 
 class Piece(NamedTuple):
@@ -41,13 +41,50 @@ class Piece(NamedTuple):
     until: int
 
 
+class Pieces(Sequence[Piece]):
+    """Pieces in four numbers each. A view of a long text has hundreds of thousands of them."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self, pieces: Iterable[Piece] = ()) -> None:
+        self._numbers = pieces._numbers if isinstance(pieces, Pieces) else array("I", chain.from_iterable(pieces))
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> Pieces:
+        """Return the pieces of which ``packed`` returned the bytes."""
+        pieces = cls()
+        pieces._numbers.frombytes(packed)
+        return pieces
+
+    def packed(self) -> bytes:
+        """Return the pieces as bytes, for another process of this machine."""
+        return self._numbers.tobytes()
+
+    def append(self, start: int, end: int, at: int, until: int) -> None:
+        """Append a piece."""
+        self._numbers.extend((start, end, at, until))
+
+    def __len__(self) -> int:
+        return len(self._numbers) // 4
+
+    @overload
+    def __getitem__(self, index: int) -> Piece: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Piece]: ...
+    def __getitem__(self, index: int | slice) -> Piece | list[Piece]:
+        if isinstance(index, slice):
+            return [self[each] for each in range(*index.indices(len(self)))]
+        at = range(len(self))[index] * 4
+        return Piece(*self._numbers[at : at + 4])
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One reading."""
 
     kind: Reading
     text: str = field(repr=False)
-    pieces: tuple[Piece, ...] = field(default=(), repr=False)
+    pieces: Sequence[Piece] = field(default=(), repr=False)
 
     def locate(self, start: int, end: int) -> tuple[Span, ...]:
         """Return the spans of the text for ``start:end`` of the view, in whole pieces; none if it was hidden text."""
@@ -79,53 +116,36 @@ def views_of(text: str, hidden: str = "") -> tuple[View, ...]:
 
 def _decoded(kind: Reading, text: str, find: Callable[[str], Iterator[tuple[int, int, str]]]) -> View:
     parts: list[str] = []
-    pieces: list[Piece] = []
+    pieces = Pieces()
     source = at = 0
     for start, end, decoded in find(text):
         at += start - source
         parts += text[source:start], decoded
-        pieces.append(Piece(start, end, at, at + len(decoded)))
+        pieces.append(start, end, at, at + len(decoded))
         source, at = end, at + len(decoded)
     parts.append(text[source:])
-    return View(kind, "".join(parts), tuple(pieces))
+    return View(kind, "".join(parts), pieces)
 
 
 def _base64(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield each base64 word that decodes to readable text, with or without its padding."""
-    letters = text.encode("ascii", "replace").translate(_TO_BASE64)  # one byte per character: offsets do not change
-    at = 0
-    for word in letters.split():
-        if len(word) < SHORTEST:
-            continue
-        start = letters.index(word, at)
-        at = start + len(word)
-        if (decoded := _readable(_unpack(word))) is not None:
-            yield start, _padded(text, at), decoded
+    letters = text.encode("ascii", "replace")  # one byte per character: offsets do not change
+    for word in _WORD.finditer(letters):
+        if (decoded := _readable(_unpack(word[1]))) is not None:
+            yield word.start(), word.end(), decoded
 
 
 def _unpack(word: bytes) -> bytes:
     try:
-        return binascii.a2b_base64(word + b"=" * (-len(word) % 4))
+        return binascii.a2b_base64(word.translate(_URL_LETTERS) + b"=" * (-len(word) % 4))
     except binascii.Error:  # a word of five or nine letters is not valid base64
         return b""
 
 
-def _padded(text: str, end: int) -> int:
-    while text.startswith("=", end) and end < len(text):
-        end += 1
-    return end
-
-
 def _percent(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield each run of percent-encoded bytes (RFC 3986, section 2.1), readable or not: a stray one hides no other."""
-    start = text.find("%")
-    while start >= 0:
-        end = start
-        while text.startswith("%", end) and text[end + 1 : end + 3] in _PAIRS:
-            end += 3
-        if end > start:
-            yield start, end, bytes.fromhex(text[start:end].replace("%", "")).decode("utf-8", "replace")
-        start = text.find("%", end + 1)  # no triplet starts at the end
+    for run in _TRIPLETS.finditer(text):
+        yield run.start(), run.end(), bytes.fromhex(run[0].replace("%", "")).decode("utf-8", "replace")
 
 
 def _readable(raw: bytes) -> str | None:

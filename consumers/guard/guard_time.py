@@ -1,0 +1,65 @@
+"""The time limit of one guard. Time in which its work waits in a queue does not count."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import TracebackType
+
+
+class GuardTime:
+    """A timeout of *limit* seconds that can pause. It raises TimeoutError, as ``asyncio.timeout`` does."""
+
+    __slots__ = ("_left", "_paused", "_scope")
+
+    def __init__(self, limit: float) -> None:
+        self._left = limit
+        self._paused = 0
+        self._scope = asyncio.timeout(None)
+
+    async def __aenter__(self) -> None:
+        await self._scope.__aenter__()
+        _set(self._scope, None if self._paused else self._left)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._scope.__aexit__(kind, raised, trace)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the time during the block. The block may begin before this scope is entered."""
+        self._paused += 1
+        if (when := self._scope.when()) is not None:
+            self._left = max(0.0, when - asyncio.get_running_loop().time())
+            _set(self._scope, None)
+        try:
+            yield
+        finally:
+            self._paused -= 1
+            if not self._paused:
+                _set(self._scope, self._left)
+
+
+def _set(scope: asyncio.Timeout, left: float | None) -> None:
+    try:
+        scope.reschedule(None if left is None else asyncio.get_running_loop().time() + left)
+    except RuntimeError:  # it has not begun, or it has expired already
+        return
+
+
+GUARD_TIME: ContextVar[GuardTime | None] = ContextVar("guard_time", default=None)
+"""The time limit of the guard that runs in this context."""
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """Mark the block as waiting in a queue: it takes no time of the current guard's limit."""
+    guard_time = GUARD_TIME.get()
+    if guard_time is None:
+        yield
+        return
+    with guard_time.paused():
+        yield

@@ -1,0 +1,13 @@
+"""Text work in a thread: for short-lived programs. A thread holds the interpreter for a whole step of its work."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from consumers.guard.text_tasks import TASKS
+
+
+async def text_thread(_tenant: str, task: str, *texts: str) -> tuple[Any, ...]:
+    """Return the task's result."""
+    return await asyncio.to_thread(TASKS[task], *texts)
