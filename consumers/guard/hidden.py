@@ -31,9 +31,7 @@ _LETTERS: Final = {_TAGS + code: char if _shows(char := chr(code)) else None for
 """The letter that each tag repeats, for ``str.translate``."""
 
 _RUNS: Final = re.compile(
-    "([\U000e0000-\U000e007f]+)"
-    "|([\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})"
-    "|([\u202a-\u202e\u2066-\u2069]+)"
+    "([\U000e0000-\U000e007f]+)|([\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})|([\u202a-\u202e\u2066-\u2069]+)"
 )
 """Runs of hiding characters. A lone selector hides nothing."""
 
@@ -67,13 +65,11 @@ class Find(NamedTuple):
 
 def find(text: str) -> list[Find]:
     """Return every run that hides something, in order, in linear time."""
-    flags = BLACK_FLAG in text
-    return [
-        found
-        for run in _RUNS.finditer(text)
-        if (found := Find(_KINDS[run.lastindex or 0], *run.span()))
-        and not (flags and found.kind == "hidden tags" and (found := found.without_flag(text)).start == found.end)
-    ]
+    finds = [Find(_KINDS[run.lastindex or 0], *run.span()) for run in _RUNS.finditer(text)]
+    if BLACK_FLAG not in text:
+        return finds
+    finds = [found.without_flag(text) if found.kind == "hidden tags" else found for found in finds]
+    return [found for found in finds if found.start < found.end]
 
 
 def hidden_text(text: str, finds: Iterable[Find]) -> str:

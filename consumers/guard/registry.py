@@ -9,7 +9,6 @@ from consumers.guard.pipeline import Pipeline
 from consumers.guard.text_tasks import TextWork
 from consumers.guard.text_threads import text_thread
 
-
 NORMALISE_TIMEOUT_S = 30.0
 """Time limit of the normaliser. A megabyte takes half a second of CPU time, which a busy machine gives slowly."""
 

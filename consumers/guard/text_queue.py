@@ -17,7 +17,7 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class _TenantTexts(Generic[T]):
     received: float
-    texts: OrderedDict[T, int] = field(default_factory=lambda: OrderedDict[T, int]())
+    texts: OrderedDict[T, int] = field(default_factory=OrderedDict[T, int])
     """The waiting texts with their sizes, in order of arrival."""
 
     busy: bool = False

@@ -8,6 +8,6 @@ from typing import Any
 from consumers.guard.text_tasks import TASKS
 
 
-async def text_thread(_tenant: str, task: str, *texts: str) -> tuple[Any, ...]:
+async def text_thread(tenant: str, task: str, *texts: str) -> tuple[Any, ...]:  # noqa: ARG001 - the seam gives the tenant
     """Return the task's result."""
     return await asyncio.to_thread(TASKS[task], *texts)

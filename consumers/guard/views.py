@@ -47,7 +47,7 @@ class Pieces(Sequence[Piece]):
     __slots__ = ("_numbers",)
 
     def __init__(self, pieces: Iterable[Piece] = ()) -> None:
-        self._numbers = pieces._numbers if isinstance(pieces, Pieces) else array("I", chain.from_iterable(pieces))
+        self._numbers = array("I", chain.from_iterable(pieces))
 
     @classmethod
     def unpacked(cls, packed: bytes) -> Pieces:
@@ -84,7 +84,7 @@ class View:
 
     kind: Reading
     text: str = field(repr=False)
-    pieces: Sequence[Piece] = field(default=(), repr=False)
+    pieces: Pieces = field(default_factory=Pieces, repr=False)
 
     def locate(self, start: int, end: int) -> tuple[Span, ...]:
         """Return the spans of the text for ``start:end`` of the view, in whole pieces; none if it was hidden text."""

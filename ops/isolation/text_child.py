@@ -17,7 +17,7 @@ NICENESS: Final = 10
 """The worker's loop and the brokers come first, wherever processors are few."""
 
 
-def message(value: object) -> bytes:
+def message(value: tuple[Any, ...]) -> bytes:
     """Return the encoded message."""
     encoded = marshal.dumps(value)
     return len(encoded).to_bytes(HEAD) + encoded

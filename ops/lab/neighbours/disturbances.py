@@ -25,6 +25,12 @@ DEFAULTS = Limits()
 SLOW_RATE, SLOW_S = 1.0, 5.0
 """Requests a second of a slow key, and their deadline in seconds, so that they end with their window."""
 
+TEXT_RATE = 10.0
+"""Requests a second with a long text."""
+
+LONG_TEXT = "\U000e0041a" * 200_000
+"""A megabyte that the guards take half a second of CPU time to normalise."""
+
 STEP_S = 0.02
 
 Make = Callable[[str, int, int], ProducerRecord]
@@ -78,6 +84,13 @@ def unwritable_of(tenant: str, number: int, now_ms: int) -> ProducerRecord:
     return request_record(tenant, request, request_id=identifier, now_ms=now_ms, reply_to=NOWHERE)
 
 
+def long_text_of(tenant: str, number: int, now_ms: int) -> ProducerRecord:
+    """Return a request with a long text."""
+    return request_record(
+        tenant, Request(agent=AGENT, input=LONG_TEXT), request_id=f"neighbour-{number}", now_ms=now_ms
+    )
+
+
 def slow_of(tenant: str, number: int, now_ms: int) -> ProducerRecord:
     """Return a request of one session to an agent with a slow model; it runs until its own deadline."""
     request = Request(agent=SLOW_AGENT, input="hello", session="slow", deadline=SLOW_S)
@@ -96,6 +109,7 @@ def disturbances(share_rpm: int) -> tuple[Disturbance, ...]:
         Disturbance("garbage", garbage_of, Limits(dlq=None)),
         Disturbance("cancels", cancel_of, interactive=True),
         Disturbance("slow key", slow_of, rate=SLOW_RATE),
+        Disturbance("long texts", long_text_of, rate=TEXT_RATE),
         Disturbance("unwritable", unwritable_of, limits, reply_topics=(NOWHERE,)),
     )
 

@@ -24,7 +24,14 @@ from schemas.errors import (
 from schemas.results import ErrorInfo
 from tests.unit.schemas.wire import record
 
-RETRYABLE = {"guard_unavailable", "rate_limited", "model_overloaded", "model_timeout", "model_unavailable", "tool_timeout"}
+RETRYABLE = {
+    "guard_unavailable",
+    "rate_limited",
+    "model_overloaded",
+    "model_timeout",
+    "model_unavailable",
+    "tool_timeout",
+}
 """As wire.md has it; ``tool_failed`` is for the tool to say."""
 
 STATUS = {
