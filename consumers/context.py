@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from consumers.spending import Spending
 from schemas.admissions import AdmissionKey
 from schemas.clock import Clock
 from schemas.envelopes import Envelope
@@ -26,6 +27,9 @@ class StepContext:
 
     admission: AdmissionKey | None = None
     """The admission key of the admitted request; set only for the stage that reads requests."""
+
+    spending: Spending = field(default_factory=Spending)
+    """The usage of the run. The step adds to it, so that it is known also if the step fails."""
 
     @property
     def arrival(self) -> Envelope:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from consumers.agent import builtin
@@ -17,8 +17,13 @@ DEFAULT_MODEL = "default"
 
 
 @asynccontextmanager
-async def models_of(settings: Settings, clock: Clock) -> AsyncGenerator[Mapping[str, Model]]:
-    """Yield the models that agents know by name; none if the settings have neither a base URL nor an API key."""
+async def models_of(
+    settings: Settings, clock: Clock, odd: Callable[[str], None] = lambda _: None
+) -> AsyncGenerator[Mapping[str, Model]]:
+    """Yield the models that agents know by name; none if the settings have neither a base URL nor an API key.
+
+    *odd* is called with the name of each field of an answer that was clamped or dropped.
+    """
     if settings.model_base_url is None and settings.model_api_key is None:
         yield {}
         return
@@ -28,7 +33,7 @@ async def models_of(settings: Settings, clock: Clock) -> AsyncGenerator[Mapping[
         name=settings.model_name or "gpt-4o-mini",
         api_key=key,
     )
-    async with openai_model(provider, clock) as model:
+    async with openai_model(provider, clock, odd) as model:
         yield {DEFAULT_MODEL: model}
 
 

@@ -41,6 +41,7 @@ from streams.stages.record_builder import RecordBuilder
 from streams.stages.retries import RetryMover, RetryTiers
 from streams.stages.run_controls import RunControls, reach_ms
 from streams.stages.tenant_follower import TenantFollower
+from streams.telemetry.metric_definitions import MODEL_FIELDS_DROPPED
 from streams.telemetry.metric_store import OTHER, MetricStore
 from streams.telemetry.spans import Tracing
 from streams.transport.admin import Admin
@@ -262,7 +263,8 @@ async def _handler(
     builder = RecordBuilder(stage, process_name(), context.seals, shards, clock, services.metrics, services.tracing)
     if stage == RETRIES:
         return RetryMover.of(builder, services.cancels).handler()
-    models = await stack.enter_async_context(models_of(settings, context.clock)) if stage == "agent" else {}
+    odd = partial(services.metrics.count, MODEL_FIELDS_DROPPED)
+    models = await stack.enter_async_context(models_of(settings, context.clock, odd)) if stage == "agent" else {}
     agents = agents_of(settings) if stage == "agent" else Agents()
     text_work = await stack.enter_async_context(text_processes())
     steps = steps_of(context.registry, agents, models, services.cancels, text_work)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from producers.envelopes import correlation_of, envelope, event_of
-from schemas.errors import HeadraceError
+from schemas.errors import HeadraceError, seconds_of
 from schemas.records import HeaderList, ProducerRecord
 from schemas.results import RESULT_TYPE, ErrorInfo, Result
 from schemas.stage_records import Origin
@@ -27,10 +25,3 @@ def error_of(error: HeadraceError) -> ErrorInfo:
     return ErrorInfo(
         code=error.code, message=message, retryable=error.retryable, retry_after=seconds_of(error.retry_after)
     )
-
-
-def seconds_of(retry_after: float | None) -> float | None:
-    """Return a finite wait of zero or more seconds, and None for any other value."""
-    if not isinstance(retry_after, int | float) or not 0 <= retry_after < math.inf:
-        return None
-    return float(retry_after)

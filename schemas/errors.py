@@ -23,6 +23,7 @@ HeadraceError
 │   ├── ModelOverloadedError        model_overloaded       retryable
 │   ├── ModelTimeoutError           model_timeout          retryable
 │   ├── ModelUnavailableError       model_unavailable      retryable
+│   ├── ModelUnreadableError        model_unreadable       once more in the same attempt
 │   ├── ModelRejectedError          model_rejected
 │   ├── ModelQuotaError             model_quota
 │   └── ContextOverflowError        context_overflow
@@ -45,12 +46,16 @@ groups. It prefers a permanent error to a retryable error that wraps it.
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Literal, TypeAlias
 
 Status: TypeAlias = Literal["succeeded", "failed", "refused", "expired", "cancelled"]
 
 PUBLIC_MESSAGE_LIMIT = 1024
 """Longest public message, in characters."""
+
+LONGEST_WAIT_S = 30 * 86_400.0
+"""The longest wait that an error can ask for, in seconds: far above the deadline of any request."""
 
 
 class HeadraceError(Exception):
@@ -62,6 +67,8 @@ class HeadraceError(Exception):
     code: ClassVar[str] = "internal"
     status: ClassVar[Status] = "failed"
     retryable: bool = False
+    calls: ClassVar[int] = 1
+    """Calls that may end with this error in one attempt at a run, if it is not retryable."""
     dead_letters: ClassVar[bool] = True
     """True if the record is also dead-lettered."""
     platform_fault: bool = False
@@ -225,6 +232,29 @@ class ModelUnavailableError(ModelError):
     retryable = True
 
 
+class ModelUnreadableError(ModelError):
+    """The model's answer cannot be used. It was paid for, so it is asked for once more and not again.
+
+    ``input_tokens`` and ``output_tokens`` are the usage that the answer states.
+    """
+
+    code = "model_unreadable"
+    calls = 2
+
+    def __init__(
+        self,
+        public_message: str = "",
+        *,
+        detail: str = "",
+        retry_after: float | None = None,
+        input_tokens: int = 0,
+        output_tokens: int = 0,
+    ) -> None:
+        super().__init__(public_message, detail=detail, retry_after=retry_after)
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens
+
+
 class ModelRejectedError(ModelError):
     """The provider rejected the request."""
 
@@ -348,6 +378,16 @@ def chain_of(error: BaseException) -> list[BaseException]:
 def _wrapped(error: BaseException) -> list[BaseException]:
     cause = [] if error.__cause__ is None else [error.__cause__]
     return cause + (list(error.exceptions) if isinstance(error, BaseExceptionGroup) else [])
+
+
+def seconds_of(retry_after: object) -> float | None:
+    """Return the wait that an error asks for, in finite seconds above zero; None for any other value.
+
+    Agents and tools raise errors too, so the value may have any type.
+    """
+    if isinstance(retry_after, bool) or not isinstance(retry_after, int | float):
+        return None
+    return min(float(retry_after), LONGEST_WAIT_S) if 0 < retry_after < math.inf else None
 
 
 def resolve_error(error: BaseException) -> HeadraceError:

@@ -7,6 +7,7 @@ from typing import Literal
 from schemas.admissions import AdmissionKey, Identity
 from schemas.models import Base64, Payload
 from schemas.requests import Request
+from schemas.results import Usage
 
 AUTHORIZED_TYPE = "headrace.authorized.v1"
 SCREENED_TYPE = "headrace.screened.v1"
@@ -91,3 +92,6 @@ class Screened(Payload):
     screened_at_ms: int = 0
     attempt: int = 1
     """The number of this attempt at the run. The first is 1, and each retry adds 1."""
+
+    usage: Usage = Usage()
+    """The usage of the earlier attempts."""

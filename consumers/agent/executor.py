@@ -84,6 +84,7 @@ class Executor:
             deadline=Deadline(authorized.deadline_ms, context.clock),
             model=self.models.get(agent.model) or _NoModel(agent.model),
             retry=self.retry,
+            spending=context.spending,
             traceparent=Headers(context.trace).text(TRACEPARENT),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from consumers.agent.models.port import (
@@ -11,38 +12,21 @@ from consumers.agent.models.port import (
     Model,
     ModelRequest,
     ModelResponse,
-    ModelUsage,
     SystemMessage,
     ToolSpec,
     UserMessage,
 )
 from consumers.resilience.deadline import Deadline
 from consumers.resilience.retry import Retry
+from consumers.spending import Spending
 from schemas.clock import Clock
+from schemas.errors import ModelUnreadableError
 from schemas.requests import Request
 from schemas.results import Usage
 from schemas.tenants import Tenant
 
-NOTHING = Usage()
-"""Usage of a run that has called no model."""
-
 Prompt: TypeAlias = str | Sequence[Message]
 """A text of the user, or a whole conversation."""
-
-
-@dataclass(slots=True)
-class Spending:
-    """The run's usage so far."""
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    model_calls: int = 0
-
-    def add(self, usage: ModelUsage) -> None:
-        """Count one answered call."""
-        self.model_calls += 1
-        self.input_tokens += usage.input_tokens
-        self.output_tokens += usage.output_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +78,8 @@ class Run:
 
     @property
     def usage(self) -> Usage:
-        """The run's usage so far."""
-        spent = self.spending
-        if not spent.model_calls:
-            return NOTHING
-        return Usage(input_tokens=spent.input_tokens, output_tokens=spent.output_tokens, model_calls=spent.model_calls)
+        """The run's usage so far, its earlier attempts included."""
+        return self.spending.usage
 
     def remaining(self) -> float:
         """Return the seconds until the deadline, never below zero."""
@@ -116,20 +97,23 @@ class Run:
 
         Raises the last ModelError after the retries, or ExpiredError at the deadline.
         """
+        request = ModelRequest(
+            messages=self._conversation(prompt),
+            tools=tuple(tools),
+            temperature=temperature,
+            max_output_tokens=max_output_tokens,
+            traceparent=self.traceparent,
+        )
+        return await self.retry(partial(self._complete, request), self.deadline)
 
-        async def attempt() -> ModelResponse:
-            return await self.model.complete(
-                ModelRequest(
-                    messages=self._conversation(prompt),
-                    tools=tuple(tools),
-                    temperature=temperature,
-                    max_output_tokens=max_output_tokens,
-                    traceparent=self.traceparent,
-                )
-            )
-
-        response = await self.retry(attempt, self.deadline)
-        self.spending.add(response.usage)
+    async def _complete(self, request: ModelRequest) -> ModelResponse:
+        """Ask once, and count what was answered, of use or not."""
+        try:
+            response = await self.model.complete(request)
+        except ModelUnreadableError as error:
+            self.spending.add(error.input_tokens, error.output_tokens)
+            raise
+        self.spending.add(response.usage.input_tokens, response.usage.output_tokens)
         return response
 
     def _conversation(self, prompt: Prompt) -> tuple[Message, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from consumers.resilience.deadline import Deadline
-from schemas.errors import HeadraceError, resolve_error
+from schemas.errors import HeadraceError, resolve_error, seconds_of
 
 T = TypeVar("T")
 
@@ -53,10 +53,11 @@ class Retry:
             await asyncio.sleep(wait)
 
     def _wait(self, error: HeadraceError, tried: int) -> float | None:
-        """Return the seconds before the next attempt; None if there is none. ``retry_after`` takes precedence."""
+        """Return the seconds before the next attempt; None if there is none. A ``retry_after`` takes precedence."""
         fate = resolve_error(error)
-        if tried >= self.attempts or not fate.retryable:
+        if tried >= (self.attempts if fate.retryable else min(self.attempts, fate.calls)):
             return None
-        if fate.retry_after is None:
+        asked = seconds_of(fate.retry_after)
+        if asked is None:
             return self.chance() * min(self.wait_longest, self.wait_first * 2.0 ** (tried - 1))
-        return fate.retry_after if fate.retry_after <= self.inline_longest else None
+        return asked if asked <= self.inline_longest else None

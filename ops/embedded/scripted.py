@@ -22,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from ops.embedded.calls import Call, Calls
 from ops.embedded.chat_rules import BAD_REQUEST, refusal_of, unauthorized
 from ops.embedded.completions import CREATED, chunks, completion
+from ops.embedded.scripted_faults import misbehave
 from ops.embedded.scripts import OK, ChatBody, Matcher, Script, ScriptedAnswer, ScriptedError
 from ops.http_binding import guards_of
 
@@ -39,7 +40,9 @@ Send: TypeAlias = Callable[[web.Request, ScriptedAnswer, ChatBody, int], Awaitab
 
 async def send(request: web.Request, answer: ScriptedAnswer, body: ChatBody, number: int) -> web.StreamResponse:
     """Send the complete answer, or server-sent events if the request asks for a stream."""
-    if answer.raw is not None or answer.status != OK:
+    if answer.fault is not None:
+        return await misbehave(request, answer.fault)
+    if answer.raw is not None or answer.body is not None or answer.status != OK:
         return _plain(answer)
     if not body.get("stream"):
         return web.json_response(completion(answer, body, number), headers=_headers(answer))
@@ -53,13 +56,15 @@ async def send(request: web.Request, answer: ScriptedAnswer, body: ChatBody, num
 
 
 def _plain(answer: ScriptedAnswer) -> web.Response:
+    if answer.body is not None:
+        return web.Response(body=answer.body, status=answer.status, headers=_headers(answer))
     if answer.raw is not None:
         return web.Response(text=answer.raw, status=answer.status, headers=_headers(answer))
     return web.json_response(answer.error_body(), status=answer.status, headers=_headers(answer))
 
 
 def _headers(answer: ScriptedAnswer) -> dict[str, str]:
-    return {} if answer.retry_after is None else {"retry-after": str(answer.retry_after)}
+    return answer.headers if answer.retry_after is None else {"retry-after": str(answer.retry_after)} | answer.headers
 
 
 @dataclass(slots=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.models import Base64
 
 ChatBody: TypeAlias = dict[str, Any]
 """The body of a chat completion request, as received."""
@@ -54,6 +56,30 @@ class ScriptedError(_Scripted):
     code: str | int | None = None
 
 
+FaultKind: TypeAlias = Literal[
+    "cut",
+    "reset",
+    "close",
+    "garbage",
+    "long_header",
+    "many_headers",
+    "informational",
+    "flood",
+    "drip",
+    "bomb",
+    "switching",
+]
+"""The faults that ``ops.embedded.scripted_faults`` describes."""
+
+
+class ScriptedFault(_Scripted):
+    """A fault below HTTP, in place of an answer."""
+
+    kind: FaultKind
+    size: Annotated[int, Field(ge=0)] = 0
+    """The size of the fault: MiB of a flood or bomb, headers, or bytes of a header. 0 has no end where that can be."""
+
+
 class ScriptedAnswer(_Scripted):
     """One answer. A ``status`` other than 200 makes it a failure with an error body."""
 
@@ -68,13 +94,22 @@ class ScriptedAnswer(_Scripted):
     delay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Seconds before the first byte."""
 
-    status: Annotated[int, Field(ge=200, le=599)] = OK
+    status: Annotated[int, Field(ge=200, le=999)] = OK
     error: ScriptedError | None = None
     retry_after: int | float | str | None = None
     """The ``retry-after`` header as sent: seconds or an HTTP date."""
 
     raw: str | None = None
     """The raw body that replaces all other fields, as from a broken proxy."""
+
+    body: Base64 | None = None
+    """The raw body as bytes, where a text cannot hold it."""
+
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Headers of the answer, beside or instead of the usual ones."""
+
+    fault: ScriptedFault | None = None
+    """A fault that replaces the answer."""
 
     times: Annotated[int, Field(ge=1)] = 1
     """The number of calls that this answer is used for."""

@@ -9,6 +9,7 @@ import resource
 import socket
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -16,13 +17,14 @@ import structlog
 from consumers.agent.executor import Executor
 from consumers.context import StepContext
 from consumers.resilience.cancel_count import cancel_count
+from consumers.spending import Spending
 from ops import import_guard, logs
 from ops.agents import agents_of, models_of
-from ops.isolation.frames import HEAD, SETUP, WORDS, Beat, Drop, Failure, HostSetup, RunAnswer, Task, frame, read
+from ops.isolation.frames import HEAD, SETUP, WORDS, Beat, Drop, Failure, HostSetup, RunAnswer, Spent, Task, frame, read
 from ops.settings import Settings
 from schemas.clock import Clock, ContinuedClock, SystemClock
 from schemas.errors import InternalError, chain_of, resolve_error
-from schemas.results import Result
+from schemas.results import Result, Usage
 
 BEAT_S = 1.0
 OUT_OF_MEMORY = 86
@@ -72,12 +74,15 @@ class SuspectHost:
             del self.running[task.number]
         self.writer.write(frame(reply))
 
+    def _spent(self, number: int, usage: Usage) -> None:
+        self.writer.write(frame(Spent(number=number, usage=usage)))
+
     async def _execute(self, task: Task) -> Result:
-        before = cancel_count()
+        before, spending = cancel_count(), Spending(counted=partial(self._spent, task.number))
+        spending.resume(task.usage)
+        context = StepContext(tenant=task.tenant, clock=self.clock, trace=task.trace, spending=spending)
         try:
-            return await self.execute(
-                task.screened, StepContext(tenant=task.tenant, clock=self.clock, trace=task.trace)
-            )
+            return await self.execute(task.screened, context)
         except asyncio.CancelledError as error:
             if cancel_count() > before:
                 raise

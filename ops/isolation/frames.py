@@ -7,9 +7,9 @@ from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from schemas.errors import BY_CODE, HeadraceError, InternalError, ToolFailedError
+from schemas.errors import BY_CODE, HeadraceError, InternalError, ToolFailedError, seconds_of
 from schemas.models import Base64, Payload
-from schemas.results import Result
+from schemas.results import Result, Usage
 from schemas.stage_records import Screened
 from schemas.tenants import Tenant
 
@@ -39,6 +39,8 @@ class Task(Payload):
     screened: Screened
     tenant: Tenant
     trace: tuple[tuple[str, Base64 | None], ...]
+    usage: Usage = Usage()
+    """The usage of the run so far."""
 
 
 class Drop(Payload):
@@ -52,6 +54,14 @@ class Beat(Payload):
     """A heartbeat: the process has loaded its agents, and its event loop runs."""
 
     kind: Literal["beat"] = "beat"
+
+
+class Spent(Payload):
+    """The usage of a request so far. It counts also if the process dies."""
+
+    kind: Literal["spent"] = "spent"
+    number: int
+    usage: Usage
 
 
 class RunAnswer(Payload):
@@ -82,7 +92,7 @@ class Failure(Payload):
             public_message=error.public_message,
             detail=error.detail,
             retryable=error.retryable,
-            retry_after=error.retry_after,
+            retry_after=seconds_of(error.retry_after),
         )
 
     def error(self) -> HeadraceError:
@@ -96,11 +106,11 @@ class Failure(Payload):
 
 
 Word: TypeAlias = Annotated[Task | Drop, Field(discriminator="kind")]
-Reply: TypeAlias = Annotated[Beat | RunAnswer | Failure, Field(discriminator="kind")]
+Reply: TypeAlias = Annotated[Beat | Spent | RunAnswer | Failure, Field(discriminator="kind")]
 
 SETUP: TypeAdapter[HostSetup] = TypeAdapter(HostSetup)
 WORDS: TypeAdapter[Task | Drop] = TypeAdapter(Word)
-REPLIES: TypeAdapter[Beat | RunAnswer | Failure] = TypeAdapter(Reply)
+REPLIES: TypeAdapter[Beat | Spent | RunAnswer | Failure] = TypeAdapter(Reply)
 
 
 def frame(message: BaseModel) -> bytes:

@@ -16,9 +16,10 @@ from typing import NamedTuple
 import structlog
 
 from consumers.resilience.suspect_pool import ProcessEndedError
+from consumers.spending import Spending
 from ops.background import background
 from ops.embedded.children import TETHER, leash
-from ops.isolation.frames import REPLIES, Beat, Drop, Failure, HostSetup, RunAnswer, Task, frame, read
+from ops.isolation.frames import REPLIES, Beat, Drop, Failure, HostSetup, RunAnswer, Spent, Task, frame, read
 from ops.settings import Settings, child_environment
 from schemas.clock import Clock, SystemClock
 from schemas.records import HeaderList
@@ -49,6 +50,17 @@ class Suspected(NamedTuple):
     screened: Screened
     tenant: Tenant
     trace: HeaderList
+    spending: Spending
+
+    def task(self, number: int) -> Task:
+        """Return the message that runs the request."""
+        return Task(
+            number=number,
+            screened=self.screened,
+            tenant=self.tenant,
+            trace=self.trace,
+            usage=self.spending.usage,
+        )
 
 
 @dataclass(slots=True)
@@ -64,6 +76,7 @@ class SuspectProcess:
     ended: bool = False
     silent: bool = False
     _waiting: dict[int, asyncio.Future[Result]] = field(default_factory=dict[int, asyncio.Future[Result]])
+    _spending: dict[int, Spending] = field(default_factory=dict[int, Spending])
     _count: int = 0
 
     async def run(self, suspected: Suspected) -> Result:
@@ -71,16 +84,16 @@ class SuspectProcess:
         self._count += 1
         number = self._count
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
+        self._waiting[number], self._spending[number] = answer, suspected.spending
         try:
-            await self._tell(Task(number=number, **suspected._asdict()))
+            await self._tell(suspected.task(number))
             return await answer
         except asyncio.CancelledError:
             with suppress(ProcessEndedError):
                 await self._tell(Drop(number=number))
             raise
         finally:
-            del self._waiting[number]
+            del self._waiting[number], self._spending[number]
 
     async def _tell(self, word: HostSetup | Task | Drop) -> None:
         if self.ended:
@@ -114,7 +127,7 @@ class SuspectProcess:
             self._end()
         log.warning("suspect_process_ended", pid=self.process.pid, status=await self.process.wait())
 
-    async def _next(self) -> Beat | RunAnswer | Failure | None:
+    async def _next(self) -> Beat | Spent | RunAnswer | Failure | None:
         try:
             async with asyncio.timeout(SILENCE_S if self.beating.is_set() else START_S):
                 return await read(self.reader, REPLIES)
@@ -123,9 +136,12 @@ class SuspectProcess:
             self.silent = True
             return None
 
-    def _take(self, reply: Beat | RunAnswer | Failure) -> None:
+    def _take(self, reply: Beat | Spent | RunAnswer | Failure) -> None:
         if isinstance(reply, Beat):
             self.beating.set()
+        elif isinstance(reply, Spent):
+            if reply.number in self._spending:
+                self._spending[reply.number].resume(reply.usage)
         elif (answer := self._waiting.get(reply.number)) is not None and not answer.done():
             if isinstance(reply, RunAnswer):
                 answer.set_result(reply.result)

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from consumers.context import StepContext
+from consumers.spending import Spending
 from schemas.errors import ExpiredError, HeadraceError, resolve_error
 from schemas.records import HeaderList, Partition, Record
 from schemas.results import Result
@@ -64,46 +65,58 @@ class InnerStage:
         return replace(self, stage=replace(self.stage, run=step))
 
     def _prepare(self, _shard: int, record: Record) -> Job:
-        tenant = _tenant_in(record.key)
+        tenant, spending = _tenant_in(record.key), Spending()
         return Job(
             record.key or record.position,
-            self.builder.tracing.process(record, partial(self._handle, record)),
-            lambda _, error: unwritable(self.builder, self.stage.reads, record, error),
+            self.builder.tracing.process(record, partial(self._handle, record, spending)),
+            lambda _, error: unwritable(self.builder, self.stage.reads, record, error, spending.usage),
             tenant,
             self.costs.expected(tenant),
         )
 
-    async def _handle(self, record: Record, trace: Trace) -> Outputs:
+    async def _handle(self, record: Record, spending: Spending, trace: Trace) -> Outputs:
         try:
             stage_record = open_record(self.stage.reads, record, self.builder.seals)
         except HeadraceError as error:
             return reject(self.builder, record, error, trace)
         began, reply_context = self.builder.clock.monotonic(), reply_context_of(stage_record)
+        spending.resume(reply_context.usage)
         try:
-            return await self._run(stage_record, reply_context, record, trace.headers)
+            return await self._run(stage_record, reply_context, record, trace.headers, spending)
         finally:
             self.costs.note(reply_context.tenant, self.builder.clock.monotonic() - began)
 
     async def _run(
-        self, stage_record: Authorized | Screened, reply_context: ReplyContext, record: Record, trace: HeaderList
+        self,
+        stage_record: Authorized | Screened,
+        reply_context: ReplyContext,
+        record: Record,
+        trace: HeaderList,
+        spending: Spending,
     ) -> Outputs:
         try:
-            return await self._advance(stage_record, reply_context, record, trace)
+            return await self._advance(stage_record, reply_context, record, trace, spending)
         except Exception as raised:  # noqa: BLE001 - whatever a step raises has a fate
             error = resolve_error(raised)
             self._log_error(error, raised, reply_context)
-            if isinstance(stage_record, Screened) and (again := self.retries.again(stage_record, error, trace)):
+            usage = spending.usage
+            if isinstance(stage_record, Screened) and (again := self.retries.again(stage_record, error, trace, usage)):
                 return [again]
-            return self.builder.fail(reply_context, error, record, trace)
+            return self.builder.fail(reply_context._replace(usage=usage), error, record, trace)
 
     async def _advance(
-        self, stage_record: Authorized | Screened, reply_context: ReplyContext, record: Record, trace: HeaderList
+        self,
+        stage_record: Authorized | Screened,
+        reply_context: ReplyContext,
+        record: Record,
+        trace: HeaderList,
+        spending: Spending,
     ) -> Outputs:
         clock = self.builder.clock
         if reply_context.admission.deadline_ms <= clock.now_ms():
             raise ExpiredError
         tenant = await self.registry.tenant(reply_context.tenant)
-        context = StepContext(tenant=tenant, clock=clock, trace=trace)
+        context = StepContext(tenant=tenant, clock=clock, trace=trace, spending=spending)
         value = await run_step(self.stage, stage_record, context, reply_context.admission.deadline_ms)
         if isinstance(value, Result):
             return self.builder.answer(reply_context, value, trace)

@@ -179,6 +179,7 @@ def failed_result(reply_context: ReplyContext, error: HeadraceError) -> Result:
         agent=reply_context.agent,
         status=error.status,
         error=error_of(error),
+        usage=reply_context.usage,
         timing=reply_context.timing,
         verdicts=reply_context.verdicts,
     )

@@ -9,7 +9,7 @@ from consumers.context import StepContext
 from schemas.admissions import AdmissionKey, Identity, request_key
 from schemas.envelopes import Envelope
 from schemas.requests import Request
-from schemas.results import Timing, VerdictInfo, verdict_info
+from schemas.results import Timing, Usage, VerdictInfo, verdict_info
 from schemas.stage_records import Authorized, Origin, Screened, Verdict
 from schemas.topics import RESULTS
 
@@ -30,6 +30,7 @@ class ReplyContext(NamedTuple):
     guard_ms: int = 0
     judged: tuple[Verdict, ...] = ()
     attempt: int = 1
+    usage: Usage = Usage()
 
     @property
     def timing(self) -> Timing:
@@ -60,6 +61,7 @@ def reply_context_of(stage_record: Authorized | Screened) -> ReplyContext:
         guard_ms=screened.guard_ms if screened else 0,
         judged=screened.verdicts if screened else (),
         attempt=screened.attempt if screened else 1,
+        usage=screened.usage if screened else Usage(),
     )
 
 

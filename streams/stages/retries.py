@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from consumers.resilience.cancel import Cancels
-from producers.results import seconds_of
+from consumers.spending import NOTHING
 from producers.stage_records import screened_record
 from schemas import topics
-from schemas.errors import CancelledRunError, HeadraceError
+from schemas.errors import CancelledRunError, HeadraceError, seconds_of
 from schemas.headers import ERROR_CODE, INPUT, OWN_PREFIX, SEAL, Headers
 from schemas.records import HeaderList, Partition, ProducerRecord, Record
+from schemas.results import Usage
 from schemas.stage_records import Screened
 from schemas.topics import Topic
 from streams.handler import Job, Outputs, StageHandler
@@ -47,27 +48,26 @@ class RetryTiers:
     builder: RecordBuilder
     attempts: int = ATTEMPTS
 
-    def again(self, stage_record: Screened, error: HeadraceError, trace: HeaderList) -> ProducerRecord | None:
-        """Return the record for a tier. Return None if another attempt is pointless, too many, or past the deadline."""
+    def again(
+        self, stage_record: Screened, error: HeadraceError, trace: HeaderList, usage: Usage = NOTHING
+    ) -> ProducerRecord | None:
+        """Return the record for a tier. Return None if another attempt is pointless, too many, or past the deadline.
+
+        *usage* is that of the run so far.
+        """
         if not error.retryable or stage_record.attempt >= self.attempts:
             return None
-        asked = seconds_of(error.retry_after) or 0.0
-        delay, tier = self._tier(stage_record.attempt, asked)
-        wait_ms = int(max(delay, asked) * 1_000)
+        usual, _ = topics.RETRY_TIERS[min(stage_record.attempt, len(topics.RETRY_TIERS)) - 1]
+        wait = max(usual, seconds_of(error.retry_after) or 0.0)
+        wait_ms = int(wait * 1_000)
         due = self.builder.clock.now_ms() + wait_ms
         if due >= stage_record.authorized.deadline_ms:
             return None
         metrics = self.builder.metrics
         metrics.count(RETRIES, error.code, metrics.tier_of(stage_record.authorized.tenant))
-        again = stage_record.model_copy(update={"attempt": stage_record.attempt + 1})
-        record = screened_record(again, self.builder.seals, trace, topic=tier)
+        again = stage_record.model_copy(update={"attempt": stage_record.attempt + 1, "usage": usage})
+        record = screened_record(again, self.builder.seals, trace, topic=_tier(wait))
         return record._replace(headers=record.headers + self._reasons(again, error, due, wait_ms))
-
-    def _tier(self, attempt: int, asked: float) -> tuple[float, Topic[Screened]]:
-        """Return the attempt's tier, or the first that covers the provider's ``retry_after``, else the longest."""
-        usual = topics.RETRY_TIERS[min(attempt, len(topics.RETRY_TIERS)) - 1]
-        wanted = max(usual[0], asked)
-        return next((tier for tier in topics.RETRY_TIERS if tier[0] >= wanted), topics.RETRY_TIERS[-1])
 
     def _reasons(self, stage_record: Screened, error: HeadraceError, due_ms: int, wait_ms: int) -> HeaderList:
         texts = {
@@ -155,6 +155,11 @@ class RetryMover:
         """Wait until *due_ms*. Wake at least once a minute, because newer records correct the broker time."""
         while (left := due_ms - self.time.now_ms()) > 0:  # noqa: ASYNC110 - time is the event
             await asyncio.sleep(min(left / 1_000, 60))
+
+
+def _tier(wait: float) -> Topic[Screened]:
+    """Return the longest tier that ends within *wait* seconds. The mover waits for the rest."""
+    return next(tier for delay, tier in reversed(topics.RETRY_TIERS) if delay <= wait)
 
 
 def _delay_ms(record: Record) -> int:

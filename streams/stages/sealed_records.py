@@ -12,6 +12,7 @@ from schemas.admissions import AdmissionKey, Identity
 from schemas.errors import HeadraceError, InternalError, UnsupportedVersionError
 from schemas.headers import SEAL, Headers
 from schemas.records import Record
+from schemas.results import Usage
 from schemas.seals import Seals
 from schemas.stage_records import Origin
 from schemas.topics import PLATFORM, RESULTS, Topic
@@ -54,15 +55,21 @@ def reject(builder: RecordBuilder, record: Record, error: HeadraceError, trace: 
     return builder.fail(reply_context, error, record, trace.headers)
 
 
-def unwritable(builder: RecordBuilder, topic: Topic[Any], record: Record, error: HeadraceError) -> Outputs:
-    """Replace an outcome that no topic accepts by a failed result on the tenant's own results topic."""
+def unwritable(
+    builder: RecordBuilder, topic: Topic[Any], record: Record, error: HeadraceError, usage: Usage | None = None
+) -> Outputs:
+    """Replace an outcome that no topic accepts by a failed result on the tenant's own results topic.
+
+    *usage* is that of the run; by default, that of its earlier attempts.
+    """
     parent = remote_span(record.headers)
     trace = below(parent, sampled=parent is not None and parent.sampled)
     try:
         reply_context = reply_context_of(open_record(topic, record, builder.seals))
     except HeadraceError as unopened:
         return _of_own(reject(builder, record, unopened, trace))
-    return builder.fail(reply_context._replace(reply_to=RESULTS.of(reply_context.tenant)), error, record, trace.headers)
+    changed = reply_context._replace(reply_to=RESULTS.of(reply_context.tenant), usage=usage or reply_context.usage)
+    return builder.fail(changed, error, record, trace.headers)
 
 
 def _of_own(outputs: Outputs) -> Outputs:

@@ -106,6 +106,16 @@ DEAD_LETTER_BREAKER_OPENS = Metric(
     ("tier", "tenant"),
 )
 RETRIES = Metric("headrace_retries", "counter", "Runs sent to a retry tier, by error code.", ("code", "tier"))
+MODEL_FIELDS = ("usage", "model", "finish_reason", "tool_calls", "refusal", "content", "retry_after")
+"""The fields of a model's answer that may be clamped or dropped."""
+
+MODEL_FIELDS_DROPPED = Metric(
+    "headrace_model_fields_dropped",
+    "counter",
+    "Fields of model answers that were clamped or dropped, because their values make no sense. The content counted.",
+    ("field",),
+    MODEL_FIELDS,
+)
 UNWRITABLE = Metric(
     "headrace_unwritable_records", "counter", "Records answered with a failure because no topic accepted their outputs."
 )
@@ -241,6 +251,7 @@ VOCABULARY: tuple[Metric, ...] = (
     DEAD_LETTERS,
     DEAD_LETTER_BREAKER_OPENS,
     RETRIES,
+    MODEL_FIELDS_DROPPED,
     UNWRITABLE,
     DELAYED_OUTPUT_WARNINGS,
     SPANS,

@@ -15,6 +15,7 @@ import pytest
 from consumers.context import StepContext
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.suspect_pool import ProcessEndedError, SuspectPool
+from consumers.spending import Spending
 from ops.isolation import process as module
 from ops.isolation.process import Suspected, suspect_process
 from ops.isolation.step import isolated
@@ -48,7 +49,7 @@ def screened(text: str, deadline_s: float = 60.0, **metadata: str) -> Screened:
 
 def suspected(text: str, deadline_s: float = 60.0, **metadata: str) -> Suspected:
     """The same, as its process gets it."""
-    return Suspected(screened(text, deadline_s, **metadata), TENANT, TRACE)
+    return Suspected(screened(text, deadline_s, **metadata), TENANT, TRACE, Spending())
 
 
 @asynccontextmanager

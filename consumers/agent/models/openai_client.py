@@ -1,23 +1,25 @@
-"""A model behind the chat completions endpoint, through the OpenAI SDK's low-level ``post`` on its aiohttp client.
+"""A model behind the chat completions endpoint, through the OpenAI SDK's low-level ``post`` on a transport of ours.
 
 ``chat.completions.create`` costs twice the CPU for the same bytes. The SDK's default client does not finish 5,000 calls
-in flight. The platform retries; the SDK does not.
+in flight, and reads answers of any size. The platform retries; the SDK does not.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import aiohttp
 import httpx2
 import openai
 
+from consumers.agent.models.openai_answer import decode
 from consumers.agent.models.openai_errors import error_of
-from consumers.agent.models.openai_wire import decode, encode
+from consumers.agent.models.openai_transport import ACCEPTED, AnswerTransport, session
+from consumers.agent.models.openai_wire import encode
 from consumers.agent.models.port import ModelRequest, ModelResponse
 from schemas.clock import Clock
-from schemas.errors import ModelTimeoutError, ModelUnavailableError
+from schemas.errors import ModelTimeoutError
 
 PATH = "/chat/completions"
 
@@ -26,14 +28,17 @@ def connect(
     *, base_url: str, api_key: str, connections: int, connect_timeout: float, idle_timeout: float
 ) -> openai.AsyncOpenAI:
     """Return a client with every limit set explicitly. Times are in seconds; the caller limits the time of a call."""
-    limits = httpx2.Limits(
-        max_connections=connections,  # None would be the aiohttp connector's own 100
-        max_keepalive_connections=connections,
-        keepalive_expiry=idle_timeout,
+    opened = session(
+        base_url=base_url, connections=connections, connect_timeout=connect_timeout, idle_timeout=idle_timeout
     )
-    timeout = httpx2.Timeout(None, connect=connect_timeout)
-    http = openai.DefaultAioHttpClient(limits=limits, timeout=timeout, follow_redirects=False)
-    return openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, timeout=timeout, http_client=http)
+    http = httpx2.AsyncClient(
+        transport=AnswerTransport(opened),
+        headers={"accept-encoding": ACCEPTED},
+        timeout=httpx2.Timeout(None, connect=connect_timeout),
+        follow_redirects=False,
+        trust_env=False,  # the session knows the operator's proxy
+    )
+    return openai.AsyncOpenAI(base_url=base_url, api_key=api_key, max_retries=0, timeout=http.timeout, http_client=http)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +53,17 @@ class OpenAIModel:
     """Seconds that one call may take from end to end."""
 
     clock: Clock
+    odd: Callable[[str], None] = lambda _: None
+    """Called with the name of each field of an answer that was clamped or dropped."""
 
     async def complete(self, request: ModelRequest) -> ModelResponse:
         """Ask once. Raises a ModelError."""
         try:
             async with asyncio.timeout(self.total_timeout):
-                return decode(await self._post(request))
+                body = await self._post(request)
         except TimeoutError:
             raise ModelTimeoutError(f"the model did not answer within {self.total_timeout:g} s") from None
+        return decode(body, {tool.name for tool in request.tools}, self.odd)
 
     async def _post(self, request: ModelRequest) -> bytes:
         headers = {"traceparent": request.traceparent} if request.traceparent else {}
@@ -64,7 +72,5 @@ class OpenAIModel:
                 PATH, cast_to=httpx2.Response, content=encode(request, self.name), options={"headers": headers}
             )
         except openai.APIError as error:
-            raise error_of(error, self.clock) from None  # the error's text may quote the prompt or the key
-        except aiohttp.ClientError as error:  # the SDK's transport does not translate these
-            raise ModelUnavailableError(detail=type(error).__name__) from None
+            raise error_of(error, self.clock, self.odd) from None  # the error's text may quote the prompt or the key
         return response.content

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -12,6 +11,7 @@ import openai
 
 from schemas.clock import Clock
 from schemas.errors import (
+    LONGEST_WAIT_S,
     ContextOverflowError,
     ModelError,
     ModelOverloadedError,
@@ -20,6 +20,7 @@ from schemas.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
     chain_of,
+    seconds_of,
 )
 
 BY_REASON: Mapping[str, tuple[type[ModelError], str]] = {
@@ -38,26 +39,26 @@ BY_STATUS: Mapping[int, type[ModelError]] = {
     529: ModelOverloadedError,
 }
 _SERVER_ERROR = 500
+_NUMBER = re.compile(r"[0-9]{1,300}(\.[0-9]{0,300})?")
+_DATE_LIMIT = 64
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 
 
-def error_of(error: openai.APIError, clock: Clock) -> ModelError:
-    """Return the Headrace error for the SDK's. It keeps none of the provider's prose, which may quote prompt or key."""
-    if isinstance(error, openai.APIStatusError):
-        return _of_status(error, clock)
-    if isinstance(error, openai.APITimeoutError) and _ran_out(error):
-        return ModelTimeoutError(detail=type(error).__name__)
-    return ModelUnavailableError(detail=_causes(error))
+def error_of(error: openai.APIError, clock: Clock, odd: Callable[[str], None]) -> ModelError:
+    """Return the Headrace error for the SDK's. It keeps none of the provider's prose, which may quote prompt or key.
 
-
-def _of_status(error: openai.APIStatusError, clock: Clock) -> ModelError:
+    *odd* is called with ``retry_after`` if the provider's is clamped or dropped.
+    """
+    if not isinstance(error, openai.APIStatusError):
+        return ModelUnavailableError(detail=" from ".join(type(cause).__name__ for cause in chain_of(error)))
     kind, message = _said(error)
-    return kind(message, detail=_detail(error), retry_after=retry_after_of(error.response.headers, clock))
+    return kind(message, detail=_detail(error), retry_after=retry_after_of(error.response.headers, clock, odd))
 
 
 def _said(error: openai.APIStatusError) -> tuple[type[ModelError], str]:
-    for reason in (error.code, error.type):
-        if reason is not None and reason in BY_REASON:
+    reasons: tuple[object, ...] = (error.code, error.type)  # the SDK does not check the types of a provider's fields
+    for reason in reasons:
+        if isinstance(reason, str) and reason in BY_REASON:
             return BY_REASON[reason]
     status = error.status_code
     unlisted = ModelUnavailableError if status >= _SERVER_ERROR else ModelRejectedError
@@ -70,37 +71,39 @@ def _detail(error: openai.APIStatusError) -> str:
     return " ".join(f"{name}={fact}" for name, fact in facts.items() if isinstance(fact, str) and _NAME.fullmatch(fact))
 
 
-def _ran_out(error: openai.APITimeoutError) -> bool:
-    """Return True if time really ran out: the SDK's aiohttp transport also reports refused and cut connections so."""
-    return any(isinstance(cause, TimeoutError) for cause in chain_of(error))
+def retry_after_of(headers: Mapping[str, str], clock: Clock, odd: Callable[[str], None]) -> float | None:
+    """Return the seconds after which the provider accepts a retry; None if it names no time above zero.
+
+    Reads a number or an HTTP date. A time beyond ``LONGEST_WAIT_S`` is clamped. *odd* is told if it is clamped, or
+    dropped because it is negative or unreadable.
+    """
+    given = [
+        _seconds(headers.get("retry-after-ms", ""), 1_000),
+        _seconds(headers.get("retry-after", ""), 1),
+        _until(headers.get("retry-after", ""), clock),
+    ]
+    asked = next((seconds for seconds in given if seconds is not None), None)
+    if (asked is None and _named(headers)) or (asked is not None and asked > LONGEST_WAIT_S):
+        odd("retry_after")
+    return seconds_of(asked)
 
 
-def _causes(error: openai.APIError) -> str:
-    return " from ".join(type(cause).__name__ for cause in chain_of(error))
+def _named(headers: Mapping[str, str]) -> bool:
+    return any(headers.get(name, "") for name in ("retry-after", "retry-after-ms"))
 
 
-def retry_after_of(headers: Mapping[str, str], clock: Clock) -> float | None:
-    """Return the seconds after which the provider accepts a retry, from a number or an HTTP date; None if not given."""
-    milliseconds = _seconds(headers.get("retry-after-ms", ""))
-    if milliseconds is not None:
-        return milliseconds / 1_000
-    text = headers.get("retry-after", "")
-    seconds = _seconds(text)
-    return _until(text, clock) if seconds is None else seconds
-
-
-def _seconds(text: str) -> float | None:
-    try:
-        seconds = float(text)
-    except ValueError:
-        return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+def _seconds(text: str, per_second: int) -> float | None:
+    """Return the seconds in plain digits, with or without a fraction; None for any other text."""
+    return float(text) / per_second if _NUMBER.fullmatch(text.strip()) else None
 
 
 def _until(text: str, clock: Clock) -> float | None:
+    """Return the seconds to an HTTP date, 0 for a past one; None for any other text or a date that cannot be."""
+    if len(text) > _DATE_LIMIT:
+        return None
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+        at_ms = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1_000
+    except (ValueError, OverflowError, TypeError, IndexError):
         return None
-    at_ms = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1_000
     return max(0.0, (at_ms - clock.now_ms()) / 1_000)

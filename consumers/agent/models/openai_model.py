@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -36,8 +36,12 @@ class OpenAISettings:
 
 
 @asynccontextmanager
-async def openai_model(settings: OpenAISettings, clock: Clock) -> AsyncGenerator[Model]:
+async def openai_model(
+    settings: OpenAISettings, clock: Clock, odd: Callable[[str], None] = lambda _: None
+) -> AsyncGenerator[Model]:
     """Open a model, and close its connections at the end.
+
+    *odd* is called with the name of each field of an answer that was clamped or dropped.
 
     The SDK is imported here and nowhere earlier: it costs half a second or more, and only agent workers need it.
     """
@@ -51,4 +55,4 @@ async def openai_model(settings: OpenAISettings, clock: Clock) -> AsyncGenerator
         idle_timeout=settings.idle_timeout,
     )
     async with client:
-        yield OpenAIModel(client, settings.name, settings.total_timeout, clock)
+        yield OpenAIModel(client, settings.name, settings.total_timeout, clock, odd)

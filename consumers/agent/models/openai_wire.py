@@ -1,64 +1,21 @@
-"""The chat completions endpoint's JSON: requests to bodies, and bodies to responses."""
+"""Requests to the chat completions endpoint, as JSON."""
 
 from __future__ import annotations
 
-from typing import Any, cast, get_args
+from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consumers.agent.models.port import (
     AssistantMessage,
-    FinishReason,
     Message,
     ModelRequest,
-    ModelResponse,
-    ModelUsage,
     SystemMessage,
     ToolCall,
     ToolMessage,
     ToolSpec,
     UserMessage,
 )
-from schemas.errors import ModelUnavailableError
-
-
-class _Answered(BaseModel):
-    """Part of a provider's answer. Providers send more fields than these, and omit some."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class _Function(_Answered):
-    name: str
-    arguments: str = "{}"
-
-
-class _ToolCall(_Answered):
-    id: str
-    function: _Function
-
-
-class _Message(_Answered):
-    content: str | None = None
-    refusal: str | None = None
-    tool_calls: tuple[_ToolCall, ...] | None = None
-
-
-class _Choice(_Answered):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _Usage(_Answered):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
-class _Completion(_Answered):
-    model: str = ""
-    choices: tuple[_Choice, ...] = Field(min_length=1)
-    usage: _Usage | None = None
 
 
 def encode(request: ModelRequest, model: str) -> bytes:
@@ -94,36 +51,3 @@ def _call(call: ToolCall) -> dict[str, Any]:
 def _tool(tool: ToolSpec) -> dict[str, Any]:
     function = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return {"type": "function", "function": function}
-
-
-def decode(body: bytes) -> ModelResponse:
-    """Return the response in a body.
-
-    Raises ModelUnavailableError if the body is no chat completion: something else answered in the provider's place.
-    """
-    try:
-        completion = _Completion.model_validate_json(body)
-    except ValidationError as error:
-        raise ModelUnavailableError(
-            "the provider's answer is not a chat completion", detail=f"{len(body)} bytes, {error.error_count()} faults"
-        ) from None  # the error quotes the answer
-    choice = completion.choices[0]
-    return ModelResponse(
-        text=choice.message.content or choice.message.refusal or "",
-        tool_calls=tuple(_asked(call) for call in choice.message.tool_calls or ()),
-        usage=_usage(completion.usage or _Usage()),
-        finish_reason=_finish(choice.finish_reason),
-        model=completion.model,
-    )
-
-
-def _asked(call: _ToolCall) -> ToolCall:
-    return ToolCall(call.id, call.function.name, call.function.arguments)
-
-
-def _usage(usage: _Usage) -> ModelUsage:
-    return ModelUsage(usage.prompt_tokens, usage.completion_tokens)
-
-
-def _finish(reason: str | None) -> FinishReason:
-    return cast("FinishReason", reason) if reason in get_args(FinishReason) else "other"

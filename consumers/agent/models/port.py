@@ -100,5 +100,9 @@ class Model(Protocol):
     """A model that continues a conversation."""
 
     async def complete(self, request: ModelRequest) -> ModelResponse:
-        """Ask once. Raises a ModelError that holds neither the prompt nor a key. Cancelling closes the call."""
+        """Ask once. Cancelling closes the call.
+
+        Raises a ModelError that holds neither the prompt nor a key. A ModelUnreadableError states the usage, if known.
+        An answer has only calls of tools that the request offered.
+        """
         ...

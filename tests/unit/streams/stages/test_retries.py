@@ -70,8 +70,12 @@ def waited_s(world: World) -> float:
         (1, None, "10s", 10),
         (2, None, "1m", 60),
         (1, 5, "10s", 10),
-        (1, 10.5, "1m", 60),
-        (1, 61, "10m", 600),
+        (1, 10.5, "10s", 10.5),
+        (1, 61, "1m", 61),
+        (1, 120, "1m", 120),
+        (1, 599, "1m", 599),
+        (1, 0, "10s", 10),
+        (1, -5, "10s", 10),
         (2, 5, "1m", 60),
         (1, 1_800, "10m", 1_800),
         (1, float("nan"), "10s", 10),
@@ -79,15 +83,15 @@ def waited_s(world: World) -> float:
     ],
 )
 def test_a_run_waits_as_long_as_its_attempt_or_its_provider_says(
-    world: World, attempt: int, asked: float | None, tier: str, due_s: int
+    world: World, attempt: int, asked: float | None, tier: str, due_s: float
 ) -> None:
     """Whichever is longer; what a provider sends that is no time is none."""
     again = world.again(ModelOverloadedError(retry_after=asked), attempt)
 
     assert again is not None
     assert again.topic == f"platform.retries.{tier}"
-    assert header(again, RETRY_IN) == str(due_s * 1_000)
-    assert header(again, DUE_AT) == str(NOW + due_s * 1_000)
+    assert header(again, RETRY_IN) == str(int(due_s * 1_000))
+    assert header(again, DUE_AT) == str(NOW + int(due_s * 1_000))
     assert header(again, "headrace-attempt") == str(attempt + 1)
     assert header(again, "headrace-error-code") == "model_overloaded"
     assert Screened.model_validate_json(again.value or b"").attempt == attempt + 1
