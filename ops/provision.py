@@ -157,10 +157,6 @@ class Provision:
         for kid in sorted(listed(registry).keys() - own.keys()):
             yield Change("differs", f"seal key {kid}", f"listed, and {VARIABLE} lacks it here")
 
-    def _specs(self, registry: TenantRegistry) -> list[NewTopicSpec]:
-        topology = self._topology(self.wish.layout(registry.layout))
-        return [*topology.platform(), *(spec for tenant in registry.tenants.values() for spec in topology.of(tenant))]
-
     def _specs(self, registry: TenantRegistry, copies: int) -> list[NewTopicSpec]:
         topology = Topology(self.wish.layout(registry.layout), copies)
         return [*topology.platform(), *(spec for tenant in registry.tenants.values() for spec in topology.of(tenant))]

@@ -166,9 +166,9 @@ class Settings(BaseSettings):
     """MiB that a process may allocate while it runs suspects of having killed a worker. At most four such processes run
     at a time. Not enforced on macOS, whose kernel does not support it."""
 
-    suspect_environment: str = ""
+    suspect_environment: Text = ""
     """Variables, comma-separated, that a process of suspects inherits: those that your agents read. It inherits no
-    others, except the system's, such as ``PATH`` and ``HOME``."""
+    others, except the system's, such as `PATH` and `HOME`."""
 
     @property
     def has_model(self) -> bool:

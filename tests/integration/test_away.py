@@ -76,7 +76,7 @@ async def test_topics_have_three_copies_on_three_brokers_behind_loopback_while_o
             await asyncio.sleep(0.1)
         assert await admin.registered_brokers() == 3
 
-        await Provision(connection, settings, WISH, lines.append).apply()
+        await Provision(connection, settings, WISH, tell=lines.append).apply()
         await Tenancy(connection, settings).put(Tenant(id="acme", agents=("echo",)))
 
         names = [topic.name for topic in PLATFORM] + [REQUESTS.of("acme"), RESULTS.of("acme")]

@@ -294,9 +294,9 @@ class ForgetsPending(AdmissionController):
     """What is decided and not committed does not count."""
 
     async def enter(
-        self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, delayed: WaitScope = nullcontext
+        self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, wait_scope: WaitScope = nullcontext
     ) -> AdmissionDecision:
-        lookup = await super().enter(admission, limit, rates, delayed)
+        lookup = await super().enter(admission, limit, rates, wait_scope)
         if lookup == "new":
             self.apply(admission.key, None, 0)
         return lookup
@@ -321,10 +321,10 @@ class GivesLanesToAll(AdmissionController):
     """A lane that is free is free for everybody, also if the next of it waits for room."""
 
     async def enter(
-        self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, delayed: WaitScope = nullcontext
+        self, admission: AdmissionKey, limit: int, rates: Rates = UNLIMITED, wait_scope: WaitScope = nullcontext
     ) -> AdmissionDecision:
         self._tenant_admission(admission.key).reserved_lanes.clear()
-        return await super().enter(admission, limit, rates, delayed)
+        return await super().enter(admission, limit, rates, wait_scope)
 
 
 class LooksOnce(AdmissionController):

@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from ops.errors import InvalidError
+from ops.seal_keys import seals_of
 from ops.settings import Settings
-from ops.wiring import seals_of
 from streams.registry.tenants import TenantRegistry
 
 
