@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -23,6 +23,7 @@ from streams.telemetry.metric_definitions import RECORDS, RELOCATIONS, TRANSACTI
 from streams.telemetry.outcomes import counted, outcome_of
 from streams.transport.errors import TopicStarvedError, TransportError, UnknownTopicError
 from streams.transport.open_transactions import OpenTransactionError
+from streams.transport.protocol.describe_producers import OpenTransaction
 from streams.transport.protocol.record_batches import OffsetCallback
 from streams.transport.transactional_producer import TransactionalProducer
 
@@ -102,6 +103,7 @@ class Committer:
         """True while it waits for more completions to share the next transaction."""
 
         self._doubt: str | None = None
+        self._forgotten: dict[Partition, OpenTransaction] = {}
         self._output_check = OutputCheck(shard.runtime)
         self.wake = asyncio.Event()
         """Set when there may be something to commit."""
@@ -155,9 +157,15 @@ class Committer:
         self._doubt = reason
         self.wake.set()
 
+    def end_first(self, forgotten: Mapping[Partition, OpenTransaction]) -> None:
+        """End these open transactions before the next transaction."""
+        self._forgotten |= forgotten
+        self.wake.set()
+
     def restart(self) -> None:
         """Count the pending completions again after a reopen, and commit them."""
         self._doubt = None
+        self._forgotten.clear()
         self._runtime.topic_health.forget()
         self._dirty = {tracker for tracker in self._shard.trackers.values() if tracker.pending}
         self._queued_all_at = self._runtime.clock.monotonic()
@@ -178,6 +186,8 @@ class Committer:
             await self._wait_until_due()
             if self._doubt is not None:
                 return self._doubt
+            if doubt := await self._end_forgotten():
+                return doubt
             await self._check_outputs()
             transaction = self._next()
             if transaction is None:
@@ -185,6 +195,10 @@ class Committer:
             elif doubt := await self._commit(transaction):
                 return doubt
         return "dropped"
+
+    async def _end_forgotten(self) -> str | None:
+        forgotten, self._forgotten = self._forgotten, {}
+        return await self._shard.open_transactions.end(self._shard.producer, forgotten) if forgotten else None
 
     async def _check_outputs(self) -> None:
         """Prepare the next batch. An output that cannot be written would abort the transaction for all partitions."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final, NamedTuple
 
 import structlog
@@ -24,6 +24,9 @@ from streams.transport.transactional_producer import TransactionalProducer
 
 OPENINGS_KEPT: Final = 8
 """The openings of a shard whose offsets are kept. A transaction is decided by the first opening after it."""
+
+WATCH_S: Final = 2.0
+"""Seconds between two looks for leaders that have come back. A look without any sends no request."""
 
 FOREIGN_AFTER_S: Final = 30.0
 """An open transaction of another producer is suspicious once its last record is this old. Ours end within 8 s."""
@@ -60,9 +63,24 @@ class OpenTransactions:
 
     def opened(self, producer: TransactionalProducer, committed: Mapping[Partition, Committed]) -> None:
         """Note an opening, with the offsets and maps that were read after the fence."""
+        if self._producer is not None:
+            producer.take_up(self._producer.left)
         self._producer = producer
         epochs = {number: known.producer.epoch for number, known in producer.fenced.items()}
         self._openings.append(Opening(epochs, committed))
+
+    async def watch(self, tell: Callable[[Mapping[Partition, OpenTransaction]], None]) -> None:
+        """Call *tell* with the shard's open transactions wherever a leader has come back, until cancelled.
+
+        Committed readers of such a partition wait for them, even if the shard never writes to it again.
+        """
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                if self._producer is not None and (found := await self._producer.look()):
+                    tell(found)
+            except TransportError as error:
+                log.info("open_transactions_not_known", shard=self._number, error=str(error))
 
     # --- our own ------------------------------------------------------------------------------------------------------
 

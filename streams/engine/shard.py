@@ -140,7 +140,11 @@ class Shard:
                 await self._open()
         except Exception as error:  # noqa: BLE001 - whatever the reason, and whoever's memory failed: open again
             return f"open failed: {error!r}"
-        return await self.committer.run()
+        watch = self.runtime.tasks.spawn(self.open_transactions.watch(self.committer.end_first))
+        try:
+            return await self.committer.run()
+        finally:
+            watch.cancel()
 
     def _note(self, reason: str) -> None:
         self.runtime.metrics.count(REOPENS, reason_of(reason))

@@ -82,6 +82,14 @@ class Brokers:
         node = self.leader(place)
         return None if node is None else aiokafka_private.connection_of(self.client, node, ConnectionGroup.DEFAULT)
 
+    def is_live(self, node: int, connection: Untyped) -> bool:
+        """Return True if *connection* is still the one to *node*."""
+        return connection is aiokafka_private.connection_of(self.client, node, ConnectionGroup.DEFAULT)
+
+    def know(self, topic: str) -> None:
+        """Have the metadata of *topic* loaded with the next refresh."""
+        self.client.add_topic(topic)
+
     async def connect_to(self, node: int) -> Untyped:
         """Return the connection for records to *node*; connect first if need be. None if that failed."""
         self._stay_closed()

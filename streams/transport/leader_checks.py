@@ -30,6 +30,7 @@ class LeaderChecks:
     def __init__(self, brokers: Brokers) -> None:
         self._brokers = brokers
         self._checked: dict[Partition, Untyped] = {}
+        self._connections: dict[int, Untyped] = {}
         self._denied = False
 
     def unchecked(self, places: Iterable[Partition]) -> list[Partition]:
@@ -40,6 +41,24 @@ class LeaderChecks:
             for place in places
             if (connection := brokers.connection_to(place)) is None or checked.get(place) is not connection
         ]
+
+    def add(self, places: Iterable[Partition]) -> None:
+        """Take up partitions that a former producer left. The next ``stale`` returns those not checked by then."""
+        for place in places:
+            self._checked.setdefault(place, None)
+            self._brokers.know(place.topic)
+
+    def stale(self) -> list[Partition]:
+        """Return the partitions to check again. This is cheap while all leaders have kept their connections."""
+        live = self._brokers.is_live
+        if None not in self._checked.values() and all(live(*each) for each in self._connections.items()):
+            return []
+        return self.unchecked(self._checked)
+
+    def uncheck(self, places: Iterable[Partition]) -> None:
+        """Have *places* checked again before the next write, and by the next ``stale``."""
+        for place in places:
+            self._checked[place] = None
 
     async def ask(self, places: Collection[Partition]) -> dict[Partition, list[OpenTransaction]]:
         """Ask each leader once for the open transactions of *places*. Leave out partitions without any.
@@ -69,6 +88,7 @@ class LeaderChecks:
             if not may_pass(error):
                 raise
             return {}
+        self._connections[node] = connection
         return self._noted(answer, connection)
 
     def _noted(

@@ -71,6 +71,10 @@ class TransactionalProducer:
         self.fenced: dict[int, FencedId] = {}
         """The shard's ids that this producer has fenced, by producer id, with the epoch of the fence."""
 
+        self.left: set[Partition] = set()
+        """Partitions where the end of the last transactions may be missing: those of the last one, and once killed,
+        those whose leader is away."""
+
         self.settling: set[int] = set()
         """Producer ids of this shard whose last transaction is certain to abort, although it cannot end yet."""
 
@@ -134,7 +138,9 @@ class TransactionalProducer:
             return
         if self._open:
             raise BrokerError("the last transaction of this publisher has not ended")
-        await self._check([batch.place for batch in batches])
+        places = [batch.place for batch in batches]
+        await self._check(places)
+        self.left = set(places)
         self._open = True
         with translated():
             await self._transactions.commit(batches, offsets, group)
@@ -144,18 +150,38 @@ class TransactionalProducer:
         """Raise OpenTransactionError if this shard has an open transaction of before in one of *places*."""
         if self._checks is None or not (unchecked := self._checks.unchecked(places)):
             return
+        if ours := await self._ours(self._checks, unchecked):
+            raise OpenTransactionError(ours)
+
+    async def look(self) -> dict[Partition, OpenTransaction]:
+        """Ask the leaders that have been away since their check. Return the open transactions of this shard.
+
+        Those partitions stay unchecked. A transaction that is in progress may be among them in version 1.
+        """
+        if self._checks is None or not (places := self._checks.stale()):
+            return {}
+        found = await self._ours(self._checks, places)
+        self._checks.uncheck(found)
+        return {place: each for place, each in found.items() if each.producer != self._transactions.producer}
+
+    def take_up(self, places: Iterable[Partition]) -> None:
+        """Have ``look`` ask about the partitions that a former producer ``left``."""
+        if self._checks is not None:
+            self._checks.add(places)
+
+    async def _ours(self, checks: LeaderChecks, places: list[Partition]) -> dict[Partition, OpenTransaction]:
+        """Return the open transactions of this shard in *places*. Tell of those of unknown producers."""
         current = self._transactions.producer  # another id than at the fence, if the epochs have run out since
         self.fenced.setdefault(current.id, FencedId(self.transactional_id, current))
         with translated():
-            found = await self._checks.ask(unchecked)
+            found = await checks.ask(places)
         ours: dict[Partition, OpenTransaction] = {}
         for place, each in [(place, each) for place, several in found.items() for each in several]:
             if each.producer.id in self.fenced:
                 ours[place] = each
             elif self._foreign is not None and each.producer.id not in self.settling:
                 self._foreign(place, each)
-        if ours:
-            raise OpenTransactionError(ours)
+        return ours
 
     async def open_transactions(self, place: Partition) -> list[OpenTransaction]:
         """Return the open transactions of all producers in *place*; none if its leader is away."""
@@ -181,6 +207,8 @@ class TransactionalProducer:
 
     async def kill(self) -> None:
         """Close the connections in any state. The next ``fence`` ends an open transaction, or it times out."""
+        if self._checks is not None:
+            self.left.update(self._checks.stale())
         await self._brokers.close()
 
 

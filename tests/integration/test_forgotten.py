@@ -198,6 +198,30 @@ async def test_a_result_that_was_committed_stays_visible_although_its_marker_is_
             await judged(solo)
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("fails", [False, True], ids=["committed", "aborted"])
+async def test_readers_are_let_go_although_nothing_is_written_any_more(
+    three: EmbeddedCluster, before_end: BeforeEnd, *, fails: bool
+) -> None:
+    """A quiet tenant waits for its last result; the marker of the one before is lost."""
+    async with engine_setup(three.bootstrap, partitions=1, shards=1) as setup:
+        solo = Solo(setup, three)
+        await solo.create()
+        async with (
+            await Writer.open(setup.connection) as writer,
+            setup.worker(solo.handler(), solo.config()) as worker,
+        ):
+            await eventually(lambda: worker.ready)
+            await solo.send(writer)
+            await solo.shows(1)
+            before_end.actions.append(solo.kill_and_fail if fails else solo.kill)
+            await solo.send(writer)
+            await solo.back()
+            await solo.shows(2)
+            await judged(solo)
+            assert worker.metrics.total(FORGOTTEN_TRANSACTIONS) == 1
+
+
 async def finish(solo: Solo, writer: Writer) -> None:
     """Bring the broker back, and let the next transaction fail."""
     await solo.back()

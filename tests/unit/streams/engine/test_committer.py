@@ -575,6 +575,19 @@ async def test_a_forgotten_transaction_is_ended_before_the_batch_is_written(doub
     assert setup.shard.runtime.metrics.total(TRANSACTIONS, "deferred") == 1
 
 
+async def test_a_forgotten_transaction_is_ended_although_nothing_is_written() -> None:
+    """Its readers wait; the next transaction comes after it (I4)."""
+    setup = Setup()
+    found = {Partition("out", 0): OpenTransaction(NOBODY, 7, 0)}
+    async with asyncio.TaskGroup() as group:
+        group.create_task(setup.run())
+        await asyncio.sleep(0.01)
+        setup.committer.end_first(found)
+
+    assert setup.open_transactions.found == [found]
+    assert setup.producer.transactions == []
+
+
 async def test_what_waits_is_known_in_bytes_until_it_is_visible() -> None:
     """I12: a shard takes no more in while its finished records have too much to write."""
     setup = Setup()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Coroutine, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +42,16 @@ class Id:
         self.ended: list[tuple[Partition, OpenTransaction, bool]] = []
         self.error: Exception | None = None
         self.open: list[OpenTransaction] = []
+        self.left = {OUT}
+        self.taken_up: Collection[Partition] = ()
+
+    def take_up(self, places: Collection[Partition]) -> None:
+        self.taken_up = places
+
+    async def look(self) -> Mapping[Partition, OpenTransaction]:
+        if self.error is not None:
+            raise self.error
+        return dict.fromkeys([OUT], self.open[-1]) if self.open else {}
 
     async def inputs_of(self, _: Partition, __: OpenTransaction) -> set[tuple[Partition, int]]:
         return self.inputs
@@ -198,3 +209,24 @@ async def test_an_open_transaction_that_ends_is_not_reported(monkeypatch: pytest
     await setup.tasks[0]
 
     assert setup.metrics.total(PARTITION_HAS_OPEN_TRANSACTION) == 0
+
+
+async def test_what_one_life_has_left_the_next_one_looks_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Committed readers of the partition wait, even if the shard never writes to it again."""
+    monkeypatch.setattr(open_transactions, "WATCH_S", 0.0)
+    setup, first, second = Setup(), Id(epoch=20), Id(epoch=30)
+    setup.opens(first, {})
+    setup.opens(second, {})
+    assert second.taken_up == {OUT}
+    told: list[Mapping[Partition, OpenTransaction]] = []
+    found = OpenTransaction(Producer(MAIN, 19), 40, 0)
+    second.error = OutcomeUnknownError("no answer")
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        watch = tasks.create_task(setup.transactions.watch(told.append))
+        await asyncio.sleep(0.01)
+        second.error, second.open = None, [found]
+        while not told:  # noqa: ASYNC110 - any time now
+            await asyncio.sleep(0.01)
+        watch.cancel()
+
+    assert told[0] == {OUT: found}

@@ -34,7 +34,7 @@ class Cluster:
         self.answers: dict[Partition, PartitionProducers] = {}
         self.asked: list[int] = []
         self.silent: set[int] = set()
-        self.looks = 0
+        self.looks, self.topics = 0, set[str]()
         self.log = b""
 
     def leader(self, place: Partition) -> int | None:
@@ -52,6 +52,12 @@ class Cluster:
             raise aiokafka.errors.NodeNotReadyError
         theirs = [place for place, leader in self.leaders.items() if leader == node]
         return {place: self.answers.get(place, PartitionProducers(0, [])) for place in theirs}
+
+    def is_live(self, node: int, connection: object) -> bool:
+        return self.connections.get(node) is connection
+
+    def know(self, topic: str) -> None:
+        self.topics.add(topic)
 
     def look_again(self) -> None:
         self.looks += 1
@@ -96,6 +102,27 @@ async def test_a_new_leader_is_asked_again() -> None:
     cluster.leaders[ONE] = 2
 
     assert checks.unchecked([ONE, TWO, THREE]) == [ONE]
+
+
+async def test_partitions_are_stale_once_a_leader_was_away_or_a_former_producer_left_them() -> None:
+    """Their readers may wait for the end of a transaction; nobody is asked while all connections stand."""
+    cluster = Cluster()
+    checks = checks_of(cluster)
+    assert checks.stale() == []
+    checks.add([ONE])
+    assert checks.stale() == [ONE]
+    assert cluster.topics == {"t"}
+    await checks.ask([ONE, THREE])
+    checks.add([ONE])
+    assert checks.stale() == []
+    cluster.connections[2] = object()
+    assert checks.stale() == [THREE]
+    del cluster.connections[2]
+    assert checks.stale() == [THREE]
+    await checks.ask([THREE])
+    assert checks.stale() == []
+    checks.uncheck([ONE])
+    assert checks.stale() == [ONE]
 
 
 @pytest.mark.parametrize("code", [3, 5, 6, 7])

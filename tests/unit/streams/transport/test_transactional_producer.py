@@ -30,6 +30,13 @@ class Checks:
     def __init__(self, **found: int) -> None:
         self.found = {Partition("t", int(name[1:])): [opened(number)] for name, number in found.items()}
         self.asked: list[Partition] = []
+        self.gone: list[Partition] = []
+
+    def stale(self) -> list[Partition]:
+        return self.gone
+
+    def uncheck(self, places: Iterable[Partition]) -> None:
+        self.asked = [place for place in self.asked if place not in [*places]]
 
     def unchecked(self, places: Iterable[Partition]) -> list[Partition]:
         return [place for place in places if place not in self.asked]
@@ -111,3 +118,26 @@ async def test_no_leader_is_asked_again_without_a_reason(producer: Transactional
         await producer._check([PLACE, OTHER])
 
     assert checks.asked == [PLACE, OTHER]
+
+
+async def test_a_leader_that_has_come_back_is_looked_at_and_its_partition_stays_unchecked(
+    producer: TransactionalProducer,
+) -> None:
+    """The next write must not pass before the transaction has ended."""
+    checks = knows(producer, p0=MAIN)
+    assert await producer.look() == {}
+
+    checks.gone = [PLACE, OTHER]
+
+    assert await producer.look() == {PLACE: opened(MAIN)}
+    assert checks.unchecked([PLACE, OTHER]) == [PLACE]
+
+
+async def test_a_killed_producer_has_left_the_partitions_whose_leader_is_away(producer: TransactionalProducer) -> None:
+    """Its successor asks about them, for nobody may write to them again."""
+    knows(producer).gone = [OTHER]
+    producer.left = {PLACE}
+
+    await producer.kill()
+
+    assert producer.left == {PLACE, OTHER}
