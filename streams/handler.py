@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -44,6 +44,11 @@ async def no_memory_to_load(_shard: int) -> None:
 def no_initial_offset(_partition: Partition) -> Outputs | None:
     """Return None: a partition without a committed offset stops, with an alarm."""
     return None
+
+
+def no_survey(_shard: int) -> Collection[Partition]:
+    """Return no partitions: the stage learns of them by its first write."""
+    return ()
 
 
 def no_callback(_outputs: Outputs, _inputs: list[Partition], _seconds: float) -> None:
@@ -99,6 +104,10 @@ class StageHandler:
     committed: Callable[[Outputs, list[Partition], float], None] = no_callback
     """Called after each committed transaction with its outputs, the partitions of its offsets, and its duration in
     seconds."""
+
+    survey: Callable[[int], Collection[Partition]] = no_survey
+    """Returns the edge partitions that a former owner of a shard number may have written to. A new owner asks their
+    leaders once for transactions that a broker forgot: their readers wait, even if nothing more is written."""
 
     keeps_runs: bool = True
     """True if runs continue while their shard reopens. False if ``load_memory`` must start from the committed state."""

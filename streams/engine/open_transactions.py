@@ -28,6 +28,12 @@ OPENINGS_KEPT: Final = 8
 WATCH_S: Final = 2.0
 """Seconds between two looks for leaders that have come back. A look without any sends no request."""
 
+LONGEST_WATCH_S: Final = 8.0
+"""Seconds between two looks while leaders stay away."""
+
+MOST_SURVEYED: Final = 512
+"""Partitions that a new owner asks about. With more, it learns of a forgotten transaction by its next write there."""
+
 FOREIGN_AFTER_S: Final = 30.0
 """An open transaction of another producer is suspicious once its last record is this old. Ours end within 8 s."""
 
@@ -63,24 +69,36 @@ class OpenTransactions:
 
     def opened(self, producer: TransactionalProducer, committed: Mapping[Partition, Committed]) -> None:
         """Note an opening, with the offsets and maps that were read after the fence."""
-        if self._producer is not None:
-            producer.take_up(self._producer.left)
+        producer.take_up(self._surveyed() if self._producer is None else self._producer.left)
         self._producer = producer
         epochs = {number: known.producer.epoch for number, known in producer.fenced.items()}
         self._openings.append(Opening(epochs, committed))
+
+    def _surveyed(self) -> Collection[Partition]:
+        """Return the partitions that a former owner may have left; none if they are too many to ask about."""
+        places = self._runtime.handler.survey(self._number)
+        return places if len(places) <= MOST_SURVEYED else ()
 
     async def watch(self, tell: Callable[[Mapping[Partition, OpenTransaction]], None]) -> None:
         """Call *tell* with the shard's open transactions wherever a leader has come back, until cancelled.
 
         Committed readers of such a partition wait for them, even if the shard never writes to it again.
         """
+        pause = WATCH_S
         while True:
-            await asyncio.sleep(WATCH_S)
-            try:
-                if self._producer is not None and (found := await self._producer.look()):
-                    tell(found)
-            except TransportError as error:
-                log.info("open_transactions_not_known", shard=self._number, error=str(error))
+            await asyncio.sleep(pause)
+            found = await self._looked()
+            if found:
+                tell(found)
+            pause = min(LONGEST_WATCH_S, pause * 2) if found is not None else WATCH_S
+
+    async def _looked(self) -> Mapping[Partition, OpenTransaction] | None:
+        """Return the open transactions where a leader has come back; None if none was away."""
+        try:
+            return await self._producer.look() if self._producer is not None else None
+        except TransportError as error:
+            log.info("open_transactions_not_known", shard=self._number, error=str(error))
+            return {}
 
     # --- our own ------------------------------------------------------------------------------------------------------
 

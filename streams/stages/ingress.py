@@ -56,7 +56,7 @@ from streams.stages.cancel_handler import CancelHandler
 from streams.stages.dead_lettering import DeadLettering, unchanged
 from streams.stages.lane_backlog import LaneBacklog
 from streams.stages.record_builder import RecordBuilder, check_sizes
-from streams.stages.reply_context import ReplyContext, bare_reply_context, full_reply_context
+from streams.stages.reply_context import ReplyContext, bare_reply_context, full_reply_context, results_partitions
 from streams.stages.run_step import run_step
 from streams.telemetry.trace_context import Trace, follow
 
@@ -114,6 +114,7 @@ class IngressStage:
             route=self._route,
             prepare=self._prepare,
             committed=self.builder.tracing.committed,
+            survey=self._survey,
             load_memory=self.admission_memory.load_memory,
             forget=self.admission_memory.forget,
             first=self._initial_outputs,
@@ -126,6 +127,11 @@ class IngressStage:
             max_running=1_000_000,
             max_in_flight=1_000_000,
             max_in_flight_bytes=MAX_WAITING_BYTES,
+        )
+
+    def _survey(self, shard: int) -> set[Partition]:
+        return results_partitions(
+            tenant for tenant in self.registry.tenants.values() if shard_of(tenant.id, self.builder.shards) == shard
         )
 
     def _route(self, shard: int) -> set[Partition]:

@@ -21,7 +21,7 @@ from streams.journey import Stage, Step
 from streams.registry.tenants import TenantRegistry
 from streams.scheduling.scheduler import CostEstimate
 from streams.stages.record_builder import RecordBuilder, check_sizes
-from streams.stages.reply_context import ReplyContext, reply_context_of
+from streams.stages.reply_context import ReplyContext, reply_context_of, results_partitions
 from streams.stages.retries import RetryTiers
 from streams.stages.run_step import run_step
 from streams.stages.sealed_records import open_record, reject, unwritable
@@ -54,6 +54,7 @@ class InnerStage:
             route=lambda shard: {Partition(topic, shard)},
             prepare=self._prepare,
             committed=self.builder.tracing.committed,
+            survey=lambda _: results_partitions(self.registry.tenants.values()),
             relocates=True,
             prepare_isolated=None if self.prepare_isolated is None else self._with(self.prepare_isolated)._prepare,  # noqa: SLF001 - another of its kind
             max_running=self.max_running,

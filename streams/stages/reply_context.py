@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from consumers.auth.authorize import identify, new_admission_key
 from consumers.context import StepContext
 from schemas.admissions import AdmissionKey, Identity, request_key
 from schemas.envelopes import Envelope
+from schemas.records import Partition
 from schemas.requests import Request
 from schemas.results import Timing, Usage, VerdictInfo, verdict_info
 from schemas.stage_records import Authorized, Origin, Screened, Verdict
+from schemas.tenants import Tenant
 from schemas.topics import RESULTS
 
 
@@ -108,3 +111,8 @@ def _reply_topic(envelope: Envelope, context: StepContext) -> str:
     """Return the requested reply topic if the tenant allows it, else its results topic. The step refuses others."""
     wanted = envelope.reply_to
     return wanted if wanted in context.tenant.reply_topics else RESULTS.of(context.tenant.id)
+
+
+def results_partitions(tenants: Iterable[Tenant]) -> set[Partition]:
+    """Return the partitions of the tenants' results topics."""
+    return {Partition(RESULTS.of(tenant.id), number) for tenant in tenants for number in range(tenant.partitions)}

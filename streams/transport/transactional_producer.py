@@ -153,16 +153,18 @@ class TransactionalProducer:
         if ours := await self._ours(self._checks, unchecked):
             raise OpenTransactionError(ours)
 
-    async def look(self) -> dict[Partition, OpenTransaction]:
+    async def look(self) -> dict[Partition, OpenTransaction] | None:
         """Ask the leaders that have been away since their check. Return the open transactions of this shard.
 
-        Those partitions stay unchecked. A transaction that is in progress may be among them in version 1.
+        None means that no leader was away. The partitions stay unchecked. In version 1 a transaction in progress may be
+        among them.
         """
         if self._checks is None or not (places := self._checks.stale()):
-            return {}
+            return None
         found = await self._ours(self._checks, places)
         self._checks.uncheck(found)
-        return {place: each for place, each in found.items() if each.producer != self._transactions.producer}
+        current = self._transactions.in_progress
+        return {place: each for place, each in found.items() if each.producer != current}
 
     def take_up(self, places: Iterable[Partition]) -> None:
         """Have ``look`` ask about the partitions that a former producer ``left``."""

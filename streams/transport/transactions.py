@@ -80,6 +80,11 @@ class Transactions:
         """The producer id and epoch of the next records."""
         return self._producer
 
+    @property
+    def in_progress(self) -> Producer:
+        """The producer that only the present transaction has; ``NOBODY`` in version 1, where all have the same."""
+        return self._producer if self._versions is IMPLIED else NOBODY
+
     async def take_over(self) -> None:
         """End the previous owner's epoch and its open transaction. Retry for as long as that takes."""
         self._versions = IMPLIED if await self._brokers.level(FEATURE) >= IMPLIED_FROM else CLASSIC
@@ -153,7 +158,7 @@ class Transactions:
         """
         if self._checks is None or not (places := self._checks.unchecked([batch.place for batch in batches])):
             return ()
-        current = self._producer if self._versions is IMPLIED else NOBODY
+        current = self.in_progress
         for place, found in (await self._checks.ask(places)).items():
             if any(each.producer.id == self._producer.id and each.producer != current for each in found):
                 raise BrokerError(f"{place} has an open transaction of an earlier epoch")

@@ -18,7 +18,7 @@ from ops.settings import Settings
 from ops.stage_context import stage_context
 from schemas.clock import SystemClock
 from schemas.headers import INPUT
-from schemas.records import ProducerRecord, Record
+from schemas.records import Partition, ProducerRecord, Record
 from streams.engine import committer
 from streams.engine.config import EngineConfig
 from streams.handler import Job, Outputs, StageHandler
@@ -124,7 +124,11 @@ class Solo:
             return [ProducerRecord(self.name, record.key, record.value)]
 
         handler = self.setup.handler(lambda _: asyncio.sleep(0))
-        return replace(handler, prepare=lambda _, record: Job(record.key, lambda: run(record)))
+        return replace(
+            handler,
+            prepare=lambda _, record: Job(record.key, lambda: run(record)),
+            survey=lambda _: {Partition(self.name, 0)},
+        )
 
 
 async def eventually_gone(solo: Solo) -> None:
@@ -220,6 +224,30 @@ async def test_readers_are_let_go_although_nothing_is_written_any_more(
             await solo.shows(2)
             await judged(solo)
             assert worker.metrics.total(FORGOTTEN_TRANSACTIONS) == 1
+
+
+@pytest.mark.timeout(300)
+async def test_a_new_owner_lets_readers_go_although_nothing_is_written_any_more(
+    three: EmbeddedCluster, before_end: BeforeEnd
+) -> None:
+    """It does not know where the former one wrote, but it knows the stage's topics."""
+    async with engine_setup(three.bootstrap, partitions=1, shards=1) as setup:
+        solo = Solo(setup, three)
+        await solo.create()
+        async with await Writer.open(setup.connection) as writer:
+            async with setup.worker(solo.handler(), solo.config()) as worker:
+                await eventually(lambda: worker.ready)
+                await solo.send(writer)
+                await solo.shows(1)
+                before_end.actions.append(solo.kill)
+                await solo.send(writer)
+                await setup.committed_to_the_end()
+            async with setup.worker(solo.handler(), solo.config()) as worker:
+                await eventually(lambda: worker.ready)
+                await solo.back()
+                await solo.shows(2)
+                assert worker.metrics.total(FORGOTTEN_TRANSACTIONS) == 1
+            await judged(solo)
 
 
 async def finish(solo: Solo, writer: Writer) -> None:

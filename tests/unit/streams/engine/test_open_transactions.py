@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from schemas.records import Partition
 from streams.engine import open_transactions
-from streams.engine.open_transactions import FOREIGN_AFTER_S, OpenTransactions
+from streams.engine.open_transactions import FOREIGN_AFTER_S, MOST_SURVEYED, OpenTransactions
 from streams.engine.topic_health import TopicHealth
 from streams.offsets.offset_map import Committed
 from streams.telemetry.metric_definitions import FORGOTTEN_TRANSACTIONS, PARTITION_HAS_OPEN_TRANSACTION
@@ -70,6 +70,7 @@ class Setup:
 
     def __init__(self) -> None:
         self.clock, self.metrics = StillClock(), MetricStore("agent")
+        self.surveyed: Collection[Partition] = ()
         self.now: dict[Partition, Committed] = {}
         self.tasks: list[Coroutine[Any, Any, None]] = []
         self.topic_health = TopicHealth(nothing, self.clock)
@@ -79,7 +80,7 @@ class Setup:
             topic_health=self.topic_health,
             offsets=SimpleNamespace(read=self.read),
             config=SimpleNamespace(transaction_deadline_s=1.0),
-            handler=SimpleNamespace(group="group"),
+            handler=SimpleNamespace(group="group", survey=lambda number: self.surveyed if number == 3 else ()),
             tasks=SimpleNamespace(spawn=self.tasks.append),
         )
         self.transactions = OpenTransactions(runtime, 3)
@@ -230,3 +231,14 @@ async def test_what_one_life_has_left_the_next_one_looks_at(monkeypatch: pytest.
         watch.cancel()
 
     assert told[0] == {OUT: found}
+
+
+@pytest.mark.parametrize(("count", "asked"), [(MOST_SURVEYED, MOST_SURVEYED), (MOST_SURVEYED + 1, 0)])
+async def test_a_new_owner_looks_at_what_a_former_one_may_have_left(count: int, asked: int) -> None:
+    """A tenant's last result may wait there; in a large cluster the question would cost too much."""
+    setup, producer = Setup(), Id(epoch=20)
+    setup.surveyed = [Partition("out", number) for number in range(count)]
+
+    setup.opens(producer, {})
+
+    assert len(producer.taken_up) == asked

@@ -960,3 +960,13 @@ async def test_what_later_stages_buried_makes_the_next_request_wait(monkeypatch:
         assert not waiting.done()
         made.clock.at_ms += 20_000
         assert opened(await waiting)
+
+
+async def test_a_new_owner_looks_at_the_results_of_its_own_tenants() -> None:
+    """Each tenant has one shard, and all its refusals come from there."""
+    here = IngressSetup(ACME.model_copy(update={"partitions": 2}))
+
+    surveyed = [here.handler.survey(shard) for shard in range(SHARDS)]
+
+    assert surveyed[SHARD] == {Partition(RESULTS, 0), Partition(RESULTS, 1)}
+    assert [len(each) for each in surveyed].count(0) == SHARDS - 1

@@ -388,3 +388,12 @@ async def test_a_suspect_takes_the_other_step_and_what_it_is_condemned_for_is_an
 async def test_without_another_step_nothing_is_ever_suspected() -> None:
     """The guard runs no code of users."""
     assert InnerSetup("guard").handler.prepare_isolated is None
+
+
+def test_a_new_owner_looks_at_the_results_of_all_tenants() -> None:
+    """A shard of a platform topic has the records of any tenant."""
+    here = InnerSetup("agent")
+
+    assert {place.topic for place in here.handler.survey(0)} == {
+        f"tenants.{name}.results" for name in ("acme", "globex")
+    }
