@@ -181,6 +181,7 @@ class Shard:
         read.
         """
         routing = -1
+        committed: dict[Partition, Committed] = {}
         while routing != self.runtime.routing:
             routing = self.runtime.routing
             partitions = self._refresh_assigned()
