@@ -31,7 +31,7 @@ WATCH_S: Final = 2.0
 LONGEST_WATCH_S: Final = 8.0
 """Seconds between two looks while leaders stay away."""
 
-MOST_SURVEYED: Final = 512
+MOST_SURVEYED: Final = 256
 """Partitions that a new owner asks about. With more, it learns of a forgotten transaction by its next write there."""
 
 FOREIGN_AFTER_S: Final = 30.0
