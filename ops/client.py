@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ops import registry_writer
-from ops.connection import connection_of
+from ops.connection import command_connection
 from ops.errors import NotInteractiveError, UnknownTenantError
+from ops.outage_notice import OutageNotice, untold
 from ops.result_waiter import BRIEF_S, ResultWaiter, SentRequest, results_in
 from ops.settings import Settings
 from producers.controls import control_record
@@ -74,23 +75,28 @@ class Client:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, tenant: str, *, wait: bool, recall: bool = False) -> AsyncGenerator[Client]:
-    """Open a client of *tenant*; with *wait*, it reads results from now on.
+async def opened(
+    settings: Settings, tenant: str, *, wait: bool, recall: bool = False, tell: Callable[[str], None] = untold
+) -> AsyncGenerator[Client]:
+    """Open a client of *tenant*; with *wait*, it reads results from now on, and tells of outages meanwhile.
 
     With *recall*, it reads earlier results too: set it if request ids may have been used before.
     """
-    connection = connection_of(settings)
+    connection = command_connection(settings)
     async with AsyncExitStack() as stack:
-        waiter = await stack.enter_async_context(_waiter(connection, tenant, recall=recall)) if wait else None
+        waiter = await stack.enter_async_context(_waiter(connection, tenant, tell, recall=recall)) if wait else None
         writer = await stack.enter_async_context(await Writer.open(connection, name=NAME, deadline_s=PATIENCE_S))
         yield Client(tenant, writer, waiter, SystemClock())
 
 
 @asynccontextmanager
-async def _waiter(connection: Connection, tenant: str, *, recall: bool) -> AsyncGenerator[ResultWaiter]:
+async def _waiter(
+    connection: Connection, tenant: str, tell: Callable[[str], None], *, recall: bool
+) -> AsyncGenerator[ResultWaiter]:
     start: Literal["earliest", "latest"] = "earliest" if recall else "latest"
     async with await _reader(connection, tenant, start) as reader, await Admin.open(connection, name=NAME) as admin:
-        waiter = ResultWaiter(tenant, reader, admin, SystemClock())
+        waiter = ResultWaiter(tenant, reader, admin, clock := SystemClock())
+        waiter.outage = OutageNotice(reader, connection.bootstrap, tell, clock)
         if recall:
             waiter.group = ingress_group((await registry_writer.load(connection)).layout)
             await waiter.recall()
@@ -118,17 +124,24 @@ async def cancel(settings: Settings, tenant: str, request_id: str, *, source: st
     control = Control(request_id=request_id, kind="cancel")
     now_ms, trace = SystemClock().now_ms(), follow(()).headers
     record = control_record(tenant, control, control_id=str(uuid.uuid4()), now_ms=now_ms, source=source, trace=trace)
-    async with await Writer.open(connection_of(settings), name=NAME, deadline_s=PATIENCE_S) as writer:
+    async with await Writer.open(command_connection(settings), name=NAME, deadline_s=PATIENCE_S) as writer:
         try:
             await writer.send(record)
         except UnknownTopicError as error:
             raise NotInteractiveError(tenant) from error
 
 
-async def results(settings: Settings, tenant: str, *, follow: bool) -> AsyncGenerator[Result]:
-    """Yield the tenant's committed results, from the earliest one retained; with *follow*, also new ones."""
-    async with await _reader(connection_of(settings), tenant, "earliest") as reader:
+async def results(
+    settings: Settings, tenant: str, *, follow: bool, tell: Callable[[str], None] = untold
+) -> AsyncGenerator[Result]:
+    """Yield the tenant's committed results, from the earliest one retained; with *follow*, also new ones.
+
+    *tell* gets a line when Kafka is lost, and when it is back.
+    """
+    connection = command_connection(settings)
+    async with await _reader(connection, tenant, "earliest") as reader:
+        outage = OutageNotice(reader, connection.bootstrap, tell, SystemClock())
         ends = await reader.high_watermarks()
         while follow or not reader.past(ends):
-            for result in results_in(await reader.poll(BRIEF_S if not reader.past(ends) else POLL_S)):
+            for result in results_in(await outage.poll(BRIEF_S if not reader.past(ends) else POLL_S)):
                 yield result

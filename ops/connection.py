@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from ops.errors import ConfigurationError, NoBrokerError
+from dataclasses import replace
 from ops.settings import Settings
 from streams.transport.connection import Connection
+
+REFUSED_S = 3.0
+"""Seconds after which a command gives up a cluster whose every address refuses. Stages wait for it."""
+
+
+def command_connection(settings: Settings) -> Connection:
+    """Return the connection for a command, whose user waits at the terminal. Raises NoBrokerError as below."""
+    return replace(connection_of(settings), refused_s=REFUSED_S)
 
 
 def connection_of(settings: Settings) -> Connection:

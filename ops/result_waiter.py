@@ -14,6 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from ops.errors import NoResultError
+from ops.outage_notice import OutageNotice
 from schemas.clock import Clock
 from schemas.records import Partition, Record
 from schemas.results import Result
@@ -60,6 +61,9 @@ class ResultWaiter:
     past: dict[str, Result] = field(default_factory=dict[str, Result])
     """Results published before this client sent anything, by request id."""
 
+    outage: OutageNotice | None = None
+    """Tells of outages while it waits."""
+
     async def recall(self) -> None:
         """Read the results that the topic already holds into ``past``, without ``id_conflict`` refusals."""
         ends = await self.reader.high_watermarks()
@@ -93,7 +97,7 @@ class ResultWaiter:
         return results[request_id]
 
     async def _listen(self, wait_s: float = POLL_S) -> None:
-        for result in results_in(await self.reader.poll(wait_s)):
+        for result in results_in(await (self.outage or self.reader).poll(wait_s)):
             if result.request_id in self.expected:
                 self.heard[result.request_id] = result
 

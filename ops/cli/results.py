@@ -32,7 +32,7 @@ async def _print(settings: Settings, tenant: str, *, follow: bool, limit: int | 
     from ops.client import results as read
 
     count = 0
-    async with aclosing(read(settings, tenant, follow=follow)) as found:
+    async with aclosing(read(settings, tenant, follow=follow, tell=output.note)) as found:
         async for result in found:
             output.line(result) if as_json else output.text(_row(result))
             count += 1

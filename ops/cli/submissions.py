@@ -102,7 +102,7 @@ class Submissions:
     async def run(self, submissions: Sequence[Submission]) -> int:
         """Submit all *submissions* and return the exit code of the worst result; 0 without ``wait``."""
         recall = any(submission.request_id for submission in submissions)
-        async with opened(self.settings, self.tenant, wait=self.wait, recall=recall) as client:
+        async with opened(self.settings, self.tenant, wait=self.wait, recall=recall, tell=output.note) as client:
             with output.progress(quiet=self.as_json or len(submissions) == 1) as bars:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._send(client, submissions, bars))

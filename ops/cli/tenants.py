@@ -213,8 +213,8 @@ def show(tenant: Annotated[str, typer.Argument(help="Tenant id.")], as_json: AsJ
 
 def _tenancy() -> Tenancy:
     from ops.cli.command_settings import begun
-    from ops.connection import connection_of
+    from ops.connection import command_connection
     from ops.tenancy import Tenancy
 
     settings = begun()
-    return Tenancy(connection_of(settings), settings)
+    return Tenancy(command_connection(settings), settings)

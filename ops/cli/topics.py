@@ -70,22 +70,22 @@ def relayout(
 
     from ops.cli import output
     from ops.cli.command_settings import begun
-    from ops.connection import connection_of
+    from ops.connection import command_connection
     from ops.provision import Wish
     from ops.relayout.relayout import Relayout
 
-    move = Relayout(connection_of(begun()), Wish(shards, journey), output.note, wait)
+    move = Relayout(command_connection(begun()), Wish(shards, journey), output.note, wait)
     _print(asyncio.run(move.apply()), as_json=as_json)
 
 
 def _provision(shards: int | None, journey: JourneyName | None, retire: tuple[str, ...] = ()) -> Provision:
     from ops.cli import output
     from ops.cli.command_settings import begun
-    from ops.connection import connection_of
+    from ops.connection import command_connection
     from ops.provision import Provision, Wish
 
     settings = begun()
-    return Provision(connection_of(settings), settings, Wish(shards, journey), retire, output.note)
+    return Provision(command_connection(settings), settings, Wish(shards, journey), retire, output.note)
 
 
 def _print(changes: Sequence[Change], *, as_json: bool) -> None:

@@ -21,6 +21,7 @@ Protocol: TypeAlias = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 
 _RETRY_S = 0.3
 _ANSWER_MS = 5_000
+_KNOCK_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Connection:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     ca_file: str | None = None
+    refused_s: float | None = None
+    """Seconds after which a connection that every address refuses is given up. None: at the deadline."""
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments that every aiokafka client takes."""
@@ -52,13 +55,19 @@ class Connection:
     async def establish(self, start: Callable[[], Awaitable[object]], deadline_s: float) -> None:
         """Call *start* until it succeeds, because brokers may start later than this process.
 
-        Raises KafkaUnreachableError after *deadline_s* seconds. Raises AccessDeniedError and UntrustedBrokerError at
-        once, because a retry cannot help.
+        Raises KafkaUnreachableError after *deadline_s* seconds, or after ``refused_s`` if every address refuses. Raises
+        AccessDeniedError and UntrustedBrokerError at once, because a retry cannot help.
         """
         reason: object = ""
+        now = asyncio.get_running_loop().time
+        answered = now()
         try:
             async with asyncio.timeout(deadline_s):
-                while (reason := await self._attempt(start)) is not None:  # noqa: ASYNC110 - nobody tells us
+                while (reason := await self._attempt(start)) is not None:
+                    if self.refused_s is not None:
+                        answered = answered if await self._refused() else now()
+                        if now() - answered > self.refused_s - _RETRY_S:
+                            raise KafkaUnreachableError(self.bootstrap, "every address refuses the connection")
                     await asyncio.sleep(_RETRY_S)
         except TimeoutError:
             raise KafkaUnreachableError(self.bootstrap, _said(reason, deadline_s)) from None
@@ -75,6 +84,20 @@ class Connection:
                 raise translated from error
             return cause
         return None
+
+    async def _refused(self) -> bool:
+        """Return True if every address refuses a connection or has no host. A silent host may still answer."""
+        for host, port, _ in collect_hosts(self.bootstrap):
+            try:
+                async with asyncio.timeout(_KNOCK_S):
+                    _, writer = await asyncio.open_connection(host, port)
+            except TimeoutError:
+                return False
+            except OSError:
+                continue
+            writer.close()
+            return False
+        return True
 
     async def _cause(self) -> Exception | None:
         """Return the reason why brokers refuse the connection, if one gives it. aiokafka only logs that reason."""

@@ -11,7 +11,7 @@ from streams.transport import aiokafka_private, watermarks
 from streams.transport.aiokafka_types import Consumer, TopicPartition, Untyped
 from streams.transport.connection import Connection
 from streams.transport.data_consumer import record_of
-from streams.transport.errors import KafkaUnreachableError, translated
+from streams.transport.errors import BrokerError, KafkaUnreachableError, translated
 from streams.transport.fetch_bounds import FetchBounds
 
 Start: TypeAlias = Literal["earliest", "latest"] | Mapping[Partition, int]
@@ -201,6 +201,14 @@ class Reader:
     async def high_watermarks(self, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
         """Return the offset after the last record of each partition, open transactions included."""
         return await watermarks.high_watermarks(self._client, self._chosen(partitions), self._deadline_s)
+
+    async def answers(self, deadline_s: float) -> bool:
+        """Return True if the leaders of all partitions answer within *deadline_s* seconds."""
+        try:
+            await watermarks.high_watermarks(self._client, self.partitions, deadline_s)
+        except (KafkaUnreachableError, BrokerError):
+            return False
+        return True
 
     async def beginnings(self, partitions: Collection[Partition] | None = None) -> dict[Partition, int]:
         """Return the first offset that is still in the log of each partition."""
