@@ -96,9 +96,12 @@ class Health:
         return [*self.more(), *(reason for reason, holds in reasons.items() if holds)]
 
     def started(self) -> list[str]:
-        """Return the reasons why the worker has never been ready; none once it was ready."""
+        """Return the reasons why the worker has never been ready; none once it was ready.
+
+        A start that waits for something outside of the process has begun: a restart would only wait again.
+        """
         self._started = self._started or self.worker.ready
-        return [] if self._started else self.ready()
+        return [] if self._started or self.more() else self.ready()
 
 
 @asynccontextmanager

@@ -52,11 +52,14 @@ class StageStart:
         OperationError, or UnknownTopicError after a minute.
         """
         began, limit_s = self.clock.monotonic(), FIRST_ATTEMPT_S
+        denials = Denials(self.clock)
         while True:
             async with AsyncExitStack() as trial:
                 try:
                     self.worker = await attempt(trial, limit_s)
                 except TransportError as error:
+                    if not (may_pass(error) and denials.may_pass(error)):
+                        raise
                     self._note(error, self.clock.monotonic() - began)
                 else:
                     await stack.enter_async_context(trial.pop_all())
@@ -66,9 +69,7 @@ class StageStart:
             await asyncio.sleep(PAUSE_S)
 
     def _note(self, error: TransportError, waited_s: float) -> None:
-        """Log what the stage waits for. Raise *error* if waiting does not help."""
-        if not may_pass(error, waited_s):
-            raise error
+        """Log what the stage waits for."""
         self.waiting_for = str(error)
         log.warning("start_delayed", waiting_for=self.waiting_for, seconds=round(waited_s, 1))
 
@@ -117,11 +118,26 @@ class StageStart:
         return self.worker.polled_ago_s() if self.worker else 0.0
 
 
-def may_pass(error: TransportError, waited_s: float) -> bool:
+def may_pass(error: TransportError) -> bool:
     """Return True if the error may pass by itself: brokers are away, or their metadata is not complete."""
-    if isinstance(error, AccessDeniedError | UntrustedBrokerError):
-        return False
-    return waited_s < TOPIC_PATIENCE_S or not isinstance(error, UnknownTopicError)
+    return not isinstance(error, AccessDeniedError | UntrustedBrokerError)
+
+
+@dataclass(slots=True)
+class Denials:
+    """The time for which brokers have denied a topic in every attempt."""
+
+    clock: Clock
+    _since: float | None = None
+
+    def may_pass(self, error: TransportError) -> bool:
+        """Return True unless brokers have denied a topic for a minute. After an outage they may do so for a moment."""
+        if not isinstance(error, UnknownTopicError):
+            self._since = None
+            return True
+        now = self.clock.monotonic()
+        self._since = now if self._since is None else self._since
+        return now - self._since < TOPIC_PATIENCE_S
 
 
 @asynccontextmanager

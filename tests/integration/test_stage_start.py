@@ -94,7 +94,7 @@ async def test_a_stage_waits_for_its_broker_alive_and_not_ready(broker: Kafka, t
         try:
             await eventually(waiting.has("start_delayed"), STARTED_S)
             assert f"cannot reach Kafka at {broker.bootstrap}" in waiting.lines("start_delayed")[0]["waiting_for"]
-            assert await waiting.ask("/livez") == (200, [])
+            assert [await waiting.ask(path) for path in ("/livez", "/startupz")] == [(200, [])] * 2
             status, reasons = await waiting.ask("/readyz")
             assert (status, reasons[0].startswith("it waits to start: cannot reach Kafka")) == (503, True)
         finally:
