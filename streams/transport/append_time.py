@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from schemas.clock import CorrectedClock
 from schemas.records import Partition
-from streams.transport.aiokafka_types import BatchBuilder, KafkaError, TopicPartition, Untyped
-from streams.transport.errors import KafkaUnreachableError
+from streams.transport.aiokafka_types import BatchBuilder, KafkaError, TopicPartition, Untyped, errors
+from streams.transport.errors import KafkaUnreachableError, may_pass
 from streams.transport.protocol.append_request import append
 from streams.transport.watermarks import partitions_of
 
@@ -16,7 +17,9 @@ BROKERS: Final = 3
 """Brokers asked in one measurement: one with a wrong clock is outvoted."""
 
 KEY: Final = b"clock"
-_TIMEOUT_MS: Final = 5_000
+NO_ANSWER: Final = "no answer"
+NO_TIME: Final = "no time"
+_ANSWER_S: Final = 3.0
 _MAGIC, _PLAIN, _BATCH_BYTES = 2, 0, 1_024
 
 
@@ -48,15 +51,18 @@ def offset_of(found: list[AppendTime]) -> int:
 async def append_times(client: Untyped, topic: str, clock: CorrectedClock, deadline_s: float) -> list[AppendTime]:
     """Append a record to *topic* at each of a few leaders, and return the times of those that stamped it.
 
-    Raises KafkaUnreachableError if no partition has a leader.
+    The list is empty if they refuse it, or keep the writer's time. Raises KafkaUnreachableError if no leader answers.
     """
     numbers = await partitions_of(client, topic, deadline_s)
-    places = dict(_by_leader(client, topic, numbers))
-    if not places:
+    places = list(dict(_by_leader(client, topic, numbers)).items())[:BROKERS]
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(_append_time(client, node, place, clock)) for node, place in places]
+    answers = [each.result() for each in asked]
+    found = [each for each in answers if isinstance(each, AppendTime)]
+    if not found and all(each is NO_ANSWER for each in answers):
         await client.force_metadata_update()
         raise KafkaUnreachableError(f"the leaders of {topic}")
-    found = [await _append_time(client, node, place, clock) for node, place in list(places.items())[:BROKERS]]
-    return [each for each in found if each is not None]
+    return found
 
 
 def _by_leader(client: Untyped, topic: str, numbers: list[int]) -> Iterator[tuple[int, Partition]]:
@@ -66,17 +72,20 @@ def _by_leader(client: Untyped, topic: str, numbers: list[int]) -> Iterator[tupl
             yield leader, Partition(topic, number)
 
 
-async def _append_time(client: Untyped, node: int, place: Partition, clock: CorrectedClock) -> AppendTime | None:
-    """Return the time of one append; None if the broker did not accept it, or keeps the writer's time."""
+async def _append_time(
+    client: Untyped, node: int, place: Partition, clock: CorrectedClock
+) -> AppendTime | Literal["no answer", "no time"]:
+    """Return the time of one append, or the reason why there is none."""
     before_ms, began = clock.uncorrected_ms(), clock.monotonic()
     try:
-        answer = await client.send(node, append(place, _TIMEOUT_MS, _batch(before_ms)))
-    except KafkaError:
-        return None
+        async with asyncio.timeout(_ANSWER_S):
+            answer = await client.send(node, append(place, round(_ANSWER_S * 1_000), _batch(before_ms)))
+    except (KafkaError, TimeoutError):
+        return NO_ANSWER
     after_ms = before_ms + round((clock.monotonic() - began) * 1_000)
-    if answer.code or answer.appended_ms < 0:
-        return None
-    return AppendTime(before_ms, answer.appended_ms, after_ms)
+    if answer.code:
+        return NO_ANSWER if may_pass(errors.for_code(answer.code)()) else NO_TIME
+    return NO_TIME if answer.appended_ms < 0 else AppendTime(before_ms, answer.appended_ms, after_ms)
 
 
 def _batch(now_ms: int) -> bytes:

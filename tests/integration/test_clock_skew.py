@@ -19,7 +19,10 @@ from ops.tenancy import Tenancy
 from schemas.requests import Request
 from schemas.results import Result
 from schemas.tenants import Tenant
+from schemas.topics import SHARDS
+from streams.transport.admin import Admin
 from streams.transport.connection import Connection
+from tests.integration.changes import set_config
 from tests.integration.engine_setup import eventually
 from tests.integration.processes import ROOT
 from tests.integration.test_stage_start import STARTED_S, Stage, stage
@@ -112,3 +115,15 @@ async def test_a_clock_that_is_set_while_a_worker_runs_is_measured_again(setting
         setting.write_text("0")
         await eventually(one.has("clock_correction_ended"), 10.0)
         assert (await one.ask("/readyz"))[0] == 200
+
+
+async def test_a_topic_that_keeps_the_writers_time_measures_nothing_and_delays_no_start(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """A worker that cannot know goes on with its own clock, and says so."""
+    async with await Admin.open(Connection(settings.kafka_bootstrap or "")) as admin:
+        await set_config(admin, SHARDS.name, message_timestamp_type="CreateTime")
+        async with stages(settings, tmp_path, agent=20.0) as found:
+            assert [row["level"] for row in found["agent"].lines("clock_not_measured")] == ["warning"]
+            assert (await ask(settings)).status == "succeeded"
+        await set_config(admin, SHARDS.name, message_timestamp_type="LogAppendTime")
