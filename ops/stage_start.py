@@ -143,8 +143,9 @@ class Denials:
 @asynccontextmanager
 async def unless_stopped(stop: asyncio.Event) -> AsyncGenerator[None]:
     """Run the block, and cancel it once *stop* is set. Raises StoppedError then."""
+    limit = asyncio.timeout(None)
     try:
-        async with asyncio.timeout(None) as limit, background(_expired(limit, stop)):
+        async with limit, background(_expired(limit, stop)):
             yield
     except TimeoutError as error:
         if limit.expired():
