@@ -44,7 +44,9 @@ def checked_host(text: str) -> str:
     """Return *text* without brackets. Raises ValueError unless it is an IP address or a host name."""
     host = text.removeprefix("[").removesuffix("]") if text.endswith("]") else text
     if not _is_host(host):
-        raise ValueError(f"`{text}` is no host: write an IP address or a host name, without scheme and port")
+        raise ValueError(
+            f"`{masked_url(text)}` is no host: write an IP address or a host name, without scheme and port"
+        )
     return host
 
 
@@ -88,7 +90,7 @@ def bracketed(host: str) -> str:
 def _broker(text: str) -> BrokerAddress:
     host, port = _split(text)
     if not _is_host(host):
-        raise ValueError(f"`{host or text}` is no host: write {BROKERS_FORM}")
+        raise ValueError(f"`{masked_url(host or text)}` is no host: write {BROKERS_FORM}")
     if not (
         port.isascii() and port.isdigit() and len(port) <= len(str(HIGHEST_PORT)) and 0 < int(port) <= HIGHEST_PORT
     ):
@@ -99,14 +101,16 @@ def _broker(text: str) -> BrokerAddress:
 def _split(text: str) -> tuple[str, str]:
     """Return host and port as written; the port is Kafka's own if there is none."""
     if "://" in text:
-        raise ValueError(f"`{text}` is a URL: write {BROKERS_FORM}, without a scheme")
+        raise ValueError(f"`{masked_url(text)}` is a URL: write {BROKERS_FORM}, without a scheme")
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")) or not _is_ip(host):
-            raise ValueError(f"`{text}` is no IPv6 address in brackets: write [::1]:{KAFKA_PORT}")
+            raise ValueError(f"`{masked_url(text)}` is no IPv6 address in brackets: write [::1]:{KAFKA_PORT}")
         return host, rest[1:] if rest else str(KAFKA_PORT)
     if text.count(":") > 1:
-        raise ValueError(f"`{text}` has several colons: write an IPv6 address in brackets, [::1]:{KAFKA_PORT}")
+        raise ValueError(
+            f"`{masked_url(text)}` has several colons: write an IPv6 address in brackets, [::1]:{KAFKA_PORT}"
+        )
     host, colon, port = text.partition(":")
     return host, port if colon else str(KAFKA_PORT)
 

@@ -39,8 +39,9 @@ CLUSTER = (
     "kafka_ca_file",
     "valkey_url",
     "seal_secret",
+    "replication_factor",
 )
-"""Settings that lead to a cluster. A local platform ignores them (``local_settings``)."""
+"""Settings of a cluster. A local platform has its own, and ignores them (``local_settings``)."""
 
 LOG_LEVEL = f"{PREFIX}LOG_LEVEL"
 SYSTEM = frozenset(
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
         extra="ignore",
         populate_by_name=True,
         allow_inf_nan=False,
+        hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
 

@@ -15,8 +15,8 @@ variable that is set and empty counts as not set. `headrace config` prints the v
 masks secrets. A variable that begins with `HEADRACE_` and is not listed here is ignored with a warning.
 
 `headrace dev`, `headrace demo` and `headrace chaos` run servers of their own. They ignore `HEADRACE_KAFKA_*`,
-`HEADRACE_VALKEY_URL` and `HEADRACE_SEAL_SECRET`, and say so. With `--use-cluster`, `dev` and `demo` join the cluster
-that these variables name, and create or change no tenant and no topic there.
+`HEADRACE_VALKEY_URL`, `HEADRACE_SEAL_SECRET` and `HEADRACE_REPLICATION_FACTOR`, and say so. With `--use-cluster`, `dev`
+and `demo` join the cluster that these variables name, and create or change no tenant and no topic there.
 
 | variable | value | default | meaning |
 |---|---|---|---|"""

@@ -161,3 +161,11 @@ async def _until(happened: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not happened():  # noqa: ASYNC110 - the server's counters are no events
             await asyncio.sleep(0.005)
+
+
+async def test_a_page_of_another_site_does_not_read_the_calls(
+    model: ScriptedModel, http: aiohttp.ClientSession
+) -> None:
+    """They hold prompts; a browser's page may have its own name lead here."""
+    async with http.get(f"{model.address}/calls", headers={"Host": "evil.example"}) as response:
+        assert response.status == 421

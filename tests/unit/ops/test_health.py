@@ -127,3 +127,13 @@ async def test_a_port_that_is_taken_is_one_clear_line() -> None:
         with pytest.raises(OperationError, match=rf"^port {port} of 127\.0\.0\.1 cannot be had \(.*HEADRACE_HTTP_PORT"):
             async with served(FakeWorker(), "127.0.0.1", port):
                 pass
+
+
+async def test_a_page_of_another_site_gets_no_metrics() -> None:
+    """They name tenants; its name may lead to 127.0.0.1."""
+    async with (
+        served(FakeWorker(), "127.0.0.1", 0) as address,
+        aiohttp.ClientSession(address) as session,
+        session.get("/metrics", headers={"Host": "evil.example"}) as answer,
+    ):
+        assert answer.status == 421

@@ -104,6 +104,9 @@ def test_a_wrong_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch, name: s
 
     assert said.startswith(f"{name} is `********`: ")
     assert "geh" not in said
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert "geh" not in str(caught.value)  # as a traceback shows it
 
 
 @pytest.mark.parametrize("value", ["kafka://me:geheim@h:1", "me:geheim@h:1", "http://me:geheim@h/?key=geheim"])
@@ -111,6 +114,9 @@ def test_a_wrong_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch, name: s
 def test_a_password_in_a_wrong_address_is_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     """It is masked in the value and in what is said of it."""
     assert "geheim" not in _said(monkeypatch, name, value)
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert "geheim" not in str(caught.value)
 
 
 def test_control_characters_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,6 +231,7 @@ CLUSTER_VARIABLES = {
     "HEADRACE_KAFKA_LATER": "x",
     "HEADRACE_VALKEY_URL": "nonsense",
     "HEADRACE_SEAL_SECRET": "k1:geheim",
+    "HEADRACE_REPLICATION_FACTOR": "many",
 }
 
 
