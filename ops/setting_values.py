@@ -106,8 +106,9 @@ def fault_of(error: ValidationError) -> str:
     field = _field(str(fault["loc"][0]))
     name = origin_of(field) or names_of(field)[0]
     text = setting_variables().get(name, str(fault["input"]))
-    advice = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else f"write {form_of(field)}"
-    return f"{name} is `{_quoted(field, text)}`: {printable(masked_url(advice))}"
+    own = fault.get("ctx", {}).get("error")  # of a validator in ``setting_types``
+    advice = printable(masked_url(str(own))) if own else f"write {form_of(field)}"
+    return f"{name} is `{_quoted(field, text)}`: {advice}"
 
 
 def _field(place: str) -> str:

@@ -20,8 +20,13 @@ from tests.journey.platform import CLI, START_S, Platform, clean_environment, pl
 
 pytestmark = pytest.mark.timeout(240)
 
-MINE = "from headrace import Agent\n\nasync def say(text):\n    return text\n\n"
-MINE += "greeter = Agent.from_callable(say, name='greeter')\n"
+MINE = """from headrace import Agent
+
+async def say(text):
+    return text
+
+greeter = Agent.from_callable(say, name='greeter')
+"""
 
 
 def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
