@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ops.errors import ConfigurationError, NoBrokerError
 from dataclasses import replace
 from ops.settings import Settings
-from streams.transport.connection import Connection
+
+if TYPE_CHECKING:
+    from streams.transport.connection import Connection
 
 REFUSED_S = 3.0
 """Seconds after which a command gives up a cluster whose every address refuses. Stages wait for it."""
@@ -17,16 +21,12 @@ def command_connection(settings: Settings) -> Connection:
 
 
 def connection_of(settings: Settings) -> Connection:
-    """Return the connection that the settings describe. Raises NoBrokerError if they name no broker.
+    """Return the connection that the settings describe. Raises as ``check_connection``."""
+    from streams.transport.connection import Connection  # noqa: PLC0415 - a check needs no client
 
-    Raises ConfigurationError if the protocol has SASL, and the user or the password is missing.
-    """
-    if not settings.kafka_bootstrap:
-        raise NoBrokerError
-    _check_login(settings)
     password = settings.kafka_password
     return Connection(
-        bootstrap=settings.kafka_bootstrap,
+        bootstrap=check_connection(settings),
         security_protocol=settings.kafka_security_protocol,
         sasl_mechanism=settings.kafka_sasl_mechanism,
         username=settings.kafka_username,
@@ -35,12 +35,19 @@ def connection_of(settings: Settings) -> Connection:
     )
 
 
-def _check_login(settings: Settings) -> None:
+def check_connection(settings: Settings) -> str:
+    """Return the brokers. Raises NoBrokerError if there are none.
+
+    Raises ConfigurationError if the protocol has SASL, and the user or the password is missing.
+    """
     protocol = settings.kafka_security_protocol
     given = {"HEADRACE_KAFKA_USERNAME": settings.kafka_username, "HEADRACE_KAFKA_PASSWORD": settings.kafka_password}
     missing = [name for name, value in given.items() if value is None]
+    if not settings.kafka_bootstrap:
+        raise NoBrokerError
     if protocol.startswith("SASL") and missing:
         raise ConfigurationError(
             f"{missing[0]} is not set, and HEADRACE_KAFKA_SECURITY_PROTOCOL is `{protocol}`: set it,"
             " or use the protocol PLAINTEXT or SSL"
         )
+    return settings.kafka_bootstrap

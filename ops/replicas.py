@@ -13,6 +13,7 @@ import structlog
 
 from ops import logs
 from ops.addresses import HIGHEST_PORT
+from ops.connection import check_connection
 from ops.errors import InvalidError
 from ops.processes import Changes
 from ops.settings import Settings, revealed, stage_environment
@@ -24,8 +25,10 @@ log = structlog.get_logger()
 async def run_many(stage: str, count: int, settings: Settings) -> None:
     """Run one stage in *count* processes until SIGTERM, then drain them all. They share this process's log output.
 
-    Raises InvalidError if there are not enough ports after HEADRACE_HTTP_PORT.
+    Raises InvalidError if there are not enough ports after HEADRACE_HTTP_PORT, and the errors of ``check_connection``:
+    once, and not once a process.
     """
+    check_connection(settings)
     logs.configure(settings, stage=stage)
     launch = functools.partial(_inheriting, grace=settings.grace + KILL_AFTER_S)
     on_exit = functools.partial(_died, settings, stage)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ops.errors import InvalidError
-from ops.replicas import changes_of
+from ops.errors import InvalidError, NoBrokerError
+from ops.replicas import changes_of, run_many
 from ops.settings import Settings
 
 
@@ -25,3 +25,10 @@ def test_ports_beyond_the_last_one_are_refused_before_a_process_starts() -> None
     """In one line with the variable, the value and the next step."""
     with pytest.raises(InvalidError, match=r"HEADRACE_HTTP_PORT is `65534`: 3 processes .* write 65533 or less, or 0"):
         changes_of(Settings(http_port=65_534), 3)
+
+
+@pytest.mark.anyio
+async def test_settings_that_no_process_could_use_are_refused_once() -> None:
+    """Twenty processes would say it twenty times."""
+    with pytest.raises(NoBrokerError):
+        await run_many("agent", 20, Settings(kafka_bootstrap=None))
