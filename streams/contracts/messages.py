@@ -158,7 +158,7 @@ DEAD_LETTER = Message(
 )
 REGISTRY = Message(
     "registryRecord",
-    "A tenant, the layout or the seal secret",
+    "A tenant, the layout, the seal keys or the seal secret",
     "The tenant's id, or a reserved name that no tenant can have.",
     headers(EVENT, TRACE, CORRELATION, kind=TYPES[RegistryRecord], required=[*WRITTEN, CORRELATION_ID]),
     ref(RegistryRecord),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from producers.registry import registry_record
-from schemas.tenants import Layout, RegistryRecord, SealSecret, Tenant
+from schemas.tenants import Layout, RegistryRecord, SealKeys, SealSecret, Tenant
 
 TRACE = (("traceparent", b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01"),)
 
@@ -16,6 +16,7 @@ TRACE = (("traceparent", b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-01"),)
         (Tenant(id="acme", agents=("echo",)), b"acme"),
         (Layout(shards=8), b"_layout"),
         (SealSecret(kid="k1", secret=b"\x00\xff"), b"_seal"),
+        (SealKeys(fingerprints={"k1": "00ff"}), b"_seal_keys"),
     ],
 )
 def test_an_entry_is_written_under_its_own_key_and_reads_back_as_it_was(

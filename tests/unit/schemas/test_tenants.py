@@ -15,6 +15,7 @@ from schemas.tenants import (
     Layout,
     Limits,
     RegistryRecord,
+    SealKeys,
     SealSecret,
     Tenant,
     TenantId,
@@ -57,6 +58,7 @@ def test_no_tenants_prefix_covers_anothers_topics(one: str, other: str) -> None:
         (Tenant(id="acme", agents=("echo",), limits=Limits(rpm=60)), "acme"),
         (Layout(shards=32, journey="compact"), "_layout"),
         (SealSecret(kid="k1", secret=b"\x00\xff" * 16), "_seal"),
+        (SealKeys(fingerprints={"k2": "00ff"}, retired=("k1",)), "_seal_keys"),
     ],
 )
 def test_a_registry_record_survives_the_wire_under_its_key(value: Tenant | Layout | SealSecret, key: str) -> None:

@@ -16,7 +16,7 @@ from schemas.requests import Request
 from schemas.results import Result
 from schemas.seals import Seals
 from schemas.stage_records import Authorized, Screened
-from schemas.tenants import Layout, Limits, RegistryRecord, SealSecret, Tenant
+from schemas.tenants import Layout, Limits, RegistryRecord, SealKeys, SealSecret, Tenant
 from streams.journey import Step, Steps
 from streams.registry.tenants import TenantRegistry
 from streams.stages.record_builder import RecordBuilder
@@ -121,7 +121,7 @@ class FakeReader(Reader):
         return dict.fromkeys(partitions or self.at, 0)
 
 
-def registry_record(entry: Tenant | Layout | SealSecret) -> Record:
+def registry_record(entry: Tenant | Layout | SealSecret | SealKeys) -> Record:
     """The registry's record of a tenant, the layout or the seal."""
     value = RegistryRecord(entry)
     return Record(topics.TENANTS.name, 0, 0, NOW, value.key.encode(), value.model_dump_json().encode(), ())

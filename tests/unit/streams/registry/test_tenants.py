@@ -8,7 +8,7 @@ import pytest
 
 from schemas.errors import InternalError
 from schemas.records import ProducerRecord, Record
-from schemas.tenants import Layout, SealSecret, Tenant
+from schemas.tenants import Layout, SealKeys, SealSecret, Tenant
 from schemas.topics import TENANTS
 from streams.registry import tenants as tenants_module
 from streams.registry.tenants import PARTITION, TenantRegistry
@@ -17,6 +17,7 @@ from tests.unit.streams.engine.shard_setup import ACME, NOW, OTHER, FakeLog, Fak
 pytestmark = pytest.mark.anyio
 
 LAYOUT = Layout(shards=8)
+KEYS = SealKeys(fingerprints={"k1": "00ff"})
 SECRET = SealSecret(kid="k1", secret=b"0123456789abcdef")
 
 
@@ -40,14 +41,16 @@ def test_the_latest_record_of_a_key_holds() -> None:
 def test_a_deleted_key_is_gone() -> None:
     """An erased tenant has no topic to be polled."""
     known = registry(ACME, OTHER)
-    for entry in (LAYOUT, SECRET):
+    for entry in (LAYOUT, SECRET, KEYS):
         known.apply(registry_record(entry))
-    for key in (b"acme", b"_layout", b"_seal", b"unheard-of"):
+    assert known.seal_keys == KEYS
+    for key in (b"acme", b"_layout", b"_seal", b"_seal_keys", b"unheard-of"):
         known.apply(record(key, None))
 
     assert list(known.tenants) == ["globex"]
     assert known.layout is None
     assert known.secret is None
+    assert known.seal_keys is None
 
 
 @pytest.mark.parametrize(
