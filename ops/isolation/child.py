@@ -20,9 +20,10 @@ from consumers.resilience.cancel_count import cancel_count
 from consumers.spending import Spending
 from ops import import_guard, logs
 from ops.agents import agents_of, models_of
-from ops.isolation.frames import HEAD, SETUP, WORDS, Beat, Drop, Failure, HostSetup, RunAnswer, Spent, Task, frame, read
-from ops.settings import Settings
+from ops.isolation.frames import Beat, Drop, Failure, HEAD, HostSetup, RunAnswer, SETUP, Spent, Task, WORDS, frame, read
+from ops.settings import Settings, debugging
 from schemas.clock import Clock, ContinuedClock, SystemClock
+from ops.failures import report
 from schemas.errors import InternalError, chain_of, resolve_error
 from schemas.results import Result, Usage
 
@@ -116,10 +117,9 @@ def _setup(channel: socket.socket) -> HostSetup:
     return SETUP.validate_json(channel.recv(size, socket.MSG_WAITALL))
 
 
-def main(arguments: list[str]) -> None:
+def serve(descriptor: int) -> None:
     """Serve the worker at the other end of the descriptor until that worker ends."""
-    faulthandler.enable()  # a crash report shows the place in the code, and no data
-    with socket.socket(fileno=int(arguments[0])) as channel:
+    with socket.socket(fileno=descriptor) as channel:
         setup = _setup(channel)
         clock = ContinuedClock(setup.now_ms, SystemClock())
         settings = Settings.model_validate(setup.settings)
@@ -129,5 +129,15 @@ def main(arguments: list[str]) -> None:
         asyncio.run(run(settings, clock, channel))
 
 
+def main(arguments: list[str]) -> int:
+    """Serve a worker and return the exit status. An error of the agents' module becomes one line."""
+    faulthandler.enable()  # a crash report shows the place in the code, and no data
+    try:
+        serve(int(arguments[0]))
+    except Exception as error:  # noqa: BLE001 - the last place where an error can still become a sentence
+        return report(error, debug=debugging())
+    return 0
+
+
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -39,6 +39,8 @@ SILENCE_S = 20.0
 LAST_WORDS_S = 2.0
 """Seconds from the end of the connection to the end of the process."""
 
+HINT = "variables that agents read have to be named in HEADRACE_SUSPECT_ENVIRONMENT"
+
 MIB = 1024 * 1024
 
 log = structlog.get_logger()
@@ -113,7 +115,8 @@ class SuspectProcess:
         except TimeoutError:
             raise ProcessEndedError(f"it was not ready in {START_S:g} s") from None
         if self.ended:
-            raise ProcessEndedError(f"it ended with status {await self.process.wait()} before it was ready")
+            status = await self.process.wait()
+            raise ProcessEndedError(f"it ended with status {status} before it was ready, its log says why: {HINT}")
 
     async def listen(self) -> None:
         """Handle replies until the process ends. Kill it if it has been silent for too long."""

@@ -99,7 +99,7 @@ def test_every_service_has_a_health_check_and_comes_back(services: dict[str, dic
 def test_headraces_services_have_no_rights(services: dict[str, dict[str, Any]]) -> None:
     """Agents run in them."""
     for each in _own(services).values():
-        assert (each["user"], each["read_only"], each["cap_drop"]) == (_user(), True, ["ALL"])
+        assert (each["user"], each["read_only"], each["cap_drop"], each["init"]) == (_user(), True, ["ALL"], True)
         assert each["security_opt"] == ["no-new-privileges:true"]
         assert not each.get("volumes")
 

@@ -86,6 +86,22 @@ async def test_a_process_of_suspects_inherits_no_secret(monkeypatch: pytest.Monk
     assert not {"HEADRACE_SEAL_SECRET", "OPENAI_API_KEY"} & names
 
 
+async def test_agents_that_read_a_variable_need_its_name_in_the_settings(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without it the process cannot start: one line says why, and the error names the setting."""
+    monkeypatch.setenv("SHOP_URL", "http://127.0.0.1:1")
+    needy = SETTINGS.model_copy(update={"agents": "tests.integration.needy_agents"})
+
+    with pytest.raises(ProcessEndedError, match="HEADRACE_SUSPECT_ENVIRONMENT"):
+        async with suspect_process(needy):
+            pass
+    assert [line for line in capfd.readouterr().err.splitlines() if "SHOP_URL" in line and "headrace: " in line]
+
+    async with suspect_process(needy.model_copy(update={"suspect_environment": "SHOP_URL"})):
+        pass
+
+
 async def test_f9_each_kind_of_death_condemns_its_own_record_and_no_innocent() -> None:
     """An exit, a signal of its own, and memory without end, each among innocents that run beside it."""
     texts = [*(f"innocent {number}" for number in range(6)), "exit", "fail", "grow"]
