@@ -34,13 +34,14 @@ async def _print(settings: Settings, tenant: str, *, follow: bool, limit: int | 
     count = 0
     async with aclosing(read(settings, tenant, follow=follow, tell=output.note)) as found:
         async for result in found:
-            output.line(result) if as_json else output.text(_row(result))
+            output.line(result) if as_json else output.text(row_of(result))
             count += 1
             if count == limit:
                 return
 
 
-def _row(result: Result) -> str:
+def row_of(result: Result) -> str:
+    """Return *result* as one line for people."""
     from ops.cli import output
     from ops.terminal import one_line
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -31,10 +32,10 @@ async def _known(kafka: Kafka) -> dict[str, str]:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
     try:
-        (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.BROKER, "1")])
+        answers: Any = await admin.describe_configs([ConfigResource(ConfigResourceType.BROKER, "1")])
     finally:
         await admin.close()
-    return {entry[0]: entry[1] for *_, entries in answer.resources for entry in entries}
+    return {entry[0]: entry[1] for answer in answers for *_, entries in answer.resources for entry in entries}
 
 
 async def test_the_broker_takes_the_settings_of_the_compose_file(embedded_cache: Path, tmp_path: Path) -> None:

@@ -70,19 +70,21 @@ def test_for_people_it_prints_the_answer(platform: Platform) -> None:
 def test_no_answer_and_no_name_controls_the_terminal(platform: Platform) -> None:
     """A tenant chose the agent's name, and the model the answer; JSON has both exactly."""
     hostile = "\x1b]0;pwned\x07\x1b[2J\x9b\u202ex"
-    asked = platform.cli("submit", "--tenant", "acme", "--agent", "echo", "--wait", "-", text=f"{hostile}\n2\n")
+    platform.model.script({"text": f"{hostile}\n2"})
+    asked = platform.cli("submit", "--tenant", "acme", "--agent", "assistant", "--wait", "x")
     refused = platform.cli("submit", "--tenant", "acme", "--agent", f"{hostile}\n2", "--wait", "x")
     listed = platform.cli("results", "--tenant", "acme")
     exact = platform.cli("results", "--tenant", "acme", "--json")
 
     shown = r"\x1b]0;pwned\x07\x1b[2J\x9b"
-    assert asked.stdout.startswith(shown)
+    assert asked.stdout == f"{shown}\\u202ex\n2\n", asked.stderr
     assert refused.returncode in {1, 2, 3}
     assert shown in listed.stdout
     for done in (asked, refused, listed, exact):
         assert not set("\x1b\x07\x9b\u202e") & set(done.stdout + done.stderr)
-    agents = [result["agent"] for line in exact.stdout.splitlines() if (result := json.loads(line))]
-    assert len(listed.stdout.splitlines()) == len(agents)
+    results = [json.loads(line) for line in exact.stdout.splitlines()]
+    assert f"{hostile}\n2" in {result.get("output") for result in results if result["agent"] == "assistant"}
+    assert len(listed.stdout.splitlines()) == len(results)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from ops import logs
 from ops.cli import output
-from ops.cli.results import _row
+from ops.cli.results import row_of
 from ops.errors import StackError
 from ops.failures import report
 from ops.settings import Settings
@@ -97,7 +97,7 @@ def test_a_row_of_results_is_one_line() -> None:
     names = {"request_id": f"a\n{ENCODABLE}", "agent": "b\nc"}
     result = DONE.model_copy(update={**names, "output": "d\n\ne"})
 
-    assert _row(result) == rf"a\n{escaped(ENCODABLE)}  succeeded  b\nc  d e"
+    assert row_of(result) == rf"a\n{escaped(ENCODABLE)}  succeeded  b\nc  d e"
 
 
 @pytest.mark.parametrize("debug", [True, False])
