@@ -310,6 +310,21 @@ def test_the_builder_gets_every_room_and_all_that_is_copied() -> None:
     assert sent == copied
 
 
+def test_the_wheel_can_be_built_from_what_is_copied(tmp_path: Path) -> None:
+    """The builder has nothing else, and a file that the build needs is missed where Docker is."""
+    tree = tmp_path / "src"
+    for *sources, _ in (line.split() for line in _instructions("COPY") if not line.startswith("--from")):
+        for source in sources:
+            copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+            (tree / source).parent.mkdir(parents=True, exist_ok=True)
+            copy(ROOT / source, tree / source)
+
+    done = run(tree, "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path / "dist"))
+
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "dist").glob(f"headrace-{_version()}-*.whl"))) == 1
+
+
 def test_the_source_distribution_has_all_of_it(tmp_path: Path) -> None:
     """Who has no repository can build the image from it."""
     done = run(ROOT, "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path))
