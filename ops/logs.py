@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import dataclass
+from itertools import islice
 from traceback import extract_tb
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,12 @@ OWN = "headrace"
 SILENT = logging.CRITICAL + 1
 QUIET_S = 10.0
 """Seconds in which a library's line is not repeated."""
+TEXT_LIMIT = 1_024
+"""Longest text in a field of a line, in characters."""
+ITEMS = 50
+"""Items of a list in a field of a line."""
+LINES = 1_000
+"""Lines of libraries that are remembered in order not to be repeated."""
 FRAMES = 20
 """Innermost code locations logged for one exception."""
 
@@ -79,7 +86,24 @@ def _chain(bound: dict[str, str]) -> list[Processor]:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _without_content,
+        _bounded,
     ]
+
+
+def _bounded(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Cut long texts. A client chooses ids, and a library may quote whatever it was given."""
+    return {name: _cut(value) for name, value in event.items()}
+
+
+def _cut(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float | logging.LogRecord):
+        return value
+    if isinstance(value, dict):
+        return {str(name)[:TEXT_LIMIT]: _cut(each) for name, each in islice(value.items(), ITEMS)}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_cut(each) for each in islice(value, ITEMS)]
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}... ({len(text)} characters)"
 
 
 def _renderers(style: str) -> list[Processor]:
@@ -108,7 +132,7 @@ def _without_content(_logger: WrappedLogger, _method: str, event: EventDict) -> 
     told = event.pop("exc_info", None)
     error = sys.exception() if told is True else told[1] if isinstance(told, tuple) else told
     if isinstance(error, BaseException):
-        event["exception"] = [_described(each) for each in chain_of(error)]
+        event["exception"] = [_described(each) for each in chain_of(error)[:ITEMS]]
     return event
 
 
@@ -146,12 +170,15 @@ class Repeats(logging.Filter):
         """Return True if the line is logged."""
         if record.name == OWN:
             return True
-        line, now = (record.name, str(record.msg)), self._clock.monotonic()
+        line, now = (record.name, str(record.msg)[:TEXT_LIMIT]), self._clock.monotonic()
         heard = self._heard.get(line)
         if heard is not None and now - heard.at < QUIET_S:
             heard.repeated += 1
             return False
         if heard is not None and heard.repeated:
             record.msg = f"{record.msg} (and {heard.repeated} times more)"
+        self._heard.pop(line, None)
         self._heard[line] = _Heard(now)
+        if len(self._heard) > LINES:
+            del self._heard[next(iter(self._heard))]
         return True

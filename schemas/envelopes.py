@@ -41,7 +41,7 @@ class Envelope:
     headers: Headers
     event: CloudEvent
     request_id: str
-    """The client's id of the request, or an id derived from the record's position."""
+    """The client's id of the request, or an id derived from the record's position and time."""
 
     source: str
     body: str
@@ -158,8 +158,12 @@ def _digest(data: bytes) -> str:
 
 
 def derived_id(record: Record) -> str:
-    """Return the id of a request without one: its position."""
-    return record.position
+    """Return the id of a request without one: its position and the broker's append time.
+
+    A topic that is deleted and made again has the same positions. Its records have other times, also in a mirrored
+    cluster, where the topic's own id would be another one for the same record.
+    """
+    return f"{record.position}:{record.timestamp}"
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -20,7 +20,7 @@ from consumers.context import StepContext
 from consumers.resilience.timeouts import lazy_timeout
 from producers.admissions import serving_record
 from schemas.admissions import AdmissionKey, serving_key
-from schemas.envelopes import Envelope, Sizes, open_envelope, salvage
+from schemas.envelopes import Envelope, Sizes, derived_id, open_envelope, salvage
 from schemas.errors import (
     CancelledRunError,
     ExpiredError,
@@ -359,7 +359,7 @@ def ingress_partitions(tenant: Tenant, counts: Mapping[str, int] = MappingProxyT
 
 def _with_own_run_id(reply_context: ReplyContext, ingress: Ingress) -> ReplyContext:
     """Return the reply context with a run id of its own, for a record that shares its identity with another."""
-    return reply_context._replace(run_id=hashlib.sha256(ingress.record.position.encode()).hexdigest()[:32])
+    return reply_context._replace(run_id=hashlib.sha256(derived_id(ingress.record).encode()).hexdigest()[:32])
 
 
 def _wait_error(ingress: Ingress, max_wait_at_ms: int) -> HeadraceError:

@@ -42,6 +42,9 @@ Export: TypeAlias = Callable[[bytes], None]
 LINKS = 128
 """The maximum number of links of one commit span, as in the SDK."""
 
+ATTRIBUTE_LIMIT = 256
+"""Bytes of a client's value in one attribute. The excess is cut."""
+
 FAULTS_A_SECOND = 10.0
 """The spans per second for faults in traces that are not sampled."""
 
@@ -164,12 +167,19 @@ def _facts(record: Record) -> bytes:
     told = [_OFFSET.number(record.offset), _SIZE.number(len(record.value or b""))]
     for known, value in ((_MESSAGE, first.get("ce_id")), (_CONVERSATION, first.get(CORRELATION_ID))):
         if value is not None and _is_text(value):
-            told.append(known.text(value))
+            told.append(known.text(_bounded(value)))
     if key:
-        told.append(_KEY.text(key if key.isascii() else key.decode(errors="replace").encode()))
+        told.append(_KEY.text(_bounded(key)))
         if tenant_of(record.topic) is None:
             told.append(_tenant_in(key))
     return b"".join(told)
+
+
+def _bounded(value: bytes) -> bytes:
+    """Return the first bytes of a client's value as UTF-8: an attribute must not carry a whole header or key."""
+    if len(value) <= ATTRIBUTE_LIMIT and value.isascii():
+        return value
+    return value[:ATTRIBUTE_LIMIT].decode(errors="replace").encode()
 
 
 def _is_text(value: bytes) -> bool:
@@ -253,4 +263,4 @@ def _tenant_in(key: bytes) -> bytes:
     tenant, bar, _ = key.partition(b"|")
     if not bar:
         return b""
-    return _TENANT.text(tenant if tenant.isascii() else tenant.decode(errors="replace").encode())
+    return _TENANT.text(_bounded(tenant))

@@ -11,12 +11,21 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from opentelemetry.trace import TraceFlags, TraceState
+from opentelemetry.trace import TraceFlags
 
 from schemas.headers import TRACEPARENT, TRACESTATE
 from schemas.records import HeaderList
 
 _PARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
+_MEMBER = re.compile(
+    rb"(?:[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})="
+    rb"[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
+)
+"""A member of ``tracestate``, by W3C Trace Context, section 3.3.1."""
+
+_MEMBERS, _STATE_LIMIT = 32, 512
+"""Members and bytes of a ``tracestate`` that is passed on: as many as every implementation must."""
+
 _LENGTH = 55
 """The length of a ``traceparent`` of version 00."""
 
@@ -115,4 +124,14 @@ def new_id(bits: int) -> str:
 
 
 def _readable(state: bytes) -> bytes:
-    return TraceState.from_header([state.decode("ascii", "replace")]).to_header().encode()
+    """Return a client's ``tracestate``, or no bytes if it is invalid or long.
+
+    OpenTelemetry's reader has no bound, and writes what it cannot read into the log.
+    """
+    if len(state) > _STATE_LIMIT:
+        return b""
+    members = [member for part in state.split(b",") if (member := part.strip(b" \t"))]
+    keys = {member.partition(b"=")[0] for member in members}
+    if len(keys) != len(members) or len(keys) > _MEMBERS or not all(map(_MEMBER.fullmatch, members)):
+        return b""
+    return b",".join(members)

@@ -14,7 +14,14 @@ from itertools import chain
 from types import FunctionType, MethodType
 
 from schemas.records import Partition
-from streams.transport.aiokafka_types import FetchRequest, KafkaError, MetadataRequest, Untyped
+from streams.transport.aiokafka_types import (
+    BrokerConnection,
+    FetchRequest,
+    KafkaError,
+    MetadataRequest,
+    Untyped,
+    errors,
+)
 
 
 def buffered(consumer: Untyped) -> Iterable[Partition]:
@@ -88,6 +95,38 @@ def leave_nothing_open(client: Untyped) -> None:
             raise
 
     client.bootstrap = bootstrap
+
+
+FRAME_LIMIT = 64 * 1024 * 1024
+"""Bytes of a broker's response. The largest are fetches, of at most 50 MiB and one batch."""
+
+
+class BoundedFrames:
+    """The reading side of a broker connection. It refuses a frame that is larger than any response."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        self._reader = reader
+        self.at_eof = reader.at_eof
+
+    async def readexactly(self, size: int) -> bytes:
+        """Return *size* bytes. Raise KafkaConnectionError before reading any if that is too many or negative."""
+        if not 0 <= size <= FRAME_LIMIT:
+            raise errors.KafkaConnectionError(f"a frame of {size} bytes is not a response of a broker")
+        return await self._reader.readexactly(size)
+
+
+def bound_frames() -> None:
+    """Make every connection refuse frames above the limit. aiokafka would collect two gigabytes in memory."""
+    theirs = BrokerConnection._create_reader_task
+    if theirs.__module__ == __name__:  # done before
+        return
+
+    def create_reader_task(connection: Untyped) -> asyncio.Task[None]:
+        connection._reader = BoundedFrames(connection._reader)
+        task: asyncio.Task[None] = theirs(connection)
+        return task
+
+    BrokerConnection._create_reader_task = create_reader_task
 
 
 def coordinator_of(consumer: Untyped) -> Untyped:

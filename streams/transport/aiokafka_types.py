@@ -51,6 +51,7 @@ BatchBuilder: Any = aiokafka.record.default_records.DefaultRecordBatchBuilder
 MemoryRecords: Any = aiokafka.record.memory_records.MemoryRecords
 codecs: Any = aiokafka.codec
 collect_hosts: Any = aiokafka.conn.collect_hosts
+BrokerConnection: Any = aiokafka.conn.AIOKafkaConnection
 create_conn: Any = aiokafka.conn.create_conn
 calc_crc32c: Any = aiokafka.record.util.calc_crc32c
 decode_varint: Any = aiokafka.record.util.decode_varint

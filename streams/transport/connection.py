@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from streams.transport import aiokafka_private
 from streams.transport.aiokafka_types import KafkaError, collect_hosts, create_conn, errors
 from streams.transport.errors import (
     AccessDeniedError,
@@ -41,6 +42,7 @@ class Connection:
 
     def options(self) -> dict[str, Any]:
         """Return the keyword arguments that every aiokafka client takes."""
+        aiokafka_private.bound_frames()
         options: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "security_protocol": self.security_protocol}
         if self.security_protocol.endswith("SSL"):
             options["ssl_context"] = ssl.create_default_context(cafile=self.ca_file)

@@ -155,3 +155,32 @@ def test_a_console_line_is_for_people(capsys: pytest.CaptureFixture[str]) -> Non
     assert "shard_opened" in said
     assert "shard=3" in said
     assert not said.startswith("{")
+
+
+def test_no_field_is_longer_than_a_kilobyte(capsys: pytest.CaptureFixture[str]) -> None:
+    """C.5: a client chooses ids, and a library quotes whatever it was given."""
+    logs.configure(Settings(log="json"))
+    long = "x" * 1_000_000
+    structlog.get_logger().info(
+        "request_rejected", request_id=long, several=[long] * 100, mapped={long: long}, odd=b"y" * 10**6
+    )
+    logging.getLogger("library").warning("odd header %s", long)
+
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all(len(line) < 100_000 for line in lines)
+    assert json.loads(lines[0])["request_id"].endswith("(1000000 characters)")
+
+
+def test_the_lines_of_libraries_are_remembered_in_bounded_number() -> None:
+    """Each text would otherwise stay in memory for good."""
+    repeats = logs.Repeats(Clock())
+    for number in range(3 * logs.LINES):
+        repeats.filter(logging.LogRecord("library", logging.WARNING, "", 0, f"line {number}", None, None))
+    assert len(vars_of(repeats)) <= logs.LINES
+
+
+def vars_of(repeats: logs.Repeats) -> dict[Any, Any]:
+    """The remembered lines."""
+    remembered: dict[Any, Any] = vars(repeats)["_heard"]
+    return remembered

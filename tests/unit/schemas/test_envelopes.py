@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.envelopes import derived_id
 from schemas.errors import MalformedError, RecordError, TooLargeError, UnsupportedVersionError
 from schemas.records import HeaderList
 from schemas.requests import REQUEST_TYPE
-from tests.unit.schemas.wire import BODY, SIZES, TOPIC, opened
+from tests.unit.schemas.wire import BODY, SIZES, TOPIC, opened, record
 
 
 def _request(**fields: object) -> bytes:
@@ -23,8 +24,15 @@ def test_a_request_without_an_id_is_named_by_its_position() -> None:
     """Typed by hand in a Kafka UI it still has one identity."""
     envelope = opened()
 
-    assert envelope.request_id == f"{TOPIC}:2:7"
+    assert envelope.request_id == f"{TOPIC}:2:7:1700000000000"
     assert envelope.source == "/"
+
+
+def test_a_topic_that_is_made_again_gives_new_ids() -> None:
+    """D.1: a bare record was joined to, or in conflict with, one of the deleted topic at its position."""
+    first = record()
+    assert derived_id(first) != derived_id(first._replace(timestamp=first.timestamp + 1))
+    assert len(derived_id(first._replace(topic=f"tenants.{'t' * 63}.requests", partition=255, offset=2**63))) <= 128
 
 
 def test_a_request_is_named_by_its_client() -> None:

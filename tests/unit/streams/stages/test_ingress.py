@@ -334,7 +334,7 @@ async def test_a_damaged_record_without_an_id_is_answered_by_its_position(record
     result = the_result(outputs)
 
     assert code(result) == expected
-    assert result.request_id == record.position
+    assert result.request_id == f"{record.position}:{record.timestamp}"
     assert len(on(outputs, DEAD_LETTERS.name)) == 1
 
 

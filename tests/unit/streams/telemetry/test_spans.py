@@ -13,7 +13,7 @@ from schemas import topics
 from schemas.headers import ERROR_CODE
 from schemas.records import HeaderList, Partition, ProducerRecord, Record
 from streams.handler import Outputs
-from streams.telemetry.spans import Tracing
+from streams.telemetry.spans import ATTRIBUTE_LIMIT, Tracing
 from streams.telemetry.trace_context import Trace, follow
 from tests.unit.streams.engine.shard_setup import NOW, REQUESTS, RESULTS, StillClock
 
@@ -261,6 +261,18 @@ async def test_a_record_without_a_key_has_no_key_to_tell_of(key: bytes | None) -
     told = facts(setup.spans[0])
     assert "messaging.kafka.message.key" not in told
     assert told["tenant.id"] == "acme"
+
+
+async def test_no_attribute_carries_a_whole_header_or_key() -> None:
+    """C.5: a key may have 64 KiB, and each record would be exported with it."""
+    setup = Setup()
+    own: HeaderList = (("ce_id", b"i" * 60_000), ("correlation_id", "ß".encode() * 30_000))
+    await setup.handle(record()._replace(headers=own, key=b"\xff" * 60_000), answer())
+
+    told = facts(setup.spans[0])
+    assert told["messaging.message.id"] == "i" * ATTRIBUTE_LIMIT
+    assert told["messaging.message.conversation_id"] == "ß" * (ATTRIBUTE_LIMIT // 2)
+    assert told["messaging.kafka.message.key"] == "\ufffd" * ATTRIBUTE_LIMIT
 
 
 async def test_what_a_client_wrote_is_told_where_it_is_text() -> None:

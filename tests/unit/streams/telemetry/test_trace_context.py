@@ -38,6 +38,33 @@ def test_the_trace_state_travels_and_baggage_does_not() -> None:
 
 
 @pytest.mark.parametrize(
+    "state",
+    [
+        b"my prompt: the password is hunter2",
+        b"a=1,a=2",
+        b"a=" + b"x" * 600,
+        b"SECRET" * 170_000,
+        b",".join(b"k%d=1" % number for number in range(33)),
+        b"a=1,\xff=2",
+    ],
+)
+def test_a_trace_state_that_is_none_goes_no_further_and_is_not_logged(
+    state: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """C.5: OpenTelemetry's reader wrote a client's text into the log."""
+    trace = follow((("traceparent", PARENT), ("tracestate", state)))
+
+    assert "tracestate" not in dict(trace.headers)
+    assert not caplog.records
+
+
+def test_a_trace_state_may_have_blanks_and_empty_members() -> None:
+    """W3C Trace Context, section 3.3.1."""
+    trace = follow((("traceparent", PARENT), ("tracestate", b"a=1 , ,t@v=x y,")))
+    assert dict(trace.headers)["tracestate"] == b"a=1,t@v=x y"
+
+
+@pytest.mark.parametrize(
     "bad",
     [
         None,

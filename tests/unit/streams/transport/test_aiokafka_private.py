@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,8 @@ from streams.transport import aiokafka_private
 from streams.transport.aiokafka_types import Client, ConnectionGroup, KafkaError, Untyped
 from streams.transport.connection import Connection
 from streams.transport.data_consumer import DataConsumer
+from streams.transport.errors import KafkaUnreachableError
+from streams.transport.reader import Reader
 from streams.transport.transactional_producer import TransactionalProducer
 
 pytestmark = pytest.mark.anyio
@@ -64,3 +67,28 @@ async def test_what_workers_read_and_write_by_makes_no_topics() -> None:
     assert not await may_create(producer._brokers.client)
     await consumer.close()
     await producer.kill()
+
+
+@pytest.mark.parametrize("size", [2**31 - 1, -1, aiokafka_private.FRAME_LIMIT + 1])
+async def test_a_frame_larger_than_any_response_is_not_read(size: int) -> None:
+    """C.5: a broker that answers with two gigabytes would fill the memory of its client."""
+    sent = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readexactly(4)
+        writer.write(size.to_bytes(4, "big", signed=True))
+        try:
+            while sent < 256 * 1024 * 1024:
+                writer.write(bytes(1024 * 1024))
+                await writer.drain()
+                sent += 1024 * 1024
+        except OSError:
+            writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(KafkaUnreachableError):
+            await Reader.open(Connection(f"127.0.0.1:{port}"), "topic", deadline_s=1.0)
+    assert sent < 64 * 1024 * 1024
