@@ -77,11 +77,12 @@ def _edge(retention_ms: int = RETENTION_MS, limit: int = EDGE_RECORD_LIMIT) -> d
 
 
 def _open(retention_ms: int = RETENTION_MS, limit: int = EDGE_RECORD_LIMIT) -> dict[str, str]:
-    """Return the settings of topics that clients write to. The broker stores them uncompressed and limits that size.
+    """Return the settings of topics that clients write to. The broker stores batches as they came.
 
-    If it kept the client's compression, half a megabyte could expand to gigabytes in a reader.
+    A broker that stores them uncompressed unpacks each batch in its memory: 97 bytes that claim two gigabytes, or a
+    bomb of 200 KB, end a broker of 512 MB. The readers unpack within bounds (``streams/transport/batch_bounds.py``).
     """
-    return _edge(retention_ms, limit) | {"compression.type": "uncompressed"}
+    return _edge(retention_ms, limit) | {"compression.type": "producer"}
 
 
 def _inner(limit: int = INNER_LIMIT, **config: str) -> dict[str, str]:

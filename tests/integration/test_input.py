@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,10 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from aiokafka.errors import MessageSizeTooLargeError
 
 from ops.embedded.kafka import Kafka
 from schemas.clock import SystemClock
 from schemas.records import Partition, ProducerRecord, Record
-from schemas.topics import CONTROL, REQUESTS, RESULTS, Topic
 from streams.engine import lag, partition_recovery, watchdog
 from streams.engine.config import EngineConfig
 from streams.engine.runtime import Runtime
@@ -313,28 +311,3 @@ async def abort(setup: EngineSetup, value: bytes, count: int) -> None:
             await asyncio.sleep(0.02)
     finally:
         await producer.stop()
-
-
-@pytest.mark.parametrize(("edge", "taken"), [(REQUESTS, False), (CONTROL, False), (RESULTS, True)])
-async def test_what_unpacks_to_more_than_the_limit_never_gets_to_a_worker(
-    kafka: Kafka, edge: Topic[Any], *, taken: bool
-) -> None:
-    """Forty kilobytes on the wire, forty megabytes in memory: the broker unpacks it, and refuses it for its size. What
-    only we write to needs no such care, which shows that a broker does not look by itself.
-    """
-    async with engine_setup(kafka.bootstrap) as setup:
-        topic = f"{setup.source}-packed"
-        await setup.admin.create_topics([NewTopicSpec(topic, 1, 1, edge.config)])
-        size = 40 * 1024 * 1024
-        producer = AIOKafkaProducer(
-            bootstrap_servers=kafka.bootstrap,
-            compression_type="gzip",
-            max_request_size=2 * size,
-            max_batch_size=2 * size,
-        )
-        await producer.start()
-        try:
-            with nullcontext() if taken else pytest.raises(MessageSizeTooLargeError):
-                await producer.send_and_wait(topic, bytes(size))
-        finally:
-            await producer.stop()
