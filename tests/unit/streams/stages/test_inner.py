@@ -222,7 +222,9 @@ async def _cancels_itself(_value: object, _context: StepContext) -> Never:
 
 
 @pytest.mark.parametrize(
-    "step", [raises(InternalError("on purpose")), raises(ZeroDivisionError()), raises(PoisonError()), _cancels_itself]
+    "step",
+    [raises(InternalError("on purpose")), raises(ZeroDivisionError()), raises(PoisonError()), _cancels_itself],
+    ids=["internal", "unknown", "poison", "cancels itself"],
 )
 async def test_a_failure_inside_a_step_counts_against_its_tenant(step: Step[Screened, Result]) -> None:
     """C.6: a tenant that fails on purpose causes any error of an agent, and its breaker never opened."""
