@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from schemas.records import COMPLETE, Missing
-from schemas.topics import EDGE_HEADER_COUNT, EDGE_HEADERS_LIMIT, EDGE_RECORD_LIMIT, EDGE_VALUE_LIMIT
-from streams.transport.aiokafka_types import decode_varint
-from streams.transport.fetched_batches import Fault, base_of, batches, crc_of, range_of, sized, varint
+from streams.transport.fetched_batches import Fault, base_of, batches, crc_of, range_of
+from streams.transport.record_bounds import SMALL, UNREAD, cut, empty, exceeds
 from streams.transport.unpacking import unpacked
 
 _MAGIC_AT, _CRC_AT, _ATTRIBUTES_AT, _LAST_AT, _COUNT_AT, _HEAD = 16, 17, 21, 23, 57, 61
@@ -31,19 +30,6 @@ PIECE: Final = 1024 * 1024
 
 PIECE_RECORDS: Final = 2_000
 """Rewritten records in one fetch of one partition."""
-
-KEPT_HEADERS: Final = EDGE_HEADER_COUNT + 1
-"""Headers of a record that are kept: one more than is allowed, so that the record is refused for its headers."""
-
-SMALL: Final = 512
-"""Bytes of a record that is not looked into. Its headers are few enough to be decoded first and counted then."""
-
-HEADERS_KEPT: Final = 2 * EDGE_HEADERS_LIMIT
-"""Bytes of a record's headers that are kept, with their lengths."""
-
-_TIME_AND_DELTA: Final = (0, 1)
-_KEY_AND_VALUE: Final = (0, 1)
-_UNREAD: Final = Missing(0, 1)
 
 
 class Bounded(NamedTuple):
@@ -116,7 +102,7 @@ def _has_excess(batch: bytes) -> bool:
                     byte, at = batch[at], at + 1
                     length |= (byte & 0x7F) << shift
                     shift += 7
-                if length > 2 * SMALL and _exceeds(batch, at, at + (length >> 1)):
+                if length > 2 * SMALL and exceeds(batch, at, at + (length >> 1)):
                     return True
             at += length >> 1
     except (IndexError, ValueError):
@@ -148,69 +134,6 @@ def _spans(body: bytes, at: int, count: int) -> Iterator[tuple[int, int]]:
         at += length
 
 
-def _exceeds(body: bytes, start: int, end: int) -> bool:
-    """Return True if the record from *start* to *end* exceeds a bound. Raise IndexError for a damaged one."""
-    if end - start <= SMALL:
-        return False
-    if end - start > EDGE_RECORD_LIMIT:
-        return True
-    at = start + 1  # after the attributes
-    for _ in _TIME_AND_DELTA:
-        while body[at] & _CONTINUED:
-            at += 1
-        at += 1
-    for _ in _KEY_AND_VALUE:
-        size, at = _varint(body, at)
-        at += max(0, size)
-    count, at = _varint(body, at)
-    return count > EDGE_HEADER_COUNT or end - at > HEADERS_KEPT
-
-
-def _varint(body: bytes, at: int) -> tuple[int, int]:
-    """Return a number in zigzag encoding and the position after it. Faster than the client's for small numbers."""
-    byte = body[at]
-    if byte & _CONTINUED:
-        number, after = decode_varint(body, at)
-        return int(number), int(after)
-    return (byte >> 1) ^ -(byte & 1), at + 1
-
-
-class _Parts(NamedTuple):
-    """The positions of one record's parts in its batch."""
-
-    delta_at: int
-    delta: int
-    key_at: int
-    """The position of the key's length."""
-
-    value_at: int
-    """The position of the value's length."""
-
-    value_start: int
-    value_end: int
-    headers: int
-    """The number of headers."""
-
-    headers_at: int
-
-
-def _parts(body: bytes, start: int, end: int) -> _Parts:
-    """Return the parts of the record from *start* to *end*. Raise ValueError or IndexError for a damaged one.
-
-    A record that is not in *body* to its end has no headers here.
-    """
-    _, delta_at = decode_varint(body, start + 1)
-    delta, key_at = decode_varint(body, delta_at)
-    size, at = decode_varint(body, key_at)
-    value_at = at + max(0, size)
-    size, value_start = decode_varint(body, value_at)
-    value_end = value_start + max(0, size)
-    if value_end >= len(body) or value_end >= end:
-        return _Parts(delta_at, delta, key_at, value_at, value_start, value_end, 0, value_end)
-    count, headers_at = decode_varint(body, value_end)
-    return _Parts(delta_at, delta, key_at, value_at, value_start, value_end, count, headers_at)
-
-
 class _Piece(NamedTuple):
     """A part of one batch, rewritten."""
 
@@ -231,7 +154,7 @@ def _rewritten(batch: bytes, position: int, room: int) -> _Piece:
     for number, (start, end) in enumerate(_spans(body, 0, count)):
         if dense and first + number < position:
             continue
-        delta, record, lost = _cut(body, start, end, number if dense else None)
+        delta, record, lost = cut(body, start, end, number if dense else None)
         if first + delta < position:
             continue
         if lost != COMPLETE:
@@ -264,55 +187,9 @@ def _unread(batch: bytes, so_far: _Unread, position: int) -> _Piece:
     begin = max(number, position - first)
     end = min(count, begin + PIECE_RECORDS - written)
     for delta in range(begin, end):
-        out += _empty(delta)
-        missing[first + delta] = _UNREAD
+        out += empty(delta)
+        missing[first + delta] = UNREAD
     return _Piece(_batch(batch, out, written + max(0, end - begin), end - 1), missing, whole=end == count)
-
-
-def _empty(delta: int) -> bytes:
-    """Return a record without key, value and headers."""
-    return sized(b"\0\0" + varint(delta) + b"\x01\x01\0")
-
-
-def _cut(body: bytes, start: int, end: int, number: int | None) -> tuple[int, bytes, Missing]:
-    """Return the offset delta of a record, the record within the bounds, and what was cut off."""
-    try:
-        parts = _parts(body, start, end)
-        excess = end > len(body) or _exceeds(body, start, end)
-    except (IndexError, ValueError):  # cut off by the limit, or damaged
-        return number or 0, _empty(number or 0), _UNREAD
-    delta = parts.delta if number is None else number
-    head = b"\0" + body[start + 1 : parts.delta_at] + varint(delta)
-    if not excess:
-        return delta, sized(head + body[parts.key_at : end]), COMPLETE
-    value, lost_value = _value(body, parts)
-    headers, lost_headers = _headers(body, parts, end)
-    key = body[parts.key_at : parts.value_at] if parts.value_at - parts.key_at <= EDGE_HEADERS_LIMIT else b"\x01"
-    return delta, sized(head + key + value + headers), Missing(lost_headers, lost_value)
-
-
-def _value(body: bytes, parts: _Parts) -> tuple[bytes, int]:
-    """Return the value with its length, cut to the limit, and the number of bytes cut off."""
-    size = parts.value_end - parts.value_start
-    if not size:
-        return body[parts.value_at : parts.value_start], 0
-    found = body[parts.value_start : min(parts.value_end, parts.value_start + EDGE_VALUE_LIMIT)]
-    return sized(found), size - len(found)
-
-
-def _headers(body: bytes, parts: _Parts, end: int) -> tuple[bytes, int]:
-    """Return the first headers with their number, and the number of bytes cut off."""
-    if end > len(body):
-        return b"\0", max(0, end - parts.headers_at)
-    at, kept, limit = parts.headers_at, 0, parts.headers_at + HEADERS_KEPT
-    while kept < min(parts.headers, KEPT_HEADERS):
-        size, name_at = decode_varint(body, at)
-        size, value_at = decode_varint(body, name_at + size)
-        after = value_at + max(0, size)
-        if after > limit:
-            break
-        at, kept = after, kept + 1
-    return varint(kept) + body[parts.headers_at : at], end - at
 
 
 def _batch(batch: bytes, records: bytearray, count: int, last: int) -> bytes:

@@ -15,10 +15,10 @@ from schemas.clock import SystemClock
 from schemas.records import COMPLETE, Partition, Record
 from schemas.topics import CONTROL, EDGE_VALUE_LIMIT, REQUESTS
 from streams.transport.admin import Admin, NewTopicSpec
-from streams.transport.batch_bounds import KEPT_HEADERS
 from streams.transport.connection import Connection
 from streams.transport.data_consumer import DataConsumer
 from streams.transport.reader import Reader
+from streams.transport.record_bounds import KEPT_HEADERS
 from tests.integration.raw import Raw, batch, raw_client, record, varint
 
 pytestmark = pytest.mark.anyio

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.topics import EDGE_VALUE_LIMIT
-from streams.transport.batch_bounds import BATCH_LIMIT, KEPT_HEADERS, PIECE, PIECE_RECORDS, Bounded, bounded, is_packed
+from streams.transport.batch_bounds import BATCH_LIMIT, PIECE, PIECE_RECORDS, Bounded, bounded, is_packed
+from streams.transport.record_bounds import KEPT_HEADERS
 from tests.integration.raw import Raw, batch, record, sealed, varint
 
 CODECS: dict[str, tuple[int, Callable[[bytes], Any]]] = {
