@@ -41,6 +41,14 @@ class Record(NamedTuple):
     """The bytes that the transport did not read. A record that misses any is too large."""
 
     @property
+    def size(self) -> int:
+        """Return the bytes of key, value and headers."""
+        size = len(self.key or b"") + len(self.value or b"")
+        for name, value in self.headers:
+            size += len(name) + len(value or b"")
+        return size
+
+    @property
     def position(self) -> str:
         """Return ``topic:partition:offset``, unique in the cluster for the lifetime of the topic."""
         return f"{self.topic}:{self.partition}:{self.offset}"

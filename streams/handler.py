@@ -148,4 +148,4 @@ class StageHandler:
     """The maximum number of records admitted and not finished, running or waiting, in all shards of the process."""
 
     max_in_flight_bytes: int = 128 * 1024 * 1024
-    """The maximum bytes of keys and values of these records; one fetch of one partition may exceed it."""
+    """The maximum bytes of keys, values and headers of these records; one fetch of one partition may exceed it."""

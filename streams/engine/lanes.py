@@ -96,7 +96,7 @@ class Lanes:
             self._open(self._entry(tracker, record, job), result)
 
     def _entry(self, tracker: Tracker, record: Record, job: Job) -> QueuedJob:
-        size = len(record.value or b"") + len(record.key or b"")
+        size = record.size
         self._in_flight.take(tracker, size)
         return QueuedJob(tracker, record.offset, job, record, size)
 

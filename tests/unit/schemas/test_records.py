@@ -22,3 +22,8 @@ def test_the_size_of_a_record_is_that_of_all_its_bytes() -> None:
 
     assert ProducerRecord("topic", b"key", b"value", headers).size == 3 + 5 + 5 + 5 + 6
     assert ProducerRecord("topic", None, None).size == 0
+
+
+def test_headers_count_for_a_record_that_waits() -> None:
+    """C.2: a tenant's memory is bounded by bytes, and headers are bytes."""
+    assert record(b"value", (("ab", b"123"), ("c", None)), b"key").size == 5 + 3 + 5 + 1
