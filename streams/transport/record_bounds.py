@@ -14,11 +14,11 @@ from streams.transport.fetched_batches import sized, varint
 
 _CONTINUED: Final = 0x80
 
-KEPT_HEADERS: Final = EDGE_HEADER_COUNT + 1
-"""Headers of a record that are kept: one more than is allowed, so that the record is refused for its headers."""
+KEPT_HEADERS: Final = 4 * EDGE_HEADER_COUNT
+"""Headers of a record that are looked at. An id or a correlation id may come after those that are too many."""
 
 HEADERS_KEPT: Final = 2 * EDGE_HEADERS_LIMIT
-"""Bytes of a record's headers that are kept, with their lengths."""
+"""Bytes of a record's headers that are kept, with their lengths. Larger ones are left out."""
 
 SMALL: Final = 512
 """Bytes of a record that is not looked into. Its headers are few enough to be decoded first and counted then."""
@@ -26,6 +26,7 @@ SMALL: Final = 512
 UNREAD: Final = Missing(0, 1)
 """The mark of a record that was not unpacked."""
 
+_NONE: Final = b"\x01"
 _TIME_AND_DELTA: Final = (0, 1)
 _KEY_AND_VALUE: Final = (0, 1)
 
@@ -99,20 +100,28 @@ def empty(delta: int) -> bytes:
 
 
 def cut(body: bytes, start: int, end: int, number: int | None) -> tuple[int, bytes, Missing]:
-    """Return the offset delta of a record, the record within the bounds, and what was cut off."""
+    """Return the offset delta of a record, the record within the bounds, and what was cut off.
+
+    *number* is the delta, unless the batch has gaps. A record that the limit cut off, or that is damaged, is empty.
+    """
     try:
         parts = _parts(body, start, end)
-        excess = end > len(body) or exceeds(body, start, end)
-    except (IndexError, ValueError):  # cut off by the limit, or damaged
+        delta = parts.delta if number is None else number
+        head = b"\0" + body[start + 1 : parts.delta_at] + varint(delta)
+        if end <= len(body) and not exceeds(body, start, end):
+            return delta, sized(head + body[parts.key_at : end]), COMPLETE
+        key, lost_key = _key(body, parts)
+        value, lost_value = _value(body, parts)
+        headers, lost_headers = _headers(body, parts, end)
+    except (IndexError, ValueError):
         return number or 0, empty(number or 0), UNREAD
-    delta = parts.delta if number is None else number
-    head = b"\0" + body[start + 1 : parts.delta_at] + varint(delta)
-    if not excess:
-        return delta, sized(head + body[parts.key_at : end]), COMPLETE
-    value, lost_value = _value(body, parts)
-    headers, lost_headers = _headers(body, parts, end)
-    key = body[parts.key_at : parts.value_at] if parts.value_at - parts.key_at <= EDGE_HEADERS_LIMIT else b"\x01"
-    return delta, sized(head + key + value + headers), Missing(lost_headers, lost_value)
+    return delta, sized(head + key + value + headers), Missing(lost_headers, lost_key + lost_value)
+
+
+def _key(body: bytes, parts: _Parts) -> tuple[bytes, int]:
+    """Return the key with its length, or none if it is longer than any key, and the number of bytes cut off."""
+    size = parts.value_at - parts.key_at
+    return (body[parts.key_at : parts.value_at], 0) if size <= EDGE_HEADERS_LIMIT else (_NONE, size)
 
 
 def _value(body: bytes, parts: _Parts) -> tuple[bytes, int]:
@@ -128,12 +137,13 @@ def _headers(body: bytes, parts: _Parts, end: int) -> tuple[bytes, int]:
     """Return the first headers with their number, and the number of bytes cut off."""
     if end > len(body):
         return b"\0", max(0, end - parts.headers_at)
-    at, kept, limit = parts.headers_at, 0, parts.headers_at + HEADERS_KEPT
-    while kept < min(parts.headers, KEPT_HEADERS):
+    at, kept, count = parts.headers_at, bytearray(), 0
+    for _ in range(min(parts.headers, KEPT_HEADERS)):
         size, name_at = decode_varint(body, at)
         size, value_at = decode_varint(body, name_at + size)
         after = value_at + max(0, size)
-        if after > limit:
-            break
-        at, kept = after, kept + 1
-    return varint(kept) + body[parts.headers_at : at], end - at
+        if len(kept) + after - at <= HEADERS_KEPT:
+            kept += body[at:after]
+            count += 1
+        at = after
+    return varint(count) + kept, end - parts.headers_at - len(kept)

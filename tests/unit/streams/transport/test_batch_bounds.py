@@ -143,7 +143,7 @@ def test_a_batch_of_millions_of_records_comes_in_pieces() -> None:
 
 @pytest.mark.parametrize("codec", [None, "gzip"])
 def test_half_a_million_headers_are_counted_and_not_read(codec: str | None) -> None:
-    """C.2: two bytes each, in one record. One more than is allowed is kept, so that the record is refused for it."""
+    """C.2: two bytes each, in one record. More than are allowed are kept, so that the record is refused for them."""
     many = Raw(b"k", b"x", [(b"", None)] * 520_000)
     records = [Raw(b"a", b"1"), many, Raw(b"b", b"2", [(b"n", b"v")])]
     data = batch(records) if codec is None else packed(codec, records)
@@ -163,10 +163,19 @@ def test_half_a_million_headers_are_counted_and_not_read(codec: str | None) -> N
 
 def test_the_bytes_of_headers_are_bounded_too() -> None:
     """Two headers of half a megabyte are few, and more than a dead letter keeps."""
-    found = bounded(batch([Raw(b"k", b"x", [(b"a", b"1"), (b"b", bytes(500_000)), (b"c", bytes(500_000))])]), 0)
+    headers = [(b"a", b"1"), (b"b", bytes(500_000)), (b"c", bytes(500_000)), (b"correlation_id", b"2")]
+    found = bounded(batch([Raw(b"k", b"x", headers)]), 0)
     (one,) = contents(found.data)
-    assert one.headers == [("a", b"1")]
+    assert one.headers == [("a", b"1"), ("correlation_id", b"2")]
     assert found.missing[0].headers > 1_000_000
+
+
+def test_a_key_that_is_cut_off_is_missing() -> None:
+    """Without it, the record would be another request."""
+    found = bounded(batch([Raw(b"k" * 250_000, b"v" * 1_000_000)]), 0)
+    (one,) = contents(found.data)
+    assert (one.key, len(one.value)) == (None, 1_000_000)
+    assert found.missing[0].value > 250_000
 
 
 def test_wrong_deltas_and_attributes_in_a_compressed_batch_are_put_right() -> None:
