@@ -63,7 +63,8 @@ def all_of(data: bytes) -> list[Any]:
         piece = bounded(data, position)
         assert piece.fault is None
         found += [(each.offset, each.key, each.value, piece.missing.get(each.offset)) for each in contents(piece.data)]
-        position = MemoryRecords(piece.data).next_batch().next_offset
+        first: Any = MemoryRecords(piece.data).next_batch()
+        position = first.next_offset
     return found
 
 
