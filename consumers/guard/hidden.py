@@ -74,7 +74,15 @@ def find(text: str) -> list[Find]:
 
 def hidden_text(text: str, finds: Iterable[Find]) -> str:
     """Return everything that the runs hide, as far as it can be decoded, one line for each run."""
-    return "\n".join(filter(None, [found.read(text) for found in finds if found.kind != "bidi controls"]))
+    known: dict[str, str] = {}
+    return "\n".join(filter(None, [_read(found, text, known) for found in finds if found.kind != "bidi controls"]))
+
+
+def _read(found: Find, text: str, known: dict[str, str]) -> str:
+    run = text[found.start : found.end]
+    if (hidden := known.get(run)) is None:
+        hidden = known[run] = found.read(text)
+    return hidden
 
 
 def _printable(text: str) -> str:

@@ -12,6 +12,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from typing import Final, Literal, NamedTuple, TypeAlias, overload
 
@@ -29,6 +30,9 @@ _URL_LETTERS: Final = bytes.maketrans(b"-_", b"+/")
 """RFC 4648: maps the URL characters of section 5 to the alphabet of section 4."""
 
 _WORD: Final = re.compile(b"([A-Za-z0-9+/_-]{%d,})=*" % SHORTEST)
+_SHORT: Final = 6
+"""Characters of a short run of percent-encoded bytes."""
+
 _TRIPLETS: Final = re.compile("(?:%[0-9a-fA-F]{2})+")
 
 
@@ -145,7 +149,16 @@ def _unpack(word: bytes) -> bytes:
 def _percent(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield each run of percent-encoded bytes (RFC 3986, section 2.1), readable or not: a stray one hides no other."""
     for run in _TRIPLETS.finditer(text):
-        yield run.start(), run.end(), bytes.fromhex(run[0].replace("%", "")).decode("utf-8", "replace")
+        start, end = run.span()
+        yield start, end, (_unquoted_short if end - start <= _SHORT else _unquoted)(run[0])
+
+
+def _unquoted(run: str) -> str:
+    return bytes.fromhex(run.replace("%", "")).decode("utf-8", "replace")
+
+
+_unquoted_short = lru_cache(maxsize=4_096)(_unquoted)
+"""The same for runs of which a long text has hundreds of thousands, most of them equal."""
 
 
 def _readable(raw: bytes) -> str | None:

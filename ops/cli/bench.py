@@ -122,6 +122,16 @@ def neighbours(
     _measure("neighbours", partial(neighbours.run, plan), as_json=as_json)
 
 
+@app.command("texts")
+def texts(rounds: Rounds = 3, as_json: AsJson = False) -> None:
+    """Measure the CPU time of the guards for a megabyte of text of each alphabet."""
+    from functools import partial
+
+    from ops.lab.bench import texts
+
+    _measure("texts", partial(texts.run, texts.TextsPlan(rounds)), as_json=as_json)
+
+
 def _journeys(chosen: str) -> tuple[JourneyName, ...]:
     named: dict[str, tuple[JourneyName, ...]] = {
         "compact": ("compact",),
