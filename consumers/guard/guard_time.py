@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
@@ -29,7 +29,7 @@ class GuardTime:
         await self._scope.__aexit__(kind, raised, trace)
 
     @contextmanager
-    def paused(self) -> Iterator[None]:
+    def paused(self) -> Generator[None]:
         """Stop the time during the block. The block may begin before this scope is entered."""
         self._paused += 1
         if (when := self._scope.when()) is not None:
@@ -55,7 +55,7 @@ GUARD_TIME: ContextVar[GuardTime | None] = ContextVar("guard_time", default=None
 
 
 @contextmanager
-def waiting() -> Iterator[None]:
+def waiting() -> Generator[None]:
     """Mark the block as waiting in a queue: it takes no time of the current guard's limit."""
     guard_time = GUARD_TIME.get()
     if guard_time is None:
