@@ -12,20 +12,23 @@ from types import TracebackType
 class GuardTime:
     """A timeout of *limit* seconds that can pause. It raises TimeoutError, as ``asyncio.timeout`` does."""
 
-    __slots__ = ("_left", "_paused", "_scope")
+    __slots__ = ("_entered", "_left", "_paused", "_scope")
 
     def __init__(self, limit: float) -> None:
         self._left = limit
         self._paused = 0
+        self._entered = False
         self._scope = asyncio.timeout(None)
 
     async def __aenter__(self) -> None:
         await self._scope.__aenter__()
-        _set(self._scope, None if self._paused else self._left)
+        self._entered = True
+        self._run_for(None if self._paused else self._left)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._entered = False
         await self._scope.__aexit__(kind, raised, trace)
 
     @contextmanager
@@ -34,20 +37,17 @@ class GuardTime:
         self._paused += 1
         if (when := self._scope.when()) is not None:
             self._left = max(0.0, when - asyncio.get_running_loop().time())
-            _set(self._scope, None)
+            self._run_for(None)
         try:
             yield
         finally:
             self._paused -= 1
             if not self._paused:
-                _set(self._scope, self._left)
+                self._run_for(self._left)
 
-
-def _set(scope: asyncio.Timeout, left: float | None) -> None:
-    try:
-        scope.reschedule(None if left is None else asyncio.get_running_loop().time() + left)
-    except RuntimeError:  # it has not begun, or it has expired already
-        return
+    def _run_for(self, left: float | None) -> None:
+        if self._entered and not self._scope.expired():
+            self._scope.reschedule(None if left is None else asyncio.get_running_loop().time() + left)
 
 
 GUARD_TIME: ContextVar[GuardTime | None] = ContextVar("guard_time", default=None)

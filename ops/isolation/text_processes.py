@@ -22,7 +22,9 @@ from ops.background import background
 from ops.isolation.text_child import HEAD, message, result_of
 from schemas.errors import GuardUnavailableError
 
-COMMAND: Final = (sys.executable, "-I", "-m", "ops.isolation.text_child")
+PROGRAM: Final = "import sys; sys.path[:] = sys.argv[1:]; from ops.isolation.text_child import main; main()"
+"""The process gets no environment, so it gets the module path as arguments."""
+
 PROCESSES: Final = 2
 """One tenant keeps at most one of them busy, so that a second tenant finds one free."""
 
@@ -56,7 +58,15 @@ class TextProcess:
     async def _ask(self, request: bytes) -> bytes:
         if self._process is None:
             self._process = await asyncio.create_subprocess_exec(
-                *COMMAND, stdin=PIPE, stdout=PIPE, env={}, start_new_session=True
+                sys.executable,
+                "-I",
+                "-c",
+                PROGRAM,
+                *filter(None, sys.path),
+                stdin=PIPE,
+                stdout=PIPE,
+                env={},
+                start_new_session=True,
             )
         writer, reader = self._process.stdin, self._process.stdout
         if writer is None or reader is None:
@@ -87,6 +97,12 @@ class TextJob:
     begun: asyncio.Future[None]
     result: asyncio.Future[tuple[Any, ...]]
 
+    def fail(self, error: Exception) -> None:
+        """Raise *error* in the caller, unless the job has ended or the caller has gone."""
+        if not self.result.done():
+            self.result.set_exception(error)
+            self.result.exception()  # the caller may go before it looks
+
 
 @dataclass(slots=True, eq=False)
 class TextProcesses:
@@ -113,13 +129,19 @@ class TextProcesses:
         """Run the jobs until this is cancelled, then end the processes."""
         processes = tuple(self._idle)
         try:
-            async with asyncio.TaskGroup() as self._group:
-                self._dispatch()
-                await asyncio.Event().wait()
+            async with asyncio.TaskGroup() as group:
+                await self._serve_in(group)
         finally:
-            self._group = None
             for process in processes:
                 await process.end()
+
+    async def _serve_in(self, group: asyncio.TaskGroup) -> None:
+        self._group = group
+        try:
+            self._dispatch()
+            await asyncio.Event().wait()
+        finally:
+            self._group = None  # before the group cancels its jobs, each of which would start the next one
 
     def _dispatch(self) -> None:
         while self._group is not None and self._idle and (job := self._queue.next()) is not None:
@@ -132,13 +154,12 @@ class TextProcesses:
         try:
             result = await process.run(job.task, job.texts)
         except Exception as error:  # noqa: BLE001 - it belongs to the caller
-            if not job.result.done():
-                job.result.set_exception(error)
-                job.result.exception()  # the caller may have gone; nothing else asks for it
+            job.fail(error)
         else:
             if not job.result.done():
                 job.result.set_result(result)
         finally:
+            job.fail(GuardUnavailableError())  # if this was cancelled: the worker stops
             self._idle.append(process)
             self._queue.done(job.tenant)
             self._dispatch()

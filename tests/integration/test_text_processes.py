@@ -160,6 +160,28 @@ async def test_the_process_has_no_environment(monkeypatch: pytest.MonkeyPatch) -
         assert b"HEADRACE" not in Path(f"/proc/{child}/environ").read_bytes()
 
 
+async def test_a_stop_does_not_wait_for_the_texts_that_wait() -> None:
+    """The one in work ends as unavailable, and no process stays."""
+    text = "\U000e0041a" * 200_000
+
+    async def asks() -> str:
+        try:
+            await work("acme", "normal_text", text)
+        except GuardUnavailableError:
+            return "unavailable"
+        return "done"
+
+    async with asyncio.TaskGroup() as group:
+        async with text_processes() as work:
+            await work("acme", "normal_text", "x")
+            tasks = [group.create_task(asks()) for _ in range(20)]
+            await asyncio.sleep(0.05)
+        assert _children() == []
+        assert sum(task.done() for task in tasks) <= 1
+        for task in tasks:
+            task.cancel()
+
+
 async def test_work_without_processes_waits() -> None:
     """It begins once they are served."""
     work = TextProcesses()

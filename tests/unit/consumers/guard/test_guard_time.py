@@ -84,6 +84,16 @@ async def test_a_late_guard_that_fails_open_passes() -> None:
     assert screened.verdicts[0].action == "flag"
 
 
+async def test_a_pause_before_the_time_has_begun_does_nothing() -> None:
+    """A guard may wait for nothing, and never suspend."""
+    guard_time = GuardTime(0.05)
+    with guard_time.paused():
+        pass
+    async with guard_time:
+        with guard_time.paused(), guard_time.paused():
+            await asyncio.sleep(0.06)
+
+
 async def test_the_time_goes_on_after_a_pause() -> None:
     """Only the pause is free."""
     guard_time = GuardTime(0.05)
