@@ -38,6 +38,11 @@ def screened_record(
     )
 
 
+def _unset(stage_record: Authorized | Screened) -> set[str] | None:
+    """Return the fields that are left out: workers of an earlier build refuse fields that they do not know."""
+    return None if isinstance(stage_record, Authorized) or stage_record.usage.model_calls else {"usage"}
+
+
 def _sealed(
     topic: str,
     key: bytes,
@@ -47,7 +52,7 @@ def _sealed(
     trace: HeaderList,
     partition: int | None = None,
 ) -> ProducerRecord:
-    value = stage_record.model_dump_json().encode()
+    value = stage_record.model_dump_json(exclude=_unset(stage_record)).encode()
     kind = AUTHORIZED_TYPE if isinstance(stage_record, Authorized) else SCREENED_TYPE
     request_id = authorized.request_id
     event = event_of(

@@ -15,7 +15,7 @@ from aiohttp import web
 from ops.embedded.scripts import FaultKind, ScriptedFault
 
 MIB = 1024 * 1024
-_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n"
 _CHUNKED = _HEAD + b"transfer-encoding: chunked\r\n\r\n"
 _OPENING = b'{"choices":[{"message":{"content":"'
 _CLOSING = b'"}}]}'
@@ -97,7 +97,7 @@ async def _drip(transport: asyncio.Transport, _fault: ScriptedFault) -> None:
 
 async def _bomb(transport: asyncio.Transport, fault: ScriptedFault) -> None:
     """Write a good answer of *size* MiB, in a thousandth of it."""
-    packed = bomb(fault.size)
+    packed = await asyncio.to_thread(bomb, fault.size)
     head = _HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(packed)
     await _write(transport, head + packed)
 

@@ -39,8 +39,14 @@ DEATHS = {
 async def deadly(text: str, run: Run) -> str:
     """Dies of some texts, a little later; answers all others, with the process that it runs in."""
     await asyncio.sleep(float(run.metadata.get("sleep", 0.02)))
+    _, pays, text = text.rpartition("pays, then ")
+    if pays:
+        run.spending.add(7, 3)
+        await asyncio.sleep(0.1)
     if text in DEATHS:
         DEATHS[text]()
+    if text == "wait":
+        await asyncio.sleep(60)
     if text == "leave":
         raise SystemExit(3)
     if text == "fail":

@@ -142,6 +142,27 @@ async def test_a_process_has_the_time_of_its_worker_and_not_of_its_machine() -> 
             await process.run(suspected("late", -450.0))
 
 
+async def test_what_a_suspect_has_used_is_known_whatever_becomes_of_it() -> None:
+    """It fails, it kills its process twice, it is taken back: what was paid is counted."""
+    cancels = Cancels(SystemClock())
+    spent: dict[str, int] = {}
+    async with isolated(SETTINGS, cancels, MetricStore("agent")) as step:
+        for text in ("fail", "exit", "wait"):
+            context = StepContext(tenant=TENANT, clock=SystemClock(), trace=TRACE)
+            asked = screened(f"pays, then {text}", sleep="0.02")
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(_caught(step(asked, context)))
+                while text == "wait" and not context.spending.model_calls:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.02)
+                if text == "wait":
+                    cancels.cancel(asked.authorized.run_id)
+            assert isinstance(running.result(), HeadraceError)
+            spent[text] = context.spending.input_tokens
+
+    assert (spent["fail"], spent["wait"]) == (7, 7)
+    assert spent["exit"] in {14, 21}, "a death beside others, or in a used process, is no strike"
+
+
 async def test_a_process_whose_loop_stands_still_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """It can say nothing any more, so silence has to do."""
     monkeypatch.setattr(module, "SILENCE_S", 2.5)

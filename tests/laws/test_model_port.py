@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import TypeAlias
 
 import pytest
@@ -29,7 +32,15 @@ from consumers.agent.models.port import (
     UserMessage,
 )
 from ops.embedded.scripted import ScriptedModel, scripted_model
-from ops.embedded.scripts import ChatBody, ScriptedAnswer, ScriptedError, ScriptedToolCall, ScriptedUsage
+from ops.embedded.scripted_faults import MIB, bomb
+from ops.embedded.scripts import (
+    ChatBody,
+    ScriptedAnswer,
+    ScriptedError,
+    ScriptedFault,
+    ScriptedToolCall,
+    ScriptedUsage,
+)
 from schemas.clock import SystemClock
 from schemas.errors import (
     ContextOverflowError,
@@ -39,6 +50,19 @@ from schemas.errors import (
     ModelRejectedError,
     ModelTimeoutError,
     ModelUnavailableError,
+    ModelUnreadableError,
+)
+from tests.laws.odd_answers import (
+    ERROR_BODIES,
+    FAULTS,
+    ODD_FIELDS,
+    READABLE,
+    TOO_MUCH,
+    UNOFFERED,
+    UNREADABLE,
+    USAGES,
+    WAITS,
+    completion_with,
 )
 
 pytestmark = pytest.mark.anyio
@@ -48,16 +72,16 @@ PROMPT = "the heron stands in the millpond"
 HELLO = ModelRequest((UserMessage(PROMPT),))
 
 Open: TypeAlias = Callable[..., AbstractAsyncContextManager[Model]]
-"""Opens an implementation: base URL, connections, and seconds that a call may take."""
+"""Opens an implementation: base URL, connections, seconds that a call may take, and the count of odd fields."""
 
 
 def _openai(
-    base_url: str, *, connections: int = 1_000, total_timeout: float = 10.0
+    base_url: str, *, connections: int = 1_000, total_timeout: float = 30.0, odd: Callable[[str], None] = lambda _: None
 ) -> AbstractAsyncContextManager[Model]:
     settings = OpenAISettings(
         base_url=base_url, name="scripted", api_key=KEY, connections=connections, total_timeout=total_timeout
     )
-    return openai_model(settings, SystemClock())
+    return openai_model(settings, SystemClock(), odd)
 
 
 IMPLEMENTATIONS: dict[str, Open] = {"openai": _openai}
@@ -81,6 +105,16 @@ async def model(opened: Open, server: ScriptedModel) -> AsyncIterator[Model]:
     """The implementation, connected to the server."""
     async with opened(server.base_url) as connected:
         yield connected
+
+
+def offering(*names: str) -> ModelRequest:
+    """The same question, with these tools."""
+    return ModelRequest(HELLO.messages, tools=tuple(ToolSpec(name, "", {"type": "object"}) for name in names))
+
+
+def resident() -> int:
+    """The bytes of memory that this process has now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 async def failed(model: Model, request: ModelRequest = HELLO) -> ModelError:
@@ -141,7 +175,7 @@ async def test_tool_calls_come_back_as_the_model_wrote_them(model: Model, server
     """Broken arguments too: who runs the tool must see them."""
     server.script.add(ScriptedAnswer(tool_calls=(ScriptedToolCall(name="clock", arguments="{oops", id="c-7"),)))
 
-    response = await model.complete(HELLO)
+    response = await model.complete(offering("clock"))
 
     assert response.tool_calls == (ToolCall("c-7", "clock", "{oops"),)
     assert (response.text, response.finish_reason) == ("", "tool_calls")
@@ -150,7 +184,7 @@ async def test_tool_calls_come_back_as_the_model_wrote_them(model: Model, server
 async def test_an_answer_with_tool_calls_can_be_carried_on(model: Model, server: ScriptedModel) -> None:
     """What came back is the next request's history, without any more work."""
     server.script.add(ScriptedAnswer(tool_calls=(ScriptedToolCall(name="a"), ScriptedToolCall(name="b"))))
-    first = await model.complete(HELLO)
+    first = await model.complete(offering("a", "b"))
 
     results = tuple(ToolMessage(call.id, "done") for call in first.tool_calls)
     second = await model.complete(ModelRequest((*HELLO.messages, first.message, *results)))
@@ -279,7 +313,7 @@ async def test_a_provider_that_is_not_there_is_unavailable(opened: Open) -> None
 
 
 async def test_a_connection_that_is_cut_is_unavailable(opened: Open) -> None:
-    """Before the answer or within it."""
+    """Before the answer. An answer that breaks off is paid for, and is not asked for nine times."""
 
     async def cut(request: web.Request, answer: ScriptedAnswer, _body: ChatBody, _number: int) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-length": "1000"})
@@ -295,15 +329,217 @@ async def test_a_connection_that_is_cut_is_unavailable(opened: Open) -> None:
     async with scripted_model(*answers, sender=cut) as server, opened(server.base_url) as model:
         kinds = [type(await failed(model)) for _ in texts]
 
-    assert kinds == [ModelUnavailableError, ModelUnavailableError]
+    assert kinds == [ModelUnavailableError, ModelUnreadableError]
 
 
-@pytest.mark.parametrize("raw", ["<html>gateway</html>", "", "{}", '{"choices": []}', "[1]", '{"choices": [{}]}'])
-async def test_an_answer_that_is_no_completion_is_unavailable(model: Model, server: ScriptedModel, raw: str) -> None:
-    """Something in between answered in the model's place; it may be gone the next time."""
-    server.script.add(ScriptedAnswer(raw=raw))
+@pytest.mark.parametrize("body", UNREADABLE, ids=str)
+async def test_an_answer_that_is_no_completion_is_unreadable(
+    model: Model, server: ScriptedModel, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has the status of a success, so that somebody paid for it: its class allows one more call, not nine."""
+    server.script.add(ScriptedAnswer(body=body))
 
-    assert type(await failed(model)) is ModelUnavailableError
+    error = await failed(model)
+
+    assert (type(error), error.calls, error.retryable) == (ModelUnreadableError, 2, False)
+    assert "secret" not in f"{error.public_message} {error.detail} {caplog.text}"
+
+
+@pytest.mark.parametrize("body", READABLE, ids=str)
+async def test_what_is_odd_beside_or_within_the_content_loses_no_paid_answer(
+    model: Model, server: ScriptedModel, body: bytes
+) -> None:
+    """Faults that real providers make. The text is what was paid for."""
+    server.script.add(ScriptedAnswer(body=body))
+
+    assert (await model.complete(HELLO)).text == READABLE[body]
+
+
+@pytest.mark.parametrize(("odd", "counted", "field"), USAGES, ids=str)
+async def test_an_odd_usage_is_clamped_or_dropped_and_counted(
+    opened: Open, server: ScriptedModel, odd: str, counted: ModelUsage, field: str | None
+) -> None:
+    """The content counts. What is no number of tokens is no reason to pay again."""
+    told: list[str] = []
+    server.script.add(ScriptedAnswer(raw=completion_with(usage=odd)))
+    async with opened(server.base_url, odd=told.append) as model:
+        response = await model.complete(HELLO)
+
+    assert (response.text, response.usage) == ("hi", counted)
+    assert set(told) == ({field} if field else set())
+
+
+@pytest.mark.parametrize(("body", "field"), ODD_FIELDS, ids=str)
+async def test_an_odd_side_field_is_dropped_and_counted(
+    opened: Open, server: ScriptedModel, body: str, field: str
+) -> None:
+    """A name that is null, a reason that is a list, calls that are none."""
+    told: list[str] = []
+    server.script.add(ScriptedAnswer(raw=body))
+    async with opened(server.base_url, odd=told.append) as model:
+        response = await model.complete(HELLO)
+
+    assert (response.text, response.tool_calls, set(told)) == ("hi", (), {field})
+    assert len(response.model) <= 256
+
+
+@pytest.mark.parametrize("message", UNOFFERED, ids=str)
+async def test_only_tool_calls_that_nobody_offered_are_an_error(
+    model: Model, server: ScriptedModel, message: str
+) -> None:
+    """An empty text would be a success without an answer. The tokens are known, and are counted."""
+    usage = '{"prompt_tokens": 3, "completion_tokens": 2}'
+    server.script.add(ScriptedAnswer(raw=completion_with(message=message, usage=usage), times=2))
+
+    for request in (HELLO, offering("clock")):
+        error = await failed(model, request)
+
+        assert isinstance(error, ModelUnreadableError)
+        assert (error.input_tokens, error.output_tokens) == (3, 2)
+
+
+async def test_calls_of_offered_tools_survive_the_ones_beside_them(opened: Open, server: ScriptedModel) -> None:
+    """An id that is missing and arguments that are an object are what some providers send."""
+    told: list[str] = []
+    calls = '[{"function": {"name": "rm"}}, {"function": {"name": "clock", "arguments": {"n": 1}}}, 7]'
+    server.script.add(ScriptedAnswer(raw=completion_with(message=f'{{"content": null, "tool_calls": {calls}}}')))
+    async with opened(server.base_url, odd=told.append) as model:
+        response = await model.complete(offering("clock"))
+
+    assert response.tool_calls == (ToolCall("call_2", "clock", '{"n": 1}'),)
+    assert "tool_calls" in told
+
+
+@pytest.mark.parametrize(("fault", "kind"), FAULTS, ids=str)
+async def test_a_fault_below_http_is_bounded_and_typed(
+    opened: Open, server: ScriptedModel, fault: ScriptedFault, kind: type[ModelError]
+) -> None:
+    """The time of the call ends the read, whatever still arrives; and the next call is answered."""
+    if fault.kind == "bomb":
+        bomb(fault.size)
+    server.script.add(ScriptedAnswer(fault=fault))
+    async with opened(server.base_url, total_timeout=1.0) as model:
+        began, before = time.monotonic(), resident()
+        error = await failed(model)
+        took, grown = time.monotonic() - began, resident() - before
+
+        assert type(error) is kind
+        assert took < 5
+        assert grown < 64 * MIB
+        await _until(lambda: server.calls.in_flight == 0)
+        assert (await model.complete(HELLO)).text == f"scripted: {PROMPT}"
+
+
+async def test_interim_answers_before_the_answer_are_passed_over(model: Model, server: ScriptedModel) -> None:
+    """A thousand of them, too."""
+    server.script.add(ScriptedAnswer(fault=ScriptedFault(kind="informational", size=1_000)))
+
+    assert (await model.complete(HELLO)).text == "hi"
+
+
+async def test_an_answer_of_three_mebibytes_arrives_packed_or_plain(model: Model, server: ScriptedModel) -> None:
+    """Below the limit nothing is lost."""
+    server.script.add(ScriptedAnswer(fault=ScriptedFault(kind="bomb", size=3)), ScriptedAnswer(text="B" * (3 * MIB)))
+
+    assert [len((await model.complete(HELLO)).text) for _ in range(2)] == [3 * MIB, 3 * MIB]
+
+
+@pytest.mark.parametrize(("body", "headers"), TOO_MUCH, ids=lambda each: f"{len(each)}")
+async def test_an_answer_that_is_too_much_is_unreadable(
+    model: Model, server: ScriptedModel, body: bytes, headers: dict[str, str]
+) -> None:
+    """Too long, too many values, packed twice, or packed otherwise than was asked for."""
+    server.script.add(ScriptedAnswer(body=body, headers=headers))
+    began = time.monotonic()
+
+    assert type(await failed(model)) is ModelUnreadableError
+    assert time.monotonic() - began < 5
+
+
+async def test_many_large_answers_at_once_are_held_in_turn(opened: Open) -> None:
+    """What a hundred senders can make a worker hold is bounded, and each is answered at last."""
+    async with scripted_model() as server, opened(server.base_url) as model:
+        server.script.add(ScriptedAnswer(text="B" * (3 * MIB), times=100))
+        before = resident()
+        async with asyncio.TaskGroup() as group:
+            calls = [group.create_task(_length(model)) for _ in range(100)]
+
+    assert {call.result() for call in calls} == {3 * MIB}
+    assert resident() - before < 300 * MIB
+
+
+async def _length(model: Model) -> int:
+    return len((await model.complete(HELLO)).text)
+
+
+@pytest.mark.parametrize(("status", "body"), ERROR_BODIES, ids=str)
+async def test_the_body_of_an_error_changes_nothing(
+    model: Model, server: ScriptedModel, status: int, body: bytes
+) -> None:
+    """Whatever its type: the status and the wait decide."""
+    server.script.add(ScriptedAnswer(status=status, body=body, headers={"retry-after": "7"}))
+
+    error = await failed(model)
+
+    assert str(status) in error.public_message
+    assert error.retry_after == 7.0
+    assert error.retryable == (status in {429, 500})
+    assert "secret" not in error.public_message + error.detail
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"content-type": "application/json; charset=hex"},
+        {"content-type": "text/html; charset=\udcff".encode(errors="replace").decode()},
+        {"content-encoding": "gzip"},
+        {"content-encoding": "br"},
+        {"location": "http://[::1"},
+        {"set-cookie": "a=b"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("status", [302, 400, 429])
+async def test_the_headers_of_an_error_change_nothing(
+    model: Model, server: ScriptedModel, status: int, headers: dict[str, str]
+) -> None:
+    """A library may read a body, or look for another address, because of them."""
+    server.script.add(ScriptedAnswer(status=status, body=b'{"error": {"message": "m"}}', headers=headers))
+
+    assert str(status) in (await failed(model)).public_message
+
+
+@pytest.mark.parametrize("status", [304, 418, 599, 600, 999])
+async def test_a_rare_status_is_typed(model: Model, server: ScriptedModel, status: int) -> None:
+    """From 500 on it is the provider's fault."""
+    server.script.add(ScriptedAnswer(status=status, body=b""))
+
+    assert type(await failed(model)) is (ModelUnavailableError if status >= 500 else ModelRejectedError)
+
+
+@pytest.mark.parametrize(("headers", "wait", "told"), WAITS, ids=str)
+async def test_an_odd_wait_is_clamped_or_is_none(
+    opened: Open, server: ScriptedModel, headers: dict[str, str], wait: float | None, told: tuple[str, ...]
+) -> None:
+    """None leaves the wait to the platform's own backoff."""
+    heard: list[str] = []
+    server.script.add(ScriptedAnswer(status=429, headers=headers))
+    async with opened(server.base_url, odd=heard.append) as model:
+        error = await failed(model)
+
+    assert type(error) is ModelOverloadedError
+    assert error.retry_after == wait
+    assert tuple(heard) == told
+
+
+async def test_no_cookie_of_the_provider_is_kept(model: Model, server: ScriptedModel) -> None:
+    """One tenant's answer would mark the next tenant's request, and their number has no bound."""
+    server.script.add(ScriptedAnswer(text="hi", headers={"set-cookie": "sticky=1; path=/"}))
+
+    await model.complete(HELLO)
+    await model.complete(HELLO)
+
+    assert "cookie" not in server.calls.kept[1].headers
 
 
 async def test_a_redirect_is_not_followed(opened: Open) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consumers.agent.models.port import AssistantMessage, Message, SystemMessage, ToolSpec, UserMessage
-from schemas.errors import ModelOverloadedError, ModelRejectedError
+from schemas.errors import ModelOverloadedError, ModelRejectedError, ModelUnreadableError
 from schemas.results import Usage
 from tests.unit.consumers.agent.fakes import NOW_MS, TRACEPARENT, StillClock, ToldModel, run_of
 
@@ -28,6 +28,16 @@ async def test_a_passing_failure_of_the_model_is_not_the_agents_business() -> No
 
     assert (await run.ask("hello")).text == "there"
     assert run.usage.model_calls == 1
+
+
+async def test_an_answer_that_cannot_be_read_is_counted_too() -> None:
+    """It was paid for, whatever became of it."""
+    unreadable = ModelUnreadableError(input_tokens=5, output_tokens=2)
+    run = run_of(model=ToldModel([unreadable, unreadable]))
+
+    with pytest.raises(ModelUnreadableError):
+        await run.ask("hello")
+    assert run.usage == Usage(input_tokens=10, output_tokens=4, model_calls=2)
 
 
 async def test_a_permanent_failure_of_the_model_reaches_the_agent() -> None:

@@ -9,7 +9,13 @@ import pytest
 
 from consumers.resilience.deadline import Deadline
 from consumers.resilience.retry import Retry
-from schemas.errors import ExpiredError, ModelOverloadedError, ModelRejectedError, ModelTimeoutError
+from schemas.errors import (
+    ExpiredError,
+    ModelOverloadedError,
+    ModelRejectedError,
+    ModelTimeoutError,
+    ModelUnreadableError,
+)
 from tests.unit.consumers.agent.fakes import NOW_MS, StillClock
 
 pytestmark = pytest.mark.anyio
@@ -116,11 +122,39 @@ async def test_the_last_error_is_raised_when_the_attempts_are_used_up(clock: Sti
 
 async def test_what_the_provider_asks_for_wins(clock: StillClock, slept: list[float]) -> None:
     """Sooner or later than ours: the provider knows."""
-    call = Failing(ModelOverloadedError(retry_after=20.0), ModelOverloadedError(retry_after=0.0))
+    call = Failing(ModelOverloadedError(retry_after=20.0), ModelOverloadedError(retry_after=0.5))
 
     await retry(wait_first=5.0)(call, deadline(clock))
 
-    assert slept == [20.0, 0.0]
+    assert slept == [20.0, 0.5]
+
+
+@pytest.mark.parametrize("odd", [0, 0.0, -5.0, float("nan"), float("inf"), True, "soon"])
+async def test_a_wait_that_makes_no_sense_is_our_own(clock: StillClock, slept: list[float], odd: float) -> None:
+    """A wait of nothing would be no rest for an overloaded provider."""
+    await retry(wait_first=5.0)(Failing(ModelOverloadedError(retry_after=odd)), deadline(clock))
+
+    assert slept == [5.0]
+
+
+async def test_what_was_paid_for_and_cannot_be_read_is_asked_for_twice(clock: StillClock, slept: list[float]) -> None:
+    """A third answer of the same kind would be paid for as well."""
+    call = Failing(*(ModelUnreadableError() for _ in range(9)))
+
+    with pytest.raises(ModelUnreadableError):
+        await retry()(call, deadline(clock))
+    assert (call.calls, slept) == (2, [0.5])
+
+
+async def test_an_answer_that_cannot_be_read_ends_the_attempts_of_another_kind(
+    clock: StillClock, slept: list[float]
+) -> None:
+    """In any order, it is paid for twice at most."""
+    call = Failing(ModelUnreadableError(), ModelOverloadedError(), ModelUnreadableError())
+
+    with pytest.raises(ModelUnreadableError):
+        await retry(attempts=9)(call, deadline(clock))
+    assert call.calls == 3
 
 
 async def test_a_provider_that_wants_long_rest_is_not_waited_for_here(clock: StillClock, slept: list[float]) -> None:

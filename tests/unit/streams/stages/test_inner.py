@@ -13,6 +13,7 @@ from producers.stage_records import authorized_record, screened_record
 from schemas.admissions import AdmissionEvent
 from schemas.errors import (
     BlockedError,
+    CancelledRunError,
     ExpiredError,
     HeadraceError,
     InternalError,
@@ -24,7 +25,7 @@ from schemas.errors import (
 )
 from schemas.records import Partition, Record
 from schemas.relocation import relocated
-from schemas.results import Result
+from schemas.results import Result, Usage
 from schemas.stage_records import Authorized, Screened
 from schemas.topics import ADMISSIONS, DEAD_LETTERS, EDGE_RECORD_LIMIT, INNER_LIMIT
 from streams.handler import Outputs, StageHandler
@@ -399,3 +400,54 @@ def test_a_new_owner_looks_at_the_results_of_all_tenants() -> None:
     assert {place.topic for place in here.handler.survey(0)} == {
         f"tenants.{name}.results" for name in ("acme", "globex")
     }
+
+
+async def _pays_and_fails(_value: object, context: StepContext) -> Never:
+    context.spending.add(7, 3)
+    raise ModelOverloadedError
+
+
+async def test_what_a_failed_run_has_used_is_in_its_result() -> None:
+    """In that of the last attempt, with all attempts before it."""
+    setup, record, attempts = InnerSetup(execute=_pays_and_fails), AGENT_IN, 0
+    while True:
+        outputs, attempts = await setup.run(record), attempts + 1
+        if not outputs[0].topic.startswith("platform.retries."):
+            break
+        again = Screened.model_validate_json(outputs[0].value or b"")
+        record = as_read(screened_record(again, SEALS, TRACE, partition=2))
+
+    assert attempts == 3
+    assert result_of(outputs).status == "failed"
+    assert result_of(outputs).usage == Usage(input_tokens=21, output_tokens=9, model_calls=3)
+
+
+@pytest.mark.parametrize("error", [ExpiredError(), StepsExhaustedError(), BlockedError(), CancelledRunError()])
+async def test_what_was_used_is_in_every_kind_of_result(error: HeadraceError) -> None:
+    """Expired, failed, refused and cancelled ones too."""
+
+    async def pays(_value: object, context: StepContext) -> Never:
+        context.spending.add(7, 3)
+        raise error
+
+    result = result_of(await InnerSetup(execute=pays).run(AGENT_IN))
+
+    assert (result.status, result.usage.model_calls, result.usage.input_tokens) == (error.status, 1, 7)
+
+
+async def test_what_was_used_is_known_if_no_topic_takes_the_result() -> None:
+    """The run was paid for, and its answer is lost."""
+
+    async def pays(_value: object, context: StepContext) -> Result:
+        context.spending.add(7, 3)
+        return Result(request_id="r-1", run_id="r", agent="echo", status="succeeded", output="x")
+
+    job = InnerSetup(execute=pays).handler.prepare(2, AGENT_IN)
+    made = job.run()
+    _ = made if isinstance(made, list) else await made
+
+    assert job.fallback is not None
+
+    result = result_of(job.fallback([], UnwritableError()))
+
+    assert (result.status, result.usage.model_calls) == ("failed", 1)
