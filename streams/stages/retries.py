@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from consumers.resilience.cancel import Cancels
-from consumers.spending import NOTHING
 from producers.stage_records import screened_record
 from schemas import topics
 from schemas.errors import CancelledRunError, HeadraceError, seconds_of
@@ -49,11 +48,11 @@ class RetryTiers:
     attempts: int = ATTEMPTS
 
     def again(
-        self, stage_record: Screened, error: HeadraceError, trace: HeaderList, usage: Usage = NOTHING
+        self, stage_record: Screened, error: HeadraceError, trace: HeaderList, usage: Usage | None = None
     ) -> ProducerRecord | None:
         """Return the record for a tier. Return None if another attempt is pointless, too many, or past the deadline.
 
-        *usage* is that of the run so far.
+        *usage* is that of the run so far; by default, that of its earlier attempts.
         """
         if not error.retryable or stage_record.attempt >= self.attempts:
             return None
@@ -65,7 +64,9 @@ class RetryTiers:
             return None
         metrics = self.builder.metrics
         metrics.count(RETRIES, error.code, metrics.tier_of(stage_record.authorized.tenant))
-        again = stage_record.model_copy(update={"attempt": stage_record.attempt + 1, "usage": usage})
+        again = stage_record.model_copy(
+            update={"attempt": stage_record.attempt + 1, "usage": usage or stage_record.usage}
+        )
         record = screened_record(again, self.builder.seals, trace, topic=_tier(wait))
         return record._replace(headers=record.headers + self._reasons(again, error, due, wait_ms))
 

@@ -22,6 +22,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "html": {"raw": "<html>captive portal</html>"},
     "tools": {"raw": COMPLETION % (CALLS, 3)},
     "bomb": {"fault": {"kind": "bomb", "size": 500}},
+    "drip": {"fault": {"kind": "drip"}},
     "null": {"raw": COMPLETION % ('{"content": "hi"}', "null")},
     "huge": {"raw": COMPLETION % ('{"content": "hi"}', 10**30)},
     "list": {"status": 400, "raw": '{"error": {"type": ["x"], "code": {"a": 1}}}'},
@@ -36,7 +37,7 @@ def test_an_odd_answer_is_typed_and_paid_for_twice_at_most(platform: Platform, t
     platform.model.clear()
     platform.model.script(*({**body, "match": f"{mark}-{name}", "times": 99} for name, body in BODIES.items()))
     requests = {name: ask(0, agent="assistant") | {"input": f"{mark}-{name}"} for name in BODIES}
-    deadlines = {"beyond": 5, "later": 5}
+    deadlines = {"beyond": 5, "later": 5, "drip": 3}
     for name, request in requests.items():
         request["deadline"] = deadlines.get(name, 60)
     submit(platform, tenant, list(requests.values()), tmp_path / "odd.jsonl")
@@ -50,6 +51,7 @@ def test_an_odd_answer_is_typed_and_paid_for_twice_at_most(platform: Platform, t
         "html": ("failed", "model_unreadable", 0, 2),
         "tools": ("failed", "model_unreadable", 6, 2),
         "bomb": ("failed", "model_unreadable", 0, 2),
+        "drip": ("expired", "expired", 0, 0),
         "null": ("succeeded", None, 0, 1),
         "huge": ("succeeded", None, 1_000_000_000, 1),
         "list": ("failed", "model_rejected", 0, 0),
