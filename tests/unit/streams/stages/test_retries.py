@@ -12,7 +12,7 @@ from schemas.admissions import AdmissionEvent
 from schemas.errors import HeadraceError, InternalError, ModelOverloadedError, ToolFailedError
 from schemas.headers import SEAL, with_input
 from schemas.records import Partition, ProducerRecord, Record
-from schemas.results import Result
+from schemas.results import Result, Usage
 from schemas.stage_records import Screened
 from schemas.topics import DEAD_LETTERS, RETRIES_10M, RETRIES_10S
 from streams.handler import Outputs
@@ -195,6 +195,29 @@ async def test_what_is_due_later_than_its_tier_goes_through_tiers_until_it_is(wo
     ]
     assert waited_s(world) == 1_885
     assert Screened.model_validate_json(output.value or b"").attempt == 2
+
+
+@pytest.mark.parametrize("asked", [10.5, 61, 120, 599, 601])
+async def test_a_wait_between_two_tiers_is_as_long_as_the_provider_asks(world: World, asked: float) -> None:
+    """Two minutes are two minutes, and not the ten of the next tier."""
+    output = world.again(ModelOverloadedError(retry_after=asked))
+    assert output is not None
+    while output.topic != "platform.screened":
+        (output,) = await world.move(as_read(output, at_ms=world.clock.at_ms))
+
+    assert waited_s(world) == asked
+
+
+async def test_a_run_that_is_cancelled_while_it_waits_says_what_it_has_used(world: World) -> None:
+    """Its first attempt was paid for."""
+    used = Usage(input_tokens=7, output_tokens=3, model_calls=1)
+    again = world.tiers.again(world.stage_record, ModelOverloadedError(), TRACE, used)
+    assert again is not None
+    world.cancels.cancel(world.stage_record.authorized.run_id)
+
+    result, _ = await world.move(as_read(again))
+
+    assert Result.model_validate_json(result.value or b"").usage == used
 
 
 async def test_the_reasons_travel_along_from_tier_to_tier(world: World) -> None:
