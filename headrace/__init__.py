@@ -25,6 +25,7 @@ from schemas.errors import (
     ModelRejectedError,
     ModelTimeoutError,
     ModelUnavailableError,
+    ModelUnreadableError,
 )
 from schemas.requests import Request
 from schemas.results import Result
@@ -47,6 +48,7 @@ __all__ = [
     "ModelResponse",
     "ModelTimeoutError",
     "ModelUnavailableError",
+    "ModelUnreadableError",
     "Request",
     "Result",
     "Run",

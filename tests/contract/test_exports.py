@@ -28,6 +28,7 @@ PUBLIC = (
     "ModelResponse",
     "ModelTimeoutError",
     "ModelUnavailableError",
+    "ModelUnreadableError",
     "Request",
     "Result",
     "Run",
