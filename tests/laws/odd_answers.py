@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Sized
 
 from consumers.agent.models.port import ModelUsage
 from ops.embedded.scripts import ScriptedFault
 from schemas.errors import LONGEST_WAIT_S, ModelError, ModelTimeoutError, ModelUnavailableError, ModelUnreadableError
+
+
+def numbered(table: Sized) -> list[str]:
+    """The names of the rows: their contents are too long to be names."""
+    return [str(number) for number in range(len(table))]
+
 
 NONE = ModelUsage()
 BILLION = 1_000_000_000

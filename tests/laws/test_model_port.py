@@ -63,6 +63,7 @@ from tests.laws.odd_answers import (
     USAGES,
     WAITS,
     completion_with,
+    numbered,
 )
 
 pytestmark = pytest.mark.anyio
@@ -332,7 +333,7 @@ async def test_a_connection_that_is_cut_is_unavailable(opened: Open) -> None:
     assert kinds == [ModelUnavailableError, ModelUnreadableError]
 
 
-@pytest.mark.parametrize("body", UNREADABLE, ids=str)
+@pytest.mark.parametrize("body", UNREADABLE, ids=numbered(UNREADABLE))
 async def test_an_answer_that_is_no_completion_is_unreadable(
     model: Model, server: ScriptedModel, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -345,7 +346,7 @@ async def test_an_answer_that_is_no_completion_is_unreadable(
     assert "secret" not in f"{error.public_message} {error.detail} {caplog.text}"
 
 
-@pytest.mark.parametrize("body", READABLE, ids=str)
+@pytest.mark.parametrize("body", READABLE, ids=numbered(READABLE))
 async def test_what_is_odd_beside_or_within_the_content_loses_no_paid_answer(
     model: Model, server: ScriptedModel, body: bytes
 ) -> None:
@@ -355,7 +356,7 @@ async def test_what_is_odd_beside_or_within_the_content_loses_no_paid_answer(
     assert (await model.complete(HELLO)).text == READABLE[body]
 
 
-@pytest.mark.parametrize(("odd", "counted", "field"), USAGES, ids=str)
+@pytest.mark.parametrize(("odd", "counted", "field"), USAGES, ids=numbered(USAGES))
 async def test_an_odd_usage_is_clamped_or_dropped_and_counted(
     opened: Open, server: ScriptedModel, odd: str, counted: ModelUsage, field: str | None
 ) -> None:
@@ -369,7 +370,7 @@ async def test_an_odd_usage_is_clamped_or_dropped_and_counted(
     assert set(told) == ({field} if field else set())
 
 
-@pytest.mark.parametrize(("body", "field"), ODD_FIELDS, ids=str)
+@pytest.mark.parametrize(("body", "field"), ODD_FIELDS, ids=numbered(ODD_FIELDS))
 async def test_an_odd_side_field_is_dropped_and_counted(
     opened: Open, server: ScriptedModel, body: str, field: str
 ) -> None:
@@ -383,7 +384,7 @@ async def test_an_odd_side_field_is_dropped_and_counted(
     assert len(response.model) <= 256
 
 
-@pytest.mark.parametrize("message", UNOFFERED, ids=str)
+@pytest.mark.parametrize("message", UNOFFERED, ids=numbered(UNOFFERED))
 async def test_only_tool_calls_that_nobody_offered_are_an_error(
     model: Model, server: ScriptedModel, message: str
 ) -> None:
@@ -410,7 +411,7 @@ async def test_calls_of_offered_tools_survive_the_ones_beside_them(opened: Open,
     assert "tool_calls" in told
 
 
-@pytest.mark.parametrize(("fault", "kind"), FAULTS, ids=str)
+@pytest.mark.parametrize(("fault", "kind"), FAULTS, ids=[f"{fault.kind}-{fault.size}" for fault, _ in FAULTS])
 async def test_a_fault_below_http_is_bounded_and_typed(
     opened: Open, server: ScriptedModel, fault: ScriptedFault, kind: type[ModelError]
 ) -> None:
@@ -444,7 +445,7 @@ async def test_an_answer_of_three_mebibytes_arrives_packed_or_plain(model: Model
     assert [len((await model.complete(HELLO)).text) for _ in range(2)] == [3 * MIB, 3 * MIB]
 
 
-@pytest.mark.parametrize(("body", "headers"), TOO_MUCH, ids=lambda each: f"{len(each)}")
+@pytest.mark.parametrize(("body", "headers"), TOO_MUCH, ids=numbered(TOO_MUCH))
 async def test_an_answer_that_is_too_much_is_unreadable(
     model: Model, server: ScriptedModel, body: bytes, headers: dict[str, str]
 ) -> None:
@@ -472,7 +473,7 @@ async def _length(model: Model) -> int:
     return len((await model.complete(HELLO)).text)
 
 
-@pytest.mark.parametrize(("status", "body"), ERROR_BODIES, ids=str)
+@pytest.mark.parametrize(("status", "body"), ERROR_BODIES, ids=numbered(ERROR_BODIES))
 async def test_the_body_of_an_error_changes_nothing(
     model: Model, server: ScriptedModel, status: int, body: bytes
 ) -> None:
@@ -517,7 +518,7 @@ async def test_a_rare_status_is_typed(model: Model, server: ScriptedModel, statu
     assert type(await failed(model)) is (ModelUnavailableError if status >= 500 else ModelRejectedError)
 
 
-@pytest.mark.parametrize(("headers", "wait", "told"), WAITS, ids=str)
+@pytest.mark.parametrize(("headers", "wait", "told"), WAITS, ids=numbered(WAITS))
 async def test_an_odd_wait_is_clamped_or_is_none(
     opened: Open, server: ScriptedModel, headers: dict[str, str], wait: float | None, told: tuple[str, ...]
 ) -> None:
