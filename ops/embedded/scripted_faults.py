@@ -8,6 +8,7 @@ import socket
 import struct
 import zlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 
 from aiohttp import web
@@ -23,11 +24,12 @@ _PAUSE_S = 0.05
 
 
 async def misbehave(request: web.Request, fault: ScriptedFault) -> web.StreamResponse:
-    """Write the fault to the client's connection, and close it."""
+    """Write the fault to the client's connection until the client has gone, and close it."""
     transport = request.transport
     if transport is None:
         raise ConnectionResetError
-    await FAULTS[fault.kind](transport, fault)
+    with suppress(ConnectionResetError):
+        await FAULTS[fault.kind](transport, fault)
     if not transport.is_closing():
         transport.close()
     return web.Response()
