@@ -30,7 +30,7 @@ async def test_a_packed_body_is_unpacked_whole(size: int, length: int) -> None:
     body = (b"0123456789" * length)[:length]
 
     for encoding, packed in (("gzip", gzip.compress(body)), (" GZip ", gzip.compress(body)), ("", body)):
-        assert await BodyReader().read(chunks(packed, size), encoding, length) == body
+        assert await BodyReader().read(chunks(packed, size), encoding, length + 100) == body
     assert await BodyReader().read(chunks(zlib.compress(body), size), "deflate", length + 100) == body
 
 
