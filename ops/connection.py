@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ops.errors import ConfigurationError, NoBrokerError
-from dataclasses import replace
 from ops.settings import Settings
 
 if TYPE_CHECKING:

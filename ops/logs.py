@@ -91,7 +91,7 @@ def _chain(bound: dict[str, str]) -> list[Processor]:
 
 
 def _bounded(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Cut long texts. A client chooses ids, and a library may quote whatever it was given."""
+    """Cut long texts. A client chooses ids, and a library may quote its input."""
     return {name: _cut(value) for name, value in event.items()}
 
 

@@ -149,7 +149,7 @@ def _lost(place: LeakedPlace) -> Result:
 
 
 def admission_key_in(record: Record) -> str | None:
-    """Return the admission key in a stage record, whatever its seal says; None if it cannot be read."""
+    """Return the admission key in a stage record, without a check of its seal; None if it cannot be read."""
     try:
         hop = from_json(record.value or b"")
         key = hop.get("authorized", hop)["admission"]["key"]

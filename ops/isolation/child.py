@@ -20,10 +20,10 @@ from consumers.resilience.cancel_count import cancel_count
 from consumers.spending import Spending
 from ops import import_guard, logs
 from ops.agents import agents_of, models_of
-from ops.isolation.frames import Beat, Drop, Failure, HEAD, HostSetup, RunAnswer, SETUP, Spent, Task, WORDS, frame, read
+from ops.failures import report
+from ops.isolation.frames import HEAD, SETUP, WORDS, Beat, Drop, Failure, HostSetup, RunAnswer, Spent, Task, frame, read
 from ops.settings import Settings, debugging
 from schemas.clock import Clock, ContinuedClock, SystemClock
-from ops.failures import report
 from schemas.errors import InternalError, chain_of, resolve_error
 from schemas.results import Result, Usage
 

@@ -82,7 +82,7 @@ class Transactions:
 
     @property
     def in_progress(self) -> Producer:
-        """The producer that only the present transaction has; ``NOBODY`` in version 1, where all have the same."""
+        """The producer of the present transaction alone; none in version 1, where all transactions have the same."""
         return self._producer if self._versions is IMPLIED else NOBODY
 
     async def take_over(self) -> None:

@@ -26,7 +26,7 @@ Decoder: TypeAlias = Callable[[bytes, int], bytes]
 def unpacked(body: bytes, codec: int, limit: int) -> bytes:
     """Return at most *limit* bytes of the records that *body* holds. Raise any exception for damaged data.
 
-    Memory is proportional to *limit* and to *body*, whatever sizes the data claim.
+    Memory is proportional to *limit* and to *body*, not to the sizes that the data claim.
     """
     return _DECODERS[codec](body, limit) if codec else body
 

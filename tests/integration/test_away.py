@@ -59,7 +59,7 @@ async def test_a_stage_starts_while_partitions_have_no_leader(
 async def fenced(admin: Admin) -> None:
     """Wait until the brokers have noticed that one of the three is away."""
     inside: Any = admin
-    while len((await inside._asked(inside._admin.describe_cluster))["brokers"]) == 3:  # noqa: ASYNC110 - nobody tells us
+    while len((await inside._asked(inside._admin.describe_cluster))["brokers"]) == 3:  # noqa: ASYNC110, SLF001 - nobody tells us
         await asyncio.sleep(0.1)
 
 

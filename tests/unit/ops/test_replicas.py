@@ -11,9 +11,9 @@ from ops.settings import Settings
 
 @pytest.mark.parametrize(
     ("port", "ports"),
-    [(None, [None] * 3), (0, ["0"] * 3), (9_100, ["9100", "9101", "9102"]), (65_533, ["65533", "65534", "65535"])],
+    [(None, [None] * 3), (0, [0] * 3), (9_100, [9_100, 9_101, 9_102]), (65_533, [65_533, 65_534, 65_535])],
 )
-def test_the_processes_take_the_port_and_those_after_it(port: int | None, ports: list[str | None]) -> None:
+def test_the_processes_take_the_port_and_those_after_it(port: int | None, ports: list[int | None]) -> None:
     """A list of targets for Prometheus can be written before they run."""
     given = changes_of(Settings(http_port=port, agents="mine"), 3)
 

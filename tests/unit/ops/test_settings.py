@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import trustme
 from pydantic import SecretStr
 
 from ops.settings import Settings, child_environment, revealed, stage_environment
@@ -52,9 +53,11 @@ def test_a_stage_has_the_users_variables_and_no_setting() -> None:
     assert [name for name in found if name.startswith("HEADRACE_")] in ([], ["HEADRACE_LOG_LEVEL"])
 
 
-def test_what_a_stage_is_told_makes_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_stage_is_told_makes_the_same_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Whatever their type, and nothing of what only has a default."""
-    given = Settings(kafka_ca_file=Path("ca.pem"), tier_weights={"gold": 2.5}, http_port=0, agents="mine")
+    authorities = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(authorities))
+    given = Settings(kafka_ca_file=authorities, tier_weights={"gold": 2.5}, http_port=0, agents="mine")
     given = given.model_copy(update={"valkey_url": SecretStr("redis://:other@127.0.0.1:2")})
     told = json.loads(json.dumps(revealed(given)))
     for name in SECRETS:

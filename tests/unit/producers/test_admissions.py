@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from producers.admissions import admission_record, cancelled_record, serving_record
-from schemas.admissions import AdmissionEvent
+from schemas.admissions import AdmissionEvent, cancel_key
 from schemas.records import Partition
 from schemas.topics import shard_of
 from tests.unit.producers.samples import ADMISSION, NOW, TRACE, texts
@@ -35,10 +35,10 @@ def test_a_partition_that_is_served_has_a_key_that_no_request_can_have() -> None
     assert AdmissionEvent.model_validate_json(output.value or b"") == AdmissionEvent(state="serving")
 
 
-def test_a_cancel_has_the_key_of_its_request() -> None:
-    """So that the request's end takes its place in the log."""
+def test_a_cancel_has_a_key_of_its_own() -> None:
+    """So that it can be deleted from the log without its request."""
     output = cancelled_record(ADMISSION.key, "r-1", shards=24, trace=TRACE, now_ms=NOW)
 
-    assert (output.key, output.partition) == (ADMISSION.key.encode(), shard_of("acme", 24))
+    assert (output.key, output.partition) == (cancel_key(ADMISSION.key).encode(), shard_of("acme", 24))
     assert AdmissionEvent.model_validate_json(output.value or b"") == AdmissionEvent(state="cancelled")
     assert texts(output)["correlation_id"] == "r-1"

@@ -43,7 +43,8 @@ STATUS = {
 }
 BURIED = (
     "malformed too_large unsupported_version unwritable poison internal model_overloaded model_timeout "
-    "model_unavailable model_rejected model_quota context_overflow tool_failed tool_timeout tool_denied"
+    "model_unavailable model_unreadable "
+    "model_rejected model_quota context_overflow tool_failed tool_timeout tool_denied"
 )
 
 

@@ -61,7 +61,7 @@ async def test_what_needs_a_review_is_refused_where_nobody_can_be_asked() -> Non
     """A verdict that nobody acts on would be a pass."""
     guards = Pipeline(input=[spec("doubt", Told(GuardResult("review")))])
 
-    with pytest.raises(BlockedError, match="the guard doubt wants a person"):
+    with pytest.raises(BlockedError, match="the guard doubt requires a review"):
         await Screen(guards)(authorized("x"), context())
 
     screened = await Screen(guards, reviews=True)(authorized("x"), context())

@@ -78,6 +78,7 @@ class FakeReader(Reader):
     def __init__(self, log: FakeLog) -> None:
         self.log = log
         self.at: dict[Partition, int] = {}
+        self._deadline_s = 5.0
 
     @property
     def partitions(self) -> frozenset[Partition]:

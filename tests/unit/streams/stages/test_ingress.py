@@ -191,7 +191,7 @@ async def test_bare_json_without_headers_is_taken_under_an_id_made_of_its_positi
     """Somebody types into a Kafka UI."""
     stage_record = forwarded(await (await entry()).run(request_record(id=None)))
 
-    assert stage_record.request_id == f"{REQUESTS}:0:7"
+    assert stage_record.request_id == f"{REQUESTS}:0:7:{NOW}"
     assert (stage_record.request.agent, stage_record.request.text) == ("echo", "hello")
 
 
