@@ -55,6 +55,12 @@ async def replicas_of(admin: Admin, topic: str) -> dict[int, tuple[int, list[int
     }
 
 
+async def running_brokers(admin: Admin) -> int:
+    """How many brokers are not fenced."""
+    inside: Any = admin
+    return len((await inside._asked(inside._admin.describe_cluster))["brokers"])
+
+
 def _client(admin: Admin) -> Any:  # noqa: ANN401 - aiokafka's
     inside: Any = admin
     return inside._client

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from schemas.topics import PLATFORM, REQUESTS, RESULTS, TENANTS
 from streams.journey import INGRESS_GROUP, INNER_GROUPS
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
+from tests.integration.changes import running_brokers
 from tests.integration.engine_setup import eventually
 from tests.integration.test_stage_start import STARTED_S, stage
 
@@ -56,13 +56,6 @@ async def test_a_stage_starts_while_partitions_have_no_leader(
         assert (await waiting.stop())[0] == 0
 
 
-async def fenced(admin: Admin) -> None:
-    """Wait until the brokers have noticed that one of the three is away."""
-    inside: Any = admin
-    while len((await inside._asked(inside._admin.describe_cluster))["brokers"]) == 3:  # noqa: ASYNC110, SLF001 - nobody tells us
-        await asyncio.sleep(0.1)
-
-
 async def emptied(connection: Connection) -> None:
     """Take down what another test has set up, and wait until groups have forgotten it."""
     async with await Admin.open(connection) as admin:
@@ -80,7 +73,8 @@ async def test_topics_have_three_copies_on_three_brokers_behind_loopback_while_o
     await emptied(connection)
     await three.node(3).kill()
     async with await Admin.open(connection) as admin:
-        await fenced(admin)
+        while await running_brokers(admin) == 3:  # noqa: ASYNC110 - nobody tells us
+            await asyncio.sleep(0.1)
         assert await admin.registered_brokers() == 3
 
         await Provision(connection, settings, WISH, tell=lines.append).apply()
