@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal, TypeAlias, get_args, get_origin
+from typing import Literal, TypeAlias, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le
 from pydantic import AliasChoices, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -155,10 +154,10 @@ def _one_of(choices: list[str]) -> str:
 
 
 def _number(info: FieldInfo) -> str:
-    bounds: dict[type, Any] = {type(each): each for each in info.metadata}
+    bounds = {name: getattr(each, name) for each in info.metadata for name in ("ge", "gt", "le") if hasattr(each, name)}
     whole = float not in (info.annotation, *get_args(info.annotation))
-    high = bounds[Le].le
-    limits = f"from {bounds[Ge].ge} to {high}" if Ge in bounds else f"above {bounds[Gt].gt}, at most {high}"
+    high = bounds["le"]
+    limits = f"from {bounds['ge']} to {high}" if "ge" in bounds else f"above {bounds['gt']}, at most {high}"
     return f"a {'whole ' if whole else ''}number {limits}"
 
 
