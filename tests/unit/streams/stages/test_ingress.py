@@ -970,3 +970,41 @@ async def test_a_new_owner_looks_at_the_results_of_its_own_tenants() -> None:
 
     assert surveyed[SHARD] == {Partition(RESULTS, 0), Partition(RESULTS, 1)}
     assert [len(each) for each in surveyed].count(0) == SHARDS - 1
+
+
+async def test_a_removed_tenants_requests_are_refused_and_closed() -> None:
+    """New ones and those that wait, each with one result; an admitted one keeps its place until it ends."""
+    tenant = ACME.model_copy(update={"limits": Limits(concurrency=1)})
+    setup = await IngressSetup(tenant).open()
+    first = await setup.run(request_record(BODY, id="r-0", offset=0))
+    async with asyncio.TaskGroup() as group:
+        (waiting,) = await setup.start(group, request_record(BODY, id="r-1", offset=1))
+        assert not waiting.done()
+        removed = tenant.model_copy(update={"state": "removed"})
+        setup.registry.apply(registry_record(removed))
+        setup.admission_memory.apply_tenant(removed)
+    late = await setup.run(request_record(BODY, id="r-2", offset=2))
+
+    for outputs in (waiting.result(), late):
+        result = the_result(outputs)
+        assert result.error is not None
+        assert (result.status, result.error.code) == ("refused", "tenant_removed")
+    assert on(first, ADMISSIONS.name)
+    assert setup.controller.in_flight("acme") == 1
+
+
+async def test_raised_limits_reach_requests_that_wait() -> None:
+    """Without another request that would bring the new record along."""
+    tenant = ACME.model_copy(update={"limits": Limits(concurrency=1, rpm_per_agent=2)})
+    setup = await IngressSetup(tenant).open()
+    await setup.run(request_record(BODY, id="r-0", offset=0))
+    async with asyncio.TaskGroup() as group:
+        waiting = await setup.start(
+            group, *(request_record(BODY, id=f"r-{number}", offset=number) for number in range(1, 4))
+        )
+        raised = tenant.model_copy(update={"limits": Limits(concurrency=8)})
+        setup.registry.apply(registry_record(raised))
+        setup.admission_memory.apply_tenant(raised)
+
+    assert all(task.result() for task in waiting)
+    assert setup.controller.in_flight("acme") == 4
