@@ -114,12 +114,16 @@ class Tenancy:
         await self._create_topics(await registry_writer.change(self.connection, decide), tenants)
 
     async def _create_topics(self, registry: TenantRegistry, tenants: Sequence[Tenant]) -> None:
-        """Create the missing topics, also for equal records: the writer of a record may have died before."""
+        """Create the missing topics, also for equal records: the writer of a record may have died before.
+
+        A removed tenant's topics stay as they are.
+        """
         if registry.layout is None:
             raise NoLayoutError
         async with await Admin.open(self.connection, name=NAME) as admin:
             topology = Topology(registry.layout, copies_of(self.settings, await admin.registered_brokers()))
-            wanted = {spec.name: spec for tenant in tenants for spec in topology.of(tenant)}
+            active = [tenant for tenant in tenants if tenant.state == "active"]
+            wanted = {spec.name: spec for tenant in active for spec in topology.of(tenant)}
             created = await admin.create_topics(wanted.values())
             await _grow(admin, {name: wanted[name].partitions for name, new in created.items() if not new})
 
