@@ -161,7 +161,7 @@ def _differs(registry: TenantRegistry, tenant: Tenant) -> bool:
 
 async def _grow(admin: Admin, wanted: Mapping[str, int]) -> None:
     """Add the partitions that existing topics lack, for example because they were created by hand."""
-    found = await admin.partition_counts(wanted.keys())
+    found = await admin.partition_counts(wanted.keys()) if wanted else {}
     await admin.add_partitions({name: count for name, count in wanted.items() if 0 < found.get(name, 0) < count})
 
 
