@@ -100,7 +100,8 @@ def tenants(
 @app.command("neighbours")
 def neighbours(
     disturbance: Annotated[
-        list[str] | None, typer.Option(help="flood, garbage, cancels, unwritable, 'long texts', 'slow key'; else all.")
+        list[str] | None,
+        typer.Option(help="flood, garbage, cancels, unwritable, 'long texts', 'plain texts', 'slow key'; else all."),
     ] = None,
     seconds: Annotated[float, typer.Option(min=1, help="Seconds of each quiet and each noisy window.")] = 6,
     rate: Annotated[float, typer.Option(min=0.1, help="Requests a second of the measured tenant.")] = 10,

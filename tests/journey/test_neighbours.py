@@ -51,7 +51,7 @@ def assert_undelayed(platform: Platform, kind: str, part: float) -> None:
     pytest.fail("; ".join(lines))
 
 
-@pytest.mark.parametrize("kind", ["flood", "garbage", "cancels", "unwritable"])
+@pytest.mark.parametrize("kind", ["flood", "garbage", "cancels", "unwritable", "long texts"])
 def test_f12_a_tenant_that_sends_a_hundred_times_its_share_delays_nobody_much(platform: Platform, kind: str) -> None:
     """Neither with requests nor with what nobody can read, take back or write."""
     assert_undelayed(platform, kind, 0.95)

@@ -25,11 +25,14 @@ DEFAULTS = Limits()
 SLOW_RATE, SLOW_S = 1.0, 5.0
 """Requests a second of a slow key, and their deadline in seconds, so that they end with their window."""
 
-TEXT_RATE = 10.0
-"""Requests a second with a long text."""
+TEXT_RATE = 4.0
+"""Requests a second with a long text: more than the guards can read."""
 
 LONG_TEXT = "\U000e0041a" * 200_000
 """A megabyte that the guards take half a second of CPU time to normalise."""
+
+PLAIN_TEXT = "An honest text. " * 62_500
+"""A megabyte that the guards take two milliseconds to normalise."""
 
 STEP_S = 0.02
 
@@ -91,6 +94,13 @@ def long_text_of(tenant: str, number: int, now_ms: int) -> ProducerRecord:
     )
 
 
+def plain_text_of(tenant: str, number: int, now_ms: int) -> ProducerRecord:
+    """Return a request with a text of the same size that costs the guards nothing."""
+    return request_record(
+        tenant, Request(agent=AGENT, input=PLAIN_TEXT), request_id=f"neighbour-{number}", now_ms=now_ms
+    )
+
+
 def slow_of(tenant: str, number: int, now_ms: int) -> ProducerRecord:
     """Return a request of one session to an agent with a slow model; it runs until its own deadline."""
     request = Request(agent=SLOW_AGENT, input="hello", session="slow", deadline=SLOW_S)
@@ -110,6 +120,7 @@ def disturbances(share_rpm: int) -> tuple[Disturbance, ...]:
         Disturbance("cancels", cancel_of, interactive=True),
         Disturbance("slow key", slow_of, rate=SLOW_RATE),
         Disturbance("long texts", long_text_of, rate=TEXT_RATE),
+        Disturbance("plain texts", plain_text_of, rate=TEXT_RATE),
         Disturbance("unwritable", unwritable_of, limits, reply_topics=(NOWHERE,)),
     )
 
