@@ -67,6 +67,7 @@ async def stage_context(
     connection, registry = connection_of(settings), TenantRegistry()
     reader = await Reader.open(connection, TENANTS.name, name="headrace-registry", deadline_s=deadline_s)
     stack.push_async_callback(reader.close)
+    await registry.load(reader, deadline_s)
     layout = await _layout(registry, reader, stage, patience_s)
     _stage_fits(stage, layout)
     async with await Admin.open(connection, deadline_s=deadline_s) as admin:
@@ -81,7 +82,6 @@ async def stage_context(
 
 async def _layout(registry: TenantRegistry, reader: Reader, stage: str, patience_s: float) -> Layout:
     """Return the layout once it is open for *stage*."""
-    await registry.load(reader)
     try:
         async with asyncio.timeout(patience_s):
             while registry.layout is None or not admits(registry.layout, stage):

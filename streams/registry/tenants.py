@@ -24,12 +24,20 @@ from schemas.tenants import (
     Tenant,
 )
 from schemas.topics import TENANTS
+from streams.transport.errors import KafkaUnreachableError
 from streams.transport.reader import Reader
 
 log = structlog.get_logger()
 
 PATIENCE_S = 10.0
 """The time for which a stage waits for a tenant that another stage already knows."""
+
+AT_THE_END_S = 0.05
+"""The wait of one poll at start. The log ends in a transaction marker, which no poll returns. Only an empty poll shows
+that the end is reached."""
+
+LOAD_S = 60.0
+"""The time for all records of the registry."""
 
 FOLLOW_S = 0.2
 """The wait of one poll while following. A shard that opens waits this long if the registry was written just before."""
@@ -121,10 +129,15 @@ class TenantRegistry:
         if key == SEAL_KEYS_KEY:
             self.seal_keys = None
 
-    async def load(self, reader: Reader) -> None:
-        """Read all records that were written before the call. Raises KafkaUnreachableError at the reader's deadline."""
-        async for record in reader.until(await reader.high_watermarks([PARTITION])):
-            self.apply(record)
+    async def load(self, reader: Reader, within_s: float = LOAD_S) -> None:
+        """Read all records that were written before the call. Raises KafkaUnreachableError after *within_s* seconds."""
+        end = (await reader.high_watermarks([PARTITION]))[PARTITION]
+        try:
+            async with asyncio.timeout(within_s):
+                while reader.position(PARTITION) < end:
+                    await self.take(reader, AT_THE_END_S)
+        except TimeoutError:
+            raise KafkaUnreachableError(f"the leader of {PARTITION}", f"no records for {within_s:g} s") from None
 
     async def follow(self, reader: Reader) -> None:
         """Apply new records until cancelled."""
