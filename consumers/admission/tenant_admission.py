@@ -192,22 +192,22 @@ class TenantAdmission:
         """Remember the cancel of a request that is not admitted. A flood of cancels forgets the oldest."""
         self.cancelled.pop(key, None)
         self.cancelled[key] = at_ms
-        if len(self.cancelled) > 2 * CANCELLED:
-            self.cancelled.popitem(last=False)
+        if len(self.cancelled) > CANCELLED:
+            self.settle_cancel(next(iter(self.cancelled)))
 
     def settle_cancel(self, key: str) -> None:
-        """Forget the cancel of a request that is now admitted or answered. Its record in the log is deleted later."""
+        """Forget a cancel that is over, or one too many. Its record in the log is deleted later."""
         if self.cancelled.pop(key, None) is not None:
             self.settled.append(key)
 
     def forget_cancels(self, before_ms: int) -> list[str]:
-        """Forget a few cancels, return their keys: settled, older than *before_ms*, or the oldest above the limit."""
+        """Return the keys of a few cancels to delete from the log: settled ones, and those older than *before_ms*."""
         forgotten = list[str]()
         while self.settled and len(forgotten) < FORGOTTEN_AT_ONCE:
             forgotten.append(self.settled.popleft())
         while self.cancelled and len(forgotten) < FORGOTTEN_AT_ONCE:
             key, at_ms = next(iter(self.cancelled.items()))
-            if at_ms >= before_ms and len(self.cancelled) <= CANCELLED:
+            if at_ms >= before_ms:
                 break
             del self.cancelled[key]
             forgotten.append(key)
