@@ -44,6 +44,7 @@ async def fenced(producer: Callable[[str], TransactionalProducer], transactional
     await first.kill()
     second = await _opened(producer(spare))
     second.settling |= first.settling
+    second.blocked_id = transactional_id
     return second
 
 

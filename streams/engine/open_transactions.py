@@ -69,7 +69,7 @@ class OpenTransactions:
 
     def opened(self, producer: TransactionalProducer, committed: Mapping[Partition, Committed]) -> None:
         """Note an opening, with the offsets and maps that were read after the fence."""
-        producer.take_up(self._surveyed() if self._producer is None else self._producer.left)
+        producer.take_up(self._surveyed() if self._producer is None else self._producer.left | self._producer.deferred)
         self._producer = producer
         epochs = {number: known.producer.epoch for number, known in producer.fenced.items()}
         self._openings.append(Opening(epochs, committed))
@@ -79,18 +79,31 @@ class OpenTransactions:
         places = self._runtime.handler.survey(self._number)
         return places if len(places) <= MOST_SURVEYED else ()
 
-    async def watch(self, tell: Callable[[Mapping[Partition, OpenTransaction]], None]) -> None:
+    async def watch(
+        self, tell: Callable[[Mapping[Partition, OpenTransaction]], None], reopen: Callable[[str], None]
+    ) -> None:
         """Call *tell* with the shard's open transactions wherever a leader has come back, until cancelled.
 
-        Committed readers of such a partition wait for them, even if the shard never writes to it again.
+        Committed readers of such a partition wait for them, even if the shard never writes to it again. *reopen* is
+        called once a blocked id of the shard is free: its open transactions can be ended by the next life.
         """
         pause = WATCH_S
         while True:
             await asyncio.sleep(pause)
+            if await self._is_unblocked():
+                reopen("blocked transactional id fenced")
+                return
             found = await self._looked()
             if found:
                 tell(found)
             pause = min(LONGEST_WATCH_S, pause * 2) if found is not None else WATCH_S
+
+    async def _is_unblocked(self) -> bool:
+        try:
+            return self._producer is not None and await self._producer.fence_blocked()
+        except TransportError as error:
+            log.info("transactional_id_not_fenced", shard=self._number, error=str(error))
+            return False
 
     async def _looked(self) -> Mapping[Partition, OpenTransaction] | None:
         """Return the open transactions where a leader has come back; None if none was away."""

@@ -140,7 +140,7 @@ class Shard:
                 await self._open()
         except Exception as error:  # noqa: BLE001 - whatever the reason, and whoever's memory failed: open again
             return f"open failed: {error!r}"
-        watch = self.runtime.tasks.spawn(self.open_transactions.watch(self.committer.end_first))
+        watch = self.runtime.tasks.spawn(self.open_transactions.watch(self.committer.end_first, self.committer.reopen))
         try:
             return await self.committer.run()
         finally:

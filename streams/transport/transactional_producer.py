@@ -78,6 +78,12 @@ class TransactionalProducer:
         self.settling: set[int] = set()
         """Producer ids of this shard whose last transaction is certain to abort, although it cannot end yet."""
 
+        self.blocked_id: str | None = None
+        """The shard's other transactional id, if a transaction of it cannot end yet and it is not fenced."""
+
+        self.deferred: set[Partition] = set()
+        """Partitions with an open transaction of an id in ``settling``. It can be ended once that id is fenced."""
+
     async def fence(self) -> None:
         """End the epoch of the id's previous owner, and settle its transaction (InitProducerId)."""
         with translated():
@@ -101,6 +107,13 @@ class TransactionalProducer:
         if known is not None:
             self._note_fenced(transactional_id, known.producer)
         return known is not None
+
+    async def fence_blocked(self) -> bool:
+        """Fence ``blocked_id``, and return True if that was possible now. Its open transactions can be ended then."""
+        if self.blocked_id is None or not await self.fence_other(self.blocked_id):
+            return False
+        self.blocked_id = None
+        return True
 
     async def harmless(self, transactional_id: str) -> bool:
         """Return True if the id's open transaction is certain to abort, although a broker cannot complete it yet."""
@@ -181,7 +194,9 @@ class TransactionalProducer:
         for place, each in [(place, each) for place, several in found.items() for each in several]:
             if each.producer.id in self.fenced:
                 ours[place] = each
-            elif self._foreign is not None and each.producer.id not in self.settling:
+            elif each.producer.id in self.settling:
+                self.deferred.add(place)
+            elif self._foreign is not None:
                 self._foreign(place, each)
         return ours
 

@@ -43,10 +43,16 @@ class Id:
         self.error: Exception | None = None
         self.open: list[OpenTransaction] = []
         self.left = {OUT}
+        self.deferred: set[Partition] = set()
+        self.blocked = False
+        self.free = False
         self.taken_up: Collection[Partition] = ()
 
     def take_up(self, places: Collection[Partition]) -> None:
         self.taken_up = places
+
+    async def fence_blocked(self) -> bool:
+        return self.blocked and self.free
 
     async def look(self) -> Mapping[Partition, OpenTransaction]:
         if self.error is not None:
@@ -220,10 +226,11 @@ async def test_what_one_life_has_left_the_next_one_looks_at(monkeypatch: pytest.
     setup.opens(second, {})
     assert second.taken_up == {OUT}
     told: list[Mapping[Partition, OpenTransaction]] = []
+    told_reason: list[str] = []
     found = OpenTransaction(Producer(MAIN, 19), 40, 0)
     second.error = OutcomeUnknownError("no answer")
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        watch = tasks.create_task(setup.transactions.watch(told.append))
+        watch = tasks.create_task(setup.transactions.watch(told.append, told_reason.append))
         await asyncio.sleep(0.01)
         second.error, second.open = None, [found]
         while not told:  # noqa: ASYNC110 - any time now
@@ -231,6 +238,25 @@ async def test_what_one_life_has_left_the_next_one_looks_at(monkeypatch: pytest.
         watch.cancel()
 
     assert told[0] == {OUT: found}
+
+
+async def test_a_blocked_id_that_is_free_again_reopens_the_shard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its open transactions can be ended only after a fence, and the spare id alone would never fence it."""
+    monkeypatch.setattr(open_transactions, "WATCH_S", 0.0)
+    setup, spare, reasons = Setup(), Id(epoch=20), list[str]()
+    spare.blocked, spare.left, spare.deferred = True, set(), {OUT}
+    setup.opens(spare, {})
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        watch = tasks.create_task(setup.transactions.watch(lambda _: None, reasons.append))
+        await asyncio.sleep(0.01)
+        assert not reasons
+        spare.free = True
+        await watch
+    first = Id(epoch=30)
+    setup.opens(first, {})
+
+    assert reasons == ["blocked transactional id fenced"]
+    assert first.taken_up == {OUT}
 
 
 @pytest.mark.parametrize(("count", "asked"), [(MOST_SURVEYED, MOST_SURVEYED), (MOST_SURVEYED + 1, 0)])
