@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Collection
 
+from pydantic import ValidationError
+from pydantic_core import from_json
+
 from ops import registry_writer
 from ops.errors import SealKeyInUseError
 from ops.seal_keys import listed
 from ops.unfinished import unfinished
 from schemas.clock import SystemClock
+from schemas.control import RunControl
 from schemas.headers import SEAL, Headers
 from schemas.records import Record
 from schemas.seals import key_id
@@ -22,20 +26,43 @@ NAME = "headrace-seal-retirement"
 
 
 async def check_retirement(connection: Connection, kids: Collection[str]) -> None:
-    """Raise SealKeyInUseError if an unfinished record, or a cancel of a run that may continue, is sealed with *kids*.
+    """Raise SealKeyInUseError if an unfinished record, or a cancel of an unfinished run, is sealed with *kids*.
 
     Stages that still seal with one of them are not found by this: they write such records later.
     """
     registry = await registry_writer.load(connection)
     if registry.layout is None or not listed(registry).keys() & set(kids):
         return
-    found = Counter[tuple[str, str]]()
-    for records in (unfinished(connection, registry.layout), _controls(connection, registry)):
-        async for record in records:
-            if (kid := key_id(Headers(record.headers).text(SEAL))) in kids:
-                found[kid, record.topic] += 1
+    found, runs = Counter[tuple[str, str]](), set[str]()
+    async for record in unfinished(connection, registry.layout):
+        runs.add(run_of(record))
+        if (kid := _kid(record)) in kids:
+            found[kid, record.topic] += 1
+    async for record in _controls(connection, registry):
+        if (kid := _kid(record)) in kids and _cancelled(record) in runs:
+            found[kid, record.topic] += 1
     for (kid, topic), count in found.items():
         raise SealKeyInUseError(kid, topic, count)
+
+
+def _kid(record: Record) -> str:
+    return key_id(Headers(record.headers).text(SEAL))
+
+
+def run_of(record: Record) -> str:
+    """Return the run id in a stage record; empty if it cannot be read."""
+    try:
+        stage_record = from_json(record.value or b"")
+        return str(stage_record.get("authorized", stage_record)["run_id"])
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return ""
+
+
+def _cancelled(record: Record) -> str:
+    try:
+        return RunControl.model_validate_json(record.value or b"").run_id
+    except ValidationError:
+        return ""
 
 
 async def _controls(connection: Connection, registry: TenantRegistry) -> AsyncGenerator[Record]:
