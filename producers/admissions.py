@@ -36,10 +36,11 @@ def cancelled_record(key: str, request_id: str, *, shards: int, trace: HeaderLis
     )
 
 
-def forgotten_cancel_record(key: str, *, shards: int) -> ProducerRecord:
+def forgotten_cancel_record(key: str, *, shards: int, trace: HeaderList, now_ms: int) -> ProducerRecord:
     """Build the record that deletes an old cancel from the admission log. *key* is the request's admission key."""
-    shard = shard_of(key.split("|", 1)[0], shards)
-    return ProducerRecord(ADMISSIONS.name, cancel_key(key).encode(), None, partition=shard)
+    cancelled = AdmissionEvent(state="cancelled")
+    record = _record(cancelled, cancel_key(key), subject=key, shards=shards, trace=trace, now_ms=now_ms)
+    return record._replace(value=None)
 
 
 def serving_record(tenant: str, partition: Partition, *, shards: int, trace: HeaderList, now_ms: int) -> ProducerRecord:

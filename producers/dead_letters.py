@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from schemas.dead_letters import DeadLetterReason
+from schemas.envelopes import derived_id
 from schemas.headers import CORRELATION_ID, EVENT_PREFIX, OWN_PREFIX, SPRING_CORRELATION_ID, TRACEPARENT, Headers
 from schemas.records import HeaderList, ProducerRecord, Record
 from schemas.relocation import original_of
@@ -86,6 +87,6 @@ def _findable(headers: Headers, record: Record, trace: HeaderList) -> HeaderList
     if headers.text(f"{EVENT_PREFIX}id") is None:
         added += ((f"{EVENT_PREFIX}id", record.position.encode()),)
     if headers.binary(CORRELATION_ID) is None:
-        added += ((CORRELATION_ID, headers.binary(SPRING_CORRELATION_ID) or record.position.encode()),)
+        added += ((CORRELATION_ID, headers.binary(SPRING_CORRELATION_ID) or derived_id(record).encode()),)
     absent = {name for name, _ in added}
     return tuple(pair for pair in headers.raw if pair[0] not in absent) + added

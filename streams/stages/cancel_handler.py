@@ -45,7 +45,7 @@ class CancelHandler:
         key = f"{tenant.id}|{run_id}"
         controller = self.admission_memory.of(tenant.id)
         found = controller.cancel(key)
-        forgotten = [self.builder.forget_cancel(old) for old in controller.forget_cancels(tenant.id)]
+        forgotten = [self.builder.forget_cancel(old, trace.headers) for old in controller.forget_cancels(tenant.id)]
         log.info("cancel_received", found=found, tenant=tenant.id, run_id=run_id, trace_id=trace.trace_id)
         match found:
             case "ahead":

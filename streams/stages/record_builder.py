@@ -87,9 +87,9 @@ class RecordBuilder:
         """
         return cancelled_record(key, request_id, shards=self.shards, trace=trace, now_ms=self.clock.now_ms())
 
-    def forget_cancel(self, key: str) -> ProducerRecord:
+    def forget_cancel(self, key: str, trace: HeaderList) -> ProducerRecord:
         """Return the record that deletes an old cancel from the admission log."""
-        return forgotten_cancel_record(key, shards=self.shards)
+        return forgotten_cancel_record(key, shards=self.shards, trace=trace, now_ms=self.clock.now_ms())
 
     def stop(self, tenant: str, run_id: str, trace: HeaderList) -> ProducerRecord:
         """Return the control record that cancels a run after its admission."""

@@ -112,7 +112,7 @@ async def test_without_a_network_one_line_says_what_to_do(tmp_path: Path) -> Non
 
     assert re.fullmatch(
         r"Kafka's jars cannot be fetched from 127\.0\.0\.1:\d+ \(.+\): connect this machine to the network once, "
-        r"or set HEADRACE_MAVEN_REPOSITORY to a mirror, or HEADRACE_KAFKA_BOOTSTRAP to a running Kafka",
+        r"or set HEADRACE_MAVEN_REPOSITORY to a mirror, or --use-cluster with HEADRACE_KAFKA_BOOTSTRAP",
         str(unavailable.value),
     )
     assert _names(tmp_path) == []

@@ -80,7 +80,7 @@ def test_a_letter_can_be_found_by_trace_id_and_correlation_even_if_its_record_ha
 
     assert [value for name, value in output.headers if name == "ce_id"] == [b"tenants.acme.requests:2:7"]
     assert [value for name, value in output.headers if name == "traceparent"] == [TRACE[0][1]]
-    assert texts(output)["correlation_id"] == "tenants.acme.requests:2:7"
+    assert texts(output)["correlation_id"] == f"tenants.acme.requests:2:7:{NOW}", "the id of its result"
 
 
 def test_the_clients_trace_is_kept() -> None:
