@@ -140,6 +140,7 @@ class Startup:
             tenants = await setup.prepare(self._wish())
             settings = await self._with_valkey(setup.settings)
             found = await stack.enter_async_context(setup.model(self.servers.model))
+            seen = await setup.seen()
             self.stages.found.set_result(addresses(settings) | found.changes)
             page = await self.load(lambda: setup.page(self.stages))
             http = await last.enter_async_context(page.served(self.settings.http_port or 0))
@@ -148,7 +149,7 @@ class Startup:
             platform = DevPlatform(settings, http, found.name, tenants, self.pids, self.stages.health)
             page.rows.update(platform.rows())
             if self.plan.reload and self.settings.agents:
-                await stack.enter_async_context(background(self._reload(setup.reloads())))
+                await stack.enter_async_context(background(self._reload(setup.reloads(seen))))
             yield platform
             page.draining = True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from ops.dev.agents import names_of
 from ops.dev.model import Found, model
 from ops.dev.servers import KeptServer
 from ops.dev.stages import Stages
-from ops.dev.watch import edits
+from ops.dev.watch import Stamp, edits, stamp
 from ops.errors import NoLayoutError, StackError
 from ops.provision import Provision, Wish
 from ops.settings import Settings
@@ -87,9 +88,13 @@ class DevSetup:
         if not self.external:
             await self._tenancy.served(*tenants)
 
-    async def reloads(self) -> AsyncIterator[None]:
+    async def seen(self) -> Stamp:
+        """Return the stamp of the agents' files. Take it before a stage loads them, so that no edit is missed."""
+        return await asyncio.to_thread(stamp, self.settings.agents) if self.settings.agents else frozenset()
+
+    async def reloads(self, seen: Stamp) -> AsyncIterator[None]:
         """Yield each time that the agents must be reloaded: the tenants may then call the current ones."""
-        async for _ in edits(self.settings.agents or ""):
+        async for _ in edits(self.settings.agents or "", seen):
             try:
                 await self._allow(await self._agents())
             except StackError as error:

@@ -12,9 +12,8 @@ LOOK_S = 0.5
 Stamp = frozenset[tuple[Path, int]]
 
 
-async def edits(agents: str) -> AsyncIterator[None]:
-    """Yield after each edit, without end."""
-    files = await asyncio.to_thread(stamp, agents)
+async def edits(agents: str, files: Stamp) -> AsyncIterator[None]:
+    """Yield after each edit since the stamp *files*, without end."""
     while True:
         await asyncio.sleep(LOOK_S)
         now = await asyncio.to_thread(stamp, agents)

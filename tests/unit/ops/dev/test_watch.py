@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from ops.dev.watch import stamp
+from ops.dev.watch import edits, stamp
 
 
 @pytest.fixture
@@ -62,3 +63,14 @@ def test_a_single_module_is_watched_alone(package: Path) -> None:
 
     assert unchanged == before
     assert stamp("watched_alone") != before
+
+
+@pytest.mark.anyio
+async def test_an_edit_before_the_watch_began_is_noticed(package: Path) -> None:
+    """A stage may have loaded the agents before it: they would be old without an end."""
+    before = stamp("watched_agents")
+    _touch(package / "support.py")
+
+    async with asyncio.timeout(20):
+        async for _ in edits("watched_agents", before):
+            return
