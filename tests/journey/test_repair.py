@@ -17,6 +17,7 @@ from schemas.admissions import AdmissionKey, Identity, request_key
 from schemas.requests import Request
 from schemas.seals import Seals
 from schemas.stage_records import Authorized, Origin, Screened
+from streams.telemetry.trace_context import follow
 from streams.transport.connection import Connection
 from streams.transport.writer import TransactionalWriter
 from tests.journey.platform import Platform, until
@@ -60,7 +61,7 @@ async def leak(platform: Platform, tenant: str, request_id: str) -> None:
     hop = admitted(tenant, request_id, now_ms + 600_000)
     records = [
         screened_record(hop, STRANGER, (), partition=topics.shard_of(tenant, SHARDS)),
-        admission_record("open", hop.authorized.admission, shards=SHARDS, trace=(), now_ms=now_ms),
+        admission_record("open", hop.authorized.admission, shards=SHARDS, trace=follow(()).headers, now_ms=now_ms),
     ]
     async with await TransactionalWriter.open(Connection(platform.bootstrap), f"leak-{uuid.uuid4()}") as writer:
         await writer.transact(records)
