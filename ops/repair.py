@@ -11,19 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
-import structlog
-from pydantic_core import from_json
-
 from ops import registry_writer
 from ops.errors import LayoutMovingError, NoLayoutError, UnknownTenantError
 from ops.open_admissions import open_admissions
-from ops.unfinished import unfinished
+from ops.unfinished import admission_key_in, unfinished
 from producers.admissions import admission_record
 from producers.results import error_of, result_record
 from schemas.admissions import AdmissionKey
 from schemas.clock import Clock
 from schemas.errors import InternalError
-from schemas.records import ProducerRecord, Record
+from schemas.records import ProducerRecord
 from schemas.results import Result
 from schemas.stage_records import Origin
 from schemas.tenants import Layout
@@ -42,8 +39,6 @@ AT_ONCE = 500
 
 LeakReason: TypeAlias = Literal["lost", "expired"]
 """``lost``: no topic of the platform holds the request. ``expired``: one does, and its deadline passed long ago."""
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +141,3 @@ def _lost(place: LeakedPlace) -> Result:
     row = place.row()
     error = error_of(InternalError("the platform lost the request: send it again under another id"))
     return Result(request_id=row["request_id"], run_id=row["run_id"], agent=row["agent"], status="failed", error=error)
-
-
-def admission_key_in(record: Record) -> str | None:
-    """Return the admission key in a stage record, without a check of its seal; None if it cannot be read."""
-    try:
-        hop = from_json(record.value or b"")
-        key = hop.get("authorized", hop)["admission"]["key"]
-    except (AttributeError, LookupError, TypeError, ValueError):
-        log.warning("record_not_understood", topic=record.topic, position=record.position)
-        return None
-    return key if isinstance(key, str) else None

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Collection
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from ops import registry_writer
 from ops.errors import SealKeyInUseError
 from ops.seal_keys import listed
-from ops.unfinished import unfinished
+from ops.unfinished import admission_key_in, unfinished
 from schemas.clock import SystemClock
 from schemas.control import RunControl
 from schemas.headers import SEAL, Headers
@@ -33,13 +32,13 @@ async def check_retirement(connection: Connection, kids: Collection[str]) -> Non
     registry = await registry_writer.load(connection)
     if registry.layout is None or not listed(registry).keys() & set(kids):
         return
-    found, runs = Counter[tuple[str, str]](), set[str]()
+    found, open_keys = Counter[tuple[str, str]](), set[str | None]()
     async for record in unfinished(connection, registry.layout):
-        runs.add(run_of(record))
+        open_keys.add(admission_key_in(record))
         if (kid := _kid(record)) in kids:
             found[kid, record.topic] += 1
     async for record in _controls(connection, registry):
-        if (kid := _kid(record)) in kids and _cancelled(record) in runs:
+        if (kid := _kid(record)) in kids and _cancelled(record) in open_keys:
             found[kid, record.topic] += 1
     for (kid, topic), count in found.items():
         raise SealKeyInUseError(kid, topic, count)
@@ -49,20 +48,13 @@ def _kid(record: Record) -> str:
     return key_id(Headers(record.headers).text(SEAL))
 
 
-def run_of(record: Record) -> str:
-    """Return the run id in a stage record; empty if it cannot be read."""
-    try:
-        stage_record = from_json(record.value or b"")
-        return str(stage_record.get("authorized", stage_record)["run_id"])
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return ""
-
-
 def _cancelled(record: Record) -> str:
+    """Return the admission key of the run that a control record cancels; empty if no stage could read it either."""
     try:
-        return RunControl.model_validate_json(record.value or b"").run_id
+        control = RunControl.model_validate_json(record.value or b"")
     except ValidationError:
         return ""
+    return f"{control.tenant}|{control.run_id}"
 
 
 async def _controls(connection: Connection, registry: TenantRegistry) -> AsyncGenerator[Record]:

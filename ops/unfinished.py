@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 
+import structlog
+from pydantic_core import from_json
+
 from schemas.records import Partition, Record
 from schemas.tenants import Layout
 from streams.journey import INNER_GROUPS, versioned
@@ -15,6 +18,8 @@ from streams.transport.reader import Reader
 NAME = "headrace-unfinished"
 READ_S = 300.0
 """Seconds allowed to read these records."""
+
+log = structlog.get_logger()
 
 
 async def unfinished(connection: Connection, layout: Layout) -> AsyncGenerator[Record]:
@@ -36,3 +41,14 @@ async def unfinished(connection: Connection, layout: Layout) -> AsyncGenerator[R
         async for record in reader.until(await reader.high_watermarks(), READ_S):
             if not states[Partition(record.topic, record.partition)].holds(record.offset):
                 yield record
+
+
+def admission_key_in(record: Record) -> str | None:
+    """Return the admission key in a stage record, without a check of its seal; None if it cannot be read."""
+    try:
+        stage_record = from_json(record.value or b"")
+        key = stage_record.get("authorized", stage_record)["admission"]["key"]
+    except (AttributeError, LookupError, TypeError, ValueError):
+        log.warning("record_not_understood", topic=record.topic, position=record.position)
+        return None
+    return key if isinstance(key, str) else None
