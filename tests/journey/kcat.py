@@ -69,7 +69,7 @@ class Kcat:
         options += ["-p", str(partition)] if partition is not None else []
         self._write(topic, value, *options, *(["-k", key] if key is not None else []))
 
-    def dead_letter(self, topic: str, key: str) -> None:
+    def tombstone(self, topic: str, key: str) -> None:
         """Write a record whose value is NULL; kcat takes an empty one only beside a key."""
         self._write(topic, f"{key}:".encode(), "-Z", "-K", ":")
 

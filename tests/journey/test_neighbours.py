@@ -44,8 +44,8 @@ def assert_undelayed(platform: Platform, kind: str, part: float) -> None:
     lines = list[str]()
     for _ in range(TRIES):
         found = asyncio.run(compared(platform, kind))
-        assert len(found.alone) == len(found.exempt) == round(PACE.rounds * PACE.seconds * PACE.rate)
-        if percentile(found.exempt, part) < 2 * percentile(found.alone, part) + SLACK_S:
+        assert len(found.alone) == len(found.disturbed) == round(PACE.rounds * PACE.seconds * PACE.rate)
+        if percentile(found.disturbed, part) < 2 * percentile(found.alone, part) + SLACK_S:
             return
         lines.append(found.line())
     pytest.fail("; ".join(lines))

@@ -181,7 +181,7 @@ def test_a_record_written_straight_to_an_inner_topic_runs_nothing(platform: Plat
 def test_a_tombstone_is_buried(kcat: Kcat) -> None:
     """A NULL value is a record like any other."""
     key = fresh()
-    kcat.dead_letter(REQUESTS, key)
+    kcat.tombstone(REQUESTS, key)
     result = one(kcat.wait(RESULTS, lambda record: record.key == key))
     assert result.json["error"]["code"] == "malformed"
     dead_letter = one(

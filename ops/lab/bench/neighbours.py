@@ -109,7 +109,7 @@ def rows(disturbance: Disturbance, found: WindowComparison) -> list[Comparison]:
             f"{disturbance.name}, {name}",
             "quiet",
             "ms",
-            (percentile(found.exempt, part) * 1_000,),
+            (percentile(found.disturbed, part) * 1_000,),
             (percentile(found.alone, part) * 1_000,),
             goals.get(name),
         )

@@ -60,20 +60,20 @@ class WindowComparison:
 
     disturbance: str
     alone: list[float] = field(default_factory=list[float])
-    exempt: list[float] = field(default_factory=list[float])
+    disturbed: list[float] = field(default_factory=list[float])
 
     def ratio(self, part: float) -> float:
         """Return the ratio of a percentile with the disturbance to the one without."""
-        return percentile(self.exempt, part) / percentile(self.alone, part)
+        return percentile(self.disturbed, part) / percentile(self.alone, part)
 
     def line(self) -> str:
         """Return the comparison as one line of text."""
         figures = (
-            f"p{part * 100:g} {percentile(self.alone, part) * 1e3:.1f} -> {percentile(self.exempt, part) * 1e3:.1f} ms"
-            f" ({self.ratio(part):.2f})"
+            f"p{part * 100:g} {percentile(self.alone, part) * 1e3:.1f}"
+            f" -> {percentile(self.disturbed, part) * 1e3:.1f} ms ({self.ratio(part):.2f})"
             for part in (0.5, 0.95, 0.99)
         )
-        return f"{self.disturbance}: {', '.join(figures)} of {len(self.alone)} and {len(self.exempt)}"
+        return f"{self.disturbance}: {', '.join(figures)} of {len(self.alone)} and {len(self.disturbed)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Experiment:
         for number in range(2 * window_plan.rounds):
             quiet = number % 2 == 0
             waits = await self._window(window_plan, self.sink if quiet else None)
-            (compared.alone if quiet else compared.exempt).extend(waits)
+            (compared.alone if quiet else compared.disturbed).extend(waits)
             told(quiet, waits)
         return compared
 

@@ -30,7 +30,7 @@ class FakeServer(Server):
     patience: ClassVar[float] = 1.0
 
     starts: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
-    paused: int = 0
+    stops: int = 0
 
     def process(self, port: int) -> AbstractAsyncContextManager[ChildProcess]:
         raise AssertionError(f"nobody asked for port {port}")
@@ -46,7 +46,7 @@ class FakeServer(Server):
         self.starts.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
 
     async def stop(self) -> None:
-        self.paused += 1
+        self.stops += 1
         self.starts[-1].kill()
         self.starts[-1].wait()
 
@@ -96,7 +96,7 @@ async def test_a_server_that_is_told_to_stop_is_not_started_again(tmp_path: Path
         await kept.server()
         kept.stop()
 
-    assert (len(server.starts), server.paused, told) == (1, 1, [])
+    assert (len(server.starts), server.stops, told) == (1, 1, [])
 
 
 async def test_a_server_can_be_told_to_stop_before_its_turn(tmp_path: Path) -> None:

@@ -88,9 +88,9 @@ async def test_waits_beside_trouble_and_without_are_told_apart_and_are_what_they
     assert [quiet for quiet, _, _, _ in windows] == [True, False, True, False]
     assert all(bool(noise) != quiet for quiet, _, noise, _ in windows)
     assert all(aside for quiet, aside, _, _ in windows if quiet)
-    assert len(found.alone) == len(found.exempt) == 2 * round(0.2 * 40)
+    assert len(found.alone) == len(found.disturbed) == 2 * round(0.2 * 40)
     assert found.alone == [wait for quiet, _, _, waits in windows if quiet for wait in waits]
-    assert percentile(found.exempt, 0.5) >= HELD_S > min(found.alone)
+    assert percentile(found.disturbed, 0.5) >= HELD_S > min(found.alone)
 
 
 async def test_a_neighbour_sends_as_much_as_it_is_to(monkeypatch: pytest.MonkeyPatch) -> None:
