@@ -262,11 +262,15 @@ def test_every_record_of_ours_bears_its_headers(platform: Platform, kcat: Kcat) 
     answer = platform.cli("submit", "--tenant", "globex", "--agent", "assistant", "--wait", "--json", "may I?")
     assert answer.returncode == 3, answer.stderr
     inner = [topic.name for topic in topics.PLATFORM if topic not in {topics.SHARDS, topics.SCREENED}]
-    written = [RESULTS, topics.RESULTS.of("globex"), topics.REQUESTS.of("globex"), *inner]
+    submitted = [
+        each for each in kcat.read(topics.REQUESTS.of("globex")) if is_of(json.loads(answer.stdout)["id"])(each)
+    ]
+    written = [
+        (topic, record) for topic in (RESULTS, topics.RESULTS.of("globex"), *inner) for record in kcat.read(topic)
+    ]
     bare = {
         f"{topic}: {missing}"
-        for topic in written
-        for record in kcat.read(topic)
+        for topic, record in [(topics.REQUESTS.of("globex"), one(submitted)), *written]
         if (missing := {"traceparent", "correlation_id", "ce_id", "ce_source", "ce_type"} - record.headers.keys())
     }
     assert not {line for line in bare if "ce_id" in line or "traceparent" in line or "correlation_id" in line}
