@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
+from consumers.fencing_token import FencingToken
+from consumers.spans import NoSpans, Spans
 from consumers.spending import Spending
 from schemas.admissions import AdmissionKey
 from schemas.clock import Clock
@@ -11,6 +15,25 @@ from schemas.envelopes import Envelope
 from schemas.errors import InternalError
 from schemas.records import HeaderList
 from schemas.tenants import Tenant
+
+FIRST_TOKEN = FencingToken(1, 1)
+"""The token of a run outside Kafka, which has only one owner."""
+
+
+def always_owned() -> bool:
+    """Return True: outside Kafka, no other worker can take the run."""
+    return True
+
+
+def only_token() -> FencingToken:
+    """Return the token of a run outside Kafka."""
+    return FIRST_TOKEN
+
+
+@asynccontextmanager
+async def kept_slot() -> AsyncGenerator[None]:
+    """Keep the run slot while the block waits."""
+    yield
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +53,20 @@ class StepContext:
 
     spending: Spending = field(default_factory=Spending)
     """The usage of the run. The step adds to it, so that it is known also if the step fails."""
+
+    token: Callable[[], FencingToken] = only_token
+    """Returns the shard's fencing token as it is now: a run goes on while its shard reopens."""
+
+    may_start: Callable[[], bool] = always_owned
+    """Returns True while the group has accepted this worker within its session. Else start nothing outside Kafka."""
+
+    waiting: Callable[[], AbstractAsyncContextManager[None]] = kept_slot
+    """Returns a scope that gives the run slot to others, and takes one again at its end."""
+
+    started_before: bool = False
+    """True if an earlier owner may have started the run and its journal may have been lost since."""
+
+    spans: Spans = field(default_factory=NoSpans)
 
     @property
     def arrival(self) -> Envelope:

@@ -36,6 +36,10 @@ HeadraceError
 │   ├── LoopDetectedError           loop_detected
 │   ├── HandoffCycleError           handoff_cycle
 │   └── ToolOutcomeUnknownError     tool_outcome_unknown
+├── JournalUnavailableError     journal_unavailable    retryable
+├── JournalLostError            journal_lost           retryable
+├── RunSupersededError          run_superseded         retryable: another worker has the run
+├── MemoryUnavailableError      memory_unavailable     retryable
 ├── UnwritableError             unwritable             no topic accepts the output
 ├── PoisonError                 poison                 the record killed its worker
 └── InternalError               internal               any unknown error; never retryable
@@ -333,6 +337,39 @@ class ToolOutcomeUnknownError(RunError):
     """A tool call has started, and its outcome is unknown."""
 
     code = "tool_outcome_unknown"
+
+
+class JournalUnavailableError(HeadraceError):
+    """The run's journal cannot be read or written."""
+
+    code = "journal_unavailable"
+    retryable = True
+    platform_fault = True
+
+
+class JournalLostError(HeadraceError):
+    """The store has lost steps of the run's journal."""
+
+    code = "journal_lost"
+    retryable = True
+    platform_fault = True
+
+
+class RunSupersededError(HeadraceError):
+    """Another worker has taken the run."""
+
+    code = "run_superseded"
+    retryable = True
+    dead_letters = False
+    platform_fault = True
+
+
+class MemoryUnavailableError(HeadraceError):
+    """The memory cannot be read or written."""
+
+    code = "memory_unavailable"
+    retryable = True
+    platform_fault = True
 
 
 class UnwritableError(HeadraceError):
