@@ -1,6 +1,7 @@
 """The public names that a user's agents and programs import."""
 
-from consumers.agent.agents import Agent, AgentDefinitionError, agent
+from consumers.agent.agents import Agent, agent
+from consumers.agent.definition_error import AgentDefinitionError
 from consumers.agent.models.port import (
     AssistantMessage,
     ModelResponse,

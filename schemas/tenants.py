@@ -13,6 +13,7 @@ TENANT_ID = "[a-z0-9][a-z0-9-]{0,62}"
 
 TenantId: TypeAlias = Annotated[str, StringConstraints(pattern=f"^{TENANT_ID}$")]
 AgentName: TypeAlias = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9_-]{0,62}$")]
+ToolName: TypeAlias = Annotated[str, StringConstraints(pattern="^[a-zA-Z0-9_-]{1,64}$")]
 Seconds: TypeAlias = Annotated[float, Field(gt=0, le=366 * 24 * 3_600)]
 IdentityMode: TypeAlias = Literal["topic", "signed"]
 
@@ -73,6 +74,9 @@ class Tenant(Payload):
     tier: Annotated[str, StringConstraints(pattern="^[a-z0-9-]{1,32}$")] = "standard"
     identity: IdentityMode = "topic"
     agents: tuple[AgentName, ...] = ()
+    tools: dict[AgentName, tuple[ToolName, ...]] = Field(default_factory=dict)
+    """Tools that each agent may use for this tenant. An agent that is not listed may use all of its own."""
+
     limits: Limits = Limits()
     reply_topics: tuple[str, ...] = ()
     """Topics that ``reply_to`` may name in addition to the tenant's results topic."""

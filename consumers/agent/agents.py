@@ -1,15 +1,21 @@
-"""Agents: a name, and the function that answers requests to it."""
+"""Agents: a name, instructions, a model, tools, and the function that answers requests."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from consumers.agent.definition_error import AgentDefinitionError
+from consumers.agent.handoff import ASK, Handoff
+from consumers.agent.middleware import Middleware
+from consumers.agent.planners.port import Planner
 from consumers.agent.run import Run
+from consumers.agent.run_limits import RunLimits
+from consumers.agent.tools.tool import Tool, ToolFunction, tool
 from schemas.tenants import AgentName
 
 AgentFunction: TypeAlias = Callable[[str, Run], Awaitable[Any]]
@@ -20,18 +26,33 @@ _NAME: TypeAdapter[str] = TypeAdapter(AgentName)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-class AgentDefinitionError(ValueError):
-    """The definition of an agent is invalid. Raised to the developer at start; never sent to a client."""
+MemoryName: TypeAlias = Literal["session"]
+MEMORIES: tuple[MemoryName, ...] = ("session",)
+DEFAULT_LIMITS = RunLimits()
 
 
-async def answer_with_model(text: str, run: Run) -> str:
-    """Answer with one call of the agent's model."""
-    return (await run.ask(text)).text
+class AgentSettings(TypedDict, total=False):
+    """Further fields of an Agent, for ``@agent``."""
+
+    tools: Sequence[Tool | ToolFunction]
+    handoffs: Sequence[Handoff | str]
+    delegates: Sequence[str]
+    memory: Sequence[MemoryName]
+    planner: str | Planner
+    output: Any
+    limits: RunLimits
+    capabilities: frozenset[str] | None
+    middleware: Sequence[Middleware]
+
+
+async def respond(text: str, run: Run) -> Any:  # noqa: ANN401 - a text, or what the agent's ``output`` says
+    """Answer with the agent's model and tools, as its planner decides."""
+    return await run.respond(text)
 
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """The agent that a request names. Without its own ``answer``, it makes one call of its model."""
+    """The agent that a request names. Without its own ``answer``, its planner drives its model and tools."""
 
     name: str
     _: KW_ONLY
@@ -42,15 +63,70 @@ class Agent:
     """Name of one of the worker's configured models."""
 
     description: str = ""
-    answer: AgentFunction = field(default=answer_with_model, repr=False)
+    tools: Sequence[Tool | ToolFunction] = ()
+    """Tools that its model may call. A plain function becomes a tool with the defaults of ``@tool``."""
+
+    handoffs: Sequence[Handoff | str] = ()
+    """Agents that may take over the conversation. A name becomes a Handoff that carries the whole conversation."""
+
+    delegates: Sequence[str] = ()
+    """Agents that answer a question as a tool would."""
+
+    memory: Sequence[MemoryName] = ()
+    """``session``: the conversation so far of the request's session."""
+
+    planner: str | Planner = "react"
+    """Name of a planner, or a function of the state."""
+
+    output: Any = None
+    """Type of the answer, such as a pydantic model. The model is asked for its JSON. None: a text."""
+
+    limits: RunLimits = DEFAULT_LIMITS
+    capabilities: frozenset[str] | None = None
+    """Capabilities that a run of this agent holds. A handoff can only narrow them. None does not narrow."""
+
+    middleware: Sequence[Middleware] = ()
+    """Wrappers of the agent's operations; the first is the outermost."""
+
+    answer: AgentFunction = field(default=respond, repr=False)
+    toolbox: tuple[Tool, ...] = field(init=False, repr=False)
+    """The tools, all as Tool."""
+
+    transfers: tuple[Handoff, ...] = field(init=False, repr=False)
+    """The handoffs, all as Handoff."""
 
     def __post_init__(self) -> None:
-        """Raise AgentDefinitionError if no request could use the name."""
+        """Bring lists and names into their final form. Raises AgentDefinitionError for a definition without use."""
         try:
             _NAME.validate_python(self.name)
         except ValidationError as error:
             message = f"an agent cannot be named {self.name!r}: 1 to 63 of a-z, 0-9, _ and -, and no _ or - in front"
             raise AgentDefinitionError(message) from error
+        transfers = tuple(each if isinstance(each, Handoff) else Handoff(each) for each in self.handoffs)
+        object.__setattr__(self, "toolbox", tuple(_as_tool(each) for each in self.tools))
+        object.__setattr__(self, "transfers", transfers)
+        self._check_names()
+        if unknown := set(self.memory) - set(MEMORIES):
+            message = f"the agent {self.name!r} has an unknown memory {unknown.pop()!r}: there is {MEMORIES[0]!r}"
+            raise AgentDefinitionError(message)
+
+    def _check_names(self) -> None:
+        names = [each.name for each in self.toolbox]
+        names += [each.tool_name for each in self.transfers] + [f"{ASK}{each}" for each in self.delegates]
+        for name in names:
+            if names.count(name) > 1:
+                message = f"the agent {self.name!r} has two tools named {name!r}"
+                raise AgentDefinitionError(message)
+
+    @property
+    def has_function(self) -> bool:
+        """True if it answers by a function of its own."""
+        return self.answer is not respond
+
+    @property
+    def keeps_journal(self) -> bool:
+        """True if its runs have steps that a resumed run must not repeat."""
+        return bool(self.tools or self.handoffs or self.delegates or self.memory)
 
     @classmethod
     def from_callable(
@@ -61,26 +137,45 @@ class Agent:
         instructions: str = "",
         model: str = "default",
         description: str = "",
+        **settings: Unpack[AgentSettings],
     ) -> Agent:
-        """Make an agent of an ``async def`` of (text) or (text, run); raise AgentDefinitionError for any other."""
+        """Make an agent of an ``async def`` of (text) or (text, run); raise AgentDefinitionError for any other.
+
+        *settings* are further fields of the agent, such as ``tools``.
+        """
         return cls(
             name,
             instructions=instructions,
             model=model,
             description=description or inspect.getdoc(function) or "",
             answer=_uniform(function, name),
+            **settings,
         )
 
 
 def agent(
-    name: str, *, instructions: str = "", model: str = "default", description: str = ""
+    name: str,
+    *,
+    instructions: str = "",
+    model: str = "default",
+    description: str = "",
+    **settings: Unpack[AgentSettings],
 ) -> Callable[[AgentCallable], Agent]:
-    """Make the decorated function an Agent of this name: ``async def shout(text, run)``, or of the text alone."""
+    """Make the decorated function an Agent of this name: ``async def shout(text, run)``, or of the text alone.
+
+    *settings* are further fields of the agent, such as ``tools``: the function reaches them by ``run.respond``.
+    """
 
     def decorate(function: AgentCallable) -> Agent:
-        return Agent.from_callable(function, name=name, instructions=instructions, model=model, description=description)
+        return Agent.from_callable(
+            function, name=name, instructions=instructions, model=model, description=description, **settings
+        )
 
     return decorate
+
+
+def _as_tool(given: Tool | ToolFunction) -> Tool:
+    return given if isinstance(given, Tool) else tool(given)
 
 
 def _uniform(function: AgentCallable, name: str) -> AgentFunction:

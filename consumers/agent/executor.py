@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from consumers.agent.agents import Agent
-from consumers.agent.models.port import Model, ModelRequest, ModelResponse
+from consumers.agent.journal.port import RunKey
+from consumers.agent.journal.steps import JournaledSteps, NoSteps, RunSteps
+from consumers.agent.loop import respond
+from consumers.agent.member import MemberEngine, place
 from consumers.agent.output import as_json
-from consumers.agent.registry import AgentRegistry
 from consumers.agent.run import Run
+from consumers.agent.run_state import RunState
+from consumers.agent.services import AgentServices
 from consumers.context import StepContext
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.deadline import Deadline
-from consumers.resilience.retry import Retry
 from consumers.resilience.timeouts import lazy_timeout
 from schemas.clock import SystemClock
 from schemas.errors import CancelledRunError, HeadraceError, InternalError, UnknownAgentError, chain_of
@@ -25,26 +27,15 @@ from schemas.requests import Request
 from schemas.results import ErrorInfo, Result, Timing, verdict_info
 from schemas.stage_records import Screened
 
-
-@dataclass(frozen=True, slots=True)
-class _NoModel:
-    """A placeholder for a model that the worker lacks. Only an agent that calls its model fails."""
-
-    name: str
-
-    async def complete(self, request: ModelRequest) -> ModelResponse:  # noqa: ARG002 - the port's argument
-        raise InternalError(f"this worker has no model named {self.name!r}")
+JOURNAL_KEPT_MS = 3 * 24 * 3_600_000
+"""Milliseconds for which a journal is kept after the deadline: a dead letter may be replayed until then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Executor:
     """Runs the agent that the request names."""
 
-    agents: AgentRegistry
-    models: Mapping[str, Model]
-    """Models by the names that agents use."""
-
-    retry: Retry = field(default_factory=Retry)
+    services: AgentServices
     cancels: Cancels = field(default_factory=lambda: Cancels(SystemClock()))
 
     async def __call__(self, screened: Screened, context: StepContext) -> Result:
@@ -53,40 +44,67 @@ class Executor:
         Raises UnknownAgentError; ExpiredError when the deadline passes, before or during the run; InternalError for an
         exception of the agent, unless it is or wraps a HeadraceError.
         """
-        agent = self._agent(screened)
-        run = self._run(agent, screened, context)
+        agent, run = self._agent(screened), _run(screened, context)
         run.deadline.check()
         began, scope = context.clock.monotonic(), partial(self.cancels.scope, run.run_id, run.deadline)
+        state = self._state(agent, context, run, began)
         try:
             self.cancels.check(run.run_id)
-            output = as_json(await lazy_timeout(scope, _answer(agent, screened.text, run)), agent.name)
+            output = await lazy_timeout(scope, self._answer(agent, screened.text, run, state))
         except CancelledRunError as error:
             ended = {"status": "cancelled", "error": ErrorInfo(code=error.code, message=error.public_message)}
-            return _result(screened, run, None, _since(began, context)).model_copy(update=ended)
-        return _result(screened, run, output, _since(began, context))
+            return _result(screened, run, None, state).model_copy(update=ended)
+        return _result(screened, run, output, state)
 
     def _agent(self, screened: Screened) -> Agent:
         name = screened.authorized.request.agent
-        if name not in self.agents:
+        if name not in self.services.agents:
             raise UnknownAgentError(f"no agent named {name!r} is deployed")
-        return self.agents[name]
+        return self.services.agents[name]
 
-    def _run(self, agent: Agent, screened: Screened, context: StepContext) -> Run:
-        authorized = screened.authorized
-        return Run(
-            agent=agent.name,
-            instructions=agent.instructions,
-            tenant=context.tenant,
-            request=_asking(authorized.request, screened.text),
-            request_id=authorized.request_id,
-            run_id=authorized.run_id,
-            attempt=screened.attempt,
-            deadline=Deadline(authorized.deadline_ms, context.clock),
-            model=self.models.get(agent.model) or _NoModel(agent.model),
-            retry=self.retry,
-            spending=context.spending,
-            traceparent=Headers(context.trace).text(TRACEPARENT),
+    def _state(self, agent: Agent, context: StepContext, run: Run, began: float) -> RunState:
+        return RunState(
+            services=self.services,
+            context=context,
+            steps=NoSteps(context),
+            recorded=agent.keeps_journal,
+            limits=agent.limits,
+            began=began,
+            respond=respond,
         )
+
+    async def _answer(self, agent: Agent, text: str, run: Run, state: RunState) -> Any:  # noqa: ANN401 - JSON
+        if agent.keeps_journal:
+            state.steps = await self._steps(run, state.context)
+        member = place(state, agent, run)
+        output = as_json(await _called(agent, text, member.run), agent.name)
+        return await self._guarded(output, member.run)
+
+    async def _steps(self, run: Run, context: StepContext) -> JournaledSteps:
+        """Return the steps that the run has in its journal."""
+        if self.services.journal is None:
+            raise InternalError(f"the agent {run.agent!r} has tools or memory, and this worker has no journal")
+        key, expires_ms = RunKey(run.tenant.id, run.run_id), run.deadline_ms + JOURNAL_KEPT_MS
+        return await RunSteps.open(
+            self.services.journal, key, context, attempt=run.attempt, deadline=run.deadline, expires_ms=expires_ms
+        )
+
+
+def _run(screened: Screened, context: StepContext) -> Run:
+    authorized = screened.authorized
+    return Run(
+        agent=authorized.request.agent,
+        tenant=context.tenant,
+        request=_asking(authorized.request, screened.text),
+        request_id=authorized.request_id,
+        run_id=authorized.run_id,
+        subject=authorized.identity.subject,
+        attempt=screened.attempt,
+        deadline=Deadline(authorized.deadline_ms, context.clock),
+        engine=MemberEngine(),
+        spending=context.spending,
+        traceparent=Headers(context.trace).text(TRACEPARENT),
+    )
 
 
 def _asking(request: Request, text: str) -> Request:
@@ -94,11 +112,7 @@ def _asking(request: Request, text: str) -> Request:
     return request if request.input == text else request.model_copy(update={"input": text})
 
 
-def _since(began: float, context: StepContext) -> int:
-    return int((context.clock.monotonic() - began) * 1_000)
-
-
-async def _answer(agent: Agent, text: str, run: Run) -> Any:  # noqa: ANN401 - an agent answers with what it likes
+async def _called(agent: Agent, text: str, run: Run) -> Any:  # noqa: ANN401 - an agent answers with what it likes
     try:
         return await agent.answer(text, run)
     except (asyncio.CancelledError, GeneratorExit):
@@ -110,7 +124,7 @@ async def _answer(agent: Agent, text: str, run: Run) -> Any:  # noqa: ANN401 - a
         raise InternalError(message, detail=repr(error)) from error
 
 
-def _result(screened: Screened, run: Run, output: Any, agent_ms: int) -> Result:  # noqa: ANN401 - JSON
+def _result(screened: Screened, run: Run, output: Any, state: RunState) -> Result:  # noqa: ANN401 - JSON
     authorized = screened.authorized
     return Result(
         request_id=run.request_id,
@@ -123,7 +137,8 @@ def _result(screened: Screened, run: Run, output: Any, agent_ms: int) -> Result:
             queued_ms=authorized.queued_ms,
             auth_ms=authorized.auth_ms,
             guard_ms=screened.guard_ms,
-            agent_ms=agent_ms,
+            agent_ms=int((state.context.clock.monotonic() - state.began) * 1_000),
         ),
+        handoffs=tuple(state.handoffs),
         verdicts=tuple([verdict_info(each.guard, each.action) for each in screened.verdicts]),
     )

@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 
-from consumers.agent.agents import Agent, AgentDefinitionError
+from consumers.agent.agents import Agent
+from consumers.agent.definition_error import AgentDefinitionError
 
 
 class AgentRegistry(Mapping[str, Agent]):

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-from consumers.agent.models.port import (
-    Message,
-    Model,
-    ModelRequest,
-    ModelResponse,
-    SystemMessage,
-    ToolSpec,
-    UserMessage,
-)
+from consumers.agent.models.port import Message, ModelResponse, ToolSpec
 from consumers.resilience.deadline import Deadline
-from consumers.resilience.retry import Retry
 from consumers.spending import Spending
 from schemas.clock import Clock
-from schemas.errors import ModelUnreadableError
 from schemas.requests import Request
 from schemas.results import Usage
 from schemas.tenants import Tenant
@@ -30,14 +19,33 @@ Prompt: TypeAlias = str | Sequence[Message]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One question to an agent's model."""
+
+    prompt: Prompt
+    tools: tuple[ToolSpec, ...] = ()
+    temperature: float | None = None
+    max_output_tokens: int | None = None
+
+
+class RunEngine(Protocol):
+    """The part of the executor that a run calls."""
+
+    async def ask(self, run: Run, question: Question) -> ModelResponse:
+        """Ask the agent's model."""
+        ...
+
+    async def respond(self, run: Run, text: str) -> Any:  # noqa: ANN401 - a text, or what the agent's ``output`` says
+        """Run the agent's planner on a text, with its tools."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One attempt at one request."""
+    """One attempt at one request, as an agent and its tools see it."""
 
     agent: str
     """The name of the agent that runs."""
-
-    instructions: str
-    """The agent's instructions."""
 
     tenant: Tenant
     request: Request
@@ -47,14 +55,18 @@ class Run:
     run_id: str
     """The same in every attempt."""
 
+    subject: str = ""
+    """The caller, as the request's identity names it."""
+
     attempt: int
     """The number of this attempt, from 1."""
 
     deadline: Deadline
-    model: Model
-    retry: Retry = field(default_factory=Retry)
+    engine: RunEngine = field(repr=False)
+    """For the platform; agents use the methods below."""
+
+    spending: Spending = field(default_factory=Spending, repr=False)
     traceparent: str | None = None
-    spending: Spending = field(default_factory=Spending)
 
     @property
     def session(self) -> str | None:
@@ -93,29 +105,19 @@ class Run:
         temperature: float | None = None,
         max_output_tokens: int | None = None,
     ) -> ModelResponse:
-        """Ask the agent's model, and retry temporary failures. The agent's instructions come first.
+        """Ask the agent's model once, and retry temporary failures. The agent's instructions come first.
 
+        The calls of an agent with tools or memory are recorded: a resumed run gets the same answers, call by call.
         Raises the last ModelError after the retries, or ExpiredError at the deadline.
         """
-        request = ModelRequest(
-            messages=self._conversation(prompt),
-            tools=tuple(tools),
-            temperature=temperature,
-            max_output_tokens=max_output_tokens,
-            traceparent=self.traceparent,
+        question = Question(
+            prompt=prompt, tools=tuple(tools), temperature=temperature, max_output_tokens=max_output_tokens
         )
-        return await self.retry(partial(self._complete, request), self.deadline)
+        return await self.engine.ask(self, question)
 
-    async def _complete(self, request: ModelRequest) -> ModelResponse:
-        """Ask once, and count what was answered, of use or not."""
-        try:
-            response = await self.model.complete(request)
-        except ModelUnreadableError as error:
-            self.spending.add(error.input_tokens, error.output_tokens)
-            raise
-        self.spending.add(response.usage.input_tokens, response.usage.output_tokens)
-        return response
+    async def respond(self, text: str) -> Any:  # noqa: ANN401 - a text, or what the agent's ``output`` says
+        """Run the agent's planner on *text*, with its tools, handoffs and memory, and return its answer.
 
-    def _conversation(self, prompt: Prompt) -> tuple[Message, ...]:
-        messages = (UserMessage(prompt),) if isinstance(prompt, str) else tuple(prompt)
-        return (SystemMessage(self.instructions), *messages) if self.instructions else messages
+        An agent without a function of its own does only this. Raises a RunError at a limit of the agent.
+        """
+        return await self.engine.respond(self, text)

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from consumers.resilience.deadline import Deadline
 from schemas.errors import HeadraceError, resolve_error, seconds_of
 
 T = TypeVar("T")
+Waiting: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +36,8 @@ class Retry:
     chance: Callable[[], float] = random.random
     """Returns random numbers, uniform in [0, 1)."""
 
-    async def __call__(self, call: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
-        """Await ``call()`` until it succeeds.
+    async def __call__(self, call: Callable[[], Awaitable[T]], deadline: Deadline, waiting: Waiting = nullcontext) -> T:
+        """Await ``call()`` until it succeeds. The waits happen within the scope ``waiting()``.
 
         Raises the last error if it is permanent or the attempts are used up. The same holds if the next attempt would
         start after the deadline. Every attempt is cancelled at the deadline, with ExpiredError.
@@ -50,7 +52,8 @@ class Retry:
                 wait = self._wait(error, tried)
                 if wait is None or wait >= deadline.remaining():
                     raise
-            await asyncio.sleep(wait)
+            async with waiting():
+                await asyncio.sleep(wait)
 
     def _wait(self, error: HeadraceError, tried: int) -> float | None:
         """Return the seconds before the next attempt; None if there is none. A ``retry_after`` takes precedence."""

@@ -1,0 +1,153 @@
+"""The loop of one run: plan, call the model, call tools, hand over, until there is an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from consumers.agent.agents import Agent
+from consumers.agent.conversation import Conversation
+from consumers.agent.member import Member, instructions_of
+from consumers.agent.models.port import (
+    ModelRequest,
+    SystemMessage,
+    ToolCall,
+    ToolMessage,
+    UserMessage,
+)
+from consumers.agent.planners.port import CallModel, CallTools, Finish, Planner, PlanState
+from consumers.agent.provenance import OPERATOR, Source
+from consumers.agent.structured import instructions_for, parsed
+from consumers.agent.tools.outcome import ToolOutcome
+from schemas.errors import InternalError, ModelUnreadableError
+
+
+@dataclass(slots=True)
+class AgentLoop:
+    """One conversation, from a text to an answer. The agent in charge changes with each handoff."""
+
+    member: Member
+    """The agent in charge, with its tools and its place in the run."""
+
+    conversation: Conversation = field(default_factory=Conversation)
+    number: int = 0
+    """Steps so far; they name the journal's entries."""
+
+    model_calls: int = 0
+    """Model calls of the agent in charge."""
+
+    corrected: bool = False
+    """True if the model was asked to correct its structured answer."""
+
+    async def answer(self) -> Any:  # noqa: ANN401 - a text, or what the agent's ``output`` says
+        """Return the answer. Raises a RunError at a limit, and what its steps raise."""
+        while True:
+            state = PlanState(self.member.agent.name, self.conversation.messages, self.model_calls)
+            match self._planner(state):
+                case CallModel(added, offers_tools):
+                    await self._ask(added, offers_tools=offers_tools)
+                case CallTools(calls):
+                    await self._call(calls)
+                    if self.member.agent.has_function:
+                        return await self.member.answer(self._request())
+                case Finish(text):
+                    if not self._needs_correction(text):
+                        return self._output(text)
+
+    @property
+    def _planner(self) -> Planner:
+        planner = self.member.agent.planner
+        if not isinstance(planner, str):
+            return planner
+        found = self.member.state.services.planners.get(planner)
+        if found is None:
+            raise InternalError(f"there is no planner named {planner!r}")
+        return found
+
+    # --- the model ----------------------------------------------------------------------------------------------------
+
+    async def _ask(self, added: Sequence[Any], *, offers_tools: bool) -> None:
+        self.number += 1
+        self.model_calls += 1
+        self.conversation.extend(added, OPERATOR)
+        request = ModelRequest(
+            messages=(*_instructions(self.member.agent), *self.conversation.messages),
+            tools=self.member.specs if offers_tools else (),
+            traceparent=self.member.run.traceparent,
+        )
+        response = await self.member.ask(request, f"{self.number}.model")
+        self.conversation.add(response.message, Source(kind="model", name=response.model))
+
+    def _needs_correction(self, text: str) -> bool:
+        """Return True once, if the answer is not of the output type. The model is then told why."""
+        if self.member.agent.output is None or self.corrected:
+            return False
+        try:
+            parsed(self.member.agent.output, text)
+        except ModelUnreadableError as error:
+            self.corrected = True
+            self.conversation.add(UserMessage(f"{error.public_message}. Answer again."), OPERATOR)
+            return True
+        return False
+
+    def _output(self, text: str) -> Any:  # noqa: ANN401 - as answer
+        output = self.member.agent.output
+        return text if output is None else parsed(output, text)
+
+    # --- tools and handoffs -------------------------------------------------------------------------------------------
+
+    async def _call(self, calls: tuple[ToolCall, ...]) -> None:
+        """Make all calls of one batch, and add their results in the model's order. A handoff comes last."""
+        self.number += 1
+        steps = [f"{self.number}.tool.{place}" for place in range(1, len(calls) + 1)]
+        planned = self.member.planned(calls, steps)
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(each) for each in planned.jobs]
+        for call, task in zip(calls, running, strict=True):
+            self._result(call, task.result())
+        if planned.transfer is not None:
+            await self._hand_over(planned.transfer)
+
+    def _result(self, call: ToolCall, outcome: ToolOutcome) -> None:
+        self.member.state.note_call(call.name, call.arguments, outcome.text)
+        self.conversation.add(ToolMessage(call.id, outcome.text), outcome.source)
+
+    async def _hand_over(self, call: ToolCall) -> None:
+        self.number += 1
+        handoff, reason = await self.member.handed_over(call, f"{self.number}.handoff")
+        if handoff.context == "request":
+            told = f"{self.member.agent.name} hands this over to you: {reason}" if reason else ""
+            request = self._request()
+            self.conversation = Conversation()
+            self.conversation.add(UserMessage(request), self._user)
+            if told:
+                self.conversation.add(UserMessage(told), Source(kind="agent", name=self.member.agent.name))
+        self.member = self.member.next(handoff.agent)
+        self.model_calls = 0
+
+    @property
+    def _user(self) -> Source:
+        return Source(kind="user", name=self.member.run.subject)
+
+    def _request(self) -> str:
+        """Return the user's text of this conversation."""
+        users = [turn for turn in self.conversation.turns if turn.source.kind == "user"]
+        return users[-1].message.text if users and isinstance(users[-1].message, UserMessage) else ""
+
+
+async def respond(member: Member, text: str) -> Any:  # noqa: ANN401 - a text, or what the agent's ``output`` says
+    """Return the answer of the agent, or of the one that it hands over to. A second call in a run has its own steps."""
+    state = member.state
+    state.responded += 1
+    loop = AgentLoop(member if state.responded == 1 else replace(member, prefix=f"{member.prefix}r{state.responded}/"))
+    loop.conversation.add(UserMessage(text), Source(kind="user", name=member.run.subject))
+    return await loop.answer()
+
+
+def _instructions(agent: Agent) -> tuple[SystemMessage, ...]:
+    told = [each.text for each in instructions_of(agent)]
+    if agent.output is not None:
+        told.append(instructions_for(agent.output))
+    return (SystemMessage("\n\n".join(told)),) if told else ()

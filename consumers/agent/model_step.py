@@ -1,0 +1,84 @@
+"""One model call of a run: journaled, within limits and budget, retried, and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+from consumers.agent.agents import Agent
+from consumers.agent.history import valid, with_unique_ids
+from consumers.agent.journal.port import ENTRY_LIMIT
+from consumers.agent.middleware import Operation, compose
+from consumers.agent.models.port import Model, ModelRequest, ModelResponse
+from consumers.agent.run import Run
+from consumers.agent.run_state import RunState
+from consumers.agent.step_values import ModelStep, decode, encode
+from schemas.errors import InternalError, ModelUnreadableError
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCaller:
+    """Makes the model calls of one agent in one run."""
+
+    state: RunState
+    agent: Agent
+
+    async def __call__(self, run: Run, request: ModelRequest, step: str, *, last: bool = False) -> ModelResponse:
+        """Return the model's answer: the recorded one if the journal has the step.
+
+        *last*: the run can end without the record of a long answer. Raises StepsExhaustedError at a limit, the last
+        ModelError after the retries, and ExpiredError at the deadline.
+        """
+        recorded = self.state.steps.finished(step)
+        if recorded is not None:
+            return self._replayed(run, decode(ModelStep, recorded))
+        self.state.check_limits(run)
+        self.state.steps.may_start()
+        response = await self._asked(run, replace(request, messages=valid(request.messages)), step)
+        await self._record(run, response, step)
+        return response
+
+    def _replayed(self, run: Run, recorded: ModelStep) -> ModelResponse:
+        """Return a recorded answer. The usage of earlier attempts came with the request; that of this one did not."""
+        self.state.model_calls += 1
+        if recorded.attempt == run.attempt:
+            run.spending.add(recorded.input_tokens, recorded.output_tokens)
+        return recorded.response
+
+    async def _asked(self, run: Run, request: ModelRequest, step: str) -> ModelResponse:
+        services = self.state.services
+        await services.budget(request, run)
+        chain = compose((*services.middleware, *self.agent.middleware), self._complete)
+        response: ModelResponse = await chain(Operation("model", self.agent.model, request, run, step))
+        await services.budget.settle(response.usage, run)
+        if len({call.id for call in response.tool_calls}) < len(response.tool_calls):
+            return replace(response, tool_calls=with_unique_ids(response.tool_calls))
+        return response
+
+    async def _complete(self, operation: Operation) -> ModelResponse:
+        run, services = operation.run, self.state.services
+        model = services.models.get(self.agent.model)
+        if model is None:
+            raise InternalError(f"this worker has no model named {self.agent.model!r}")
+        attempt = partial(_attempt, model, operation.value, run)
+        return await services.retry(attempt, run.deadline, self.state.context.waiting)
+
+    async def _record(self, run: Run, response: ModelResponse, step: str) -> None:
+        if not self.state.recorded:
+            return
+        value = encode(ModelStep.of(response, self.agent.name, run.attempt))
+        if len(value) <= ENTRY_LIMIT:
+            await self.state.steps.finish(step, value)
+        elif response.tool_calls:
+            raise ModelUnreadableError(f"the model's tool calls are longer than {ENTRY_LIMIT} bytes")
+
+
+async def _attempt(model: Model, request: ModelRequest, run: Run) -> ModelResponse:
+    """Ask once, and count what was answered, of use or not."""
+    try:
+        response = await model.complete(request)
+    except ModelUnreadableError as error:
+        run.spending.add(error.input_tokens, error.output_tokens)
+        raise
+    run.spending.add(response.usage.input_tokens, response.usage.output_tokens)
+    return response

@@ -1,0 +1,11 @@
+"""The planners by name: ours, and those of installed packages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from consumers.agent.planners.plan_execute import plan_execute
+from consumers.agent.planners.port import Planner
+from consumers.agent.planners.react import react
+
+PLANNERS: Mapping[str, Planner] = {"react": react, "plan_execute": plan_execute}

@@ -1,0 +1,82 @@
+"""The state of one attempt at a run: what all of its agents share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from consumers.agent.journal.steps import JournaledSteps
+from consumers.agent.run import Run
+from consumers.agent.run_limits import RunLimits
+from consumers.agent.services import AgentServices
+from consumers.context import StepContext
+from schemas.errors import HandoffCycleError, LoopDetectedError, StepsExhaustedError
+
+Respond: TypeAlias = Callable[[Any, str], Awaitable[Any]]
+"""Runs the planner of a Member on a text. It is given by the executor: a member's loop may start further members."""
+
+HANDOFFS_BACK = 2
+"""Handoffs from one agent to the same other one. One more is a cycle."""
+
+
+@dataclass(slots=True)
+class RunState:
+    """The services, the journal and the counts of one attempt."""
+
+    services: AgentServices
+    context: StepContext
+    steps: JournaledSteps
+    recorded: bool
+    """True if the steps are kept in a journal."""
+
+    limits: RunLimits
+    began: float
+    """Monotonic seconds."""
+
+    respond: Respond
+    model_calls: int = 0
+    asked: int = 0
+    """Calls of ``Run.ask`` so far; their order names their steps."""
+
+    responded: int = 0
+    handoffs: list[str] = field(default_factory=list[str])
+    """The agents that took over, in order."""
+
+    _edges: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    _repeats: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
+
+    def check_limits(self, run: Run) -> None:
+        """Count a model call. Raises StepsExhaustedError if the run has used all that its limits and budget allow."""
+        self.model_calls += 1
+        if self.model_calls > self.limits.steps:
+            raise StepsExhaustedError(f"the run has used all of its {self.limits.steps} steps")
+        used, budget = run.usage, run.request.budget
+        tokens = _least(self.limits.tokens, budget.tokens if budget else None)
+        if tokens is not None and used.input_tokens + used.output_tokens >= tokens:
+            raise StepsExhaustedError(f"the run has used all of its {tokens} tokens")
+        usd = _least(self.limits.usd, budget.usd if budget else None)
+        if usd is not None and used.cost_usd >= usd:
+            raise StepsExhaustedError(f"the run has used all of its {usd:g} US dollars")
+        seconds = self.limits.seconds
+        if seconds is not None and self.context.clock.monotonic() - self.began >= seconds:
+            raise StepsExhaustedError(f"the run has used all of its {seconds:g} seconds")
+
+    def note_call(self, tool: str, arguments: str, text: str) -> None:
+        """Count a finished tool call. Raises LoopDetectedError if the run repeats itself."""
+        self._repeats[tool, arguments, text] += 1
+        if self._repeats[tool, arguments, text] > self.limits.repeats:
+            raise LoopDetectedError(f"the tool {tool} was called {self.limits.repeats + 1} times with the same result")
+
+    def note_handoff(self, agent: str, to: str) -> None:
+        """Count a handoff. Raises HandoffCycleError if the agents hand the run over in a cycle."""
+        self._edges[agent, to] += 1
+        if len(self.handoffs) >= self.limits.handoffs or self._edges[agent, to] > HANDOFFS_BACK:
+            raise HandoffCycleError(f"{agent} handed the run over to {to}: a cycle, or more than the limit allows")
+        self.handoffs.append(to)
+
+
+def _least(*limits: float | None) -> float | None:
+    given = [each for each in limits if each is not None]
+    return min(given) if given else None

@@ -1,0 +1,67 @@
+"""The services that all runs of a worker share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from consumers.agent.journal.port import Journal
+from consumers.agent.memory.port import SessionMemory
+from consumers.agent.middleware import Middleware
+from consumers.agent.models.port import Model
+from consumers.agent.planners.port import Planner
+from consumers.agent.planners.registry import PLANNERS
+from consumers.agent.registry import AgentRegistry
+from consumers.agent.seams import (
+    ContentGuard,
+    ModelBudget,
+    ToolGuard,
+    ToolPolicy,
+    Unlimited,
+    pass_arguments,
+    pass_text,
+    tenant_tools,
+)
+from consumers.resilience.deadline import Deadline
+from consumers.resilience.retry import Retry
+
+RunInThread: TypeAlias = Callable[[Callable[[], Any], Deadline], Awaitable[Any]]
+"""Runs a plain function in a thread, and returns its value."""
+
+
+async def in_default_thread(function: Callable[[], Any], deadline: Deadline) -> Any:  # noqa: ANN401, ARG001 - as the type
+    """Run the function in a thread of asyncio's own pool."""
+    return await asyncio.to_thread(function)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentServices:
+    """The agents of a worker, and the services that their runs use."""
+
+    agents: AgentRegistry
+    models: Mapping[str, Model]
+    """Models by the names that agents use."""
+
+    planners: Mapping[str, Planner] = field(default_factory=lambda: PLANNERS)
+    journal: Journal | None = None
+    """Required for agents with tools, handoffs, delegates or memory."""
+
+    memory: SessionMemory | None = None
+    """Required for agents with session memory."""
+
+    retry: Retry = field(default_factory=Retry)
+    middleware: tuple[Middleware, ...] = ()
+    """Wrappers of all operations, outside those of the agents."""
+
+    policy: ToolPolicy = tenant_tools
+    tool_guard: ToolGuard = pass_arguments
+    input_guard: ContentGuard = pass_text
+    """For tool results and memory, before a model reads them."""
+
+    output_guard: ContentGuard = pass_text
+    """For answers, before they leave."""
+
+    budget: ModelBudget = field(default_factory=Unlimited)
+    in_thread: RunInThread = in_default_thread

@@ -1,0 +1,106 @@
+"""The session memory of a run: read once at its start, and written once before its result."""
+
+from __future__ import annotations
+
+from consumers.agent.agents import Agent
+from consumers.agent.conversation import Turn
+from consumers.agent.memory.exchanges import decoded, encoded
+from consumers.agent.memory.port import MemoryEntry, MemoryScope, SessionMemory
+from consumers.agent.memory.summary import needs_summary, shortlist, summary_entry, summary_request, with_summary
+from consumers.agent.memory.window import history_messages, window
+from consumers.agent.middleware import Operation, compose
+from consumers.agent.model_step import ModelCaller
+from consumers.agent.provenance import Source
+from consumers.agent.run import Run
+from consumers.agent.run_state import RunState
+from schemas.errors import InternalError, ModelError
+from schemas.results import Result
+
+STEP, SUMMARY_STEP = "memory.session", "memory.summary"
+
+
+async def recall(state: RunState, agent: Agent, run: Run) -> None:
+    """Read the session into the state: the recorded history if the journal has it, so that a resumed run reads the same.
+
+    Exchanges beyond the agent's window become a summary. If the model cannot write one, the run goes on without it.
+    Raises MemoryUnavailableError.
+    """
+    if "session" not in agent.memory or not run.session:
+        return
+    limit = agent.memory_tokens
+    entries = await _entries(state, agent, run, limit)
+    if needs_summary(entries, limit):
+        state.summary = await _summary(state, agent, run, entries)
+    found = window(with_summary(entries, state.summary), limit)
+    state.history = [Turn(each, _source(run)) for each in history_messages(found)]
+    state.remembers = True
+
+
+async def _entries(state: RunState, agent: Agent, run: Run, limit: int) -> tuple[MemoryEntry, ...]:
+    recorded = state.steps.finished(STEP)
+    if recorded is not None:
+        return decoded(recorded)
+
+    async def load(operation: Operation) -> tuple[MemoryEntry, ...]:
+        return await _memory(state).load(operation.value)
+
+    chain = compose((*state.services.middleware, *agent.middleware), load)
+    found = await chain(Operation("memory", "session", scope_of(run), run, STEP))
+    guarded = tuple([await _guarded(state, run, each) for each in shortlist(found, limit)])
+    await state.steps.finish(STEP, encoded(guarded))
+    return guarded
+
+
+async def _guarded(state: RunState, run: Run, entry: MemoryEntry) -> MemoryEntry:
+    text = await state.services.input_guard(entry.text, entry.source, run)
+    return entry if text == entry.text else entry.model_copy(update={"text": text})
+
+
+async def _summary(state: RunState, agent: Agent, run: Run, entries: tuple[MemoryEntry, ...]) -> MemoryEntry | None:
+    limit = agent.memory_tokens
+    try:
+        response = await ModelCaller(state, agent)(run, summary_request(entries, limit), SUMMARY_STEP)
+    except ModelError:
+        return None
+    return summary_entry(
+        entries, limit, response.text, model=response.model, run_id=run.run_id, at_ms=run.clock.now_ms()
+    )
+
+
+async def remember(state: RunState, run: Run, result: Result) -> None:
+    """Add the run's question and answer to its session, once however often it is called for the run."""
+    if not state.remembers:
+        return
+    answer = result.output if isinstance(result.output, str) else str(result.output)
+    now_ms = run.clock.now_ms()
+    asked = MemoryEntry(
+        role="user",
+        text=run.request.text,
+        source=Source(kind="user", name=run.subject),
+        run_id=run.run_id,
+        at_ms=now_ms,
+    )
+    said = MemoryEntry(
+        role="assistant",
+        text=answer,
+        source=Source(kind="agent", name=result.handoffs[-1] if result.handoffs else run.agent),
+        origins=tuple(Source(kind=kind, name=name) for kind, name in sorted(state.sources)),
+        run_id=run.run_id,
+        at_ms=now_ms,
+    )
+    await _memory(state).append(scope_of(run), run.run_id, (asked, said), summary=state.summary)
+
+
+def scope_of(run: Run) -> MemoryScope:
+    """Return the owner of the run's session memory."""
+    return MemoryScope(run.tenant.id, run.subject, run.session or "", run.issuer)
+
+
+def _memory(state: RunState) -> SessionMemory:
+    if state.services.memory is None:
+        raise InternalError("an agent of this worker has session memory, and the worker has no store for it")
+    return state.services.memory
+
+
+def _source(run: Run) -> Source:
+    return Source(kind="memory", name=run.session or "")

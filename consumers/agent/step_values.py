@@ -1,0 +1,81 @@
+"""The values of a run's steps as the journal keeps them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from consumers.agent.models.port import FinishReason, ModelResponse, ModelUsage, ToolCall
+from consumers.agent.provenance import Source
+from consumers.agent.tools.outcome import ToolOutcome
+from schemas.models import Payload
+
+
+class ModelStep(Payload):
+    """The answer to one model call."""
+
+    agent: str
+    attempt: int
+    """The attempt that paid for the call. Its usage is counted again only if that attempt is resumed."""
+
+    source: Source
+    text: str
+    tool_calls: tuple[tuple[str, str, str], ...] = ()
+    """Id, name and arguments of each call."""
+
+    finish_reason: FinishReason = "stop"
+    model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @classmethod
+    def of(cls, response: ModelResponse, agent: str, attempt: int) -> ModelStep:
+        """Return the step of a response."""
+        return cls(
+            agent=agent,
+            attempt=attempt,
+            source=Source(kind="model", name=response.model),
+            text=response.text,
+            tool_calls=tuple((each.id, each.name, each.arguments) for each in response.tool_calls),
+            finish_reason=response.finish_reason,
+            model=response.model,
+            input_tokens=response.usage.input_tokens,
+            output_tokens=response.usage.output_tokens,
+        )
+
+    @property
+    def response(self) -> ModelResponse:
+        """Return the response of the step."""
+        return ModelResponse(
+            text=self.text,
+            tool_calls=tuple(ToolCall(*each) for each in self.tool_calls),
+            usage=ModelUsage(self.input_tokens, self.output_tokens),
+            finish_reason=self.finish_reason,
+            model=self.model,
+        )
+
+
+class ToolStep(Payload):
+    """The outcome of one tool call."""
+
+    agent: str
+    attempt: int
+    tool: str
+    outcome: ToolOutcome
+
+
+class HandoffStep(Payload):
+    """A handoff from one agent to another."""
+
+    agent: str
+    to: str
+    reason: str
+
+
+def encode(step: Payload) -> bytes:
+    """Return a step as JSON."""
+    return step.model_dump_json().encode()
+
+
+def decode(kind: type[Any], value: bytes) -> Any:  # noqa: ANN401 - of the kind
+    """Return the step of this kind. Raises ValueError if the value is none."""
+    return kind.model_validate_json(value)

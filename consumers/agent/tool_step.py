@@ -1,0 +1,117 @@
+"""One tool call of a run: validated, allowed, journaled, bounded in time and size, and never repeated blindly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from consumers.agent.agents import Agent
+from consumers.agent.middleware import Operation, compose
+from consumers.agent.models.port import ToolCall
+from consumers.agent.run import Run
+from consumers.agent.run_state import RunState
+from consumers.agent.step_values import ToolStep, decode, encode
+from consumers.agent.tools.arguments import validated
+from consumers.agent.tools.outcome import ToolOutcome, failed, succeeded
+from consumers.agent.tools.signature import IDEMPOTENCY_KEY, RUN
+from consumers.agent.tools.tool import Tool
+from schemas.errors import (
+    HeadraceError,
+    InternalError,
+    ToolDeniedError,
+    ToolError,
+    ToolFailedError,
+    ToolOutcomeUnknownError,
+    ToolTimeoutError,
+    chain_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCaller:
+    """Makes the tool calls of one agent in one run."""
+
+    state: RunState
+    agent: Agent
+    held: frozenset[str] | None
+    """The capabilities that the run holds; None for all."""
+
+    def check_outcome(self, tool: Tool, step: str) -> None:
+        """Raise ToolOutcomeUnknownError if the call may have been made before, and must not be made twice."""
+        steps = self.state.steps
+        if tool.repeatable or steps.finished(step) is not None:
+            return
+        if steps.lost or steps.started(step):
+            raise ToolOutcomeUnknownError(f"the tool {tool.name} may have run before, and its outcome is unknown")
+
+    async def __call__(self, run: Run, tool: Tool, call: ToolCall, step: str) -> ToolOutcome:
+        """Return the outcome: the recorded one if the journal has the step. A ToolError becomes a text for the model.
+
+        Raises ToolOutcomeUnknownError; the errors of guards other than ToolDeniedError; ExpiredError at the deadline.
+        """
+        recorded = self.state.steps.finished(step)
+        if recorded is not None:
+            found: ToolStep = decode(ToolStep, recorded)
+            if found.attempt == run.attempt:
+                run.spending.add_tool_call()
+            return found.outcome
+        outcome = await self._made(run, tool, call, step)
+        if self.state.recorded:
+            value = ToolStep(agent=self.agent.name, attempt=run.attempt, tool=tool.name, outcome=outcome)
+            await self.state.steps.finish(step, encode(value))
+        return outcome
+
+    async def _made(self, run: Run, tool: Tool, call: ToolCall, step: str) -> ToolOutcome:
+        try:
+            arguments = await self._allowed(run, tool, validated(tool, call.arguments))
+            self.state.steps.may_start()
+            if not tool.repeatable:
+                await self.state.steps.start(step)
+            value = await self._chain(tool)(Operation("tool", tool.name, arguments, run, step))
+            outcome = succeeded(tool.name, value, tool.result_limit)
+        except ToolError as error:
+            outcome = failed(tool.name, error)
+        text = await self.state.services.input_guard(outcome.text, outcome.source, run)
+        return outcome if text == outcome.text else outcome.model_copy(update={"text": text})
+
+    async def _allowed(self, run: Run, tool: Tool, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        if tool.capability and self.held is not None and tool.capability not in self.held:
+            raise ToolDeniedError(f"this run does not hold the capability {tool.capability}")
+        await self.state.services.policy(tool, arguments, run)
+        return await self.state.services.tool_guard(tool, arguments, run)
+
+    def _chain(self, tool: Tool) -> Any:  # noqa: ANN401 - the next of the chain
+        return compose((*self.state.services.middleware, *self.agent.middleware), partial(self._run, tool))
+
+    async def _run(self, tool: Tool, operation: Operation) -> Any:  # noqa: ANN401 - a tool returns what it likes
+        run = operation.run
+        run.spending.add_tool_call()
+        try:
+            async with asyncio.timeout(tool.timeout) as limit:
+                return await self._call(tool, {**operation.value, **self._injected(tool, operation)}, run)
+        except TimeoutError as error:
+            if limit.expired():
+                raise ToolTimeoutError(f"the tool {tool.name} did not answer within {tool.timeout:g} s") from error
+            raise _tool_error(tool, error) from error
+        except Exception as error:
+            if any(isinstance(each, HeadraceError) for each in chain_of(error)):
+                raise
+            raise _tool_error(tool, error) from error
+
+    async def _call(self, tool: Tool, arguments: Mapping[str, Any], run: Run) -> Any:  # noqa: ANN401 - as above
+        if tool.is_async:
+            return await tool.function(**arguments)
+        return await self.state.services.in_thread(partial(tool.function, **arguments), run.deadline)
+
+    def _injected(self, tool: Tool, operation: Operation) -> dict[str, Any]:
+        given = {RUN: operation.run, IDEMPOTENCY_KEY: f"{operation.run.run_id}.{operation.step}"}
+        return {name: given[name] for name in tool.signature.injected}
+
+
+def _tool_error(tool: Tool, error: Exception) -> HeadraceError:
+    if isinstance(error, MemoryError):
+        return InternalError(f"the tool {tool.name} ran out of memory")
+    return ToolFailedError(f"the tool {tool.name} raised {type(error).__name__}", detail=repr(error))

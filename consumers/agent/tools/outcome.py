@@ -1,0 +1,52 @@
+"""The outcome of a tool call: the text that the model reads, and its provenance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json
+
+from consumers.agent.provenance import Source
+from schemas.errors import HeadraceError, ToolFailedError
+from schemas.models import Payload
+
+
+class ToolOutcome(Payload):
+    """The outcome of one call."""
+
+    text: str
+    error: str = ""
+    """Code of the error; empty for a success."""
+
+    source: Source
+
+
+def succeeded(name: str, value: object, limit: int) -> ToolOutcome:
+    """Return the outcome of a call that returned *value*, cut to *limit* bytes. Raises ToolFailedError if not JSON."""
+    return ToolOutcome(text=cut(text_of(name, value), limit), source=Source(kind="tool", name=name))
+
+
+def failed(name: str, error: HeadraceError) -> ToolOutcome:
+    """Return the outcome of a failed call. The model reads the error, and may call again or do without."""
+    text = f"Error ({error.code}): {error.public_message}"
+    return ToolOutcome(text=text, error=error.code, source=Source(kind="tool", name=name))
+
+
+def text_of(name: str, value: Any) -> str:  # noqa: ANN401 - a tool returns what it likes
+    """Return a text as it is, and any other value as JSON. Lone surrogates are replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    try:
+        return to_json(value, inf_nan_mode="constants").decode()
+    except (PydanticSerializationError, ValueError) as error:
+        message = f"the tool {name} returned a {type(value).__name__} that is not JSON"
+        raise ToolFailedError(message) from error
+
+
+def cut(text: str, limit: int) -> str:
+    """Return the text, or its first *limit* bytes and a note that tells the model so."""
+    size = len(text) if text.isascii() else len(text.encode())
+    if size <= limit:
+        return text
+    kept = text.encode()[:limit].decode(errors="ignore")
+    return f"{kept}\n[cut: the first {limit} of {size} bytes]"
