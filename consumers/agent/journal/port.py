@@ -52,7 +52,7 @@ class Journal(Protocol):
     async def open(self, run: RunKey, token: FencingToken, *, lost: bool, expires_ms: int) -> RunJournal:
         """Return the run's journal; create it if there is none, and keep *lost* in it.
 
-        It expires at *expires_ms*, in milliseconds since the epoch.
+        It expires at *expires_ms*, in milliseconds since the epoch; never earlier than an earlier call has said.
         Raises RunSupersededError for a token lower than one seen before, JournalUnavailableError if the store fails.
         """
         ...
@@ -68,16 +68,22 @@ class Journal(Protocol):
     ) -> None:
         """Write entries; with *durable*, return only when they are on disk.
 
-        *known* is the number of steps that the caller knows in the journal. Writing an entry again changes nothing.
-        Raises JournalLostError if the store has fewer steps; RunSupersededError and JournalUnavailableError as
-        ``open``. After JournalUnavailableError the entries may be written or not.
+        *known* is the number of steps that the caller knows in the journal. Writing an entry again changes nothing: a
+        finished step stays finished, with its first outcome.
+        Raises JournalLostError if the store has fewer steps, or no journal of the run; TooLargeError, with nothing
+        written, for a value, a number of steps or a sum of bytes above its limit; RunSupersededError and
+        JournalUnavailableError as ``open``. After JournalUnavailableError the entries may be written or not.
         """
         ...
 
     async def rebuild(
         self, run: RunKey, token: FencingToken, entries: Sequence[Entry], *, lost: bool, expires_ms: int
     ) -> None:
-        """Replace a lost journal by *entries*, at once and durably. Raises as ``open`` does."""
+        """Write all *entries* of a lost journal, at once and durably; create the journal if there is none.
+
+        Entries that the store still has stay: a call that arrives late must not remove what was written after it.
+        Raises as ``open`` does, and TooLargeError.
+        """
         ...
 
     async def identity(self) -> str:
