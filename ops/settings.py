@@ -172,6 +172,9 @@ class Settings(BaseSettings):
     """Variables, comma-separated, that a process of suspects inherits: those that your agents read. It inherits no
     others, except the system's, such as `PATH` and `HOME`."""
 
+    session_ttl: float = Field(default=30 * DAY_S, ge=1, le=366 * DAY_S)
+    """Seconds that an agent's memory of a session is kept after its last run. Not set: 30 days."""
+
     @property
     def has_model(self) -> bool:
         """True if the base URL or the API key of a model is set."""

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+from typing import Literal, TypeAlias
+
+from schemas.tenants import TENANT_ID
+
+MemoryKind: TypeAlias = Literal["session", "runs", "core", "recall", "recall-runs", "archival", "index"]
+
+_TENANT = re.compile(TENANT_ID)
+
 
 def tenant_prefix(tenant: str) -> str:
     """Return the prefix of every key of *tenant*: its hash tag in the sense of Redis Cluster."""
@@ -18,3 +28,19 @@ STORE_KEY = f"{tenant_prefix('_platform')}store"
 
 PROBE_KEY = f"{tenant_prefix('_platform')}probe"
 """The key that is written to test the store."""
+
+
+def memory_key(tenant: str, kind: MemoryKind, *owner: str) -> str:
+    """Return the key of the memory of *owner*, which is hashed: any text is a valid name.
+
+    Raises ValueError if *tenant* is not a tenant's id, because its hash tag would not be its own.
+    """
+    if not _TENANT.fullmatch(tenant):
+        raise ValueError(f"{tenant[:64]!r} is not a tenant's id: use the id from the tenant's record")
+    return f"{tenant_prefix(tenant)}memory:{kind}:{owner_digest(*owner)}"
+
+
+def owner_digest(*parts: str) -> str:
+    """Return the SHA-256 digest of the parts, each after its length: other parts never have the same bytes."""
+    encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
+    return hashlib.sha256(b"".join(len(part).to_bytes(8) + part for part in encoded)).hexdigest()
