@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 from consumers.fencing_token import FencingToken
+from consumers.meter import AgentMeter, NoMeter
 from consumers.spans import NoSpans, Spans
 from consumers.spending import Spending
 from schemas.admissions import AdmissionKey
@@ -67,6 +68,7 @@ class StepContext:
     """True if an earlier owner may have started the run and its journal may have been lost since."""
 
     spans: Spans = field(default_factory=NoSpans)
+    meter: AgentMeter = field(default_factory=NoMeter)
 
     @property
     def arrival(self) -> Envelope:
