@@ -96,6 +96,7 @@ Token: TypeAlias = Annotated[SecretStr, AfterValidator(_ascii), ValueForm("print
 SealSecrets: TypeAlias = Annotated[SecretStr, AfterValidator(_ascii), ValueForm("KID:BASE64, comma-separated")]
 Password: TypeAlias = Annotated[SecretStr, BeforeValidator(_no_surrogates), ValueForm("text")]
 Text: TypeAlias = Annotated[str, BeforeValidator(_no_surrogates), ValueForm("text")]
+Switch: TypeAlias = Annotated[bool, ValueForm("true or false")]
 Protocol: TypeAlias = Annotated[SecurityProtocol, BeforeValidator(_upper)]
 Mechanism: TypeAlias = Annotated[SaslMechanism, BeforeValidator(_upper)]
 LogFormat: TypeAlias = Annotated[Literal["json", "console"], BeforeValidator(_lower)]

@@ -166,6 +166,8 @@ def as_text(value: Shown) -> str:
     match value:
         case None:
             return "not set"
+        case bool():
+            return str(value).lower()
         case dict():
             return json.dumps(value)
         case float() if value.is_integer():

@@ -23,6 +23,7 @@ from ops.setting_types import (
     Password,
     Protocol,
     SealSecrets,
+    Switch,
     Text,
     Token,
     ValkeyUrl,
@@ -140,6 +141,10 @@ class Settings(BaseSettings):
         default=1.0, ge=0, le=1, validation_alias=AliasChoices("HEADRACE_TRACE_RATIO", "OTEL_TRACES_SAMPLER_ARG")
     )
     """Fraction of the traces entering the platform that are recorded. Errors in the other traces are recorded too."""
+
+    capture_content: Switch = False
+    """True: spans of agents also hold messages, tool arguments and results, cut to 2,048 characters each. Warning: the
+    collector then receives what users wrote, personal data included, unredacted."""
 
     seal_secret: SealSecrets | None = None
     """Secrets that seal the records between stages: `KID:BASE64` of 16 bytes or more, comma-separated. The first one

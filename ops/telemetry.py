@@ -7,14 +7,17 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from opentelemetry.trace import Tracer
+
 from ops.settings import Settings
 from ops.span_export import Post, SpanExport
 from schemas.clock import Clock
 from streams.journey import group_of
+from streams.telemetry.agent_spans import AgentTracing
 from streams.telemetry.metric_definitions import SPANS
 from streams.telemetry.metric_store import MetricStore
 from streams.telemetry.otlp import scoped
-from streams.telemetry.spans import Tracing
+from streams.telemetry.spans import Export, Tracing
 
 if TYPE_CHECKING:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -41,10 +44,17 @@ async def tracing_of(
 
     metrics.look.append(look)
     try:
-        yield Tracing(delivery.take, group_of(stage, version), settings.trace_ratio, clock)
+        agents = AgentTracing(_tracer(delivery.take), settings.capture_content)
+        yield Tracing(delivery.take, group_of(stage, version), settings.trace_ratio, clock, agents)
     finally:
         await asyncio.to_thread(delivery.close)
         exporter.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _tracer(export: Export) -> Tracer:
+    from ops.agent_tracer import agent_tracer  # noqa: PLC0415 - see above
+
+    return agent_tracer(SCOPE, export)
 
 
 def exporter_to(endpoint: str) -> OTLPSpanExporter:

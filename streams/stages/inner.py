@@ -11,9 +11,10 @@ from typing import Any
 import structlog
 
 from consumers.context import StepContext
+from consumers.meter import AgentMeter, NoMeter
 from consumers.spending import Spending
 from schemas.errors import ExpiredError, HeadraceError, resolve_error
-from schemas.records import HeaderList, Partition, Record
+from schemas.records import Partition, Record
 from schemas.results import Result
 from schemas.stage_records import Authorized, Screened
 from streams.handler import MAX_IN_FLIGHT, Job, Outputs, StageHandler, equal_weight
@@ -43,6 +44,7 @@ class InnerStage:
     """Tenant to its share of the run slots."""
 
     costs: CostEstimate = field(default_factory=CostEstimate)
+    meter: AgentMeter = field(default_factory=NoMeter)
     prepare_isolated: Step[Any, Any] | None = None
     """The same step for suspect records. This process survives any crash that they cause."""
 
@@ -83,7 +85,7 @@ class InnerStage:
         began, reply_context = self.builder.clock.monotonic(), reply_context_of(stage_record)
         spending.resume(reply_context.usage)
         try:
-            return await self._run(stage_record, reply_context, record, trace.headers, spending)
+            return await self._run(stage_record, reply_context, record, trace, spending)
         finally:
             self.costs.note(reply_context.tenant, self.builder.clock.monotonic() - began)
 
@@ -92,7 +94,7 @@ class InnerStage:
         stage_record: Authorized | Screened,
         reply_context: ReplyContext,
         record: Record,
-        trace: HeaderList,
+        trace: Trace,
         spending: Spending,
     ) -> Outputs:
         try:
@@ -101,27 +103,36 @@ class InnerStage:
             error = resolve_error(raised)
             self._log_error(error, raised, reply_context)
             usage = spending.usage
-            if isinstance(stage_record, Screened) and (again := self.retries.again(stage_record, error, trace, usage)):
+            if isinstance(stage_record, Screened) and (
+                again := self.retries.again(stage_record, error, trace.headers, usage)
+            ):
                 return [again]
-            return self.builder.fail(reply_context._replace(usage=usage), error, record, trace)
+            return self.builder.fail(reply_context._replace(usage=usage), error, record, trace.headers)
 
     async def _advance(
         self,
         stage_record: Authorized | Screened,
         reply_context: ReplyContext,
         record: Record,
-        trace: HeaderList,
+        trace: Trace,
         spending: Spending,
     ) -> Outputs:
         clock = self.builder.clock
         if reply_context.admission.deadline_ms <= clock.now_ms():
             raise ExpiredError
         tenant = await self.registry.tenant(reply_context.tenant)
-        context = StepContext(tenant=tenant, clock=clock, trace=trace, spending=spending)
+        context = StepContext(
+            tenant=tenant,
+            clock=clock,
+            trace=trace.headers,
+            spending=spending,
+            spans=self.builder.tracing.below(trace, reply_context.tenant),
+            meter=self.meter,
+        )
         value = await run_step(self.stage, stage_record, context, reply_context.admission.deadline_ms)
         if isinstance(value, Result):
-            return self.builder.answer(reply_context, value, trace)
-        outputs = self.builder.forward(value, trace, record.partition)
+            return self.builder.answer(reply_context, value, trace.headers)
+        outputs = self.builder.forward(value, trace.headers, record.partition)
         check_sizes(outputs)
         return outputs
 

@@ -13,12 +13,14 @@ from typing import TypeAlias
 
 from opentelemetry.trace import SpanKind
 
+from consumers.spans import Spans
 from schemas.clock import Clock, SystemClock
 from schemas.headers import CORRELATION_ID
 from schemas.records import Partition, ProducerRecord, Record
 from schemas.topics import ADMISSIONS, DEAD_LETTERS, tenant_of
 from streams.handler import Outputs
 from streams.telemetry import otlp
+from streams.telemetry.agent_spans import AgentTracing, agent_spans
 from streams.telemetry.current_span import made_current
 from streams.telemetry.outcomes import fault_of, outcome
 from streams.telemetry.timestamps import Timestamps
@@ -65,6 +67,9 @@ class Tracing:
     """The part of the traces entering the platform that is recorded."""
 
     clock: Clock = field(default_factory=SystemClock)
+    agents: AgentTracing | None = None
+    """The tracer of the spans that agents open; None if there is no export."""
+
     faults: TokenBucket = field(init=False)
     _instants: Timestamps = field(init=False)
 
@@ -140,6 +145,10 @@ class Tracing:
         times = span.at_ns, max(span.at_ns, self._instants.now_ns())
         fixed = _processing(record.topic, record.partition, self.group)
         return otlp.span(current.trace_id, current.span_id, span.parent, times, fixed, _facts(record), ending)
+
+    def below(self, current: Trace, tenant: str) -> Spans:
+        """Return the spans that the step's agent opens below *current*."""
+        return agent_spans(self.agents, current.headers, tenant)
 
     # --- one transaction ----------------------------------------------------------------------------------------------
 
