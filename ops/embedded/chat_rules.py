@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from ops.embedded.scripts import ScriptedAnswer, ScriptedError
+from ops.embedded.tool_rules import faults_of_calls, faults_of_tools
 
 BAD_REQUEST = 400
 UNAUTHORIZED = 401
@@ -45,6 +46,7 @@ def _faults(body: object) -> Iterator[ScriptedError]:
     for place, message in enumerate(messages):
         yield from _misshapen(message, f"messages[{place}]")
     yield from _pairs(cast("list[dict[str, Any]]", messages))
+    yield from faults_of_tools(body)
 
 
 def _misshapen(message: object, where: str) -> Iterator[ScriptedError]:
@@ -56,29 +58,64 @@ def _misshapen(message: object, where: str) -> Iterator[ScriptedError]:
         yield ScriptedError(
             message=f"the role {role!r} is not one of {roles}", param=f"{where}.role", code="invalid_value"
         )
-    if message.get("content") is None and not message.get("tool_calls"):
+    elif role == "tool":
+        yield from _faults_of_tool_message(message, where)
+    yield from _faults_of_content(message, where)
+    if (calls := message.get("tool_calls")) is not None:
+        yield from faults_of_calls(calls, f"{where}.tool_calls")
+
+
+def _faults_of_content(message: dict[str, Any], where: str) -> Iterator[ScriptedError]:
+    """Yield a fault unless the content is a text or parts, or absent beside tool calls."""
+    content = message.get("content")
+    if content is None and message.get("tool_calls"):
+        return
+    if not isinstance(content, str | list):
         yield ScriptedError(message="a message needs content", param=f"{where}.content", code="invalid_type")
-    if not all(isinstance(call, dict) and call.get("id") for call in message.get("tool_calls") or ()):
+    elif isinstance(content, list) and not content:
+        yield ScriptedError(message="content must not be an empty array", param=f"{where}.content", code="empty_array")
+    for place, part in enumerate(content if isinstance(content, list) else ()):
+        if not isinstance(part, dict) or not isinstance(part.get("type"), str):
+            part_at = f"{where}.content[{place}]"
+            yield ScriptedError(message="a part of a content has a type", param=part_at, code="invalid_type")
+
+
+def _faults_of_tool_message(message: dict[str, Any], where: str) -> Iterator[ScriptedError]:
+    if not isinstance(message.get("tool_call_id"), str):
         yield ScriptedError(
-            message="a tool call needs an id", param=f"{where}.tool_calls", code="missing_required_parameter"
+            message="a tool message names its call", param=f"{where}.tool_call_id", code="missing_required_parameter"
         )
+    for place, part in enumerate(message["content"] if isinstance(message.get("content"), list) else ()):
+        if isinstance(part, dict) and part.get("type") != "text":
+            part_at = f"{where}.content[{place}].type"
+            yield ScriptedError(message="a tool message has text only", param=part_at, code="invalid_value")
 
 
 def _pairs(messages: list[dict[str, Any]]) -> Iterator[ScriptedError]:
     """Yield an error for each tool call without an immediate answer, and for each answer without a call."""
     waiting: list[str] = []
+    answered: list[str] = []
     for place, message in enumerate(messages):
         if message["role"] == "tool":
-            if message.get("tool_call_id") not in waiting:
-                yield _fault(place, "a tool message must answer a tool call of the assistant message before it")
-            else:
-                waiting.remove(message["tool_call_id"])
+            yield from _answer(place, message["tool_call_id"], waiting, answered)
             continue
         if waiting:
             yield _unanswered(place, waiting)
-        waiting = [str(call["id"]) for call in message.get("tool_calls") or ()]
+        waiting, answered = [str(call["id"]) for call in message.get("tool_calls") or ()], []
     if waiting:
         yield _unanswered(len(messages), waiting)
+
+
+def _answer(place: int, call_id: str, waiting: list[str], answered: list[str]) -> Iterator[ScriptedError]:
+    """Move the call from the waiting to the answered ones; yield an error if it did not wait."""
+    if call_id in waiting:
+        waiting.remove(call_id)
+        answered.append(call_id)
+    elif call_id in answered:
+        message = f"the call {call_id!r} has two tool messages"
+        yield ScriptedError(message=message, param=f"messages.[{place}].tool_call_id")
+    else:
+        yield _fault(place, "a tool message must answer a tool call of the assistant message before it")
 
 
 def _unanswered(place: int, waiting: list[str]) -> ScriptedError:

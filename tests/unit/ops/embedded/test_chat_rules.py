@@ -9,7 +9,19 @@ import pytest
 from ops.embedded.chat_rules import refusal_of, unauthorized
 
 USER = {"role": "user", "content": "hello"}
-CALLS = {"role": "assistant", "content": None, "tool_calls": [{"id": "a"}, {"id": "b"}]}
+
+
+def call(call_id: str, **function: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    """A tool call of the model."""
+    return {"id": call_id, "type": "function", "function": {"name": "t", "arguments": "{}"} | function}
+
+
+def calling(*calls: Any) -> dict[str, Any]:  # noqa: ANN401 - any JSON
+    """A message of the model that calls tools."""
+    return {"role": "assistant", "content": None, "tool_calls": list(calls)}
+
+
+CALLS = calling(call("a"), call("b"))
 
 
 def result(call_id: str) -> dict[str, str]:
@@ -42,9 +54,9 @@ def test_a_conversation_is_taken(messages: list[dict[str, Any]]) -> None:
         ([USER, {"role": "robot", "content": "x"}], "messages[1].role"),
         ([{"role": "user"}], "messages[0].content"),
         ([{"role": "assistant", "content": None, "tool_calls": []}], "messages[0].content"),
-        ([{"role": "assistant", "tool_calls": [{"type": "function"}]}], "messages[0].tool_calls"),
+        ([calling({"type": "function", "function": {"name": "t", "arguments": "{}"}})], "messages[0].tool_calls[0].id"),
         ([USER, result("a")], "messages.[1].role"),
-        ([USER, CALLS, result("a"), result("b"), result("a")], "messages.[4].role"),
+        ([USER, CALLS, result("a"), result("b"), result("a")], "messages.[4].tool_call_id"),
         ([USER, CALLS, result("a"), result("c")], "messages.[3].role"),
         ([USER, CALLS, result("a")], "messages.[3].role"),
         ([USER, CALLS, result("a"), USER, result("b")], "messages.[3].role"),
@@ -92,3 +104,57 @@ def test_a_caller_without_the_key_is_unauthorized(given: str | None, code: str |
     assert refused.error is not None
     assert (refused.status, refused.error.code) == (401, code)
     assert unauthorized("Bearer right", "right") is None
+
+
+@pytest.mark.parametrize(
+    ("message", "param", "code"),
+    [
+        (calling(), "content", "invalid_type"),
+        ({"role": "assistant", "content": "x", "tool_calls": []}, "tool_calls", "empty_array"),
+        ({"role": "assistant", "content": None}, "content", "invalid_type"),
+        ({"role": "assistant", "content": ""} | {"tool_calls": {}}, "tool_calls", "invalid_type"),
+        ({"role": "user", "content": 3}, "content", "invalid_type"),
+        ({"role": "user", "content": []}, "content", "empty_array"),
+        ({"role": "user", "content": ["text"]}, "content[0]", "invalid_type"),
+        (calling("t"), "tool_calls[0]", "invalid_type"),
+        (calling({"id": "a", "type": "function"}), "tool_calls[0].function", "missing_required_parameter"),
+        (calling(call("a") | {"type": "tool"}), "tool_calls[0].type", "missing_required_parameter"),
+        (calling(call("a", name="")), "tool_calls[0].function.name", "empty_string"),
+        (calling(call("a", name="get weather")), "tool_calls[0].function.name", "invalid_value"),
+        (calling(call("a", arguments={"city": "Oslo"})), "tool_calls[0].function.arguments", "invalid_type"),
+        (calling(call("a", arguments=None)), "tool_calls[0].function.arguments", "invalid_type"),
+        (calling(call("a"), call("a")), "tool_calls", "invalid_value"),
+    ],
+)
+def test_openai_refuses_a_misshapen_message_with_its_place(message: dict[str, Any], param: str, code: str) -> None:
+    """OpenAI: "Invalid 'messages[1].tool_calls': empty array" and the like, each with the parameter and a code."""
+    refused = refusal_of({"model": "m", "messages": [USER, message]})
+
+    assert refused is not None
+    assert refused.error is not None
+    assert (refused.error.param, refused.error.code) == (f"messages[1].{param}", code)
+
+
+@pytest.mark.parametrize(
+    ("message", "param", "code"),
+    [
+        ({"content": None}, "content", "invalid_type"),
+        ({"content": {"temperature": 3}}, "content", "invalid_type"),
+        ({"content": [{"type": "image_url", "image_url": {"url": "u"}}]}, "content[0].type", "invalid_value"),
+        ({"tool_call_id": None}, "tool_call_id", "missing_required_parameter"),
+    ],
+)
+def test_openai_refuses_a_tool_result_that_is_no_text(message: dict[str, Any], param: str, code: str) -> None:
+    """OpenAI takes a text or text parts as a tool's result: no null, no object, no image."""
+    refused = refusal_of({"model": "m", "messages": [USER, calling(call("a")), result("a") | message]})
+
+    assert refused is not None
+    assert refused.error is not None
+    assert (refused.error.param, refused.error.code) == (f"messages[2].{param}", code)
+
+
+def test_a_tool_result_in_text_parts_is_taken() -> None:
+    """OpenAI accepts parts of type text."""
+    parts = {"content": [{"type": "text", "text": "done"}]}
+
+    assert refusal_of({"model": "m", "messages": [USER, calling(call("a")), result("a") | parts]}) is None
