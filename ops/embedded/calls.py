@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,11 @@ class Call:
     body: ChatBody
     headers: dict[str, str]
     """Headers by lower-case name, without the API key."""
+
+    @property
+    def trace(self) -> str:
+        """The trace id of the ``traceparent`` header; empty without one."""
+        return self.headers.get("traceparent", "")[3:35]
 
 
 @dataclass(slots=True)
@@ -41,6 +47,11 @@ class Calls:
     def bodies(self) -> list[ChatBody]:
         """The bodies of the kept calls, oldest first."""
         return [call.body for call in self.kept]
+
+    @property
+    def by_trace(self) -> dict[str, int]:
+        """The number of kept calls of each trace: one run of an agent has one trace in all its attempts."""
+        return dict(Counter(call.trace for call in self.kept if call.trace))
 
     def taken(self, call: Call) -> int:
         """Count a call and return its number, from 1."""
@@ -66,4 +77,4 @@ class Calls:
         """Return the counts and kept calls as JSON values for another process."""
         kept = [{"body": call.body, "headers": call.headers} for call in self.kept]
         counts = ("number", "in_flight", "peak", "cancelled")
-        return {name: getattr(self, name) for name in counts} | {"calls": kept}
+        return {name: getattr(self, name) for name in counts} | {"by_trace": self.by_trace, "calls": kept}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ops.embedded.scripts import ChatBody, ScriptedAnswer, ScriptedUsage, spoken, text_of
+from ops.embedded.scripts import ChatBody, ScriptedAnswer, ScriptedUsage, calls_in, spoken, text_of
 
 CREATED = 1_700_000_000
 """A fixed time, in seconds, so that the same script gives the same bytes."""
@@ -18,7 +18,7 @@ def completion(answer: ScriptedAnswer, body: ChatBody, number: int) -> dict[str,
     """Return the complete answer to call ``number``."""
     message: dict[str, Any] = {"role": "assistant", "content": spoken(answer, body), "refusal": None}
     if answer.tool_calls:
-        message["tool_calls"] = _tool_calls(answer)
+        message["tool_calls"] = _tool_calls(answer, body)
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(answer)}
     return _frame("chat.completion", body, number) | {"choices": [choice], "usage": usage(answer, body)}
 
@@ -29,7 +29,7 @@ def chunks(answer: ScriptedAnswer, body: ChatBody, number: int) -> Iterator[dict
     yield frame | _delta({"role": "assistant", "content": "" if answer.text or not answer.tool_calls else None})
     for word in _WORDS.findall(spoken(answer, body) or ""):
         yield frame | _delta({"content": word})
-    for index, call in enumerate(_tool_calls(answer)):
+    for index, call in enumerate(_tool_calls(answer, body)):
         yield frame | _delta({"tool_calls": [{"index": index, **call}]})
     yield frame | _delta({}, _finish(answer))
     if (body.get("stream_options") or {}).get("include_usage"):
@@ -40,7 +40,8 @@ def usage(answer: ScriptedAnswer, body: ChatBody) -> dict[str, int]:
     """Return the token usage of the call: as scripted, or one token for each word."""
     spent = answer.usage or ScriptedUsage(
         prompt_tokens=sum(_count(text_of(message)) for message in body["messages"]),
-        completion_tokens=_count(spoken(answer, body) or "") + sum(_count(call.arguments) for call in answer.tools()),
+        completion_tokens=_count(spoken(answer, body) or "")
+        + sum(_count(call.arguments) for call in answer.tool_calls),
     )
     total = spent.prompt_tokens + spent.completion_tokens
     return {
@@ -58,10 +59,10 @@ def _delta(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]}
 
 
-def _tool_calls(answer: ScriptedAnswer) -> list[dict[str, Any]]:
+def _tool_calls(answer: ScriptedAnswer, body: ChatBody) -> list[dict[str, Any]]:
     return [
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
-        for call in answer.tools()
+        for call in answer.tools(calls_in(body))
     ]
 
 

@@ -10,10 +10,13 @@
     ├── PortTakenError         another process listens on the requested port
     ├── ChildEndedError        the process ended while it was starting
     ├── NotReadyError          the process runs and does not answer
-    └── NotTheMainThreadError  children must be started on the main thread
+    ├── NotTheMainThreadError  children must be started on the main thread
+    └── ScenarioFileError      the file of a scripted model's scenario cannot be used
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class EmbeddedError(Exception):
@@ -62,3 +65,10 @@ class NotReadyError(EmbeddedError):
 
 class NotTheMainThreadError(EmbeddedError):
     """The current thread is not the main thread. A child that it starts would end with that thread."""
+
+
+class ScenarioFileError(EmbeddedError):
+    """The file of a scripted model's scenario cannot be read, or has a fault."""
+
+    def __init__(self, path: Path, fault: str) -> None:
+        super().__init__(f"the scenario {path}: {fault}")

@@ -2,7 +2,8 @@
 
 In the same process: ``async with scripted_model(ScriptedAnswer(text="hello")) as model``, then ``model.base_url``.
 As a child: ``python -m ops.embedded.scripted --port 0`` prints one JSON line when it is ready. Other processes script
-it with ``POST /script`` (an answer or a list of them) and ``DELETE /script``, and read its calls with ``GET /calls``.
+it with ``POST /script`` (an answer or a list of them) and ``DELETE /script``, give it a scenario with
+``PUT /scenario`` (or ``--scenario FILE``), and read its calls with ``GET /calls``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 from aiohttp import web
@@ -22,6 +24,8 @@ from pydantic import TypeAdapter, ValidationError
 from ops.embedded.calls import Call, Calls
 from ops.embedded.chat_rules import BAD_REQUEST, refusal_of, unauthorized
 from ops.embedded.completions import CREATED, chunks, completion
+from ops.embedded.scenario import Scenario
+from ops.embedded.scenario_file import read_scenario
 from ops.embedded.scripted_faults import misbehave
 from ops.embedded.scripts import OK, ChatBody, Matcher, Script, ScriptedAnswer, ScriptedError
 from ops.http_binding import guards_of
@@ -93,6 +97,7 @@ class ScriptedModel:
                 web.get("/v1/models", self._models),
                 web.post("/script", self._add),
                 web.delete("/script", self._clear),
+                web.put("/scenario", self._play),
                 web.get("/calls", self._report),
             ]
         )
@@ -137,7 +142,7 @@ class ScriptedModel:
         try:
             answers = _ANSWERS.validate_json(await request.read())
         except ValidationError as error:
-            return _plain(ScriptedAnswer(status=BAD_REQUEST, error=ScriptedError(message=str(error))))
+            return _plain(_invalid(error))
         self.script.add(*(answers if isinstance(answers, list) else [answers]))
         return web.json_response({"queued": len(self.script)})
 
@@ -145,8 +150,19 @@ class ScriptedModel:
         self.script.clear()
         return web.json_response({"queued": 0})
 
+    async def _play(self, request: web.Request) -> web.Response:
+        try:
+            self.script.scenario = scenario = Scenario.model_validate_json(await request.read())
+        except ValidationError as error:
+            return _plain(_invalid(error))
+        return web.json_response({"rules": len(scenario.rules)})
+
     async def _report(self, _request: web.Request) -> web.Response:
         return web.json_response(self.calls.report())
+
+
+def _invalid(error: ValidationError) -> ScriptedAnswer:
+    return ScriptedAnswer(status=BAD_REQUEST, error=ScriptedError(message=str(error)))
 
 
 def _shown(request: web.Request) -> dict[str, str]:
@@ -155,24 +171,29 @@ def _shown(request: web.Request) -> dict[str, str]:
 
 @asynccontextmanager
 async def scripted_model(
-    *answers: ScriptedAnswer, matcher: Matcher | None = None, key: str | None = None, port: int = 0, sender: Send = send
+    *answers: ScriptedAnswer,
+    matcher: Matcher | None = None,
+    scenario: Matcher | None = None,
+    key: str | None = None,
+    port: int = 0,
+    sender: Send = send,
 ) -> AsyncGenerator[ScriptedModel]:
-    """Serve a model that gives these answers in order, then answers derived from the last user message.
+    """Serve a model that gives these answers in order, then the scenario's, then the last user message.
 
     A ``matcher`` is called before the queue is used. With a ``key``, callers must send it as the bearer key.
     """
-    model = ScriptedModel(Script(*answers, matcher=matcher), key=key, send=sender)
+    model = ScriptedModel(Script(*answers, matcher=matcher, scenario=scenario), key=key, send=sender)
     async with model.listening(port):
         yield model
 
 
-async def serve(port: int, key: str | None) -> None:
+async def serve(port: int, key: str | None, scenario: Scenario | None = None) -> None:
     """Serve until SIGTERM or SIGINT, and print the address on standard output."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    async with scripted_model(key=key, port=port) as model:
+    async with scripted_model(key=key, port=port, scenario=scenario) as model:
         print(json.dumps({"event": "ready", "base_url": model.base_url, "model": MODEL}), flush=True)  # noqa: T201 - the announcement
         await stopped.wait()
 
@@ -182,8 +203,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m ops.embedded.scripted", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--key", help="the bearer key that callers need; without it, none is asked for")
+    parser.add_argument("--scenario", type=Path, help="a scenario as .toml or .json (ops.embedded.scenario)")
     given = parser.parse_args()
-    asyncio.run(serve(given.port, given.key))
+    asyncio.run(serve(given.port, given.key, read_scenario(given.scenario) if given.scenario else None))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""The script of a model: answers in order, answers by a matcher, and a default answer."""
+"""The script of a model: answers by a matcher, answers in order, answers of a scenario, and a default answer."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.models import Base64
 
@@ -25,29 +26,35 @@ ERROR_TYPES = {
 }
 
 
-class _Scripted(BaseModel):
+class ScriptedValue(BaseModel):
     """The base of script models. A misspelt field in a script raises a validation error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ScriptedToolCall(_Scripted):
-    """A tool call by the model. ``arguments`` is JSON, or the invalid JSON of a bad model."""
+def _json_text(value: Any) -> Any:  # noqa: ANN401 - a validator sees any value
+    return json.dumps(value, allow_nan=False, default=str) if isinstance(value, dict) else value
+
+
+class ScriptedToolCall(ScriptedValue):
+    """A tool call by the model."""
 
     name: str
-    arguments: str = "{}"
+    arguments: Annotated[str, BeforeValidator(_json_text)] = "{}"
+    """JSON, or the invalid JSON of a bad model. A script may give an object, which becomes its JSON."""
+
     id: str | None = None
-    """The id of the call. None generates one: ``call_1`` is the first of an answer."""
+    """The id of the call. None generates one: ``call_1`` is the first of a conversation."""
 
 
-class ScriptedUsage(_Scripted):
+class ScriptedUsage(ScriptedValue):
     """The tokens that the provider will charge."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
 
-class ScriptedError(_Scripted):
+class ScriptedError(ScriptedValue):
     """The ``error`` object of a provider."""
 
     message: str = "scripted failure"
@@ -72,7 +79,7 @@ FaultKind: TypeAlias = Literal[
 """The faults that ``ops.embedded.scripted_faults`` describes."""
 
 
-class ScriptedFault(_Scripted):
+class ScriptedFault(ScriptedValue):
     """A fault below HTTP, in place of an answer."""
 
     kind: FaultKind
@@ -80,7 +87,7 @@ class ScriptedFault(_Scripted):
     """The size of the fault: MiB of a flood or bomb, headers, or bytes of a header. 0 has no end where that can be."""
 
 
-class ScriptedAnswer(_Scripted):
+class ScriptedAnswer(ScriptedValue):
     """One answer. A ``status`` other than 200 makes it a failure with an error body."""
 
     text: str | None = None
@@ -117,11 +124,11 @@ class ScriptedAnswer(_Scripted):
     match: str | None = None
     """Use this answer only if the last user message contains this text."""
 
-    def tools(self) -> tuple[ScriptedToolCall, ...]:
-        """Return the tool calls, each with an id."""
+    def tools(self, before: int = 0) -> tuple[ScriptedToolCall, ...]:
+        """Return the tool calls, each with an id; *before* calls precede them in the conversation."""
         return tuple(
             call if call.id else call.model_copy(update={"id": f"call_{number}"})
-            for number, call in enumerate(self.tool_calls, start=1)
+            for number, call in enumerate(self.tool_calls, start=before + 1)
         )
 
     def error_body(self) -> dict[str, Any]:
@@ -132,14 +139,20 @@ class ScriptedAnswer(_Scripted):
 
 
 Matcher: TypeAlias = Callable[[ChatBody], ScriptedAnswer | None]
-"""A function that returns the answer to a request, or None to use the queue."""
+"""A function that returns the answer to a request, or None if it has none."""
 
 
 class Script:
-    """Choose the answer to a request: the matcher's, else the first matching one in the queue, else a default."""
+    """Choose the answer: the matcher's, else the first matching one in the queue, else the scenario's, else a default.
 
-    def __init__(self, *answers: ScriptedAnswer, matcher: Matcher | None = None) -> None:
+    The scenario depends on the request only, so that every process and every resumed run gets the same answer.
+    """
+
+    def __init__(
+        self, *answers: ScriptedAnswer, matcher: Matcher | None = None, scenario: Matcher | None = None
+    ) -> None:
         self.matcher = matcher
+        self.scenario = scenario
         self._queue = list(answers)
 
     def __len__(self) -> int:
@@ -157,7 +170,10 @@ class Script:
     def answer(self, body: ChatBody) -> ScriptedAnswer:
         """Take the answer to this request."""
         matched = self.matcher(body) if self.matcher else None
-        return matched or self._take(last_user_text(body)) or ScriptedAnswer()
+        return matched or self._take(last_user_text(body)) or self._played(body) or ScriptedAnswer()
+
+    def _played(self, body: ChatBody) -> ScriptedAnswer | None:
+        return self.scenario(body) if self.scenario else None
 
     def _take(self, text: str) -> ScriptedAnswer | None:
         for place, answer in enumerate(self._queue):
@@ -180,6 +196,11 @@ def text_of(message: dict[str, Any]) -> str:
         return content
     parts = content if isinstance(content, list) else []
     return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+
+
+def calls_in(body: ChatBody) -> int:
+    """Return the number of tool calls in the conversation so far."""
+    return sum(len(message.get("tool_calls") or ()) for message in body["messages"])
 
 
 def last_user_text(body: ChatBody) -> str:
