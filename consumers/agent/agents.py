@@ -19,8 +19,8 @@ from consumers.agent.tools.tool import Tool, ToolFunction, tool
 from schemas.tenants import AgentName
 
 AgentFunction: TypeAlias = Callable[[str, Run], Awaitable[Any]]
-AgentCallable: TypeAlias = AgentFunction | Callable[[str], Awaitable[Any]]
-"""An ``async def`` of the text, or of the text and the run."""
+AgentCallable: TypeAlias = Callable[[str, Run], Any] | Callable[[str], Any]
+"""A function of the text, or of the text and the run: an ``async def``, or a ``def`` that runs in a thread."""
 
 _NAME: TypeAdapter[str] = TypeAdapter(AgentName)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -38,6 +38,7 @@ class AgentSettings(TypedDict, total=False):
     handoffs: Sequence[Handoff | str]
     delegates: Sequence[str]
     memory: Sequence[MemoryName]
+    memory_tokens: int
     planner: str | Planner
     output: Any
     limits: RunLimits
@@ -74,6 +75,9 @@ class Agent:
 
     memory: Sequence[MemoryName] = ()
     """``session``: the conversation so far of the request's session."""
+
+    memory_tokens: int = 8_000
+    """Tokens of the conversation that its model reads. Older exchanges become a summary."""
 
     planner: str | Planner = "react"
     """Name of a planner, or a function of the state."""
@@ -139,7 +143,7 @@ class Agent:
         description: str = "",
         **settings: Unpack[AgentSettings],
     ) -> Agent:
-        """Make an agent of an ``async def`` of (text) or (text, run); raise AgentDefinitionError for any other.
+        """Make an agent of a function of (text) or (text, run); raise AgentDefinitionError for any other.
 
         *settings* are further fields of the agent, such as ``tools``.
         """
@@ -179,18 +183,18 @@ def _as_tool(given: Tool | ToolFunction) -> Tool:
 
 
 def _uniform(function: AgentCallable, name: str) -> AgentFunction:
-    """Return the function as one of text and run."""
-    if not _is_async(function):
-        message = f"the agent {name!r} must be an `async def`: a plain function would hold up every other run"
-        raise AgentDefinitionError(message)
+    """Return the function as one of text and run. A plain function runs in a thread of the worker's pool."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise AgentDefinitionError(f"the agent {name!r} must return its answer, and it yields")
     match _positional(function):
         case 2:
-            return cast("AgentFunction", function)
+            answer = cast("Callable[[str, Run], Any]", function)
         case 1:
-            return _without_run(cast("Callable[[str], Awaitable[Any]]", function))
+            answer = _without_run(cast("Callable[[str], Any]", function))
         case _:
             message = f"the agent {name!r} must take (text) or (text, run), and nothing else that has no default"
             raise AgentDefinitionError(message)
+    return answer if _is_async(function) else _in_thread(answer)
 
 
 def _is_async(function: AgentCallable) -> bool:
@@ -206,8 +210,16 @@ def _positional(function: AgentCallable) -> int | None:
     return len(ours) if clear else None
 
 
-def _without_run(function: Callable[[str], Awaitable[Any]]) -> AgentFunction:
-    async def answer(text: str, _run: Run) -> Any:  # noqa: ANN401 - an agent answers with what it likes
-        return await function(text)
+def _without_run(function: Callable[[str], Any]) -> Callable[[str, Run], Any]:
+    def answer(text: str, _run: Run) -> Any:  # noqa: ANN401 - an agent answers with what it likes
+        return function(text)
+
+    return answer
+
+
+def _in_thread(function: Callable[[str, Run], Any]) -> AgentFunction:
+    async def answer(text: str, run: Run) -> Any:  # noqa: ANN401 - as above
+        made = await run.threads.run(function, text, run, deadline=run.deadline)
+        return await made if inspect.isawaitable(made) else made
 
     return answer

@@ -28,11 +28,6 @@ class Conversation:
         """The messages, oldest first."""
         return tuple(turn.message for turn in self.turns)
 
-    @property
-    def sources(self) -> frozenset[tuple[str, str]]:
-        """The kinds and names of all sources."""
-        return frozenset((turn.source.kind, turn.source.name) for turn in self.turns)
-
     def add(self, message: Message, source: Source) -> None:
         """Add a message."""
         self.turns.append(Turn(message, source))

@@ -7,18 +7,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from pydantic_core import from_json, to_json
+
 from consumers.agent.agents import Agent
 from consumers.agent.journal.port import RunKey
 from consumers.agent.journal.steps import JournaledSteps, NoSteps, RunSteps
 from consumers.agent.loop import respond
 from consumers.agent.member import MemberEngine, place
 from consumers.agent.output import as_json
+from consumers.agent.provenance import Source
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
 from consumers.agent.services import AgentServices
+from consumers.agent.session_step import recall, remember
 from consumers.context import StepContext
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.deadline import Deadline
+from consumers.resilience.thread_pool import ThreadPool
 from consumers.resilience.timeouts import lazy_timeout
 from schemas.clock import SystemClock
 from schemas.errors import CancelledRunError, HeadraceError, InternalError, UnknownAgentError, chain_of
@@ -41,16 +46,17 @@ class Executor:
     async def __call__(self, screened: Screened, context: StepContext) -> Result:
         """Return the agent's answer; for a cancelled run, a ``cancelled`` result with its usage so far.
 
-        Raises UnknownAgentError; ExpiredError when the deadline passes, before or during the run; InternalError for an
-        exception of the agent, unless it is or wraps a HeadraceError.
+        Raises UnknownAgentError; ExpiredError when the deadline passes, before or during the run, also if the agent
+        answers after it; InternalError for an exception of the agent, unless it is or wraps a HeadraceError.
         """
-        agent, run = self._agent(screened), _run(screened, context)
+        agent, run = self._agent(screened), _run(screened, context, self.services.threads)
         run.deadline.check()
         began, scope = context.clock.monotonic(), partial(self.cancels.scope, run.run_id, run.deadline)
         state = self._state(agent, context, run, began)
         try:
             self.cancels.check(run.run_id)
             output = await lazy_timeout(scope, self._answer(agent, screened.text, run, state))
+            run.deadline.check()  # an answer that blocked the loop until now is late as well
         except CancelledRunError as error:
             ended = {"status": "cancelled", "error": ErrorInfo(code=error.code, message=error.public_message)}
             return _result(screened, run, None, state).model_copy(update=ended)
@@ -77,8 +83,20 @@ class Executor:
         if agent.keeps_journal:
             state.steps = await self._steps(run, state.context)
         member = place(state, agent, run)
+        await recall(state, agent, run)
         output = as_json(await _called(agent, text, member.run), agent.name)
-        return await self._guarded(output, member.run)
+        output = await self._guarded(output, member.run)
+        await remember(state, run, output)
+        return output
+
+    async def _guarded(self, output: Any, run: Run) -> Any:  # noqa: ANN401 - JSON
+        """Return the output after the output guard, which reads a text, or the JSON of any other value."""
+        guard, source = self.services.output_guard, Source(kind="agent", name=run.agent)
+        if isinstance(output, str):
+            return await guard(output, source, run)
+        written = to_json(output).decode()
+        passed = await guard(written, source, run)
+        return output if passed == written else from_json(passed)
 
     async def _steps(self, run: Run, context: StepContext) -> JournaledSteps:
         """Return the steps that the run has in its journal."""
@@ -90,7 +108,7 @@ class Executor:
         )
 
 
-def _run(screened: Screened, context: StepContext) -> Run:
+def _run(screened: Screened, context: StepContext, threads: ThreadPool) -> Run:
     authorized = screened.authorized
     return Run(
         agent=authorized.request.agent,
@@ -99,9 +117,11 @@ def _run(screened: Screened, context: StepContext) -> Run:
         request_id=authorized.request_id,
         run_id=authorized.run_id,
         subject=authorized.identity.subject,
+        issuer=authorized.identity.issuer,
         attempt=screened.attempt,
         deadline=Deadline(authorized.deadline_ms, context.clock),
         engine=MemberEngine(),
+        threads=threads,
         spending=context.spending,
         traceparent=Headers(context.trace).text(TRACEPARENT),
     )

@@ -72,6 +72,7 @@ class AgentLoop:
         self.number += 1
         self.model_calls += 1
         self.conversation.extend(added, OPERATOR)
+        self.member.state.sources |= {(turn.source.kind, turn.source.name) for turn in self.conversation.turns}
         request = ModelRequest(
             messages=(*_instructions(self.member.agent), *self.conversation.messages),
             tools=self.member.specs if offers_tools else (),
@@ -142,6 +143,8 @@ async def respond(member: Member, text: str) -> Any:  # noqa: ANN401 - a text, o
     state = member.state
     state.responded += 1
     loop = AgentLoop(member if state.responded == 1 else replace(member, prefix=f"{member.prefix}r{state.responded}/"))
+    if not member.stack and state.responded == 1:
+        loop.conversation.turns += state.history
     loop.conversation.add(UserMessage(text), Source(kind="user", name=member.run.subject))
     return await loop.answer()
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 from consumers.agent.models.port import Message, ModelResponse, ToolSpec
 from consumers.resilience.deadline import Deadline
+from consumers.resilience.thread_pool import ThreadPool
 from consumers.spending import Spending
 from schemas.clock import Clock
 from schemas.requests import Request
@@ -58,12 +59,18 @@ class Run:
     subject: str = ""
     """The caller, as the request's identity names it."""
 
+    issuer: str = ""
+    """The issuer that vouches for the subject."""
+
     attempt: int
     """The number of this attempt, from 1."""
 
     deadline: Deadline
     engine: RunEngine = field(repr=False)
     """For the platform; agents use the methods below."""
+
+    threads: ThreadPool = field(default_factory=ThreadPool, repr=False)
+    """The worker's threads, which run agents and tools that are plain functions."""
 
     spending: Spending = field(default_factory=Spending, repr=False)
     traceparent: str | None = None

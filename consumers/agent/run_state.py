@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from consumers.agent.conversation import Turn
 from consumers.agent.journal.steps import JournaledSteps
+from consumers.agent.memory.port import MemoryEntry
 from consumers.agent.run import Run
 from consumers.agent.run_limits import RunLimits
 from consumers.agent.services import AgentServices
@@ -43,6 +45,18 @@ class RunState:
     responded: int = 0
     handoffs: list[str] = field(default_factory=list[str])
     """The agents that took over, in order."""
+
+    remembers: bool = False
+    """True if the run's session is kept."""
+
+    history: list[Turn] = field(default_factory=list[Turn])
+    """The session so far."""
+
+    summary: MemoryEntry | None = None
+    """The summary that this run has made of older exchanges."""
+
+    sources: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Kinds and names of the sources that any of its models has read."""
 
     _edges: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     _repeats: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 from consumers.agent.journal.port import Journal
 from consumers.agent.memory.port import SessionMemory
@@ -24,17 +22,8 @@ from consumers.agent.seams import (
     pass_text,
     tenant_tools,
 )
-from consumers.resilience.deadline import Deadline
 from consumers.resilience.retry import Retry
-
-RunInThread: TypeAlias = Callable[[Callable[[], Any], Deadline], Awaitable[Any]]
-"""Runs a plain function in a thread, and returns its value."""
-
-
-async def in_default_thread(function: Callable[[], Any], deadline: Deadline) -> Any:  # noqa: ANN401, ARG001 - as the type
-    """Run the function in a thread of asyncio's own pool."""
-    return await asyncio.to_thread(function)
-
+from consumers.resilience.thread_pool import ThreadPool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentServices:
@@ -64,4 +53,5 @@ class AgentServices:
     """For answers, before they leave."""
 
     budget: ModelBudget = field(default_factory=Unlimited)
-    in_thread: RunInThread = in_default_thread
+    threads: ThreadPool = field(default_factory=ThreadPool)
+    """Runs the agents and tools that are plain functions."""

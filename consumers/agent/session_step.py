@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic_core import to_json
+
 from consumers.agent.agents import Agent
 from consumers.agent.conversation import Turn
 from consumers.agent.memory.exchanges import decoded, encoded
@@ -14,7 +16,6 @@ from consumers.agent.provenance import Source
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
 from schemas.errors import InternalError, ModelError
-from schemas.results import Result
 
 STEP, SUMMARY_STEP = "memory.session", "memory.summary"
 
@@ -67,11 +68,11 @@ async def _summary(state: RunState, agent: Agent, run: Run, entries: tuple[Memor
     )
 
 
-async def remember(state: RunState, run: Run, result: Result) -> None:
+async def remember(state: RunState, run: Run, output: object) -> None:
     """Add the run's question and answer to its session, once however often it is called for the run."""
     if not state.remembers:
         return
-    answer = result.output if isinstance(result.output, str) else str(result.output)
+    answer = output if isinstance(output, str) else to_json(output).decode()
     now_ms = run.clock.now_ms()
     asked = MemoryEntry(
         role="user",
@@ -83,7 +84,7 @@ async def remember(state: RunState, run: Run, result: Result) -> None:
     said = MemoryEntry(
         role="assistant",
         text=answer,
-        source=Source(kind="agent", name=result.handoffs[-1] if result.handoffs else run.agent),
+        source=Source(kind="agent", name=state.handoffs[-1] if state.handoffs else run.agent),
         origins=tuple(Source(kind=kind, name=name) for kind, name in sorted(state.sources)),
         run_id=run.run_id,
         at_ms=now_ms,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -104,7 +105,8 @@ class ToolCaller:
     async def _call(self, tool: Tool, arguments: Mapping[str, Any], run: Run) -> Any:  # noqa: ANN401 - as above
         if tool.is_async:
             return await tool.function(**arguments)
-        return await self.state.services.in_thread(partial(tool.function, **arguments), run.deadline)
+        made = await run.threads.run(partial(tool.function, **arguments), deadline=run.deadline)
+        return await made if inspect.isawaitable(made) else made
 
     def _injected(self, tool: Tool, operation: Operation) -> dict[str, Any]:
         given = {RUN: operation.run, IDEMPOTENCY_KEY: f"{operation.run.run_id}.{operation.step}"}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import threading
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any
 
 import pytest
@@ -66,15 +68,45 @@ async def test_methods_partials_and_callable_objects_are_agents() -> None:
     assert answers == ["abab"] * 3
 
 
-def test_a_plain_function_is_refused() -> None:
+async def test_a_plain_function_runs_in_a_thread() -> None:
     """On the loop it would hold up every other run."""
 
-    def plain(text: str) -> str:
-        return text
+    @agent("plain")
+    def plain(text: str, run: Run) -> str:
+        return f"{text} {run.request_id} {threading.current_thread() is threading.main_thread()}"
 
-    function: Any = plain
-    with pytest.raises(AgentDefinitionError, match="async def"):
-        Agent.from_callable(function, name="plain")
+    @agent("short")
+    def short(text: str) -> str:
+        return text.title()
+
+    assert await plain.answer("hello", run_of()) == "hello r-1 False"
+    assert await short.answer("hello", run_of()) == "Hello"
+
+
+async def test_a_plain_function_may_return_an_awaitable() -> None:
+    """A decorator may hide that the function below it is asynchronous."""
+
+    async def said(text: str) -> str:
+        return text * 2
+
+    def hidden(text: str) -> Awaitable[str]:
+        return said(text)
+
+    assert await Agent.from_callable(hidden, name="hidden").answer("ab", run_of()) == "abab"
+
+
+def test_a_function_that_yields_is_refused() -> None:
+    """It has no answer, and a result must be whole."""
+
+    def parts(text: str) -> Iterator[str]:
+        yield text
+
+    async def later_parts(text: str) -> AsyncIterator[str]:
+        yield text
+
+    for function in (parts, later_parts):
+        with pytest.raises(AgentDefinitionError, match="must return its answer"):
+            Agent.from_callable(function, name="parts")
 
 
 async def _nothing() -> None: ...

@@ -13,6 +13,7 @@ from consumers.agent.executor import Executor
 from consumers.agent.models.port import Model, ModelRequest, ModelResponse
 from consumers.agent.registry import AgentRegistry
 from consumers.agent.run import Run
+from consumers.resilience.thread_pool import ThreadPool
 from schemas.errors import (
     ExpiredError,
     ForbiddenError,
@@ -111,6 +112,32 @@ async def test_a_run_is_cancelled_at_its_deadline() -> None:
     """Whatever it is waiting for."""
     with pytest.raises(ExpiredError):
         await execute()(screened_of(asking("echo", sleep="30"), left=0.02), context_of())
+
+
+async def test_an_answer_after_the_deadline_is_late() -> None:
+    """A run that blocked the loop, or never waited, is not cancelled in time: its caller has gone."""
+    clock = StillClock()
+
+    async def blocks(_text: str, _run: Run) -> str:
+        clock.pass_by(31)
+        return "late"
+
+    with pytest.raises(ExpiredError):
+        await execute(blocks)(screened_of(asking()), context_of(clock))
+
+
+async def test_plain_functions_share_the_workers_threads() -> None:
+    """One pool for all runs, so that its bound holds."""
+    pools: list[ThreadPool] = []
+
+    async def look(_text: str, run: Run) -> None:
+        pools.append(run.threads)
+
+    executor = execute(look)
+    for _ in range(2):
+        await executor(screened_of(asking()), context_of())
+
+    assert pools == [executor.threads, executor.threads]
 
 
 async def test_a_model_that_hangs_is_cut_off_at_the_deadline() -> None:
