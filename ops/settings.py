@@ -166,6 +166,10 @@ class Settings(BaseSettings):
     """Maximum concurrent runs of one worker of a stage after admission, such as an agent stage. One tenant alone gets
     at most eight ninths of them, so that a tenant that comes later need not wait for a run to end."""
 
+    threads: int = Field(default=64, ge=1, le=10_000)
+    """Threads of one worker for agents and tools that are plain functions. One that outlives its deadline keeps its
+    thread until it returns."""
+
     grace: float = Field(default=30, gt=0, le=DAY_S)
     """Seconds for a worker to stop."""
 

@@ -15,6 +15,7 @@ import structlog
 
 from consumers.agent.registry import AgentRegistry as Agents
 from consumers.resilience.cancel import Cancels
+from consumers.resilience.thread_pool import ThreadPool
 from ops.agents import agents_of, models_of
 from ops.clock_check import ClockCheck
 from ops.errors import LayoutMovingError, OperationError, StoppedError, UsageError
@@ -41,7 +42,12 @@ from streams.stages.record_builder import RecordBuilder
 from streams.stages.retries import RetryMover, RetryTiers
 from streams.stages.run_controls import RunControls, reach_ms
 from streams.stages.tenant_follower import TenantFollower
-from streams.telemetry.metric_definitions import MODEL_FIELDS_DROPPED
+from streams.telemetry.metric_definitions import (
+    MODEL_FIELDS_DROPPED,
+    THREADS_ABANDONED,
+    THREADS_OVERDUE,
+    THREADS_RUNNING,
+)
 from streams.telemetry.metric_store import OTHER, MetricStore
 from streams.telemetry.spans import Tracing
 from streams.transport.admin import Admin
@@ -267,7 +273,8 @@ async def _handler(
     models = await stack.enter_async_context(models_of(settings, context.clock, odd)) if stage == "agent" else {}
     agents = agents_of(settings) if stage == "agent" else Agents()
     text_work = await stack.enter_async_context(text_processes())
-    steps = steps_of(context.registry, agents, models, services.cancels, text_work)
+    threads = _threads(settings, services.metrics)
+    steps = steps_of(context.registry, agents, models, services.cancels, text_work, threads)
     stage_found = JOURNEYS[context.layout.journey](steps).stage(stage)
     if stage_found is None:
         raise UsageError(f"the journey {context.layout.journey} has no stage {stage}")
@@ -285,6 +292,18 @@ async def _handler(
         weight=weight,
         prepare_isolated=await stack.enter_async_context(apart) if apart else None,
     ).handler()
+
+
+def _threads(settings: Settings, metrics: MetricStore) -> ThreadPool:
+    """Return the worker's threads for plain functions, shown in *metrics*."""
+    threads = ThreadPool(settings.threads, abandoned=partial(metrics.count, THREADS_ABANDONED))
+
+    def show() -> None:
+        metrics.set(THREADS_RUNNING, threads.running)
+        metrics.set(THREADS_OVERDUE, threads.overdue)
+
+    metrics.look.append(show)
+    return threads
 
 
 def _weights(settings: Settings, registry: TenantRegistry) -> Callable[[str], float]:

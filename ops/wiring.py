@@ -13,6 +13,7 @@ from consumers.guard.screen import Screen
 from consumers.guard.text_tasks import TextWork
 from consumers.guard.text_threads import text_thread
 from consumers.resilience.cancel import Cancels
+from consumers.resilience.thread_pool import ThreadPool
 from streams.journey import Steps
 from streams.registry.tenants import TenantRegistry
 
@@ -23,10 +24,14 @@ def steps_of(
     models: Mapping[str, Model],
     cancels: Cancels,
     text_work: TextWork = text_thread,
+    threads: ThreadPool | None = None,
 ) -> Steps:
-    """Return the steps that every journey consists of. The guards give long texts to *text_work*."""
+    """Return the steps that every journey consists of. The guards give long texts to *text_work*.
+
+    Agents that are plain functions run in *threads*.
+    """
     return Steps(
         authorize=Authorize(registry.agents),
         screen=Screen(default_pipeline(text_work)),
-        execute=Executor(agents, models, cancels=cancels),
+        execute=Executor(agents, models, cancels=cancels, threads=threads or ThreadPool()),
     )

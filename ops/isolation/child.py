@@ -17,6 +17,7 @@ import structlog
 from consumers.agent.executor import Executor
 from consumers.context import StepContext
 from consumers.resilience.cancel_count import cancel_count
+from consumers.resilience.thread_pool import ThreadPool
 from consumers.spending import Spending
 from ops import import_guard, logs
 from ops.agents import agents_of, models_of
@@ -103,7 +104,8 @@ async def run(settings: Settings, clock: Clock, channel: socket.socket) -> None:
     """Load the agents, report readiness, and run tasks."""
     reader, writer = await asyncio.open_connection(sock=channel)
     async with models_of(settings, clock) as models:
-        await SuspectHost(Executor(agents_of(settings), models), writer, clock).serve(reader)
+        executor = Executor(agents_of(settings), models, threads=ThreadPool(settings.threads))
+        await SuspectHost(executor, writer, clock).serve(reader)
 
 
 def limit_memory(size: int) -> None:

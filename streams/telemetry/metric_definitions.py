@@ -228,6 +228,15 @@ LOOP_BLOCKS = Metric(
 LOOP_BLOCKED_SECONDS = Metric(
     "headrace_event_loop_blocked_seconds", "counter", "Total time for which the event loop was blocked."
 )
+THREADS_RUNNING = Metric("headrace_threads_running", "gauge", "Threads that run agents and tools of plain functions.")
+THREADS_OVERDUE = Metric(
+    "headrace_threads_overdue", "gauge", "The part of these threads whose run has ended, by deadline or cancel."
+)
+THREADS_ABANDONED = Metric(
+    "headrace_threads_abandoned",
+    "counter",
+    "Times that a run ended, by deadline or cancel, while its plain function went on in a thread.",
+)
 FETCH_SILENCE_SECONDS = Metric(
     "headrace_fetch_silence_seconds",
     "gauge",
@@ -283,6 +292,9 @@ VOCABULARY: tuple[Metric, ...] = (
     MISSING_TOPICS,
     LOOP_BLOCKS,
     LOOP_BLOCKED_SECONDS,
+    THREADS_RUNNING,
+    THREADS_OVERDUE,
+    THREADS_ABANDONED,
     FETCH_SILENCE_SECONDS,
     CLOCK_OFFSET_SECONDS,
 )
