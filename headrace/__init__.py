@@ -2,6 +2,8 @@
 
 from consumers.agent.agents import Agent, agent
 from consumers.agent.definition_error import AgentDefinitionError
+from consumers.agent.handoff import Handoff
+from consumers.agent.middleware import Middleware, Next, Operation
 from consumers.agent.models.port import (
     AssistantMessage,
     ModelResponse,
@@ -12,6 +14,8 @@ from consumers.agent.models.port import (
     UserMessage,
 )
 from consumers.agent.run import Run
+from consumers.agent.run_limits import RunLimits
+from consumers.agent.tools.tool import Tool, tool
 from schemas.errors import (
     BlockedError,
     ContextOverflowError,
@@ -27,6 +31,8 @@ from schemas.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
     ModelUnreadableError,
+    ToolDeniedError,
+    ToolFailedError,
 )
 from schemas.requests import Request
 from schemas.results import Result
@@ -39,9 +45,11 @@ __all__ = [
     "ContextOverflowError",
     "ExpiredError",
     "ForbiddenError",
+    "Handoff",
     "HeadraceError",
     "InternalError",
     "MalformedError",
+    "Middleware",
     "ModelError",
     "ModelOverloadedError",
     "ModelQuotaError",
@@ -50,13 +58,20 @@ __all__ = [
     "ModelTimeoutError",
     "ModelUnavailableError",
     "ModelUnreadableError",
+    "Next",
+    "Operation",
     "Request",
     "Result",
     "Run",
+    "RunLimits",
     "SystemMessage",
+    "Tool",
     "ToolCall",
+    "ToolDeniedError",
+    "ToolFailedError",
     "ToolMessage",
     "ToolSpec",
     "UserMessage",
     "agent",
+    "tool",
 ]

@@ -14,8 +14,10 @@ from typing import Any
 import structlog
 
 from consumers.agent.registry import AgentRegistry as Agents
+from consumers.agent.services import AgentServices
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.thread_pool import ThreadPool
+from ops.agent_stores import agent_stores
 from ops.agents import agents_of, models_of
 from ops.clock_check import ClockCheck
 from ops.errors import LayoutMovingError, OperationError, StoppedError, UsageError
@@ -272,9 +274,16 @@ async def _handler(
     odd = partial(services.metrics.count, MODEL_FIELDS_DROPPED)
     models = await stack.enter_async_context(models_of(settings, context.clock, odd)) if stage == "agent" else {}
     agents = agents_of(settings) if stage == "agent" else Agents()
+    stores = await stack.enter_async_context(agent_stores(settings, clock, agents))
     text_work = await stack.enter_async_context(text_processes())
-    threads = _threads(settings, services.metrics)
-    steps = steps_of(context.registry, agents, models, services.cancels, text_work, threads)
+    runs = AgentServices(
+        agents=agents,
+        models=models,
+        journal=stores.journal,
+        memory=stores.memory,
+        threads=_threads(settings, services.metrics),
+    )
+    steps = steps_of(context.registry, runs, services.cancels, text_work)
     stage_found = JOURNEYS[context.layout.journey](steps).stage(stage)
     if stage_found is None:
         raise UsageError(f"the journey {context.layout.journey} has no stage {stage}")

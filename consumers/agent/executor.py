@@ -13,7 +13,7 @@ from consumers.agent.agents import Agent
 from consumers.agent.journal.port import RunKey
 from consumers.agent.journal.steps import JournaledSteps, NoSteps, RunSteps
 from consumers.agent.loop import respond
-from consumers.agent.member import MemberEngine, place
+from consumers.agent.member import Member, MemberEngine, place
 from consumers.agent.output import as_json
 from consumers.agent.provenance import Source
 from consumers.agent.run import Run
@@ -52,7 +52,7 @@ class Executor:
         agent, run = self._agent(screened), _run(screened, context, self.services.threads)
         run.deadline.check()
         began, scope = context.clock.monotonic(), partial(self.cancels.scope, run.run_id, run.deadline)
-        state = self._state(agent, context, run, began)
+        state = self._state(agent, context, began)
         try:
             self.cancels.check(run.run_id)
             output = await lazy_timeout(scope, self._answer(agent, screened.text, run, state))
@@ -68,7 +68,7 @@ class Executor:
             raise UnknownAgentError(f"no agent named {name!r} is deployed")
         return self.services.agents[name]
 
-    def _state(self, agent: Agent, context: StepContext, run: Run, began: float) -> RunState:
+    def _state(self, agent: Agent, context: StepContext, began: float) -> RunState:
         return RunState(
             services=self.services,
             context=context,
@@ -84,7 +84,7 @@ class Executor:
             state.steps = await self._steps(run, state.context)
         member = place(state, agent, run)
         await recall(state, agent, run)
-        output = as_json(await _called(agent, text, member.run), agent.name)
+        output = as_json(await _called(member, text), agent.name)
         output = await self._guarded(output, member.run)
         await remember(state, run, output)
         return output
@@ -132,15 +132,15 @@ def _asking(request: Request, text: str) -> Request:
     return request if request.input == text else request.model_copy(update={"input": text})
 
 
-async def _called(agent: Agent, text: str, run: Run) -> Any:  # noqa: ANN401 - an agent answers with what it likes
+async def _called(member: Member, text: str) -> Any:  # noqa: ANN401 - an agent answers with what it likes
     try:
-        return await agent.answer(text, run)
+        return await member.answer(text)
     except (asyncio.CancelledError, GeneratorExit):
         raise
     except BaseException as error:  # an exit or a native library's panic must end the run, not the worker
         if any(isinstance(each, HeadraceError) for each in chain_of(error)):
             raise  # its class, or that of the error it wraps, decides
-        message = f"the agent {agent.name!r} raised {type(error).__name__}"
+        message = f"the agent {member.agent.name!r} raised {type(error).__name__}"
         raise InternalError(message, detail=repr(error)) from error
 
 

@@ -125,7 +125,7 @@ class AgentTelemetry:
 
     @contextmanager
     def invoke_agent(
-        self, *, model: str | None = None, provider: str = OPENAI, resumed: bool = False, step: int | None = None
+        self, *, model: str | None = None, provider: str = OPENAI, resumed: bool = False, step: str | None = None
     ) -> Generator[AgentOperation]:
         """Open the span of the agent's part of the run. *step* is the first that is not replayed from the journal."""
         named = self._named("invoke_agent", step) | _model(model, provider) | {"headrace.resumed": resumed}
@@ -140,7 +140,7 @@ class AgentTelemetry:
         *,
         model: str,
         provider: str = OPENAI,
-        step: int | None = None,
+        step: str | None = None,
         attempt: int = 1,
         messages: Sequence[Message] = (),
         temperature: float | None = None,
@@ -166,7 +166,7 @@ class AgentTelemetry:
         call_id: str,
         tool_type: ToolType = "function",
         description: str | None = None,
-        step: int | None = None,
+        step: str | None = None,
         arguments: str | None = None,
     ) -> Generator[ToolExecution]:
         """Open the span of one tool call. *arguments* is the model's JSON text."""
@@ -183,7 +183,7 @@ class AgentTelemetry:
 
     @contextmanager
     def handoff(
-        self, *, target: str, kind: HandoffKind = "handoff", step: int | None = None
+        self, *, target: str, kind: HandoffKind = "handoff", step: str | None = None
     ) -> Generator[AgentOperation]:
         """Open the span of the step that passes the run to *target*. The convention has no span for it."""
         named = self._named(kind, step) | {"headrace.handoff.target": bounded(target)}
@@ -192,7 +192,7 @@ class AgentTelemetry:
             with self._measured(operation, lambda _: self._passed(operation, target)):
                 yield operation
 
-    def _named(self, operation: str, step: int | None) -> Attributes:
+    def _named(self, operation: str, step: str | None) -> Attributes:
         named: Attributes = {
             "gen_ai.operation.name": operation,
             "gen_ai.agent.name": self.agent,

@@ -49,9 +49,9 @@ class AgentLoop:
                 case CallModel(added, offers_tools):
                     await self._ask(added, offers_tools=offers_tools)
                 case CallTools(calls):
-                    await self._call(calls)
-                    if self.member.agent.has_function:
-                        return await self.member.answer(self._request())
+                    transfer = await self._call(calls)
+                    if transfer is not None:
+                        return await self._hand_over(transfer)
                 case Finish(text):
                     if not self._needs_correction(text):
                         return self._output(text)
@@ -72,7 +72,7 @@ class AgentLoop:
         self.number += 1
         self.model_calls += 1
         self.conversation.extend(added, OPERATOR)
-        self.member.state.sources |= {(turn.source.kind, turn.source.name) for turn in self.conversation.turns}
+        self.member.state.sources |= {turn.source for turn in self.conversation.turns}
         request = ModelRequest(
             messages=(*_instructions(self.member.agent), *self.conversation.messages),
             tools=self.member.specs if offers_tools else (),
@@ -99,8 +99,8 @@ class AgentLoop:
 
     # --- tools and handoffs -------------------------------------------------------------------------------------------
 
-    async def _call(self, calls: tuple[ToolCall, ...]) -> None:
-        """Make all calls of one batch, and add their results in the model's order. A handoff comes last."""
+    async def _call(self, calls: tuple[ToolCall, ...]) -> ToolCall | None:
+        """Make all calls of one batch, and add their results in the model's order. Return the handoff among them."""
         self.number += 1
         steps = [f"{self.number}.tool.{place}" for place in range(1, len(calls) + 1)]
         planned = self.member.planned(calls, steps)
@@ -108,14 +108,14 @@ class AgentLoop:
             running = [group.create_task(each) for each in planned.jobs]
         for call, task in zip(calls, running, strict=True):
             self._result(call, task.result())
-        if planned.transfer is not None:
-            await self._hand_over(planned.transfer)
+        return planned.transfer
 
     def _result(self, call: ToolCall, outcome: ToolOutcome) -> None:
         self.member.state.note_call(call.name, call.arguments, outcome.text)
         self.conversation.add(ToolMessage(call.id, outcome.text), outcome.source)
 
-    async def _hand_over(self, call: ToolCall) -> None:
+    async def _hand_over(self, call: ToolCall) -> Any:  # noqa: ANN401 - as answer
+        """Return the answer of the agent that takes over."""
         self.number += 1
         handoff, reason = await self.member.handed_over(call, f"{self.number}.handoff")
         if handoff.context == "request":
@@ -126,7 +126,11 @@ class AgentLoop:
             if told:
                 self.conversation.add(UserMessage(told), Source(kind="agent", name=self.member.agent.name))
         self.member = self.member.next(handoff.agent)
-        self.model_calls = 0
+        self.model_calls, self.corrected = 0, False
+        if self.member.agent.has_function:
+            return await self.member.answer(self._request())
+        with self.member.invoked():
+            return await self.answer()
 
     @property
     def _user(self) -> Source:

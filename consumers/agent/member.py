@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from consumers.agent.agents import Agent
+from consumers.agent.genai import AgentTelemetry
 from consumers.agent.handoff import ASK, Handoff, delegate_spec, handoff_spec
 from consumers.agent.middleware import Operation, compose
 from consumers.agent.model_step import ModelCaller
@@ -19,7 +21,6 @@ from consumers.agent.step_values import HandoffStep, encode
 from consumers.agent.tool_step import ToolCaller
 from consumers.agent.tools.outcome import ToolOutcome, failed, succeeded
 from schemas.errors import HandoffCycleError, InternalError, ToolFailedError
-
 
 DELEGATE_LIMIT = 64 * 1024
 """Bytes of a delegate's answer that its caller's model reads."""
@@ -49,15 +50,35 @@ class Member:
     stack: tuple[str, ...] = ()
     """The agents that wait for this one, outermost first."""
 
+    @cached_property
+    def telemetry(self) -> AgentTelemetry:
+        """The spans and figures of the agent."""
+        planner = self.agent.planner if isinstance(self.agent.planner, str) else "own"
+        return AgentTelemetry.of(
+            self.state.context,
+            agent=self.agent.name,
+            run_id=self.run.run_id,
+            planner=planner,
+            session=self.run.session,
+        )
+
+    @contextmanager
+    def invoked(self) -> Generator[None]:
+        """Open the span of the agent's part of the run."""
+        with self.telemetry.invoke_agent(model=self.agent.model, resumed=self.state.steps.resumed):
+            yield
+
     # --- the model ----------------------------------------------------------------------------------------------------
 
     async def ask(self, request: ModelRequest, step: str) -> ModelResponse:
         """Make one model call."""
-        return await ModelCaller(self.state, self.agent)(self.run, request, f"{self.prefix}{step}")
+        caller = ModelCaller(self.state, self.agent, self.telemetry)
+        return await caller(self.run, request, f"{self.prefix}{step}")
 
     async def answer(self, text: str) -> Any:  # noqa: ANN401 - an agent answers with what it likes
         """Return the agent's answer to a text, by its function or its planner."""
-        return await self.agent.answer(text, self.run)
+        with self.invoked():
+            return await self.agent.answer(text, self.run)
 
     @cached_property
     def specs(self) -> tuple[ToolSpec, ...]:
@@ -74,7 +95,7 @@ class Member:
     def planned(self, calls: Sequence[ToolCall], steps: Sequence[str]) -> Planned:
         """Return the batch as jobs. Raises ToolOutcomeUnknownError before any of them begins."""
         transfers = [call for call in calls if call.name in self._transfers]
-        caller = ToolCaller(self.state, self.agent, self.held)
+        caller = ToolCaller(self.state, self.agent, self.held, self.telemetry)
         names = [f"{self.prefix}{step}" for step in steps]
         for call, step in zip(calls, names, strict=True):
             if (tool := self._tools.get(call.name)) is not None:
@@ -113,7 +134,8 @@ class Member:
         if not request:
             return failed(call.name, ToolFailedError("the argument request is missing"))
         below = self._member(name, prefix=f"{step}/", stack=stack)
-        return succeeded(name, await below.answer(request), DELEGATE_LIMIT)
+        with self.telemetry.handoff(target=name, kind="delegate", step=step):
+            return succeeded(name, await below.answer(request), DELEGATE_LIMIT)
 
     async def handed_over(self, call: ToolCall, step: str) -> tuple[Handoff, str]:
         """Record a handoff, once, and return it with its reason. Raises HandoffCycleError at a limit."""
@@ -122,7 +144,8 @@ class Member:
         steps, name = self.state.steps, f"{self.prefix}{step}"
         if steps.finished(name) is None:
             steps.may_start()
-            await self._chain(Operation("handoff", handoff.agent, reason, self.run, name))
+            with self.telemetry.handoff(target=handoff.agent, step=name):
+                await self._chain(Operation("handoff", handoff.agent, reason, self.run, name))
             await steps.finish(name, encode(HandoffStep(agent=self.agent.name, to=handoff.agent, reason=reason)))
         return handoff, reason
 

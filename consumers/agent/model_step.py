@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 from consumers.agent.agents import Agent
+from consumers.agent.genai import AgentTelemetry
 from consumers.agent.history import valid, with_unique_ids
 from consumers.agent.journal.port import ENTRY_LIMIT
 from consumers.agent.middleware import Operation, compose
@@ -22,11 +22,12 @@ class ModelCaller:
 
     state: RunState
     agent: Agent
+    telemetry: AgentTelemetry
 
-    async def __call__(self, run: Run, request: ModelRequest, step: str, *, last: bool = False) -> ModelResponse:
+    async def __call__(self, run: Run, request: ModelRequest, step: str) -> ModelResponse:
         """Return the model's answer: the recorded one if the journal has the step.
 
-        *last*: the run can end without the record of a long answer. Raises StepsExhaustedError at a limit, the last
+        Raises StepsExhaustedError at a limit, the last
         ModelError after the retries, and ExpiredError at the deadline.
         """
         recorded = self.state.steps.finished(step)
@@ -60,8 +61,8 @@ class ModelCaller:
         model = services.models.get(self.agent.model)
         if model is None:
             raise InternalError(f"this worker has no model named {self.agent.model!r}")
-        attempt = partial(_attempt, model, operation.value, run)
-        return await services.retry(attempt, run.deadline, self.state.context.waiting)
+        attempts = Attempts(model, operation, self.telemetry)
+        return await services.retry(attempts, run.deadline, self.state.context.waiting)
 
     async def _record(self, run: Run, response: ModelResponse, step: str) -> None:
         if not self.state.recorded:
@@ -73,12 +74,36 @@ class ModelCaller:
             raise ModelUnreadableError(f"the model's tool calls are longer than {ENTRY_LIMIT} bytes")
 
 
-async def _attempt(model: Model, request: ModelRequest, run: Run) -> ModelResponse:
-    """Ask once, and count what was answered, of use or not."""
-    try:
-        response = await model.complete(request)
-    except ModelUnreadableError as error:
-        run.spending.add(error.input_tokens, error.output_tokens)
-        raise
-    run.spending.add(response.usage.input_tokens, response.usage.output_tokens)
-    return response
+@dataclass(slots=True)
+class Attempts:
+    """The attempts of one model call. Each has a span of its own, and counts what was answered, of use or not."""
+
+    model: Model
+    operation: Operation
+    telemetry: AgentTelemetry
+    number: int = 0
+
+    async def __call__(self) -> ModelResponse:
+        """Make one attempt."""
+        self.number += 1
+        request: ModelRequest = self.operation.value
+        spending, named = self.operation.run.spending, str(getattr(self.model, "name", self.operation.name))
+        with self.telemetry.chat(
+            model=named,
+            step=self.operation.step,
+            attempt=self.number,
+            messages=request.messages,
+            temperature=request.temperature,
+            max_tokens=request.max_output_tokens,
+        ) as chat:
+            try:
+                response = await self.model.complete(
+                    replace(request, traceparent=chat.traceparent or request.traceparent)
+                )
+            except ModelUnreadableError as error:
+                chat.tokens(error.input_tokens, error.output_tokens)
+                spending.add(error.input_tokens, error.output_tokens)
+                raise
+            chat.respond(response)
+            spending.add(response.usage.input_tokens, response.usage.output_tokens)
+        return response

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from consumers.agent.conversation import Turn
 from consumers.agent.journal.steps import JournaledSteps
 from consumers.agent.memory.port import MemoryEntry
+from consumers.agent.provenance import Source
 from consumers.agent.run import Run
 from consumers.agent.run_limits import RunLimits
 from consumers.agent.services import AgentServices
@@ -55,8 +56,8 @@ class RunState:
     summary: MemoryEntry | None = None
     """The summary that this run has made of older exchanges."""
 
-    sources: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    """Kinds and names of the sources that any of its models has read."""
+    sources: set[Source] = field(default_factory=set[Source])
+    """The sources that any of its models has read."""
 
     _edges: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     _repeats: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])

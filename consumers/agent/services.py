@@ -25,6 +25,7 @@ from consumers.agent.seams import (
 from consumers.resilience.retry import Retry
 from consumers.resilience.thread_pool import ThreadPool
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentServices:
     """The agents of a worker, and the services that their runs use."""

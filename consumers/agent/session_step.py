@@ -6,6 +6,7 @@ from pydantic_core import to_json
 
 from consumers.agent.agents import Agent
 from consumers.agent.conversation import Turn
+from consumers.agent.genai import AgentTelemetry
 from consumers.agent.memory.exchanges import decoded, encoded
 from consumers.agent.memory.port import MemoryEntry, MemoryScope, SessionMemory
 from consumers.agent.memory.summary import needs_summary, shortlist, summary_entry, summary_request, with_summary
@@ -21,7 +22,7 @@ STEP, SUMMARY_STEP = "memory.session", "memory.summary"
 
 
 async def recall(state: RunState, agent: Agent, run: Run) -> None:
-    """Read the session into the state: the recorded history if the journal has it, so that a resumed run reads the same.
+    """Read the session into the state. A resumed run reads the history that its journal has.
 
     Exchanges beyond the agent's window become a summary. If the model cannot write one, the run goes on without it.
     Raises MemoryUnavailableError.
@@ -59,8 +60,9 @@ async def _guarded(state: RunState, run: Run, entry: MemoryEntry) -> MemoryEntry
 
 async def _summary(state: RunState, agent: Agent, run: Run, entries: tuple[MemoryEntry, ...]) -> MemoryEntry | None:
     limit = agent.memory_tokens
+    telemetry = AgentTelemetry.of(state.context, agent=agent.name, run_id=run.run_id, session=run.session)
     try:
-        response = await ModelCaller(state, agent)(run, summary_request(entries, limit), SUMMARY_STEP)
+        response = await ModelCaller(state, agent, telemetry)(run, summary_request(entries, limit), SUMMARY_STEP)
     except ModelError:
         return None
     return summary_entry(
@@ -85,7 +87,7 @@ async def remember(state: RunState, run: Run, output: object) -> None:
         role="assistant",
         text=answer,
         source=Source(kind="agent", name=state.handoffs[-1] if state.handoffs else run.agent),
-        origins=tuple(Source(kind=kind, name=name) for kind, name in sorted(state.sources)),
+        origins=tuple(sorted(state.sources, key=lambda source: (source.kind, source.name))),
         run_id=run.run_id,
         at_ms=now_ms,
     )

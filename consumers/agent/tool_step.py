@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from consumers.agent.agents import Agent
+from consumers.agent.genai import AgentTelemetry
 from consumers.agent.middleware import Operation, compose
 from consumers.agent.models.port import ToolCall
 from consumers.agent.run import Run
@@ -40,6 +41,8 @@ class ToolCaller:
     held: frozenset[str] | None
     """The capabilities that the run holds; None for all."""
 
+    telemetry: AgentTelemetry
+
     def check_outcome(self, tool: Tool, step: str) -> None:
         """Raise ToolOutcomeUnknownError if the call may have been made before, and must not be made twice."""
         steps = self.state.steps
@@ -59,7 +62,13 @@ class ToolCaller:
             if found.attempt == run.attempt:
                 run.spending.add_tool_call()
             return found.outcome
-        outcome = await self._made(run, tool, call, step)
+        with self.telemetry.execute_tool(
+            tool=tool.name, call_id=call.id, description=tool.description, step=step, arguments=call.arguments
+        ) as execution:
+            outcome = await self._made(run, tool, call, step)
+            execution.result(outcome.text)
+            if outcome.error:
+                execution.fail(outcome.error)
         if self.state.recorded:
             value = ToolStep(agent=self.agent.name, attempt=run.attempt, tool=tool.name, outcome=outcome)
             await self.state.steps.finish(step, encode(value))

@@ -15,11 +15,13 @@ from pathlib import Path
 import structlog
 
 from consumers.agent.executor import Executor
+from consumers.agent.services import AgentServices
 from consumers.context import StepContext
 from consumers.resilience.cancel_count import cancel_count
 from consumers.resilience.thread_pool import ThreadPool
 from consumers.spending import Spending
 from ops import import_guard, logs
+from ops.agent_stores import agent_stores
 from ops.agents import agents_of, models_of
 from ops.failures import report
 from ops.isolation.frames import HEAD, SETUP, WORDS, Beat, Drop, Failure, HostSetup, RunAnswer, Spent, Task, frame, read
@@ -103,9 +105,12 @@ def _failure(number: int, error: Exception) -> Failure:
 async def run(settings: Settings, clock: Clock, channel: socket.socket) -> None:
     """Load the agents, report readiness, and run tasks."""
     reader, writer = await asyncio.open_connection(sock=channel)
-    async with models_of(settings, clock) as models:
-        executor = Executor(agents_of(settings), models, threads=ThreadPool(settings.threads))
-        await SuspectHost(executor, writer, clock).serve(reader)
+    agents, threads = agents_of(settings), ThreadPool(settings.threads)
+    async with models_of(settings, clock) as models, agent_stores(settings, clock, agents) as stores:
+        services = AgentServices(
+            agents=agents, models=models, journal=stores.journal, memory=stores.memory, threads=threads
+        )
+        await SuspectHost(Executor(services), writer, clock).serve(reader)
 
 
 def limit_memory(size: int) -> None:

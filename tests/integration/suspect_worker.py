@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from consumers.agent.executor import Executor
+from consumers.agent.services import AgentServices
 from consumers.context import StepContext
 from consumers.resilience.cancel import Cancels
 from ops.agents import agents_of
@@ -38,10 +39,11 @@ async def main(given: dict[str, str], settings: Settings) -> None:
     metrics, clock = MetricStore("agent"), SystemClock()
     async with isolated(settings, Cancels(clock), metrics) as apart:
         answer = partial(_answer, given["output"])
+        execute = Executor(AgentServices(agents=agents_of(settings), models={}))
         handler = StageHandler(
             group=given["group"],
             route=lambda shard: {Partition(given["source"], shard)},
-            prepare=lambda _, record: Job(record.key, partial(answer, Executor(agents_of(settings), {}), record)),
+            prepare=lambda _, record: Job(record.key, partial(answer, execute, record)),
             prepare_isolated=lambda _, record: Job(record.key, partial(answer, apart, record)),
         )
         config = EngineConfig(

@@ -22,6 +22,11 @@ class JournaledSteps(Protocol):
         """True if an earlier journal of the run may have been lost."""
         ...
 
+    @property
+    def resumed(self) -> bool:
+        """True if the journal had steps when it was opened."""
+        ...
+
     def finished(self, step: str) -> bytes | None:
         """Return the recorded outcome of *step*; None if there is none."""
         ...
@@ -61,6 +66,7 @@ class NoSteps:
     """The steps of a run without a journal. Nothing is recorded."""
 
     lost = False
+    resumed = False
 
     def __init__(self, context: StepContext) -> None:
         self._context = context
@@ -98,7 +104,7 @@ class RunSteps:
         expires_ms: int,
         found: RunJournal,
     ) -> None:
-        self.lost = found.lost
+        self.lost, self.resumed = found.lost, bool(found.entries)
         self._journal, self._run, self._context, self._expires_ms = journal, run, context, expires_ms
         self._retry = StoreRetry(context, deadline)
         self._entries = dict(found.entries)

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from consumers.agent.agents import DEFAULT_LIMITS, Agent
+from consumers.agent.journal.steps import NoSteps
+from consumers.agent.loop import respond
+from consumers.agent.member import MemberEngine, place
 from consumers.agent.models.port import Model, ModelRequest, ModelResponse, ModelUsage
+from consumers.agent.registry import AgentRegistry
 from consumers.agent.run import Run
+from consumers.agent.run_state import RunState
+from consumers.agent.services import AgentServices
 from consumers.context import StepContext
 from consumers.resilience.deadline import Deadline
 from consumers.resilience.retry import Retry
+from consumers.spans import NoSpans
 from schemas.admissions import AdmissionKey, Identity
 from schemas.records import HeaderList
 from schemas.requests import Request
@@ -69,18 +77,27 @@ def run_of(
 ) -> Run:
     """A run of agent ``shout`` with ``left`` seconds to its deadline."""
     clock = clock or StillClock()
-    return Run(
+    agent = Agent("shout", instructions=instructions)
+    services = AgentServices(agents=AgentRegistry([agent]), models={"default": model or ToldModel()}, retry=at_once())
+    run = Run(
         agent="shout",
-        instructions=instructions,
         tenant=TENANT,
         request=Request(agent="shout", input="hello", session="s-1", metadata=metadata or {}),
         request_id="r-1",
         run_id="run-1",
         attempt=attempt,
         deadline=Deadline(clock.now_ms() + int(left * 1_000), clock),
-        model=model or ToldModel(),
-        retry=at_once(),
+        engine=MemberEngine(),
         traceparent=TRACEPARENT,
+    )
+    context = StepContext(tenant=TENANT, clock=clock, spans=NoSpans(TRACEPARENT))
+    return place(state_of(services, context), agent, run).run
+
+
+def state_of(services: AgentServices, context: StepContext) -> RunState:
+    """The state of a run without a journal."""
+    return RunState(
+        services, context, NoSteps(context), recorded=False, limits=DEFAULT_LIMITS, began=0, respond=respond
     )
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from consumers.agent.agents import Agent, AgentCallable, AgentDefinitionError, agent
+from consumers.agent.agents import Agent, AgentCallable, agent
+from consumers.agent.definition_error import AgentDefinitionError
 from consumers.agent.run import Run
 from tests.unit.consumers.agent.fakes import ToldModel, run_of
 

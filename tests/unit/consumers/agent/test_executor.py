@@ -13,6 +13,7 @@ from consumers.agent.executor import Executor
 from consumers.agent.models.port import Model, ModelRequest, ModelResponse
 from consumers.agent.registry import AgentRegistry
 from consumers.agent.run import Run
+from consumers.agent.services import AgentServices
 from consumers.resilience.thread_pool import ThreadPool
 from schemas.errors import (
     ExpiredError,
@@ -34,7 +35,8 @@ pytestmark = pytest.mark.anyio
 def execute(answer: AgentFunction | None = None, models: Mapping[str, Model] | None = None) -> Executor:
     """The built-in agents, and ``mine`` if it is given."""
     mine = [Agent("mine", answer=answer)] if answer else []
-    return Executor(AgentRegistry(BUILTIN).joined(mine), models or {}, retry=at_once())
+    agents = AgentRegistry(BUILTIN).joined(mine)
+    return Executor(AgentServices(agents=agents, models=models or {}, retry=at_once()))
 
 
 def asking(agent: str = "mine", **metadata: str) -> Request:
@@ -137,7 +139,7 @@ async def test_plain_functions_share_the_workers_threads() -> None:
     for _ in range(2):
         await executor(screened_of(asking()), context_of())
 
-    assert pools == [executor.threads, executor.threads]
+    assert pools == [executor.services.threads, executor.services.threads]
 
 
 async def test_a_model_that_hangs_is_cut_off_at_the_deadline() -> None:

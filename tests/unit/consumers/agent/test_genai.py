@@ -102,7 +102,7 @@ def test_an_invocation_names_its_agent_model_and_conversation() -> None:
     """Dashboards of older conventions read ``gen_ai.system`` and ``agent.*``."""
     setup = Setup()
 
-    with setup.telemetry.invoke_agent(model="gpt-4o-mini", resumed=True, step=3) as operation:
+    with setup.telemetry.invoke_agent(model="gpt-4o-mini", resumed=True, step="3") as operation:
         setup.clock.pass_by(2.0)
         operation.cost(0.25)
 
@@ -114,7 +114,7 @@ def test_an_invocation_names_its_agent_model_and_conversation() -> None:
         "gen_ai.operation.name": "invoke_agent",
         "gen_ai.request.model": "gpt-4o-mini",
         "headrace.resumed": True,
-        "headrace.step": 3,
+        "headrace.step": "3",
         "headrace.cost_usd": 0.25,
     }
     assert setup.meter.kept == [AgentEnded(agent="support", outcome="ok", seconds=2.0, resumed=True)]
@@ -125,9 +125,9 @@ def test_each_attempt_of_a_model_call_is_a_span_of_its_own_below_the_invocation(
     setup = Setup()
 
     with setup.telemetry.invoke_agent():
-        with pytest.raises(ModelOverloadedError), setup.telemetry.chat(model="gpt-4o-mini", step=1):
+        with pytest.raises(ModelOverloadedError), setup.telemetry.chat(model="gpt-4o-mini", step="1"):
             raise ModelOverloadedError
-        with setup.telemetry.chat(model="gpt-4o-mini", step=1, attempt=2, temperature=0.5, max_tokens=100) as chat:
+        with setup.telemetry.chat(model="gpt-4o-mini", step="1", attempt=2, temperature=0.5, max_tokens=100) as chat:
             assert chat.traceparent == TRACEPARENT
             setup.clock.pass_by(1.0)
             chat.respond(ANSWER)
@@ -145,7 +145,7 @@ def test_each_attempt_of_a_model_call_is_a_span_of_its_own_below_the_invocation(
         "gen_ai.response.finish_reasons": ("stop",),
         "gen_ai.usage.input_tokens": 7,
         "gen_ai.usage.output_tokens": 3,
-        "headrace.step": 1,
+        "headrace.step": "1",
         "headrace.model_attempt": 2,
     }
     assert setup.meter.kept[:2] == [
@@ -160,9 +160,11 @@ def test_a_tool_call_and_a_handoff_are_spans() -> None:
     """A tool that failed inside the run, without an exception, is marked by its code."""
     setup = Setup()
 
-    with setup.telemetry.execute_tool(tool="get_weather", call_id="call_1", description="The weather.", step=2) as tool:
+    with setup.telemetry.execute_tool(
+        tool="get_weather", call_id="call_1", description="The weather.", step="2"
+    ) as tool:
         tool.fail("tool_failed")
-    with setup.telemetry.handoff(target="billing", step=3):
+    with setup.telemetry.handoff(target="billing", step="3"):
         pass
     with setup.telemetry.handed_to("billing").invoke_agent():
         pass
@@ -176,7 +178,7 @@ def test_a_tool_call_and_a_handoff_are_spans() -> None:
         "gen_ai.tool.call.id": "call_1",
         "gen_ai.tool.type": "function",
         "gen_ai.tool.description": "The weather.",
-        "headrace.step": 2,
+        "headrace.step": "2",
     }
     assert (passed.name, passed.attributes["headrace.handoff.target"]) == ("handoff billing", "billing")
     assert (billing.name, billing.attributes["agent.id"]) == ("invoke_agent billing", "billing")

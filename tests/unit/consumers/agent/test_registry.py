@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from consumers.agent.agents import Agent, AgentDefinitionError
+from consumers.agent.agents import Agent
 from consumers.agent.builtin import BUILTIN
+from consumers.agent.definition_error import AgentDefinitionError
 from consumers.agent.registry import AgentRegistry, load
 
 MODULE = """

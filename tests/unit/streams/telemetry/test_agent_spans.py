@@ -184,7 +184,7 @@ async def test_each_kind_of_attribute_arrives() -> None:
     setup = Setup()
     telemetry = AgentTelemetry(agent="support", run_id="run-1", clock=StillClock(), spans=setup.spans)
 
-    with telemetry.invoke_agent(resumed=True, step=4) as agent, telemetry.chat(model="m", temperature=0.5) as chat:
+    with telemetry.invoke_agent(resumed=True, step="4") as agent, telemetry.chat(model="m", temperature=0.5) as chat:
         chat.respond(ModelResponse("", usage=ModelUsage(7, 3), finish_reason="stop"))
         agent.cost(0.25)
 
@@ -192,4 +192,4 @@ async def test_each_kind_of_attribute_arrives() -> None:
     assert told["gen_ai.response.finish_reasons"] == ["stop"]
     assert (told["gen_ai.usage.input_tokens"], told["gen_ai.request.temperature"]) == (7, 0.5)
     above = attributes(setup.named("invoke_agent support"))
-    assert (above["headrace.resumed"], above["headrace.step"], above["headrace.cost_usd"]) == (True, 4, 0.25)
+    assert (above["headrace.resumed"], above["headrace.step"], above["headrace.cost_usd"]) == (True, "4", 0.25)
