@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from consumers.agent.active_agent import ActiveAgent, ActiveAgentEngine, place
 from consumers.agent.agents import Agent
 from consumers.agent.journal.port import RunKey
 from consumers.agent.journal.steps import JournaledSteps, NoSteps, RunSteps
 from consumers.agent.loop import respond
-from consumers.agent.member import Member, MemberEngine, place
 from consumers.agent.output import as_json
 from consumers.agent.provenance import Source
 from consumers.agent.run import Run
@@ -82,10 +82,10 @@ class Executor:
     async def _answer(self, agent: Agent, text: str, run: Run, state: RunState) -> Any:  # noqa: ANN401 - JSON
         if agent.keeps_journal:
             state.steps = await self._steps(run, state.context)
-        member = place(state, agent, run)
+        active = place(state, agent, run)
         await recall(state, agent, run)
-        output = as_json(await _called(member, text), agent.name)
-        output = await self._guarded(output, member.run)
+        output = as_json(await _called(active, text), agent.name)
+        output = await self._guarded(output, active.run)
         await remember(state, run, output)
         return output
 
@@ -120,7 +120,7 @@ def _run(screened: Screened, context: StepContext, threads: ThreadPool) -> Run:
         issuer=authorized.identity.issuer,
         attempt=screened.attempt,
         deadline=Deadline(authorized.deadline_ms, context.clock),
-        engine=MemberEngine(),
+        engine=ActiveAgentEngine(),
         threads=threads,
         spending=context.spending,
         traceparent=Headers(context.trace).text(TRACEPARENT),
@@ -132,15 +132,15 @@ def _asking(request: Request, text: str) -> Request:
     return request if request.input == text else request.model_copy(update={"input": text})
 
 
-async def _called(member: Member, text: str) -> Any:  # noqa: ANN401 - an agent answers with what it likes
+async def _called(active: ActiveAgent, text: str) -> Any:  # noqa: ANN401 - an agent answers with what it likes
     try:
-        return await member.answer(text)
+        return await active.answer(text)
     except (asyncio.CancelledError, GeneratorExit):
         raise
     except BaseException as error:  # an exit or a native library's panic must end the run, not the worker
         if any(isinstance(each, HeadraceError) for each in chain_of(error)):
             raise  # its class, or that of the error it wraps, decides
-        message = f"the agent {member.agent.name!r} raised {type(error).__name__}"
+        message = f"the agent {active.agent.name!r} raised {type(error).__name__}"
         raise InternalError(message, detail=repr(error)) from error
 
 

@@ -1,6 +1,6 @@
 """The history of a conversation, valid by the rules of the chat completions API.
 
-Each tool call of an assistant message is answered by one tool message right after it, and no tool message stands alone.
+One tool message answers each tool call, right after the assistant message. There are no others.
 """
 
 from __future__ import annotations

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from consumers.agent.active_agent import ActiveAgent, instructions_of
 from consumers.agent.agents import Agent
 from consumers.agent.conversation import Conversation
-from consumers.agent.member import Member, instructions_of
 from consumers.agent.models.port import (
     ModelRequest,
     SystemMessage,
@@ -28,7 +28,7 @@ from schemas.errors import InternalError, ModelUnreadableError
 class AgentLoop:
     """One conversation, from a text to an answer. The agent in charge changes with each handoff."""
 
-    member: Member
+    active: ActiveAgent
     """The agent in charge, with its tools and its place in the run."""
 
     conversation: Conversation = field(default_factory=Conversation)
@@ -44,7 +44,7 @@ class AgentLoop:
     async def answer(self) -> Any:  # noqa: ANN401 - a text, or what the agent's ``output`` says
         """Return the answer. Raises a RunError at a limit, and what its steps raise."""
         while True:
-            state = PlanState(self.member.agent.name, self.conversation.messages, self.model_calls)
+            state = PlanState(self.active.agent.name, self.conversation.messages, self.model_calls)
             match self._planner(state):
                 case CallModel(added, offers_tools):
                     await self._ask(added, offers_tools=offers_tools)
@@ -58,10 +58,10 @@ class AgentLoop:
 
     @property
     def _planner(self) -> Planner:
-        planner = self.member.agent.planner
+        planner = self.active.agent.planner
         if not isinstance(planner, str):
             return planner
-        found = self.member.state.services.planners.get(planner)
+        found = self.active.state.services.planners.get(planner)
         if found is None:
             raise InternalError(f"there is no planner named {planner!r}")
         return found
@@ -72,21 +72,21 @@ class AgentLoop:
         self.number += 1
         self.model_calls += 1
         self.conversation.extend(added, OPERATOR)
-        self.member.state.sources |= {turn.source for turn in self.conversation.turns}
+        self.active.state.sources |= {(each.kind, each.name): each for _, each in self.conversation.turns}
         request = ModelRequest(
-            messages=(*_instructions(self.member.agent), *self.conversation.messages),
-            tools=self.member.specs if offers_tools else (),
-            traceparent=self.member.run.traceparent,
+            messages=(*_instructions(self.active.agent), *self.conversation.messages),
+            tools=self.active.specs if offers_tools else (),
+            traceparent=self.active.run.traceparent,
         )
-        response = await self.member.ask(request, f"{self.number}.model")
+        response = await self.active.ask(request, f"{self.number}.model")
         self.conversation.add(response.message, Source(kind="model", name=response.model))
 
     def _needs_correction(self, text: str) -> bool:
         """Return True once, if the answer is not of the output type. The model is then told why."""
-        if self.member.agent.output is None or self.corrected:
+        if self.active.agent.output is None or self.corrected:
             return False
         try:
-            parsed(self.member.agent.output, text)
+            parsed(self.active.agent.output, text)
         except ModelUnreadableError as error:
             self.corrected = True
             self.conversation.add(UserMessage(f"{error.public_message}. Answer again."), OPERATOR)
@@ -94,7 +94,7 @@ class AgentLoop:
         return False
 
     def _output(self, text: str) -> Any:  # noqa: ANN401 - as answer
-        output = self.member.agent.output
+        output = self.active.agent.output
         return text if output is None else parsed(output, text)
 
     # --- tools and handoffs -------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ class AgentLoop:
         """Make all calls of one batch, and add their results in the model's order. Return the handoff among them."""
         self.number += 1
         steps = [f"{self.number}.tool.{place}" for place in range(1, len(calls) + 1)]
-        planned = self.member.planned(calls, steps)
+        planned = self.active.planned(calls, steps)
         async with asyncio.TaskGroup() as group:
             running = [group.create_task(each) for each in planned.jobs]
         for call, task in zip(calls, running, strict=True):
@@ -111,30 +111,30 @@ class AgentLoop:
         return planned.transfer
 
     def _result(self, call: ToolCall, outcome: ToolOutcome) -> None:
-        self.member.state.note_call(call.name, call.arguments, outcome.text)
+        self.active.state.note_call(call.name, call.arguments, outcome.text)
         self.conversation.add(ToolMessage(call.id, outcome.text), outcome.source)
 
     async def _hand_over(self, call: ToolCall) -> Any:  # noqa: ANN401 - as answer
         """Return the answer of the agent that takes over."""
         self.number += 1
-        handoff, reason = await self.member.handed_over(call, f"{self.number}.handoff")
+        handoff, reason = await self.active.handed_over(call, f"{self.number}.handoff")
         if handoff.context == "request":
-            told = f"{self.member.agent.name} hands this over to you: {reason}" if reason else ""
+            told = f"{self.active.agent.name} hands this over to you: {reason}" if reason else ""
             request = self._request()
             self.conversation = Conversation()
             self.conversation.add(UserMessage(request), self._user)
             if told:
-                self.conversation.add(UserMessage(told), Source(kind="agent", name=self.member.agent.name))
-        self.member = self.member.next(handoff.agent)
+                self.conversation.add(UserMessage(told), Source(kind="agent", name=self.active.agent.name))
+        self.active = self.active.next(handoff.agent)
         self.model_calls, self.corrected = 0, False
-        if self.member.agent.has_function:
-            return await self.member.answer(self._request())
-        with self.member.invoked():
+        if self.active.agent.has_function:
+            return await self.active.answer(self._request())
+        with self.active.invoked():
             return await self.answer()
 
     @property
     def _user(self) -> Source:
-        return Source(kind="user", name=self.member.run.subject)
+        return Source(kind="user", name=self.active.run.subject)
 
     def _request(self) -> str:
         """Return the user's text of this conversation."""
@@ -142,14 +142,14 @@ class AgentLoop:
         return users[-1].message.text if users and isinstance(users[-1].message, UserMessage) else ""
 
 
-async def respond(member: Member, text: str) -> Any:  # noqa: ANN401 - a text, or what the agent's ``output`` says
+async def respond(active: ActiveAgent, text: str) -> Any:  # noqa: ANN401 - a text, or what the agent's ``output`` says
     """Return the answer of the agent, or of the one that it hands over to. A second call in a run has its own steps."""
-    state = member.state
+    state = active.state
     state.responded += 1
-    loop = AgentLoop(member if state.responded == 1 else replace(member, prefix=f"{member.prefix}r{state.responded}/"))
-    if not member.stack and state.responded == 1:
+    loop = AgentLoop(active if state.responded == 1 else replace(active, prefix=f"{active.prefix}r{state.responded}/"))
+    if not active.stack and state.responded == 1:
         loop.conversation.turns += state.history
-    loop.conversation.add(UserMessage(text), Source(kind="user", name=member.run.subject))
+    loop.conversation.add(UserMessage(text), Source(kind="user", name=active.run.subject))
     return await loop.answer()
 
 

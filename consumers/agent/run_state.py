@@ -18,7 +18,7 @@ from consumers.context import StepContext
 from schemas.errors import HandoffCycleError, LoopDetectedError, StepsExhaustedError
 
 Respond: TypeAlias = Callable[[Any, str], Awaitable[Any]]
-"""Runs the planner of a Member on a text. It is given by the executor: a member's loop may start further members."""
+"""Runs the planner of an ActiveAgent on a text. The executor gives it, since a loop may start further agents."""
 
 HANDOFFS_BACK = 2
 """Handoffs from one agent to the same other one. One more is a cycle."""
@@ -56,8 +56,8 @@ class RunState:
     summary: MemoryEntry | None = None
     """The summary that this run has made of older exchanges."""
 
-    sources: set[Source] = field(default_factory=set[Source])
-    """The sources that any of its models has read."""
+    sources: dict[tuple[str, str], Source] = field(default_factory=dict[tuple[str, str], Source])
+    """By kind and name, the sources that any of its models has read."""
 
     _edges: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
     _repeats: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])

@@ -87,7 +87,7 @@ async def remember(state: RunState, run: Run, output: object) -> None:
         role="assistant",
         text=answer,
         source=Source(kind="agent", name=state.handoffs[-1] if state.handoffs else run.agent),
-        origins=tuple(sorted(state.sources, key=lambda source: (source.kind, source.name))),
+        origins=tuple(state.sources[each] for each in sorted(state.sources)),
         run_id=run.run_id,
         at_ms=now_ms,
     )

@@ -97,10 +97,10 @@ class ToolCaller:
         return compose((*self.state.services.middleware, *self.agent.middleware), partial(self._run, tool))
 
     async def _run(self, tool: Tool, operation: Operation) -> Any:  # noqa: ANN401 - a tool returns what it likes
-        run = operation.run
+        run, limit = operation.run, asyncio.timeout(tool.timeout)
         run.spending.add_tool_call()
         try:
-            async with asyncio.timeout(tool.timeout) as limit:
+            async with limit:
                 return await self._call(tool, {**operation.value, **self._injected(tool, operation)}, run)
         except TimeoutError as error:
             if limit.expired():

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, Literal, TypeAlias, overload
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack, overload
 
 from consumers.agent.definition_error import AgentDefinitionError
 from consumers.agent.models.port import ToolSpec
@@ -85,22 +85,25 @@ class Tool:
         return ToolSpec(self.name, self.description, self.signature.schema)
 
 
+class ToolSettings(TypedDict, total=False):
+    """Fields of a Tool, for ``@tool``."""
+
+    name: str
+    description: str
+    risk: Risk
+    capability: str
+    timeout: float
+    result_limit: int
+    idempotent: bool
+    trusted: bool
+
+
 @overload
 def tool(function: ToolFunction, /) -> Tool: ...
 @overload
+def tool(**settings: Unpack[ToolSettings]) -> Callable[[ToolFunction], Tool]: ...
 def tool(
-    *,
-    name: str = "",
-    description: str = "",
-    risk: Risk = "data_modification",
-    capability: str = "",
-    timeout: float = 30.0,
-    result_limit: int = RESULT_LIMIT,
-    idempotent: bool = False,
-    trusted: bool = False,
-) -> Callable[[ToolFunction], Tool]: ...
-def tool(
-    function: ToolFunction | None = None, /, *, name: str = "", **settings: Any
+    function: ToolFunction | None = None, /, **settings: Unpack[ToolSettings]
 ) -> Tool | Callable[[ToolFunction], Tool]:
     """Make the decorated function a Tool: ``@tool`` or ``@tool(risk="read_only", timeout=10)``.
 
@@ -109,8 +112,11 @@ def tool(
     """
 
     def decorate(function: ToolFunction) -> Tool:
-        named = name or getattr(function, "__name__", type(function).__name__)
-        described = {"description": inspect.getdoc(function) or "", **{k: v for k, v in settings.items() if v != ""}}
-        return Tool(named, function, **described)
+        own: ToolSettings = {
+            "name": getattr(function, "__name__", type(function).__name__),
+            "description": inspect.getdoc(function) or "",
+        }
+        own |= settings
+        return Tool(function=function, **own)
 
     return decorate if function is None else decorate(function)

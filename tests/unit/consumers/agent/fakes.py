@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from consumers.agent.active_agent import ActiveAgentEngine, place
 from consumers.agent.agents import DEFAULT_LIMITS, Agent
 from consumers.agent.journal.steps import NoSteps
 from consumers.agent.loop import respond
-from consumers.agent.member import MemberEngine, place
 from consumers.agent.models.port import Model, ModelRequest, ModelResponse, ModelUsage
 from consumers.agent.registry import AgentRegistry
 from consumers.agent.run import Run
@@ -87,7 +87,7 @@ def run_of(
         run_id="run-1",
         attempt=attempt,
         deadline=Deadline(clock.now_ms() + int(left * 1_000), clock),
-        engine=MemberEngine(),
+        engine=ActiveAgentEngine(),
         traceparent=TRACEPARENT,
     )
     context = StepContext(tenant=TENANT, clock=clock, spans=NoSpans(TRACEPARENT))

@@ -160,9 +160,7 @@ def test_a_tool_call_and_a_handoff_are_spans() -> None:
     """A tool that failed inside the run, without an exception, is marked by its code."""
     setup = Setup()
 
-    with setup.telemetry.execute_tool(
-        tool="get_weather", call_id="call_1", description="The weather.", step="2"
-    ) as tool:
+    with setup.telemetry.execute_tool(tool="get_weather", call_id="call_1", description="Weather.", step="2") as tool:
         tool.fail("tool_failed")
     with setup.telemetry.handoff(target="billing", step="3"):
         pass
@@ -177,7 +175,7 @@ def test_a_tool_call_and_a_handoff_are_spans() -> None:
         "gen_ai.tool.name": "get_weather",
         "gen_ai.tool.call.id": "call_1",
         "gen_ai.tool.type": "function",
-        "gen_ai.tool.description": "The weather.",
+        "gen_ai.tool.description": "Weather.",
         "headrace.step": "2",
     }
     assert (passed.name, passed.attributes["headrace.handoff.target"]) == ("handoff billing", "billing")

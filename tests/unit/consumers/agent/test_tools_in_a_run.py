@@ -45,10 +45,10 @@ def calls(*names: str, **arguments: str) -> ModelResponse:
 
 
 @dataclass
-class Model:
+class ToldAnswers:
     """A model that answers in order, and keeps the requests that it got."""
 
-    answers: list[ModelResponse | str]
+    answers: list[Any]
     asked: list[ModelRequest] = field(default_factory=list[ModelRequest])
     name: str = "told"
 
@@ -64,10 +64,10 @@ class Model:
 
 
 @dataclass
-class World:
+class AgentWorld:
     """A worker's services around one model, whose journal and memory outlive the runs."""
 
-    model: Model
+    model: ToldAnswers
     agents: tuple[Agent, ...]
     clock: StillClock = field(default_factory=StillClock)
     journal: MemoryJournal = field(init=False)
@@ -99,7 +99,7 @@ class World:
 
 
 @dataclass
-class Effects:
+class ToolEffects:
     """The effects of tools."""
 
     made: list[str] = field(default_factory=list[str])
@@ -118,8 +118,8 @@ class Effects:
 
 async def test_a_tool_is_called_with_validated_arguments_and_its_result_is_read() -> None:
     """The whole of a run with a tool: the offer, the call, the result, and the usage."""
-    effects, model = Effects(), Model([calls("order", order='{"item": "tea"}'), "done"])
-    result = await World(model, (Agent("clerk", tools=[effects.order()]),)).run()
+    effects, model = ToolEffects(), ToldAnswers([calls("order", order='{"item": "tea"}'), "done"])
+    result = await AgentWorld(model, (Agent("clerk", tools=[effects.order()]),)).run()
 
     assert (result.output, effects.made, model.results()) == ("done", ["tea"], ["ordered tea"])
     assert (result.usage.model_calls, result.usage.tool_calls, result.usage.input_tokens) == (2, 1, 20)
@@ -129,8 +129,8 @@ async def test_a_tool_is_called_with_validated_arguments_and_its_result_is_read(
 @pytest.mark.parametrize("arguments", ["{", "[]", '{"item": 5}', '{"item": "a", "price": 1}', "{}", '"' * 9])
 async def test_arguments_that_do_not_fit_are_told_to_the_model(arguments: str) -> None:
     """The tool does not run, and the model may correct itself."""
-    effects, model = Effects(), Model([calls("order", order=arguments), "sorry"])
-    assert (await World(model, (Agent("clerk", tools=[effects.order()]),)).run()).output == "sorry"
+    effects, model = ToolEffects(), ToldAnswers([calls("order", order=arguments), "sorry"])
+    assert (await AgentWorld(model, (Agent("clerk", tools=[effects.order()]),)).run()).output == "sorry"
     assert effects.made == []
     assert model.results()[0].startswith("Error (tool_failed): the arguments of order are")
 
@@ -147,8 +147,8 @@ async def test_a_batch_runs_at_once_and_its_results_keep_the_models_order() -> N
         second.set()
         return "fast"
 
-    model = Model([calls("slow", "fast"), "done"])
-    await World(model, (Agent("clerk", tools=[slow, fast]),)).run()
+    model = ToldAnswers([calls("slow", "fast"), "done"])
+    await AgentWorld(model, (Agent("clerk", tools=[slow, fast]),)).run()
     assert model.results() == ["slow", "fast"]
 
 
@@ -159,8 +159,8 @@ async def test_calls_with_one_id_get_ids_of_their_own() -> None:
     async def ping(n: int = 0) -> int:
         return n
 
-    model = Model([twice, "done"])
-    await World(model, (Agent("clerk", tools=[ping]),)).run()
+    model = ToldAnswers([twice, "done"])
+    await AgentWorld(model, (Agent("clerk", tools=[ping]),)).run()
     messages = model.asked[-1].messages
     assert [each.call_id for each in messages if isinstance(each, ToolMessage)] == ["c", "c_2"]
     assert model.results() == ["0", "1"]
@@ -175,8 +175,8 @@ async def test_errors_of_a_tool_are_told_to_the_model_and_hide_their_text() -> N
     async def honest() -> str:
         raise ToolFailedError("no such city")
 
-    model = Model([calls("leaky", "honest"), "done"])
-    await World(model, (Agent("clerk", tools=[leaky, honest]),)).run()
+    model = ToldAnswers([calls("leaky", "honest"), "done"])
+    await AgentWorld(model, (Agent("clerk", tools=[leaky, honest]),)).run()
     assert model.results() == [
         "Error (tool_failed): the tool leaky raised ValueError",
         "Error (tool_failed): no such city",
@@ -194,8 +194,8 @@ async def test_a_slow_tool_times_out_and_a_long_result_is_cut() -> None:
     async def long() -> str:
         return "äöüß"
 
-    model = Model([calls("slow", "long"), "done"])
-    await World(model, (Agent("clerk", tools=[slow, long]),)).run()
+    model = ToldAnswers([calls("slow", "long"), "done"])
+    await AgentWorld(model, (Agent("clerk", tools=[slow, long]),)).run()
     assert model.results() == [
         "Error (tool_timeout): the tool slow did not answer within 0.01 s",
         "äö\n[cut: the first 4 of 8 bytes]",
@@ -209,8 +209,8 @@ async def test_a_plain_function_is_a_tool_and_gets_run_and_key() -> None:
     def note(text: str, *, run: Run, idempotency_key: str) -> None:
         seen.append((run.tenant.id, idempotency_key))
 
-    model = Model([calls("note", note='{"text": "x"}'), "done"])
-    world = World(model, (Agent("clerk", tools=[note]),))
+    model = ToldAnswers([calls("note", note='{"text": "x"}'), "done"])
+    world = AgentWorld(model, (Agent("clerk", tools=[note]),))
     run_id = (await world.run()).run_id
     assert seen == [(TENANT.id, f"{run_id}.2.tool.1")]
     assert list(model.asked[0].tools[0].parameters["properties"]) == ["text"]
@@ -218,17 +218,17 @@ async def test_a_plain_function_is_a_tool_and_gets_run_and_key() -> None:
 
 async def test_the_tenants_record_limits_the_tools_of_an_agent() -> None:
     """The tool does not run, and the model is told."""
-    effects, model = Effects(), Model([calls("order", order='{"item": "tea"}'), "done"])
+    effects, model = ToolEffects(), ToldAnswers([calls("order", order='{"item": "tea"}'), "done"])
     tenant = TENANT.model_copy(update={"tools": {"clerk": ()}})
-    await World(model, (Agent("clerk", tools=[effects.order()]),)).run(tenant=tenant)
+    await AgentWorld(model, (Agent("clerk", tools=[effects.order()]),)).run(tenant=tenant)
     assert effects.made == []
     assert model.results()[0].startswith("Error (tool_denied)")
 
 
 async def test_a_run_that_is_redelivered_repeats_no_finished_step() -> None:
     """The worker died after the tool and before the second model call: only that call is made."""
-    effects, model = Effects(), Model([calls("order", order='{"item": "tea"}')])
-    world = World(model, (Agent("clerk", tools=[effects.order()]),))
+    effects, model = ToolEffects(), ToldAnswers([calls("order", order='{"item": "tea"}')])
+    world = AgentWorld(model, (Agent("clerk", tools=[effects.order()]),))
     with pytest.raises(IndexError):
         await _crashing(world)
     model.answers = ["done"]
@@ -238,7 +238,7 @@ async def test_a_run_that_is_redelivered_repeats_no_finished_step() -> None:
     assert (len(model.asked), result.usage.model_calls, result.usage.tool_calls) == (3, 2, 1)
 
 
-async def _crashing(world: World) -> None:
+async def _crashing(world: AgentWorld) -> None:
     """Run until the model has no answer, and raise as a crash would: past the executor's own handling."""
     try:
         await world.run()
@@ -248,19 +248,19 @@ async def _crashing(world: World) -> None:
 
 async def test_a_started_tool_without_an_outcome_is_not_repeated() -> None:
     """The worker died within the tool; a person must decide."""
-    effects = Effects()
-    ended = asyncio.Event()
+    effects = ToolEffects()
+    began, ended = asyncio.Event(), asyncio.Event()
 
     async def order(item: str) -> str:
         effects.made.append(item)
+        began.set()
         await ended.wait()
         return ""
 
-    world = World(Model([calls("order", order='{"item": "tea"}')]), (Agent("clerk", tools=[order]),))
+    world = AgentWorld(ToldAnswers([calls("order", order='{"item": "tea"}')]), (Agent("clerk", tools=[order]),))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(world.run())
-        while not effects.made:
-            await asyncio.sleep(0)
+        await began.wait()
         running.cancel()
 
     assert isinstance(await world.fails(), ToolOutcomeUnknownError)
@@ -279,7 +279,7 @@ async def test_a_repeatable_tool_runs_again(settings: dict[str, Any]) -> None:
             raise asyncio.CancelledError
         return "seen"
 
-    world = World(Model([calls("look"), "done"]), (Agent("clerk", tools=[look]),))
+    world = AgentWorld(ToldAnswers([calls("look"), "done"]), (Agent("clerk", tools=[look]),))
     with pytest.raises((HeadraceError, asyncio.CancelledError)):
         await world.run()
     assert (await world.run()).output == "done"
@@ -288,18 +288,18 @@ async def test_a_repeatable_tool_runs_again(settings: dict[str, Any]) -> None:
 
 async def test_a_lost_journal_stops_a_run_before_its_first_effect() -> None:
     """The record may have been started before, and nothing tells what was done."""
-    effects, model = Effects(), Model([calls("order", order='{"item": "tea"}')])
-    world = World(model, (Agent("clerk", tools=[effects.order()]),))
+    effects, model = ToolEffects(), ToldAnswers([calls("order", order='{"item": "tea"}')])
+    world = AgentWorld(model, (Agent("clerk", tools=[effects.order()]),))
     assert isinstance(await world.fails(started_before=True), ToolOutcomeUnknownError)
     assert effects.made == []
 
 
 async def test_a_handoff_goes_on_in_the_other_agents_name_with_the_conversation() -> None:
     """One result; it names the path."""
-    effects = Effects()
+    effects = ToolEffects()
     billing = Agent("billing", instructions="you bill", tools=[effects.order()], description="Bills.")
-    model = Model([calls("transfer_to_billing", transfer_to_billing='{"reason": "money"}'), "paid"])
-    result = await World(model, (Agent("desk", instructions="you greet", handoffs=["billing"]), billing)).run()
+    model = ToldAnswers([calls("transfer_to_billing", transfer_to_billing='{"reason": "money"}'), "paid"])
+    result = await AgentWorld(model, (Agent("desk", instructions="you greet", handoffs=["billing"]), billing)).run()
 
     assert (result.output, result.agent, result.handoffs) == ("paid", "desk", ("billing",))
     assert [each.text for each in model.asked[1].messages if hasattr(each, "text")][:2] == ["you bill", "screened"]
@@ -310,8 +310,8 @@ async def test_a_handoff_goes_on_in_the_other_agents_name_with_the_conversation(
 async def test_a_handoff_may_carry_only_the_request() -> None:
     """The context contract is the handing agent's choice."""
     desk = Agent("desk", handoffs=[Handoff("billing", context="request")])
-    model = Model([calls("transfer_to_billing", transfer_to_billing='{"reason": "money"}'), "paid"])
-    await World(model, (desk, Agent("billing"))).run()
+    model = ToldAnswers([calls("transfer_to_billing", transfer_to_billing='{"reason": "money"}'), "paid"])
+    await AgentWorld(model, (desk, Agent("billing"))).run()
     assert [each.text for each in model.asked[1].messages if hasattr(each, "text")] == [
         "screened",
         "desk hands this over to you: money",
@@ -321,33 +321,33 @@ async def test_a_handoff_may_carry_only_the_request() -> None:
 async def test_agents_that_hand_over_in_a_circle_are_stopped() -> None:
     """With a limit on the way back and forth."""
     ping, pong = Agent("ping", handoffs=["pong"]), Agent("pong", handoffs=["ping"])
-    model = Model([calls("transfer_to_pong"), calls("transfer_to_ping")] * 5)
-    assert isinstance(await World(model, (ping, pong)).fails(), HandoffCycleError)
+    model = ToldAnswers([*([calls("transfer_to_pong"), calls("transfer_to_ping")] * 5)])
+    assert isinstance(await AgentWorld(model, (ping, pong)).fails(), HandoffCycleError)
 
 
 async def test_a_handoff_narrows_the_capabilities() -> None:
     """The second agent's tool needs what the first agent does not hold."""
-    effects = Effects()
+    effects = ToolEffects()
     paid = tool(capability="payments")(effects.order().function)
     desk = Agent("desk", handoffs=["billing"], capabilities=frozenset({"mail"}))
-    model = Model([calls("transfer_to_billing"), calls("order", order='{"item": "tea"}'), "no"])
-    await World(model, (desk, Agent("billing", tools=[paid]))).run()
+    model = ToldAnswers([calls("transfer_to_billing"), calls("order", order='{"item": "tea"}'), "no"])
+    await AgentWorld(model, (desk, Agent("billing", tools=[paid]))).run()
     assert effects.made == []
     assert model.results()[-1] == "Error (tool_denied): this run does not hold the capability payments"
 
 
 async def test_a_delegate_answers_as_a_tool_does() -> None:
     """Its steps are recorded below the call."""
-    model = Model([calls("ask_expert", ask_expert='{"request": "why?"}'), "because", "so it is"])
-    result = await World(model, (Agent("desk", delegates=["expert"]), Agent("expert"))).run()
+    model = ToldAnswers([calls("ask_expert", ask_expert='{"request": "why?"}'), "because", "so it is"])
+    result = await AgentWorld(model, (Agent("desk", delegates=["expert"]), Agent("expert"))).run()
     assert (result.output, model.results()) == ("so it is", ["because"])
 
 
 async def test_delegates_that_ask_each_other_in_a_circle_are_stopped() -> None:
     """The outer one waits for the inner one for ever."""
-    model = Model([calls("ask_b", ask_b='{"request": "?"}'), calls("ask_a", ask_a='{"request": "?"}')])
+    model = ToldAnswers([calls("ask_b", ask_b='{"request": "?"}'), calls("ask_a", ask_a='{"request": "?"}')])
     assert isinstance(
-        await World(model, (Agent("a", delegates=["b"]), Agent("b", delegates=["a"]))).fails(), HandoffCycleError
+        await AgentWorld(model, (Agent("a", delegates=["b"]), Agent("b", delegates=["a"]))).fails(), HandoffCycleError
     )
 
 
@@ -360,8 +360,8 @@ class Order(BaseModel):
 
 async def test_a_structured_answer_is_asked_for_again_once() -> None:
     """With the error."""
-    model = Model(['{"item": "tea"}', '```json\n{"item": "tea", "count": 2}\n```'])
-    result = await World(model, (Agent("clerk", output=Order),)).run()
+    model = ToldAnswers(['{"item": "tea"}', '```json\n{"item": "tea", "count": 2}\n```'])
+    result = await AgentWorld(model, (Agent("clerk", output=Order),)).run()
     assert result.output == {"item": "tea", "count": 2}
     assert "count: Field required" in str(model.asked[1].messages[-1])
     assert "JSON Schema" in str(model.asked[0].messages[0])
@@ -369,7 +369,7 @@ async def test_a_structured_answer_is_asked_for_again_once() -> None:
 
 async def test_a_second_wrong_structured_answer_fails_the_run() -> None:
     """It was paid for twice, and a third time would not help."""
-    error = await World(Model(["no", "no", "yes"]), (Agent("clerk", output=Order),)).fails()
+    error = await AgentWorld(ToldAnswers(["no", "no", "yes"]), (Agent("clerk", output=Order),)).fails()
     assert error.code == "model_unreadable"
 
 
@@ -380,16 +380,20 @@ async def test_a_run_ends_at_its_limits() -> None:
         return "pong"
 
     endless = [calls("ping")] * 40
-    assert isinstance(await World(Model(endless.copy()), (Agent("a", tools=[ping]),)).fails(), LoopDetectedError)
+    assert isinstance(
+        await AgentWorld(ToldAnswers(endless.copy()), (Agent("a", tools=[ping]),)).fails(), LoopDetectedError
+    )
     for limits in (RunLimits(steps=2, repeats=99), RunLimits(tokens=20, repeats=99)):
-        model = Model(endless.copy())
-        assert isinstance(await World(model, (Agent("a", tools=[ping], limits=limits),)).fails(), StepsExhaustedError)
+        model = ToldAnswers(endless.copy())
+        assert isinstance(
+            await AgentWorld(model, (Agent("a", tools=[ping], limits=limits),)).fails(), StepsExhaustedError
+        )
         assert len(model.asked) == 2
 
 
 async def test_a_session_is_remembered_once_and_read_by_the_next_run() -> None:
     """The second run reads what the first one said."""
-    world = World(Model(["hello Ann", "you are Ann"]), (Agent("clerk", memory=["session"]),))
+    world = AgentWorld(ToldAnswers(["hello Ann", "you are Ann"]), (Agent("clerk", memory=["session"]),))
     await world.run(session="s")
     await world.run(session="s")  # the same run again: it is answered from the journal, and remembered once
     assert [str(each.text) for each in world.model.asked[0].messages if hasattr(each, "text")] == ["screened"]

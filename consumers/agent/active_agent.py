@@ -29,13 +29,13 @@ DELEGATE_LIMIT = 64 * 1024
 class Planned(NamedTuple):
     """The calls of one batch, ready to run."""
 
-    jobs: list[Coroutine[Any, Any, ToolOutcome]]
+    jobs: Sequence[Coroutine[Any, Any, ToolOutcome]]
     transfer: ToolCall | None
     """The handoff that follows the calls."""
 
 
 @dataclass(frozen=True)
-class Member:
+class ActiveAgent:
     """An agent at its place in a run."""
 
     state: RunState
@@ -133,7 +133,7 @@ class Member:
             raise HandoffCycleError(f"{self.agent.name} asks {name}: a cycle, or deeper than the limit allows")
         if not request:
             return failed(call.name, ToolFailedError("the argument request is missing"))
-        below = self._member(name, prefix=f"{step}/", stack=stack)
+        below = self._other(name, prefix=f"{step}/", stack=stack)
         with self.telemetry.handoff(target=name, kind="delegate", step=step):
             return succeeded(name, await below.answer(request), DELEGATE_LIMIT)
 
@@ -153,11 +153,11 @@ class Member:
     def _chain(self) -> Any:  # noqa: ANN401 - the next of a chain
         return compose((*self.state.services.middleware, *self.agent.middleware), _nothing)
 
-    def next(self, name: str) -> Member:
+    def next(self, name: str) -> ActiveAgent:
         """Return the agent that takes over at this place."""
-        return self._member(name, prefix=self.prefix, stack=self.stack)
+        return self._other(name, prefix=self.prefix, stack=self.stack)
 
-    def _member(self, name: str, *, prefix: str, stack: tuple[str, ...]) -> Member:
+    def _other(self, name: str, *, prefix: str, stack: tuple[str, ...]) -> ActiveAgent:
         agents = self.state.services.agents
         if name not in agents:
             raise InternalError(f"{self.agent.name} names an agent that this worker does not have: {name}")
@@ -172,36 +172,36 @@ def place(
     prefix: str = "",
     held: frozenset[str] | None = None,
     stack: tuple[str, ...] = (),
-) -> Member:
+) -> ActiveAgent:
     """Return the agent at a place of the run, holding at most *held*. Its run is *run* in the agent's name."""
-    engine = MemberEngine()
+    engine = ActiveAgentEngine()
     own = replace(run, agent=agent.name, engine=engine)
-    engine.member = Member(state, agent, own, prefix, _narrowed(held, agent.capabilities), stack)
-    return engine.member
+    engine.active = ActiveAgent(state, agent, own, prefix, _narrowed(held, agent.capabilities), stack)
+    return engine.active
 
 
-class MemberEngine:
+class ActiveAgentEngine:
     """The engine of an agent's run."""
 
-    member: Member
+    active: ActiveAgent
 
     async def ask(self, run: Run, question: Question) -> ModelResponse:
         """Ask the agent's model once."""
-        member = self.member
-        member.state.asked += 1
+        active = self.active
+        active.state.asked += 1
         prompt = question.prompt
         request = ModelRequest(
-            messages=(*instructions_of(member.agent), *([UserMessage(prompt)] if isinstance(prompt, str) else prompt)),
+            messages=(*instructions_of(active.agent), *([UserMessage(prompt)] if isinstance(prompt, str) else prompt)),
             tools=question.tools,
             temperature=question.temperature,
             max_output_tokens=question.max_output_tokens,
             traceparent=run.traceparent,
         )
-        return await member.ask(request, f"ask.{member.state.asked}")
+        return await active.ask(request, f"ask.{active.state.asked}")
 
     async def respond(self, run: Run, text: str) -> Any:  # noqa: ANN401, ARG002 - as the port
         """Run the agent's planner on a text."""
-        return await self.member.state.respond(self.member, text)
+        return await self.active.state.respond(self.active, text)
 
 
 def instructions_of(agent: Agent) -> tuple[SystemMessage, ...]:
