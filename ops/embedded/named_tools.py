@@ -1,4 +1,4 @@
-"""The built-in scenario: call the tools that the user names, one after the other, and answer with their results.
+"""The built-in scenario: call the tools that the user names, each once and in order, and answer with their results.
 
 A tool is named by its name, or by the words of its name: "get_weather Oslo" or "get weather for Oslo". Its arguments
 come from the words up to the next name (``tool_arguments``); if there are none, from the words before the name.
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from ops.embedded.chat_turn import ChatTurn, OfferedTool
 from ops.embedded.scripts import ScriptedAnswer, ScriptedToolCall
@@ -22,10 +24,18 @@ LONGEST = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A tool that the user names, with the words that belong to it."""
+    """A tool that the user names, and the place of its name and its words in the text."""
 
     tool: OfferedTool
-    words: str
+    text: str
+    start: int
+    end: int
+    next_start: int
+
+    @property
+    def words(self) -> str:
+        """The words that belong to the tool."""
+        return meaningful(self.text[self.end : self.next_start]) or meaningful(self.text[: self.start])
 
     def call(self) -> ScriptedToolCall:
         """Return the call of the tool."""
@@ -43,18 +53,16 @@ def call_named_tools(turn: ChatTurn) -> ScriptedAnswer | None:
     return ScriptedAnswer(text="\n".join(texts)) if texts else None
 
 
-def mentions(turn: ChatTurn) -> tuple[Mention, ...]:
-    """Return the offered tools that the last user message names, in its order."""
+def mentions(turn: ChatTurn) -> Iterator[Mention]:
+    """Yield the offered tools that the last user message names, in its order."""
     if not turn.offered:
-        return ()
+        return
     text = turn.user[:LONGEST]
     tools = {_folded(tool.name): tool for tool in turn.offered}
     found = list(_names(tools).finditer(text))
-    ends = [*(each.start() for each in found), len(text)][1:] if found else []
-    return tuple(
-        Mention(tools[_folded(each[0])], meaningful(text[each.end() : end]) or meaningful(text[: each.start()]))
-        for each, end in zip(found, ends, strict=True)
-    )
+    for each, following in zip_longest(found, found[1:]):
+        next_start = following.start() if following else len(text)
+        yield Mention(tools[_folded(each[0])], text, each.start(), each.end(), next_start)
 
 
 def _names(tools: dict[str, OfferedTool]) -> re.Pattern[str]:

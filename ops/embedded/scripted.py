@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 from ops.embedded.calls import Call, Calls
 from ops.embedded.chat_rules import BAD_REQUEST, refusal_of, unauthorized
 from ops.embedded.completions import CREATED, chunks, completion
+from ops.embedded.errors import ScenarioFileError
 from ops.embedded.scenario import Scenario
 from ops.embedded.scenario_file import read_scenario
 from ops.embedded.scripted_faults import misbehave
@@ -205,7 +206,11 @@ def main() -> None:
     parser.add_argument("--key", help="the bearer key that callers need; without it, none is asked for")
     parser.add_argument("--scenario", type=Path, help="a scenario as .toml or .json (ops.embedded.scenario)")
     given = parser.parse_args()
-    asyncio.run(serve(given.port, given.key, read_scenario(given.scenario) if given.scenario else None))
+    try:
+        scenario = read_scenario(given.scenario) if given.scenario else None
+    except ScenarioFileError as error:
+        parser.error(str(error))
+    asyncio.run(serve(given.port, given.key, scenario))
 
 
 if __name__ == "__main__":

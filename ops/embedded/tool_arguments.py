@@ -32,11 +32,8 @@ _TRUE, _FALSE = frozenset({"true", "yes"}), frozenset({"false", "no"})
 def meaningful(text: str) -> str:
     """Return the text without punctuation and filler words at its ends."""
     words = _WORD.findall(text)
-    while words and _is_filler(words[0]):
-        del words[0]
-    while words and _is_filler(words[-1]):
-        del words[-1]
-    return " ".join(words).strip(_AROUND)
+    kept = [place for place, word in enumerate(words) if not _is_filler(word)]
+    return " ".join(words[kept[0] : kept[-1] + 1]).strip(_AROUND) if kept else ""
 
 
 def _is_filler(word: str) -> bool:

@@ -7,12 +7,14 @@ import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import openai
 import pytest
 
+from ops.embedded.scenario import ANY_TOOLS, Scenario
 from ops.embedded.scripted import ScriptedModel, scripted_model
 from ops.embedded.scripts import ScriptedAnswer, ScriptedToolCall
 
@@ -169,3 +171,156 @@ async def test_a_page_of_another_site_does_not_read_the_calls(
     """They hold prompts; a browser's page may have its own name lead here."""
     async with http.get(f"{model.address}/calls", headers={"Host": "evil.example"}) as response:
         assert response.status == 421
+
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+HANDOFF = {"type": "function", "function": {"name": "transfer_to_billing"}}
+TRIP = Scenario.model_validate(
+    {
+        "rules": [
+            {
+                "match": {"user_contains": "trip", "step": 0},
+                "answer": {
+                    "tool_calls": [
+                        {"name": "get_weather", "arguments": {"city": "Oslo"}},
+                        {"name": "get_weather", "arguments": {"city": "Rome"}},
+                    ]
+                },
+            },
+            {
+                "match": {"step": 2},
+                "answer": {"text": "{tool_results}", "tool_calls": [{"name": "transfer_to_billing"}]},
+            },
+            {"match": {"after_tool": "transfer_to_billing"}, "answer": {"text": "Paid after {step} results."}},
+        ]
+    }
+)
+
+
+def answered(body: dict[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+    """The next request of an agent: every call of the model has its result."""
+    results = [
+        {"role": "tool", "tool_call_id": call["id"], "content": f"result of {call['id']}"}
+        for call in message.get("tool_calls") or ()
+    ]
+    return body | {"messages": [*body["messages"], message, *results]}
+
+
+async def played(http: aiohttp.ClientSession, urls: list[str], body: dict[str, Any]) -> list[dict[str, Any]]:
+    """The messages of the model until it answers; each step asks the next of the servers, and asks it twice."""
+    said: list[dict[str, Any]] = []
+    while not said or said[-1].get("tool_calls"):
+        url = urls[len(said) % len(urls)]
+        (status, once), (_, again) = await post(http, url, body), await post(http, url, body)
+        assert (status, once["choices"]) == (200, again["choices"])
+        said.append(once["choices"][0]["message"])
+        body = answered(body, said[-1])
+    return said
+
+
+async def test_a_scenario_answers_every_worker_and_every_attempt_alike(http: aiohttp.ClientSession) -> None:
+    """A killed run goes on in another worker, and repeats at most the step that was not recorded."""
+    body = BODY | {"messages": [{"role": "user", "content": "Plan a trip"}], "tools": [WEATHER, HANDOFF]}
+    async with scripted_model(scenario=TRIP) as one, scripted_model(scenario=TRIP) as two:
+        whole = await played(http, [completions(one)], body)
+        split = await played(http, [completions(two), completions(one)], body)
+
+    assert whole == split
+    assert [[call["id"] for call in message.get("tool_calls", ())] for message in whole] == [
+        ["call_1", "call_2"],
+        ["call_3"],
+        [],
+    ]
+    assert whole[1]["content"] == "result of call_1\nresult of call_2"
+    assert whole[2]["content"] == "Paid after 3 results."
+
+
+async def test_the_sdk_takes_a_streamed_tool_call_of_a_scenario(http: aiohttp.ClientSession) -> None:
+    """The ids of a stream are those of the complete answer."""
+    asking = {"messages": [{"role": "user", "content": "use get_weather for Oslo"}], "tools": [WEATHER], "model": "m"}
+    async with scripted_model(scenario=ANY_TOOLS) as model:
+        _, first = await post(http, completions(model), asking)
+        going_on = answered(asking, first["choices"][0]["message"]) | {"tools": [WEATHER, HANDOFF]}
+        going_on["messages"].append({"role": "user", "content": "transfer to billing"})
+        async with openai.AsyncOpenAI(base_url=model.base_url, api_key="k", max_retries=0) as client:
+            create: Any = client.chat.completions.create
+            stream = await create(**going_on, stream=True)
+            calls = [call async for chunk in stream for call in chunk.choices[0].delta.tool_calls or ()]
+
+    assert first["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"city": "Oslo"}'
+    assert [(call.id, call.function.name) for call in calls] == [("call_2", "transfer_to_billing")]
+
+
+async def test_a_queued_failure_does_not_move_the_scenario(http: aiohttp.ClientSession) -> None:
+    """The retry gets the answer that the failed attempt would have got."""
+    async with scripted_model(scenario=TRIP) as model:
+        model.script.add(ScriptedAnswer(status=503))
+        body = BODY | {"messages": [{"role": "user", "content": "trip"}], "tools": [WEATHER]}
+        failed, _ = await post(http, completions(model), body)
+        _, answer = await post(http, completions(model), body)
+
+    assert failed == 503
+    assert len(answer["choices"][0]["message"]["tool_calls"]) == 2
+
+
+async def test_another_process_may_give_the_scenario(model: ScriptedModel, http: aiohttp.ClientSession) -> None:
+    """A faulty one is refused, and the one before stays."""
+    url = f"{model.address}/scenario"
+    async with http.put(url, data=TRIP.model_dump_json()) as taken:
+        assert await taken.json() == {"rules": 3}
+    async with http.put(url, json={"rules": [{"answer": {"text": "{nope}"}}]}) as refused:
+        assert (refused.status, "is no placeholder" in await refused.text()) == (400, True)
+
+    _, answer = await post(http, completions(model), BODY | {"messages": [{"role": "user", "content": "trip"}]})
+    assert answer["choices"][0]["finish_reason"] == "tool_calls"
+
+
+async def test_calls_are_counted_by_trace(model: ScriptedModel, http: aiohttp.ClientSession) -> None:
+    """All attempts of one run share a trace, so that a test sees how often a run has asked."""
+    for headers in ({"traceparent": TRACEPARENT}, {"traceparent": TRACEPARENT}, {}):
+        async with http.post(completions(model), json=BODY, headers=headers) as response:
+            assert response.status == 200
+    async with http.get(f"{model.address}/calls") as response:
+        report = await response.json()
+
+    assert (report["by_trace"], report["number"]) == ({"0af7651916cd43dd8448eb211c80319c": 2}, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "param"),
+    [
+        ({"tools": []}, "tools"),
+        ({"tools": [WEATHER, WEATHER]}, "tools"),
+        ({"tool_choice": "auto"}, "tool_choice"),
+        ({"messages": [{"role": "assistant", "content": "x", "tool_calls": []}]}, "messages[0].tool_calls"),
+    ],
+)
+async def test_tools_are_refused_as_openai_refuses_them(
+    model: ScriptedModel, http: aiohttp.ClientSession, changes: dict[str, Any], param: str
+) -> None:
+    """With status 400 and the parameter, before a scenario sees them."""
+    model.script.scenario = ANY_TOOLS
+
+    status, answer = await post(http, completions(model), BODY | changes)
+
+    assert (status, answer["error"]["type"], answer["error"]["param"]) == (400, "invalid_request_error", param)
+
+
+async def test_a_process_refuses_a_faulty_scenario_before_it_serves(tmp_path: Path) -> None:
+    """With the place of the fault on the last line."""
+    file = tmp_path / "a.toml"
+    file.write_text("[[rules]]\n")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ops.embedded.scripted", "--scenario", str(file), stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await asyncio.wait_for(child.communicate(), 30)
+
+    assert child.returncode == 2
+    assert errors.decode().splitlines()[-1].endswith("rules[0].answer: Field required")

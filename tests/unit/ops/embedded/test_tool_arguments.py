@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from enum import Enum
+from typing import Annotated, Any, Literal
 
+import jsonschema
 import pytest
+from pydantic import BaseModel, Field
 
 from ops.embedded.tool_arguments import arguments_of
 
@@ -87,3 +90,49 @@ def test_a_schema_that_contains_itself_ends(definition: dict[str, Any]) -> None:
 def test_an_odd_schema_does_not_fail(odd: dict[str, Any]) -> None:
     """The tool may be another's."""
     assert set(arguments_of(odd, "x")) <= {"a"}
+
+
+class Colour(Enum):
+    """An enumeration of a tool."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+class Node(BaseModel):
+    """A tree."""
+
+    name: str
+    children: list[Node]
+
+
+class Odd(BaseModel):
+    """The kinds of arguments that tools have."""
+
+    text: str
+    count: int
+    share: float
+    flag: bool
+    colour: Colour
+    kind: Literal["a", "b"]
+    some: int | None
+    either: int | str
+    node: Node
+    many: list[int]
+    table: dict[str, str]
+    pair: Annotated[list[str], Field(max_length=2)]
+    anything: Any
+    optional: int = 3
+
+
+@pytest.mark.parametrize("words", ["", "blue 3 -4.5 yes Oslo", '"a b" 7 flag=true count=9 text="x y"', "{}[]\\ \x00"])
+def test_the_arguments_fit_the_schema_of_a_tool(words: str) -> None:
+    """A tool refuses others, and a person would look for the fault in the tool."""
+    wanted = Odd.model_json_schema()
+
+    jsonschema.validate(arguments_of(wanted, words), wanted)
+
+
+def test_many_filler_words_cost_little() -> None:
+    """A long text must not hold up the server's loop."""
+    assert arguments_of(schema({"city": TEXT}), "a " * 32_000 + "Oslo" + " the" * 16_000) == {"city": "Oslo"}
