@@ -50,6 +50,18 @@ PUBLIC = (
 )
 """The promise. A name enters with a line in CHANGELOG.md, and leaves with a major version."""
 
+TESTING = (
+    "ScriptedAnswer",
+    "ScriptedResult",
+    "ScriptedToolCall",
+    "ScriptedWorker",
+    "UnscriptedCallError",
+    "call",
+    "run_agent",
+    "scripted_worker",
+)
+"""The same promise for ``headrace.testing``."""
+
 
 def _module(tree: Path) -> ast.Module:
     return ast.parse((tree / "headrace" / "__init__.py").read_text(encoding="utf-8"))
@@ -111,6 +123,14 @@ def test_every_public_name_is_there() -> None:
     headrace = importlib.import_module("headrace")
 
     assert [name for name in PUBLIC if not hasattr(headrace, name)] == []
+
+
+def test_the_test_support_offers_the_promised_names() -> None:
+    """Users' tests break as their agents would."""
+    testing = importlib.import_module("headrace.testing")
+
+    assert sorted(testing.__all__) == sorted(TESTING)
+    assert [name for name in TESTING if not hasattr(testing, name)] == []
 
 
 def test_the_package_has_no_logic() -> None:

@@ -260,6 +260,63 @@ def test_a_users_package_with_a_name_of_ours_is_refused_at_start(tmp_path: Path)
         assert len(dev.errors.read_text().splitlines()) == 1
 
 
+CHOOSER = """from headrace import ToolSpec, agent
+
+WEATHER = ToolSpec('get_weather', '', {'type': 'object', 'required': ['city'],
+    'properties': {'city': {'type': 'string'}}})
+
+@agent('chooser', instructions='Choose.')
+async def chooser(text, run):
+    response = await run.ask(text, tools=[WEATHER])
+    return [[call.name, call.arguments] for call in response.tool_calls] or response.text
+"""
+RULE = (
+    "otherwise = 'tools'\n[[rules]]\nmatch = {{ system_contains = 'choose', step = 0, user_contains = 'rule' }}\n{}\n"
+)
+
+
+def test_a_scripted_model_answers_by_its_file_and_follows_it(tmp_path: Path) -> None:
+    """A configured model is not asked; a faulty edit is told and changes nothing."""
+    file = tmp_path / "scenario.toml"
+    file.write_text(RULE.format("answer = { text = 'one {user}' }"))
+    (tmp_path / "mine.py").write_text(CHOOSER)
+    with platform("compact", tmp_path, "--agents", "mine", "--scripted", "scenario.toml") as own:
+
+        def said(text: str) -> str:
+            return own.cli("submit", "--tenant", "acme", "--agent", "chooser", "--wait", text).stdout.strip()
+
+        answers = [said("rule"), said("no file of yours: get_weather Oslo")]
+        file.write_text("[[rules]\n")
+        assert until(lambda: "the scenario stays as it was" in own.dev.errors.read_text())
+        answers.append(said("rule"))
+        file.write_text(RULE.format("answer = { text = 'two' }"))
+        assert until(lambda: said("rule") == "two")
+        notices = own.dev.errors.read_text()
+
+    assert answers == ["one rule", '[["get_weather","{\\"city\\": \\"Oslo\\"}"]]', "one rule"]
+    assert "no real model: a scripted one answers by scenario.toml" in notices
+    assert "(at line 1, column 8)" in notices
+    assert own.model.calls()["number"] == 0
+
+
+@pytest.mark.parametrize("command", ["dev", "demo"])
+def test_a_faulty_scenario_is_refused_before_anything_starts(tmp_path: Path, command: str) -> None:
+    """One line with the place; exit status 2."""
+    (tmp_path / "a.json").write_text('{"rules": [{"answer": {"txt": "x"}}]}')
+    with running([*CLI, command, "--json", "--scripted", "a.json"], tmp_path, clean_environment()) as started:
+        assert started.process.wait(30) == 2
+        said = started.errors.read_text()
+
+    assert said == "headrace: the scenario a.json: rules[0].answer.txt: Extra inputs are not permitted\n"
+
+
+def test_a_scenario_without_the_option_is_refused(tmp_path: Path) -> None:
+    """Its answers would be mistaken for a real model's, or the other way round."""
+    with running([*CLI, "dev", "a.toml"], tmp_path, clean_environment()) as started:
+        assert started.process.wait(30) == 2
+        assert "write --scripted a.toml" in started.errors.read_text()
+
+
 def test_demo_shows_what_it_should(tmp_path: Path) -> None:
     """Four requests of two tenants, a refusal among them; exit status 0; nothing is left."""
     with scripted(tmp_path / "model") as model:
