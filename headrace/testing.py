@@ -26,9 +26,12 @@ from typing import Any, TypeAlias
 
 from consumers.agent.agents import Agent
 from consumers.agent.executor import Executor
+from consumers.agent.journal.memory import MemoryJournal
+from consumers.agent.memory.session_local import LocalSessionMemory
 from consumers.agent.models.openai_model import OpenAISettings, openai_model
 from consumers.agent.models.port import Model
 from consumers.agent.registry import AgentRegistry
+from consumers.agent.services import AgentServices
 from consumers.context import StepContext
 from consumers.resilience.retry import Retry
 from ops.embedded.scenario import ANY_TOOLS, Scenario
@@ -142,7 +145,7 @@ async def scripted_worker(
     owner = tenant if isinstance(tenant, Tenant) else Tenant(id=tenant, agents=registry.names)
     async with scripted_model() as server, openai_model(_settings(server), clock) as model:
         _play(server, script, unscripted)
-        yield ScriptedWorker(registry, server, _executor(registry, model), owner, clock, unscripted)
+        yield ScriptedWorker(registry, server, _executor(registry, model, clock), owner, clock, unscripted)
 
 
 async def run_agent(  # noqa: PLR0913 - the options of a run
@@ -171,10 +174,17 @@ def _settings(server: ScriptedModel) -> OpenAISettings:
     return OpenAISettings(base_url=server.base_url, name=MODEL, connections=CONNECTIONS)
 
 
-def _executor(agents: AgentRegistry, model: Model) -> Executor:
-    """Return an executor whose agents all ask the scripted model, and whose retries do not wait."""
-    models = dict.fromkeys((agent.model for agent in agents.values()), model)
-    return Executor(agents, models, retry=Retry(wait_first=0.0))
+def _executor(agents: AgentRegistry, model: Model, clock: Clock) -> Executor:
+    """Return an executor with stores in memory. All agents ask the scripted model, and retries do not wait."""
+    return Executor(
+        AgentServices(
+            agents=agents,
+            models=dict.fromkeys((agent.model for agent in agents.values()), model),
+            journal=MemoryJournal(clock),
+            memory=LocalSessionMemory(clock=clock),
+            retry=Retry(wait_first=0.0),
+        )
+    )
 
 
 def _play(server: ScriptedModel, script: ScriptOf | None, unscripted: list[ChatBody]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from consumers.agent.tools.tool import tool
 from headrace import Agent, BlockedError, InternalError, ModelError, Run, ToolSpec, agent
 from headrace.testing import ScriptedAnswer, UnscriptedCallError, call, run_agent, scripted_worker
 
@@ -27,6 +28,73 @@ async def planner(text: str, run: Run) -> list[str]:
     """Return the arguments of the model's tool calls."""
     response = await run.ask(text, tools=[WEATHER])
     return [each.arguments for each in response.tool_calls]
+
+
+MADE: list[str] = []
+"""The calls of ``send_parcel``, in their order."""
+
+
+@tool
+async def send_parcel(city: str) -> dict[str, str]:
+    """Send a parcel to *city*."""
+    MADE.append(city)
+    return {"sent": city}
+
+
+desk = Agent("desk", instructions="You are the desk.", tools=[send_parcel], handoffs=["cashier"], memory=("session",))
+cashier = Agent("cashier", instructions="You are the cashier.")
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    """Each test counts its own calls."""
+    MADE.clear()
+
+
+async def test_a_tool_and_a_handoff_are_tested_by_one_script() -> None:
+    """The model reads what the tool returned, and the other agent has its own instructions."""
+    script = [[call("send_parcel", city="Oslo"), call("send_parcel", city="Rome")]]
+    result = await run_agent(
+        desk, "Two parcels", agents=[cashier], script=[*script, call("transfer_to_cashier", reason="to pay"), "Paid."]
+    )
+
+    assert (result.output, result.handoffs, result.usage.tool_calls) == ("Paid.", ("cashier",), 2)
+    assert sorted(MADE) == ["Oslo", "Rome"]
+    assert [message["content"] for message in result.calls[1]["messages"] if message["role"] == "tool"] == [
+        '{"sent":"Oslo"}',
+        '{"sent":"Rome"}',
+    ]
+    assert result.calls[2]["messages"][0]["content"] == "You are the cashier."
+
+
+async def test_without_a_script_tools_and_handoffs_are_those_that_the_text_names() -> None:
+    """The built-in scenario drives a whole run."""
+    result = await run_agent(desk, "send_parcel to Oslo, then transfer_to_cashier", agents=[cashier])
+
+    assert (result.output, result.handoffs, MADE) == ('{"sent":"Oslo"}', ("cashier",), ["Oslo"])
+
+
+async def test_a_second_attempt_repeats_no_tool() -> None:
+    """The worker keeps the journal of a run, as a real one does: the run goes on behind its last step."""
+    failing = ScriptedAnswer(status=503, times=3)
+    async with scripted_worker(desk, cashier, script=[call("send_parcel", city="Oslo"), failing, "Sent."]) as worker:
+        first = await worker.run("desk", "Send it", request_id="r")
+        second = await worker.run("desk", "Send it", request_id="r")
+
+    assert first.error is not None
+    assert (first.error.retryable, second.output, MADE) == (True, "Sent.", ["Oslo"])
+    assert len(second.calls) == 1
+
+
+async def test_a_session_is_remembered_for_its_subject_only() -> None:
+    """From one run of a worker to the next."""
+    async with scripted_worker(desk, cashier, script=["Hello Ann.", "Ann.", "Who?"]) as worker:
+        await worker.run("desk", "I am Ann", session="s")
+        same = await worker.run("desk", "Who am I?", session="s")
+        other = await worker.run("desk", "Who am I?", session="s", subject="ben")
+
+    assert [message["content"] for message in same.calls[0]["messages"]][1:] == ["I am Ann", "Hello Ann.", "Who am I?"]
+    assert [message["content"] for message in other.calls[0]["messages"]][1:] == ["Who am I?"]
 
 
 async def test_an_agent_answers_by_its_script() -> None:
