@@ -14,6 +14,8 @@ from ops.settings import Settings
 from schemas.clock import Clock
 
 DEFAULT_MODEL = "default"
+DEFAULT_NAME = "gpt-4o-mini"
+"""The provider's name for the model, if the settings have none."""
 
 
 @asynccontextmanager
@@ -30,7 +32,7 @@ async def models_of(
     key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
     provider = OpenAISettings(
         base_url=settings.model_base_url or "https://api.openai.com/v1",
-        name=settings.model_name or "gpt-4o-mini",
+        name=settings.model_name or DEFAULT_NAME,
         api_key=key,
     )
     async with openai_model(provider, clock, odd) as model:

@@ -15,6 +15,7 @@ import structlog
 
 from consumers.agent.registry import AgentRegistry as Agents
 from consumers.agent.services import AgentServices
+from consumers.meter import NoMeter
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.thread_pool import ThreadPool
 from ops.agent_stores import agent_stores
@@ -23,6 +24,7 @@ from ops.clock_check import ClockCheck
 from ops.errors import LayoutMovingError, OperationError, StoppedError, UsageError
 from ops.isolation.step import isolated
 from ops.isolation.text_processes import text_processes
+from ops.known_names import known_names
 from ops.names import client_name, process_name
 from ops.retry_forever import retry_forever
 from ops.settings import Settings
@@ -44,6 +46,7 @@ from streams.stages.record_builder import RecordBuilder
 from streams.stages.retries import RetryMover, RetryTiers
 from streams.stages.run_controls import RunControls, reach_ms
 from streams.stages.tenant_follower import TenantFollower
+from streams.telemetry.agent_metrics import AgentMetrics
 from streams.telemetry.metric_definitions import (
     MODEL_FIELDS_DROPPED,
     THREADS_ABANDONED,
@@ -299,6 +302,7 @@ async def _handler(
         RetryTiers(builder),
         settings.max_running,
         weight=weight,
+        meter=AgentMetrics(services.metrics, known_names(settings, agents, models)) if agents else NoMeter(),
         prepare_isolated=await stack.enter_async_context(apart) if apart else None,
     ).handler()
 

@@ -116,6 +116,46 @@ MODEL_FIELDS_DROPPED = Metric(
     ("field",),
     MODEL_FIELDS,
 )
+AGENT_SECONDS = Metric(
+    "headrace_agent_seconds",
+    "histogram",
+    "Duration of an agent's part of a run, by outcome: `ok` or the code of its error (gen_ai.invoke_agent.duration).",
+    ("agent", "outcome"),
+)
+AGENT_STEPS = Metric(
+    "headrace_agent_steps",
+    "counter",
+    "Steps that agents executed: answered model calls, tool calls and handoffs. Steps replayed from a journal are not "
+    "counted.",
+    ("agent", "kind"),
+)
+RESUMED_RUNS = Metric(
+    "headrace_resumed_runs", "counter", "Runs that were continued from their journal by another worker.", ("agent",)
+)
+MODEL_CALL_SECONDS = Metric(
+    "headrace_model_call_seconds",
+    "histogram",
+    "Duration of each attempt of a model call (gen_ai.client.operation.duration).",
+    ("model", "outcome"),
+)
+MODEL_TOKENS = Metric(
+    "headrace_model_tokens",
+    "counter",
+    "Tokens that providers charged, by direction: `input` or `output` (gen_ai.client.token.usage).",
+    ("model", "direction"),
+)
+TOOL_CALL_SECONDS = Metric(
+    "headrace_tool_call_seconds",
+    "histogram",
+    "Duration of each tool call (gen_ai.execute_tool.duration).",
+    ("tool", "outcome"),
+)
+HANDOFFS = Metric(
+    "headrace_handoffs",
+    "counter",
+    "Handoffs and delegations from one agent to another, failed ones included.",
+    ("agent", "target", "outcome"),
+)
 UNWRITABLE = Metric(
     "headrace_unwritable_records", "counter", "Records answered with a failure because no topic accepted their outputs."
 )
@@ -261,6 +301,13 @@ VOCABULARY: tuple[Metric, ...] = (
     DEAD_LETTER_BREAKER_OPENS,
     RETRIES,
     MODEL_FIELDS_DROPPED,
+    AGENT_SECONDS,
+    AGENT_STEPS,
+    RESUMED_RUNS,
+    MODEL_CALL_SECONDS,
+    MODEL_TOKENS,
+    TOOL_CALL_SECONDS,
+    HANDOFFS,
     UNWRITABLE,
     DELAYED_OUTPUT_WARNINGS,
     SPANS,
@@ -315,7 +362,8 @@ _HEAD = """# Metrics
 Each worker serves these metrics at `/metrics` if it has a port: `HEADRACE_HTTP_PORT`; 0 takes a free port and logs it.
 `make docs` writes this page from `streams/telemetry/metric_definitions.py`. The label `tenant` names the tenants listed
 in `HEADRACE_METRICS_TENANTS` (50 at most), and the tenants with the largest backlog (10 at most). All other tenants are
-`other`, so that 10,000 tenants do not make 10,000 series.
+`other`, so that 10,000 tenants do not make 10,000 series. The labels `agent`, `target`, `model` and `tool` name those
+that the worker has; all others are `other`.
 
 | metric | kind | labels | meaning |
 |---|---|---|---|"""

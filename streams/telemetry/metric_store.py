@@ -66,10 +66,10 @@ class MetricStore(Collector):
 
         self._named = frozenset(sorted(tenants)[:NAMED])
         self._values: dict[Metric, dict[tuple[str, ...], float]] = {each: defaultdict(float) for each in VOCABULARY}
-        self._tallies: dict[Metric, Histogram] = {}
+        self._tallies: dict[Metric, dict[tuple[str, ...], Histogram]] = {}
         for metric in VOCABULARY:
             if metric.kind == "histogram":
-                self._tallies[metric] = Histogram(metric.buckets)
+                self._tallies[metric] = {} if metric.labels else {(): Histogram(metric.buckets)}
             elif not metric.labels:
                 self._values[metric][()] = 0
             for start in metric.starts:
@@ -87,9 +87,12 @@ class MetricStore(Collector):
         """Remove all values of *metric*: they are not known now."""
         self._values[metric].clear()
 
-    def tally(self, metric: Metric) -> Histogram:
+    def tally(self, metric: Metric, *labels: str) -> Histogram:
         """Return the histogram itself, for callers that observe often."""
-        return self._tallies[metric]
+        series = self._tallies[metric]
+        if labels not in series:
+            series[labels] = Histogram(metric.buckets)
+        return series[labels]
 
     def total(self, metric: Metric, *labels: str) -> float:
         """Return the count for *labels*, or the sum over all labels if none are given."""
@@ -130,7 +133,7 @@ class MetricStore(Collector):
         return family
 
     def _histogram(self, metric: Metric) -> HistogramMetricFamily:
-        tally = self._tallies[metric]
-        family = HistogramMetricFamily(metric.name, metric.says, labels=("stage",))
-        family.add_metric((self.stage,), tally.buckets(), tally.total)
+        family = HistogramMetricFamily(metric.name, metric.says, labels=("stage", *metric.labels))
+        for labels, tally in self._tallies[metric].items():
+            family.add_metric((self.stage, *labels), tally.buckets(), tally.total)
         return family

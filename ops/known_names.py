@@ -1,0 +1,25 @@
+"""The names of agents, models and tools that a worker's metrics may show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from consumers.agent.models.port import Model
+from consumers.agent.registry import AgentRegistry as Agents
+from ops.agents import DEFAULT_NAME
+from ops.settings import Settings
+from streams.telemetry.agent_metrics import KnownNames
+
+
+def known_names(settings: Settings, agents: Agents, models: Mapping[str, Model]) -> KnownNames:
+    """Return the names that the settings and the agents' code define. Names that a model writes are not among them."""
+    return KnownNames(
+        agents=frozenset(agents),
+        models=frozenset({*models, settings.model_name or DEFAULT_NAME}),
+        tools=frozenset(name for agent in agents.values() for name in _tools_of(agent)),
+    )
+
+
+def _tools_of(agent: Any) -> Iterable[str]:  # noqa: ANN401 - an agent may be of a class without tools
+    return (tool.name for tool in getattr(agent, "tools", ()))
