@@ -18,6 +18,7 @@ from streams.telemetry.metric_definitions import SPANS
 from streams.telemetry.metric_store import MetricStore
 from streams.telemetry.otlp import scoped
 from streams.telemetry.spans import Export, Tracing
+from streams.telemetry.timestamps import Timestamps
 
 if TYPE_CHECKING:
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -44,14 +45,15 @@ async def tracing_of(
 
     metrics.look.append(look)
     try:
-        agents = AgentTracing(_tracer(delivery.take), settings.capture_content)
+        agents = AgentTracing(tracer_to(delivery.take), Timestamps(clock).now_ns, settings.capture_content)
         yield Tracing(delivery.take, group_of(stage, version), settings.trace_ratio, clock, agents)
     finally:
         await asyncio.to_thread(delivery.close)
         exporter.shutdown()  # type: ignore[no-untyped-call]
 
 
-def _tracer(export: Export) -> Tracer:
+def tracer_to(export: Export) -> Tracer:
+    """Return the SDK's tracer, which hands each ended span, encoded, to *export*."""
     from ops.agent_tracer import agent_tracer  # noqa: PLC0415 - see above
 
     return agent_tracer(SCOPE, export)

@@ -6,7 +6,7 @@ The context follows into tasks, and into threads that run in a copy of it.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -40,6 +40,9 @@ class AgentTracing:
     """The tracer of agents in one worker."""
 
     tracer: Tracer
+    now_ns: Callable[[], int]
+    """Returns the time in nanoseconds since the epoch: the same as for the messaging spans."""
+
     captures_content: bool = False
     """True if spans may hold messages, arguments and results."""
 
@@ -74,8 +77,10 @@ class AgentSpans:
     @contextmanager
     def open(self, name: str, kind: seam.SpanKind, attributes: Mapping[str, Attribute]) -> Generator[OpenSpan]:
         """Open a span with the tenant beside *attributes*. An exception that leaves the block marks it as failed."""
-        above, told = self._above(), {**attributes, "tenant.id": self._tenant}
-        span = self._tracing.tracer.start_span(name, above, _KINDS[kind], told)
+        above, told = self._above(), _encodable({**attributes, "tenant.id": self._tenant})
+        span = self._tracing.tracer.start_span(
+            _text(name), above, _KINDS[kind], told, start_time=self._tracing.now_ns()
+        )
         recorded = RecordedAgentSpan(span)
         token = attach(set_value(_INNERMOST, span, set_span_in_context(span, above)))
         try:
@@ -85,7 +90,7 @@ class AgentSpans:
             raise
         finally:
             detach(token)
-            span.end()
+            span.end(self._tracing.now_ns())
 
     def _above(self) -> Context:
         """Return the context with the parent: the current span if it is recorded in this trace, else our innermost."""
@@ -115,9 +120,24 @@ class RecordedAgentSpan:
 
     def set(self, attributes: Mapping[str, Attribute]) -> None:
         """Add attributes."""
-        self._span.set_attributes(attributes)
+        self._span.set_attributes(_encodable(attributes))
 
     def fail(self, error_type: str) -> None:
         """Mark the span as failed; *error_type* is the code of the error. Its message may hold content."""
-        self._span.set_attribute("error.type", error_type)
-        self._span.set_status(Status(StatusCode.ERROR, error_type))
+        self._span.set_attribute("error.type", _text(error_type))
+        self._span.set_status(Status(StatusCode.ERROR, _text(error_type)))
+
+
+def _encodable(attributes: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Return the attributes with valid Unicode: the SDK drops others, and logs a traceback for each."""
+    return {name: _value(value) for name, value in attributes.items()}
+
+
+def _value(value: Attribute) -> Attribute:
+    if isinstance(value, str):
+        return _text(value)
+    return tuple(map(_text, value)) if isinstance(value, tuple) else value
+
+
+def _text(text: str) -> str:
+    return text if text.isascii() else text.encode(errors="replace").decode()

@@ -37,7 +37,8 @@ class Setup:
 
     def __init__(self, flag: str = "01", *, captures_content: bool = False) -> None:
         self._exported: list[bytes] = []
-        tracing = AgentTracing(agent_tracer("headrace", self._exported.append), captures_content)
+        self.times = iter(range(1_000, 99_000, 1_000))
+        tracing = AgentTracing(agent_tracer("headrace", self._exported.append), self.times.__next__, captures_content)
         self.spans: Spans = agent_spans(tracing, headers(flag), "acme")
 
     @property
@@ -80,7 +81,7 @@ async def test_spans_nest_below_the_step_and_pass_their_own_place_on() -> None:
     assert agent.traceparent == f"00-{TRACE_ID}-{outer.span_id.hex()}-01"
     assert outer.trace_state == inner.trace_state == "vendor=1"
     assert attributes(inner) == {"gen_ai.request.model": "m", "tenant.id": "acme"}
-    assert outer.start_time_unix_nano <= inner.start_time_unix_nano <= inner.end_time_unix_nano
+    assert (outer.start_time_unix_nano, outer.end_time_unix_nano) == (1_000, 4_000)
 
 
 async def test_a_trace_that_is_not_sampled_is_passed_on_and_not_recorded() -> None:
@@ -193,3 +194,19 @@ async def test_each_kind_of_attribute_arrives() -> None:
     assert (told["gen_ai.usage.input_tokens"], told["gen_ai.request.temperature"]) == (7, 0.5)
     above = attributes(setup.named("invoke_agent support"))
     assert (above["headrace.resumed"], above["headrace.step"], above["headrace.cost_usd"]) == (True, "4", 0.25)
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "\x00", "x" * 1_000_000])
+async def test_an_odd_value_does_not_fail_the_run(odd: str) -> None:
+    """A model's text may hold a lone surrogate, which has no encoding."""
+    setup = Setup()
+
+    with setup.spans.open(f"chat {odd}", "client", {"a": odd}) as chat:
+        chat.set({"b": (odd,), "c": odd})
+        chat.fail(odd)
+    with setup.spans.open("chat next", "client", {}):
+        pass
+
+    first, second = setup.exported
+    assert attributes(first).keys() == {"a", "b", "c", "error.type", "tenant.id"}
+    assert second.name == "chat next"
