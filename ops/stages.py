@@ -22,6 +22,7 @@ from ops.agent_stores import agent_stores
 from ops.agents import agents_of, models_of
 from ops.clock_check import ClockCheck
 from ops.errors import LayoutMovingError, OperationError, StoppedError, UsageError
+from ops.isolation.process import SuspectTelemetry
 from ops.isolation.step import isolated
 from ops.isolation.text_processes import text_processes
 from ops.known_names import known_names
@@ -294,7 +295,9 @@ async def _handler(
         counts = services.tenant_follower.counts if services.tenant_follower else {}
         return IngressStage(stage_found, builder, context.registry, services.admission_memory, counts=counts).handler()
     weight = _weights(settings, context.registry)
-    apart = isolated(settings, services.cancels, services.metrics, clock) if agents else None
+    meter = AgentMetrics(services.metrics, known_names(settings, agents, models)) if agents else NoMeter()
+    telemetry = SuspectTelemetry(meter, services.tracing.export, settings.capture_content)
+    apart = isolated(settings, services.cancels, services.metrics, clock, telemetry) if agents else None
     return InnerStage(
         stage_found,
         builder,
@@ -302,7 +305,7 @@ async def _handler(
         RetryTiers(builder),
         settings.max_running,
         weight=weight,
-        meter=AgentMetrics(services.metrics, known_names(settings, agents, models)) if agents else NoMeter(),
+        meter=meter,
         prepare_isolated=await stack.enter_async_context(apart) if apart else None,
     ).handler()
 

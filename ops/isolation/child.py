@@ -17,6 +17,7 @@ import structlog
 from consumers.agent.executor import Executor
 from consumers.agent.services import AgentServices
 from consumers.context import StepContext
+from consumers.meter import Measurement
 from consumers.resilience.cancel_count import cancel_count
 from consumers.resilience.thread_pool import ThreadPool
 from consumers.spending import Spending
@@ -24,17 +25,46 @@ from ops import import_guard, logs
 from ops.agent_stores import agent_stores
 from ops.agents import agents_of, models_of
 from ops.failures import report
-from ops.isolation.frames import HEAD, SETUP, WORDS, Beat, Drop, Failure, HostSetup, RunAnswer, Spent, Task, frame, read
+from ops.isolation.frames import (
+    HEAD,
+    SETUP,
+    WORDS,
+    Beat,
+    Drop,
+    Failure,
+    HostSetup,
+    Measured,
+    RunAnswer,
+    SpanEnded,
+    Spent,
+    Task,
+    frame,
+    read,
+)
 from ops.settings import Settings, debugging
+from ops.telemetry import tracer_to
 from schemas.clock import Clock, ContinuedClock, SystemClock
 from schemas.errors import InternalError, chain_of, resolve_error
 from schemas.results import Result, Usage
+from streams.telemetry.agent_spans import AgentTracing, agent_spans
+from streams.telemetry.timestamps import Timestamps
 
 BEAT_S = 1.0
 OUT_OF_MEMORY = 86
 """The exit status of a process at its memory limit. The failing run may not be the one that used the memory."""
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class FrameMeter:
+    """Sends each measurement to the worker."""
+
+    writer: asyncio.StreamWriter
+
+    def record(self, measurement: Measurement) -> None:
+        """Send the measurement."""
+        self.writer.write(frame(Measured(measurement=measurement)))
 
 
 @dataclass(slots=True)
@@ -44,6 +74,7 @@ class SuspectHost:
     execute: Executor
     writer: asyncio.StreamWriter
     clock: Clock = field(default_factory=SystemClock)
+    tracing: AgentTracing | None = None
     running: dict[int, asyncio.Task[None]] = field(default_factory=dict[int, asyncio.Task[None]])
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
@@ -84,7 +115,14 @@ class SuspectHost:
     async def _execute(self, task: Task) -> Result:
         before, spending = cancel_count(), Spending(counted=partial(self._spent, task.number))
         spending.resume(task.usage)
-        context = StepContext(tenant=task.tenant, clock=self.clock, trace=task.trace, spending=spending)
+        context = StepContext(
+            tenant=task.tenant,
+            clock=self.clock,
+            trace=task.trace,
+            spending=spending,
+            spans=agent_spans(self.tracing, task.trace, task.tenant.id),
+            meter=FrameMeter(self.writer),
+        )
         try:
             return await self.execute(task.screened, context)
         except asyncio.CancelledError as error:
@@ -102,15 +140,25 @@ def _failure(number: int, error: Exception) -> Failure:
     return Failure.of(number, fate)
 
 
-async def run(settings: Settings, clock: Clock, channel: socket.socket) -> None:
+async def run(settings: Settings, setup: HostSetup, clock: Clock, channel: socket.socket) -> None:
     """Load the agents, report readiness, and run tasks."""
     reader, writer = await asyncio.open_connection(sock=channel)
+    tracing = _tracing(setup, writer, clock) if setup.spans else None
     agents, threads = agents_of(settings), ThreadPool(settings.threads)
     async with models_of(settings, clock) as models, agent_stores(settings, clock, agents) as stores:
         services = AgentServices(
             agents=agents, models=models, journal=stores.journal, memory=stores.memory, threads=threads
         )
-        await SuspectHost(Executor(services), writer, clock).serve(reader)
+        await SuspectHost(Executor(services), writer, clock, tracing).serve(reader)
+
+
+def _tracing(setup: HostSetup, writer: asyncio.StreamWriter, clock: Clock) -> AgentTracing:
+    """Return the tracer whose spans the worker exports."""
+
+    def send(span: bytes) -> None:
+        writer.write(frame(SpanEnded(span=span)))
+
+    return AgentTracing(tracer_to(send), Timestamps(clock).now_ns, setup.captures_content)
 
 
 def limit_memory(size: int) -> None:
@@ -133,7 +181,7 @@ def serve(descriptor: int) -> None:
         logs.configure(settings, stage="agent")
         import_guard.add_user_folder(Path.cwd(), settings.agents)
         limit_memory(setup.memory)
-        asyncio.run(run(settings, clock, channel))
+        asyncio.run(run(settings, setup, clock, channel))
 
 
 def main(arguments: list[str]) -> int:

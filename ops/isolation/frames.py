@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from consumers.meter import Measurement
 from schemas.errors import BY_CODE, HeadraceError, InternalError, ToolFailedError, seconds_of
 from schemas.models import Base64, Payload
 from schemas.results import Result, Usage
@@ -29,6 +30,11 @@ class HostSetup(Payload):
 
     now_ms: int
     """The worker's time now. The process continues it: the machine's clock may be wrong."""
+
+    spans: bool = False
+    """True if the worker exports spans."""
+
+    captures_content: bool = False
 
 
 class Task(Payload):
@@ -62,6 +68,20 @@ class Spent(Payload):
     kind: Literal["spent"] = "spent"
     number: int
     usage: Usage
+
+
+class SpanEnded(Payload):
+    """An encoded span of an agent. The worker exports it: the process does not know the collector."""
+
+    kind: Literal["span"] = "span"
+    span: Base64
+
+
+class Measured(Payload):
+    """A figure of an agent, for the worker's metrics."""
+
+    kind: Literal["measured"] = "measured"
+    measurement: Annotated[Measurement, Field(discriminator="kind")]
 
 
 class RunAnswer(Payload):
@@ -106,11 +126,11 @@ class Failure(Payload):
 
 
 Word: TypeAlias = Annotated[Task | Drop, Field(discriminator="kind")]
-Reply: TypeAlias = Annotated[Beat | Spent | RunAnswer | Failure, Field(discriminator="kind")]
+Reply: TypeAlias = Annotated[Beat | Spent | SpanEnded | Measured | RunAnswer | Failure, Field(discriminator="kind")]
 
 SETUP: TypeAdapter[HostSetup] = TypeAdapter(HostSetup)
 WORDS: TypeAdapter[Task | Drop] = TypeAdapter(Word)
-REPLIES: TypeAdapter[Beat | Spent | RunAnswer | Failure] = TypeAdapter(Reply)
+REPLIES: TypeAdapter[Reply] = TypeAdapter(Reply)
 
 
 def frame(message: BaseModel) -> bytes:

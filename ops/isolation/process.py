@@ -15,17 +15,32 @@ from typing import NamedTuple
 
 import structlog
 
+from consumers.meter import AgentMeter, NoMeter
 from consumers.resilience.suspect_pool import ProcessEndedError
 from consumers.spending import Spending
 from ops.background import background
 from ops.embedded.children import TETHER, leash
-from ops.isolation.frames import REPLIES, Beat, Drop, Failure, HostSetup, RunAnswer, Spent, Task, frame, read
+from ops.isolation.frames import (
+    REPLIES,
+    Beat,
+    Drop,
+    HostSetup,
+    Measured,
+    Reply,
+    RunAnswer,
+    SpanEnded,
+    Spent,
+    Task,
+    frame,
+    read,
+)
 from ops.settings import Settings, child_environment
 from schemas.clock import Clock, SystemClock
 from schemas.records import HeaderList
 from schemas.results import Result
 from schemas.stage_records import Screened
 from schemas.tenants import Tenant
+from streams.telemetry.spans import Export
 
 COMMAND = (sys.executable, "-P", "-m", "ops.isolation.child")
 """The command of the process; its argument is a file descriptor."""
@@ -65,6 +80,15 @@ class Suspected(NamedTuple):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SuspectTelemetry:
+    """The worker's exports for its processes."""
+
+    meter: AgentMeter = field(default_factory=NoMeter)
+    export: Export | None = None
+    captures_content: bool = False
+
+
 @dataclass(slots=True)
 class SuspectProcess:
     """The worker's side of one process for suspects."""
@@ -72,6 +96,7 @@ class SuspectProcess:
     process: asyncio.subprocess.Process
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    telemetry: SuspectTelemetry = field(default_factory=SuspectTelemetry)
     beating: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once the process has loaded its agents, and when it has ended."""
 
@@ -130,7 +155,7 @@ class SuspectProcess:
             self._end()
         log.warning("suspect_process_ended", pid=self.process.pid, status=await self.process.wait())
 
-    async def _next(self) -> Beat | Spent | RunAnswer | Failure | None:
+    async def _next(self) -> Reply | None:
         try:
             async with asyncio.timeout(SILENCE_S if self.beating.is_set() else START_S):
                 return await read(self.reader, REPLIES)
@@ -139,12 +164,17 @@ class SuspectProcess:
             self.silent = True
             return None
 
-    def _take(self, reply: Beat | Spent | RunAnswer | Failure) -> None:
+    def _take(self, reply: Reply) -> None:
         if isinstance(reply, Beat):
             self.beating.set()
         elif isinstance(reply, Spent):
             if reply.number in self._spending:
                 self._spending[reply.number].resume(reply.usage)
+        elif isinstance(reply, SpanEnded):
+            if self.telemetry.export is not None:
+                self.telemetry.export(reply.span)
+        elif isinstance(reply, Measured):
+            self.telemetry.meter.record(reply.measurement)
         elif (answer := self._waiting.get(reply.number)) is not None and not answer.done():
             if isinstance(reply, RunAnswer):
                 answer.set_result(reply.result)
@@ -167,7 +197,9 @@ class SuspectProcess:
 
 
 @asynccontextmanager
-async def suspect_process(settings: Settings, clock: Clock | None = None) -> AsyncGenerator[SuspectProcess]:
+async def suspect_process(
+    settings: Settings, clock: Clock | None = None, telemetry: SuspectTelemetry | None = None
+) -> AsyncGenerator[SuspectProcess]:
     """Run a process with the worker's agents for the block. It continues the time of *clock*.
 
     Raise ProcessEndedError if it does not start.
@@ -185,10 +217,11 @@ async def suspect_process(settings: Settings, clock: Clock | None = None) -> Asy
             start_new_session=True,
         )
         theirs.close()
-        child = SuspectProcess(process, *await asyncio.open_connection(sock=ours))
+        telemetry = telemetry or SuspectTelemetry()
+        child = SuspectProcess(process, *await asyncio.open_connection(sock=ours), telemetry)
         try:
             async with background(child.listen()):
-                await child.begin(_setup(settings, clock or SystemClock()))
+                await child.begin(_setup(settings, clock or SystemClock(), telemetry))
                 yield child
         finally:
             child.kill()
@@ -201,7 +234,7 @@ def _names(settings: Settings) -> list[str]:
     return [name.strip() for name in settings.suspect_environment.split(",")]
 
 
-def _setup(settings: Settings, clock: Clock) -> HostSetup:
+def _setup(settings: Settings, clock: Clock, telemetry: SuspectTelemetry) -> HostSetup:
     """Return the settings that the agents need, without those of the broker and the seals."""
     key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
     known = {
@@ -216,4 +249,6 @@ def _setup(settings: Settings, clock: Clock) -> HostSetup:
         settings={name: value for name, value in known.items() if value is not None},
         memory=settings.suspect_memory * MIB,
         now_ms=clock.now_ms(),
+        spans=telemetry.export is not None,
+        captures_content=telemetry.captures_content,
     )

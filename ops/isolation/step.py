@@ -13,7 +13,7 @@ from consumers.context import StepContext
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.suspect_pool import SuspectPool
 from ops.background import background
-from ops.isolation.process import Suspected, suspect_process
+from ops.isolation.process import Suspected, SuspectTelemetry, suspect_process
 from ops.settings import Settings
 from schemas.clock import Clock, SystemClock
 from schemas.results import Result
@@ -42,7 +42,11 @@ class Isolated:
 
 @asynccontextmanager
 async def isolated(
-    settings: Settings, cancels: Cancels, metrics: MetricStore, clock: Clock | None = None
+    settings: Settings,
+    cancels: Cancels,
+    metrics: MetricStore,
+    clock: Clock | None = None,
+    telemetry: SuspectTelemetry | None = None,
 ) -> AsyncGenerator[Isolated]:
     """Yield the step, and run the processes that it needs until the block ends. They continue the time of *clock*."""
 
@@ -50,6 +54,7 @@ async def isolated(
         metrics.count(SUSPECT_PROCESS_DEATHS)
         log.warning("suspect_process_died", suspects=left)
 
-    cohorts = SuspectPool[Suspected, Result](partial(suspect_process, settings, clock or SystemClock()), died=died)
+    process = partial(suspect_process, settings, clock or SystemClock(), telemetry)
+    cohorts = SuspectPool[Suspected, Result](process, died=died)
     async with background(cohorts.serve()):
         yield Isolated(cohorts, cancels)

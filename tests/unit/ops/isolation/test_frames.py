@@ -6,7 +6,21 @@ import asyncio
 
 import pytest
 
-from ops.isolation.frames import LIMIT, REPLIES, WORDS, Beat, Drop, Failure, RunAnswer, Task, frame, read
+from consumers.meter import AgentEnded, HandoffEnded, Measurement, ModelCallEnded, ToolCallEnded
+from ops.isolation.frames import (
+    LIMIT,
+    REPLIES,
+    WORDS,
+    Beat,
+    Drop,
+    Failure,
+    Measured,
+    RunAnswer,
+    SpanEnded,
+    Task,
+    frame,
+    read,
+)
 from schemas.errors import BY_CODE, HeadraceError, ToolFailedError
 from schemas.results import Result
 from schemas.tenants import Tenant
@@ -15,6 +29,13 @@ from tests.unit.producers.samples import SCREENED, TRACE
 pytestmark = pytest.mark.anyio
 
 RESULT = Result(request_id="r-1", run_id="run-1", agent="echo", status="succeeded", output={"a": [1, None, "é"]})
+
+MEASUREMENTS: list[Measurement] = [
+    AgentEnded(agent="echo", outcome="ok", seconds=0.5, resumed=True),
+    ModelCallEnded(agent="echo", model="m", outcome="ok", seconds=0.5, input_tokens=7, output_tokens=3),
+    ToolCallEnded(agent="echo", tool="t", outcome="tool_failed", seconds=0.5),
+    HandoffEnded(agent="echo", target="other", outcome="ok"),
+]
 
 
 def stream(*pieces: bytes) -> asyncio.StreamReader:
@@ -32,7 +53,13 @@ async def test_words_and_replies_arrive_as_they_were_said() -> None:
         Task(number=1, screened=SCREENED, tenant=Tenant(id="acme"), trace=(*TRACE, ("b", b"\xff"))),
         Drop(number=1),
     ]
-    replies = [Beat(), RunAnswer(number=1, result=RESULT), Failure.of(2, ToolFailedError("no", retryable=True))]
+    replies = [
+        Beat(),
+        SpanEnded(span=b"\x00\xff"),
+        *(Measured(measurement=each) for each in MEASUREMENTS),
+        RunAnswer(number=1, result=RESULT),
+        Failure.of(2, ToolFailedError("no", retryable=True)),
+    ]
 
     heard = stream(*map(frame, words))
     for word in words:
