@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from consumers.agent.captured_content import instructions_of, messages_of, response_of, text_of
-from consumers.agent.models.port import Message, ModelResponse
+from consumers.agent.models.port import Message, Model, ModelResponse
 from consumers.context import StepContext
 from consumers.meter import (
     OK,
@@ -30,9 +30,17 @@ from schemas.clock import Clock
 OPENAI = "openai"
 """The provider of each model with OpenAI's API: the convention names the API, not its operator."""
 
+UNKNOWN = "unknown"
+
 ToolType: TypeAlias = Literal["function", "extension", "datastore"]
 HandoffKind: TypeAlias = Literal["handoff", "delegate"]
 Attributes: TypeAlias = dict[str, Attribute]
+
+
+def name_of(model: Model) -> str:
+    """Return the provider's name for a model; ``unknown`` if it has none."""
+    name = getattr(model, "name", UNKNOWN)
+    return name if isinstance(name, str) else UNKNOWN
 
 
 @dataclass(slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from consumers.agent.agents import Agent
-from consumers.agent.genai import AgentTelemetry
+from consumers.agent.genai import AgentTelemetry, name_of
 from consumers.agent.history import valid, with_unique_ids
 from consumers.agent.journal.port import ENTRY_LIMIT
 from consumers.agent.middleware import Operation, compose
@@ -87,7 +87,7 @@ class Attempts:
         """Make one attempt."""
         self.number += 1
         request: ModelRequest = self.operation.value
-        spending, named = self.operation.run.spending, str(getattr(self.model, "name", self.operation.name))
+        spending, named = self.operation.run.spending, name_of(self.model)
         with self.telemetry.chat(
             model=named,
             step=self.operation.step,

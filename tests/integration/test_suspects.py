@@ -7,17 +7,20 @@ import signal
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from consumers.context import StepContext
+from consumers.meter import Measurement
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.suspect_pool import ProcessEndedError, SuspectPool
 from consumers.spending import Spending
 from ops.isolation import process as module
-from ops.isolation.process import Suspected, suspect_process
+from ops.isolation.process import Suspected, SuspectTelemetry, suspect_process
 from ops.isolation.step import isolated
 from ops.settings import Settings
 from schemas.clock import CorrectedClock, SystemClock
@@ -161,6 +164,33 @@ async def test_what_a_suspect_has_used_is_known_whatever_becomes_of_it() -> None
 
     assert (spent["fail"], spent["wait"]) == (7, 7)
     assert spent["exit"] in {14, 21}, "a death beside others, or in a used process, is no strike"
+
+
+@dataclass
+class KeptTelemetry:
+    """Keeps what a process's agents told the worker."""
+
+    spans: list[bytes] = field(default_factory=list)
+    measured: list[Measurement] = field(default_factory=list)
+
+    def record(self, measurement: Measurement) -> None:
+        """Keep a measurement."""
+        self.measured.append(measurement)
+
+
+async def test_the_worker_exports_the_spans_and_figures_of_suspects() -> None:
+    """The process knows no collector. The spans of a crash explain it, so those that ended before it count."""
+    kept, ((name, _),) = KeptTelemetry(), TRACE
+    async with suspect_process(SETTINGS, telemetry=SuspectTelemetry(kept, kept.spans.append)) as process:
+        with pytest.raises(InternalError, match="ValueError"):
+            await process.run(suspected("fail")._replace(trace=TRACE))
+        not_sampled = ((name, b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-00"),)
+        await process.run(suspected("not sampled")._replace(trace=not_sampled))
+
+    (span,) = [Span.FromString(each) for each in kept.spans]
+    assert (span.name, span.parent_span_id.hex()) == ("invoke_agent deadly", "2" * 16)
+    assert {each.key: each.value.string_value for each in span.attributes}["tenant.id"] == "acme"
+    assert [each.outcome for each in kept.measured] == ["internal", "ok"]
 
 
 async def test_a_process_whose_loop_stands_still_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import itertools
 import json
 
 import pytest
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.journey.collector import Collector, collecting
 from tests.journey.platform import platform, until
@@ -57,3 +57,100 @@ def test_a_request_and_its_retry_are_one_trace_of_parents_and_children(
 def traces(collector: Collector) -> set[str]:
     """Every trace that has been seen."""
     return {span.trace_id.hex() for _, span in list(collector.spans)}
+
+
+AGENTS = """
+import asyncio
+
+from opentelemetry import trace
+
+from headrace import Agent
+
+instructions = "Be brief."
+
+
+def look(city):
+    return f"{trace.get_current_span().get_span_context().span_id:016x}"
+
+
+async def answer(text, run):
+    await run.ask(text)
+    with run.telemetry.execute_tool(tool="get_weather", call_id="call_1", step=2) as tool:
+        inside = await asyncio.to_thread(look, "Oslo")
+        tool.result(inside)
+    await run.ask(text)
+    return inside
+
+
+support = Agent.from_callable(answer, name="support")
+"""
+
+OVERLOADED = {"status": 503, "error": {"message": "secret"}}
+WEATHER = {"text": "secret", "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+
+
+def agent_spans(collector: Collector, trace_id: str) -> list[Span]:
+    """The agents' spans of one trace, in the order of their starts."""
+    mine = ("invoke_agent", "chat", "execute_tool")
+    return [span for _, span in collector.of(trace_id) if span.name.partition(" ")[0] in mine]
+
+
+def told(span: Span) -> dict[str, str | int | bool]:
+    """Its attributes."""
+    values = {each.key: each.value for each in span.attributes}
+    return {name: getattr(value, value.WhichOneof("value") or "") for name, value in values.items()}
+
+
+def test_an_agents_model_calls_and_tool_calls_are_in_the_trace_of_their_request(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """The failed attempt is there too, each call carries its own span's place, and no content leaves the platform."""
+    folder = tmp_path_factory.mktemp("agent_spans")
+    (folder / "traced.py").write_text(AGENTS)
+    with (
+        collecting() as collector,
+        platform(
+            *("split", folder, "--agents", "traced"),
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.address,
+            HEADRACE_MODEL_NAME="small-model",
+        ) as own,
+    ):
+        own.model.script(OVERLOADED, WEATHER, WEATHER)
+        sent = own.cli(
+            *("submit", "--tenant", "acme", "--agent", "support", "--session", "s-1", "--wait", "--json", "secret")
+        )
+        result = json.loads(sent.stdout)
+        assert result["status"] == "succeeded", sent.stderr
+        assert until(lambda: any(len(agent_spans(collector, each)) == 5 for each in traces(collector)), 20)
+        trace_id = next(each for each in traces(collector) if len(agent_spans(collector, each)) == 5)
+        results = "send tenants.acme.results"
+        assert until(lambda: any(span.name == results for _, span in collector.of(trace_id)), 10)
+        calls = own.model.calls()["calls"]
+
+        agent, first, second, tool, last = agent_spans(collector, trace_id)
+        assert [span.name for span in (agent, first, second, tool, last)] == [
+            "invoke_agent support",
+            "chat small-model",
+            "chat small-model",
+            "execute_tool get_weather",
+            "chat small-model",
+        ]
+        (step,) = [span for _, span in collector.of(trace_id) if span.name == "process platform.screened"]
+        assert agent.parent_span_id == step.span_id
+        assert {span.parent_span_id for span in (first, second, tool, last)} == {agent.span_id}
+        assert all(span.start_time_unix_nano >= step.start_time_unix_nano for span in (agent, first))
+        assert result["output"] == tool.span_id.hex()
+
+        failed = [
+            span.name for span in agent_spans(collector, trace_id) if span.status.code == Status.STATUS_CODE_ERROR
+        ]
+        assert (failed, first.status.code) == (["chat small-model"], Status.STATUS_CODE_ERROR)
+        assert told(first)["error.type"] == "model_overloaded"
+        assert [told(span).get("gen_ai.usage.input_tokens") for span in (first, second, last)] == [None, 7, 7]
+        assert told(second)["gen_ai.response.model"] == "small-model"
+        assert told(agent)["gen_ai.conversation.id"] == "s-1"
+        places = [f"00-{trace_id}-{span.span_id.hex()}-01" for span in (first, second, last)]
+        assert [call["headers"]["traceparent"] for call in calls] == places
+        every = [span for _, span in collector.of(trace_id)]
+        assert {told(span).get("tenant.id") for span in every} == {"acme"}
+        assert "secret" not in str(every)
