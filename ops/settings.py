@@ -39,6 +39,7 @@ CLUSTER = (
     "kafka_password",
     "kafka_ca_file",
     "valkey_url",
+    "valkey_replicas",
     "seal_secret",
     "replication_factor",
 )
@@ -95,6 +96,10 @@ class Settings(BaseSettings):
 
     valkey_url: ValkeyUrl | None = None
     """Address of Valkey or Redis. No stage needs it yet."""
+
+    valkey_replicas: int = Field(default=0, ge=0, le=9)
+    """Replicas of Valkey that must have the start of a tool on their disks before the tool starts. 0: a failover to a
+    replica that lags may lose it."""
 
     model_base_url: HttpUrl | None = Field(
         default=None, validation_alias=AliasChoices("HEADRACE_MODEL_BASE_URL", "OPENAI_BASE_URL")

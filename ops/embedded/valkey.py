@@ -106,7 +106,7 @@ def _settings(folder: Path, port: int, password: str) -> Path:
         f"port {port}",
         f"requirepass {password}",
         "appendonly yes",
-        "appendfsync everysec",
+        "appendfsync always",  # everysec would hold a tool's start for 0.1 to 1 s
         'save ""',
         "maxmemory-policy noeviction",
         "daemonize no",

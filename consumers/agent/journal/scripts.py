@@ -23,6 +23,7 @@ if exists then
   if layout < top or (layout == top and life < last) then
     return 'superseded'
   end
+  if layout > top or life > last then redis.call('HSET', key, 'layout', ARGV[1], 'life', ARGV[2]) end
 end
 """
 
@@ -60,9 +61,6 @@ if not exists then
   redis.call('HSET', key, 'layout', ARGV[1], 'life', ARGV[2], 'steps', 0, 'bytes', 0, 'lost', ARGV[3])
   redis.call('PEXPIRE', key, ARGV[4])
 else
-  if layout ~= tonumber(head[1]) or life ~= tonumber(head[2]) then
-    redis.call('HSET', key, 'layout', ARGV[1], 'life', ARGV[2])
-  end
   redis.call('PEXPIRE', key, ARGV[4], 'GT')
 end
 return {exists and 0 or 1, redis.call('HGETALL', key)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +25,7 @@ from consumers.agent.journal.limits import (
 from consumers.agent.journal.port import Entry, RunJournal, RunKey
 from consumers.agent.journal.scripts import LuaScript
 from consumers.agent.journal.valkey_info import check_info, parse_info
-from consumers.agent.journal.valkey_link import Argument, Durability, ValkeyLink
+from consumers.agent.journal.valkey_link import Argument, Durability, ValkeyLink, served
 from consumers.fencing_token import FencingToken
 from schemas.clock import Clock
 from schemas.errors import JournalLostError, JournalUnavailableError, RunSupersededError
@@ -119,13 +118,8 @@ async def valkey_journal(
     pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, retry=Retry(NoBackoff(), 0))
     plain = ValkeyLink(pool, TIMEOUT_S)
     durable = ValkeyLink(pool, DURABLE_TIMEOUT_S, Durability(replicas, ACKNOWLEDGED_MS))
-    async with asyncio.TaskGroup() as tasks:
-        serving = [tasks.create_task(link.serve()) for link in (plain, durable)]
-        try:
-            yield ValkeyJournal(plain, durable, clock, shortest_ms)
-        finally:
-            for task in serving:
-                task.cancel()
+    async with served(plain, durable):
+        yield ValkeyJournal(plain, durable, clock, shortest_ms)
 
 
 def _flat(entries: Iterable[Entry]) -> list[Argument]:

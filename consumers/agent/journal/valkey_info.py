@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+WAITAOF_SINCE = (7, 2)
+"""The version of Redis that Valkey started from; Valkey reports it too."""
+
 
 class UnfitStoreError(Exception):
     """The server is set up so that it loses journals. The message says which setting to change."""
@@ -16,7 +19,13 @@ def parse_info(text: bytes) -> dict[str, str]:
 
 
 def check_info(info: Mapping[str, str]) -> None:
-    """Raise UnfitStoreError for a server without an append-only file, one that evicts keys, and a replica."""
+    """Raise UnfitStoreError for a server without ``WAITAOF``, one without an append-only file, and a replica.
+
+    Also for a server that may evict keys: an evicted journal is a lost one.
+    """
+    version = info.get("redis_version", "0.0")
+    if tuple(int(part) for part in version.split(".")[:2] if part.isdecimal()) < WAITAOF_SINCE:
+        raise UnfitStoreError(f"the server has version {version}: use Valkey, or Redis from 7.2 on")
     if info.get("aof_enabled") != "1":
         raise UnfitStoreError("Valkey keeps no append-only file: set `appendonly yes`")
     policy = info.get("maxmemory_policy", "noeviction")

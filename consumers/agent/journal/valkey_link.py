@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 from redis.asyncio import ConnectionPool
@@ -144,3 +145,19 @@ def _resolve(batch: Sequence[_Call], replies: Sequence[Any]) -> None:
     for call, reply in zip(batch, replies, strict=True):
         if not call.reply.done():
             call.reply.set_result(reply)
+
+
+@asynccontextmanager
+async def served(*links: ValkeyLink) -> AsyncGenerator[None]:
+    """Serve *links* during the block. An exception of the block is raised as it is, not inside an ExceptionGroup."""
+    failure: Exception | None = None
+    async with asyncio.TaskGroup() as tasks:
+        serving = [tasks.create_task(link.serve()) for link in links]
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised again, outside of the group
+            failure = error
+        for task in serving:
+            task.cancel()
+    if failure is not None:
+        raise failure

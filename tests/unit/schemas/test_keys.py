@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.keys import memory_key, tenant_prefix
+from schemas.keys import PROBE_KEY, STORE_KEY, journal_key, memory_key, tenant_prefix
 from tests.unit.schemas.test_tenants import tenant_ids
 
 
@@ -41,3 +41,11 @@ def test_a_tenant_that_is_none_has_no_keys(tenant: str) -> None:
     """Braces in a tenant's name would put its keys into another tenant's slot."""
     with pytest.raises(ValueError, match="not a tenant's id"):
         memory_key(tenant, "session", "s")
+
+
+@given(one=tenant_ids, other=tenant_ids)
+def test_a_journal_is_in_its_tenants_slot(one: str, other: str) -> None:
+    """Two tenants may have one run id; the platform's own keys belong to no tenant."""
+    assert journal_key(one, "run") == f"{tenant_prefix(one)}journal:run"
+    assert (journal_key(one, "run") == journal_key(other, "run")) == (one == other)
+    assert not any(key.startswith(tenant_prefix(one)) for key in (STORE_KEY, PROBE_KEY))
