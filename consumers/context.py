@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,16 @@ FIRST_TOKEN = FencingToken(1, 1)
 def always_owned() -> bool:
     """Return True: outside Kafka, no other worker can take the run."""
     return True
+
+
+def without_end() -> float:
+    """Return infinity: outside Kafka, the ownership of the run does not end."""
+    return math.inf
+
+
+async def never_started() -> bool:
+    """Return False: outside Kafka, the run has had no other owner."""
+    return False
 
 
 def only_token() -> FencingToken:
@@ -60,6 +71,9 @@ class StepContext:
 
     may_start: Callable[[], bool] = always_owned
     """Returns True while the group has accepted this worker within its session. Else start nothing outside Kafka."""
+
+    owned_until: Callable[[], float] = without_end
+    """Returns the end of that time as it is known now, in monotonic seconds of ``clock``; -inf if it is over."""
 
     waiting: Callable[[], AbstractAsyncContextManager[None]] = kept_slot
     """Returns a scope that gives the run slot to others, and takes one again at its end."""

@@ -3,15 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Hashable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+from consumers.context import always_owned, kept_slot, never_started, only_token, without_end
+from consumers.fencing_token import FencingToken
 from schemas.errors import HeadraceError
 from schemas.records import Partition, ProducerRecord, Record
 
 Outputs: TypeAlias = list[ProducerRecord]
 Fallback: TypeAlias = Callable[[Outputs, HeadraceError], Outputs]
 """Returns the outputs to write instead of outputs that no topic accepts. The error says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunScope:
+    """The engine's answers to one running job, each as it is at the time of the call."""
+
+    token: Callable[[], FencingToken] = only_token
+    """Returns the shard's fencing token. It rises when the shard reopens, also while the job runs."""
+
+    owned_until: Callable[[], float] = without_end
+    """Returns the monotonic time until which no other worker can own the shard; -inf if one may own it now."""
+
+    may_start: Callable[[], bool] = always_owned
+    """Returns True before that time. False may be temporary: the group's next answer can make it True again."""
+
+    waiting: Callable[[], AbstractAsyncContextManager[None]] = kept_slot
+    """Returns a scope in which the job waits without a run slot. The job keeps its lane, and still counts as
+    running."""
+
+    started_before: Callable[[], Awaitable[bool]] = never_started
+    """Returns True if an earlier owner may have started the record and its journal may have been lost since."""
 
 
 class Job(NamedTuple):
@@ -31,6 +55,9 @@ class Job(NamedTuple):
 
     cost: float = 1.0
     """The expected cost, in seconds of one run slot."""
+
+    run_owned: Callable[[RunScope], Outputs | Awaitable[Outputs]] | None = None
+    """Runs the job as ``run`` does, with the engine's answers. The engine prefers it."""
 
 
 def no_memory_to_drop(_shard: int) -> None:
@@ -133,6 +160,10 @@ class StageHandler:
     prepare_isolated: Callable[[int, Record], Job] | None = None
     """Like ``prepare``, for a record that may have killed a worker: its job must not end this process. None for a stage
     that runs no user code; then no record is suspected."""
+
+    journal_identity: Callable[[], Awaitable[str]] | None = None
+    """Returns the identity of the store with the journals of runs: another one after any loss of its data. None if runs
+    have no journal. It has effect only together with ``prepare_isolated``."""
 
     drains: bool = True
     """True if a planned move of a shard, or a shutdown, waits for running jobs. False if jobs mostly wait and are cheap

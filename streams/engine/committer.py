@@ -21,7 +21,7 @@ from streams.offsets.tracker import MOST_BYTES, CommitStep, Tracker
 from streams.scheduling.commit_pacing import CommitRests
 from streams.telemetry.metric_definitions import RECORDS, RELOCATIONS, TRANSACTION_SECONDS, TRANSACTIONS
 from streams.telemetry.outcomes import counted, outcome_of
-from streams.transport.errors import TopicStarvedError, TransportError, UnknownTopicError
+from streams.transport.errors import FencedError, TopicStarvedError, TransportError, UnknownTopicError
 from streams.transport.open_transactions import OpenTransactionError
 from streams.transport.protocol.describe_producers import OpenTransaction
 from streams.transport.protocol.record_batches import OffsetCallback
@@ -116,6 +116,9 @@ class Committer:
         self.ended = 0
         """Transactions that have ended, committed or not."""
 
+        self.fenced = False
+        """True if another producer has taken the shard's id since the last opening."""
+
         self.committed = 0
         """Transactions that were committed."""
 
@@ -164,7 +167,7 @@ class Committer:
 
     def restart(self) -> None:
         """Count the pending completions again after a reopen, and commit them."""
-        self._doubt = None
+        self._doubt, self.fenced = None, False
         self._forgotten.clear()
         self._runtime.topic_health.forget()
         self._dirty = {tracker for tracker in self._shard.trackers.values() if tracker.pending}
@@ -323,6 +326,7 @@ class Committer:
             if isinstance(cause, OpenTransactionError):
                 self.wake.set()
                 return await self._shard.open_transactions.end(producer, cause.found)
+            self.fenced = isinstance(cause, FencedError)
             self._runtime.topic_health.refuse(cause)
             return f"transaction failed: {cause!r}"
         finally:

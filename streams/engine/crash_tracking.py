@@ -5,20 +5,23 @@ owner writes its name into the metadata of the shard's own, empty partition befo
 when it begins to release the shard by plan. So another worker's name, found at an opening, marks an unexplained end:
 killed, cut off, or fenced alive. After two in a row, the records that may have been running run in isolation
 (``StageHandler.prepare_isolated``). This ends when all their outcomes are visible. There is no write per record, and
-a name outlives every process.
+a name outlives every process. The same mark counts the shard's openings, for fencing tokens.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import structlog
 
+from consumers.fencing_token import FencingToken
 from schemas.records import Partition, Record
+from streams.engine.crash_mark import CrashMark, decode, encode
+from streams.engine.reach import fetch_limit, reach
 from streams.engine.runtime import Runtime
+from streams.engine.store_tracking import StoreTracking
 from streams.handler import Job
 from streams.offsets.tracker import Tracker
 from streams.telemetry.metric_definitions import SHARDS_SUSPECTED, UNEXPLAINED_ENDS
@@ -28,31 +31,9 @@ SUSPECTED_AT = 2
 """The unexplained ends in a row after which records are suspected. One may come from the kernel or an operator, and has
 no consequence."""
 
-_VERSION = "1"
-_COUNT = re.compile("[0-9]{1,4}")
 _ASK_S = 5.0
 
 log = structlog.get_logger()
-
-
-class CrashMark(NamedTuple):
-    """The mark in the metadata. Without an owner, the last owner released the shard by plan."""
-
-    owner: str = ""
-    ends: int = 0
-    """The unexplained ends in a row during which the shard's open records stayed open."""
-
-
-def encode(mark: CrashMark) -> str:
-    """Return the mark as text."""
-    return f"{_VERSION}|{mark.owner}|{mark.ends}"
-
-
-def decode(text: str) -> CrashMark:
-    """Return the mark in *text*. If it is unreadable or of another version, no record is suspected."""
-    version, _, rest = text.partition("|")
-    owner, _, ends = rest.partition("|")
-    return CrashMark(owner, int(ends)) if version == _VERSION and _COUNT.fullmatch(ends) else CrashMark()
 
 
 class Runs(Protocol):
@@ -75,6 +56,14 @@ class CrashTracking:
         self._zones: dict[Partition, int] = {}
         self._stands: CrashMark | None = None
         self._leaving = False
+        self._life = 0
+        self.store = StoreTracking(runtime, number)
+        self.life = 0
+        """The number of the newest opening whose mark is committed; 0 before the first."""
+
+    def token(self) -> FencingToken:
+        """Return the shard's fencing token as it is now. After the shard's end it is the last one."""
+        return FencingToken(self._runtime.config.layout, self.life)
 
     # --- opening ------------------------------------------------------------------------------------------------------
 
@@ -85,10 +74,15 @@ class CrashTracking:
         stands = decode(await self._runtime.offsets.note(self._place))
         if stands != self._stands:  # it opens here for the first time, or another worker has owned it since
             await self._judge(stands, trackers)
-        if stands != self._mark:
-            async with asyncio.timeout(self._runtime.config.transaction_deadline_s):
-                await producer.transact([], {self._place: (0, encode(self._mark))}, self._runtime.handler.group)
-        self._stands = self._mark
+        await self.store.open(stands, trackers)
+        self._life = stands.life + 1
+        await self._write(producer, self._mark)
+
+    async def _write(self, producer: TransactionalProducer, mark: CrashMark) -> None:
+        """Commit the mark. Only then does its life become the token of runs: no other opening can have the same."""
+        async with asyncio.timeout(self._runtime.config.transaction_deadline_s):
+            await producer.transact([], {self._place: (0, encode(mark))}, self._runtime.handler.group)
+        self._stands, self.life = mark, mark.life
 
     async def _judge(self, stands: CrashMark, trackers: Collection[Tracker]) -> None:
         unexplained = stands.owner not in {"", self._runtime.name}
@@ -106,7 +100,7 @@ class CrashTracking:
         end.
         """
         ends = await self._runtime.consumer.ends({tracker.partition for tracker in trackers}, _ASK_S)
-        limit = 2 * self._runtime.handler.max_in_flight  # tenants take turns, and transaction markers count as offsets
+        limit = fetch_limit(self._runtime.handler.max_in_flight)
         reached = {each: reach(each, ends.get(each.partition, 0), limit) for each in trackers}
         return {each.partition: end for each, end in reached.items() if end > each.committed}
 
@@ -137,7 +131,8 @@ class CrashTracking:
 
     @property
     def _mark(self) -> CrashMark:
-        return CrashMark() if self._leaving else CrashMark(self._runtime.name, self._ends)
+        owner, ends = ("", 0) if self._leaving else (self._runtime.name, self._ends)
+        return CrashMark(owner, ends, self._life, self.store.text)
 
     def unsaid(self) -> Mapping[Partition, tuple[int, str]]:
         """Return the mark that the next transaction must commit beside its offsets, if it has changed."""
@@ -151,6 +146,7 @@ class CrashTracking:
         """
         if self._place in offsets:
             self._stands = decode(offsets[self._place][1])
+        self.store.settled(offsets)
         if self._zones:
             self._zones = {place: end for place, end in self._zones.items() if offsets.get(place, (0,))[0] < end}
             if not self._zones:
@@ -170,12 +166,3 @@ class CrashTracking:
     def stay(self) -> None:
         """Note that the shard is kept after all."""
         self._leaving = False
-
-
-def reach(tracker: Tracker, end: int, limit: int) -> int:
-    """Return the offset with *limit* unfinished offsets between the watermark and it; *end* if there are fewer."""
-    offset, left = tracker.committed, limit
-    while offset < end and left:
-        left -= offset not in tracker.done
-        offset += 1
-    return offset

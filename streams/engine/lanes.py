@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from typing import NamedTuple, Protocol
 
 from schemas.records import Record
-from streams.handler import Fallback, Job, Outputs
+from streams.handler import Fallback, Job, Outputs, RunScope
 from streams.offsets.tracker import Tracker
+from streams.scheduling.run_slot import RunSlot
 from streams.scheduling.scheduler import InFlight, PauseGate, Scheduler
 
 
@@ -23,6 +24,9 @@ class QueuedJob(NamedTuple):
     record: Record
     size: int
     """Bytes of the record's key and value."""
+
+    slot: RunSlot | None
+    """The run slot of a job that may give it back; None if the job holds one until it ends."""
 
 
 class LaneShard(Protocol):
@@ -43,6 +47,11 @@ class LaneShard(Protocol):
         ...
 
 
+def unowned(_record: Record, slot: RunSlot) -> RunScope:
+    """Return the scope of a job outside a shard."""
+    return RunScope(waiting=slot.waiting)
+
+
 class Lanes:
     """The lanes of one shard. A job that finishes at once needs no task."""
 
@@ -54,9 +63,10 @@ class Lanes:
         prepare: Callable[[Record], Job],
         *,
         in_order: bool = False,
+        scope: Callable[[Record, RunSlot], RunScope] = unowned,
     ) -> None:
         self._owner, self._in_flight, self._scheduler = owner, in_flight, scheduler
-        self._in_order = in_order
+        self._in_order, self._scope = in_order, scope
         self.prepare = prepare
         """Turns a record into a job. It may be replaced at any time."""
 
@@ -85,7 +95,8 @@ class Lanes:
                 self._late[job.tenant] += 1
                 self._open(self._entry(tracker, record, job), None)
                 return
-            result = job.run()
+            slot = self._slot(job)
+            result = self._call(job, record, slot)
         except Exception as error:  # noqa: BLE001 - the contract is broken, whatever it is: the worker ends
             self._owner.on_job_error(error)
             return
@@ -93,12 +104,20 @@ class Lanes:
             self._owner.finish(tracker, record.offset, result, job.fallback)
         else:
             self._scheduler.begin(job.tenant)
-            self._open(self._entry(tracker, record, job), result)
+            self._open(self._entry(tracker, record, job, slot), result)
 
-    def _entry(self, tracker: Tracker, record: Record, job: Job) -> QueuedJob:
+    def _slot(self, job: Job) -> RunSlot | None:
+        return None if job.run_owned is None else RunSlot(self._scheduler, job.tenant)
+
+    def _call(self, job: Job, record: Record, slot: RunSlot | None) -> Outputs | Awaitable[Outputs]:
+        if job.run_owned is None or slot is None:
+            return job.run()
+        return job.run_owned(self._scope(record, slot))
+
+    def _entry(self, tracker: Tracker, record: Record, job: Job, slot: RunSlot | None = None) -> QueuedJob:
         size = record.size
         self._in_flight.take(tracker, size)
-        return QueuedJob(tracker, record.offset, job, record, size)
+        return QueuedJob(tracker, record.offset, job, record, size, slot)
 
     def _drop(self, entry: QueuedJob) -> None:
         """Release the entry's record and bytes from the in-flight limits."""
@@ -180,8 +199,9 @@ class Lanes:
 
     async def _begin(self, entry: QueuedJob) -> None:
         """Run a job that has its slot."""
+        entry = entry._replace(slot=self._slot(entry.job))
         try:
-            result = entry.job.run()
+            result = self._call(entry.job, entry.record, entry.slot)
         except Exception:
             self._scheduler.end(entry.job.tenant)
             raise
@@ -197,8 +217,15 @@ class Lanes:
             outputs = await started
         finally:
             self.running -= 1
-            self._scheduler.end(entry.job.tenant)
+            self._end(entry)
         self._owner.finish(entry.tracker, entry.offset, outputs, entry.job.fallback)
+
+    def _end(self, entry: QueuedJob) -> None:
+        """Give the job's slot back, unless it has done so itself."""
+        if entry.slot is None:
+            self._scheduler.end(entry.job.tenant)
+        else:
+            entry.slot.close()
 
     def _close(self, lane: Hashable, queue: deque[QueuedJob]) -> None:
         while queue:
@@ -250,7 +277,7 @@ class Lanes:
         started, head = self._unfresh(lane, queue), queue.popleft()
         if started is not None:
             _abandon(started)
-            self._scheduler.end(head.job.tenant)
+            self._end(head)
         self._drop(head)
         if not queue:
             del self._queues[lane]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
@@ -18,10 +19,11 @@ from streams.engine.initial_offsets import InitialOffsets
 from streams.engine.lanes import Lanes, QueuedJob
 from streams.engine.open_transactions import OpenTransactions
 from streams.engine.runtime import Runtime
-from streams.handler import Fallback, Outputs
+from streams.handler import Fallback, Outputs, RunScope
 from streams.offsets.offset_map import Committed
 from streams.offsets.relocation import Relocator
 from streams.offsets.tracker import Tracker
+from streams.scheduling.run_slot import RunSlot
 from streams.telemetry.metric_definitions import DROPPED_RUNS, OPENS, REOPENS, reason_of
 from streams.transport.errors import AccessDeniedError
 from streams.transport.transactional_producer import TransactionalProducer
@@ -52,7 +54,14 @@ class Shard:
         self.initial_commits: dict[Partition, tuple[int, Outputs]] = {}
         """Partitions without a committed offset: where they begin, and the outputs to write with that first commit."""
         prepare = partial(runtime.handler.prepare, number)
-        self.lanes = Lanes(self, runtime.in_flight, runtime.scheduler, prepare, in_order=runtime.handler.in_order)
+        self.lanes = Lanes(
+            self,
+            runtime.in_flight,
+            runtime.scheduler,
+            prepare,
+            in_order=runtime.handler.in_order,
+            scope=self._scope,
+        )
         self.relocator = Relocator(
             runtime.config.relocation_distance, self._relocatable_record, self._enqueue_completion
         )
@@ -64,6 +73,7 @@ class Shard:
         self._on_released = released
         self._producer: TransactionalProducer | None = None
         self._memory_loaded = False
+        self._expulsions = -1
         self._repartitioning = asyncio.Lock()
 
     @property
@@ -113,6 +123,35 @@ class Shard:
         """Fail the worker, because a job raised."""
         self.runtime.fail(f"a job of shard {self.number} raised {error!r}")
 
+    # --- ownership, as its runs see it --------------------------------------------------------------------------------
+
+    def _scope(self, record: Record, slot: RunSlot) -> RunScope:
+        return RunScope(
+            token=self.crash_tracking.token,
+            owned_until=self.owned_until,
+            may_start=self.may_start,
+            waiting=slot.waiting,
+            started_before=partial(self.crash_tracking.store.started_before, record),
+        )
+
+    def owned_until(self) -> float:
+        """Return the monotonic time until which no other worker can own the shard; -inf if one may own it now.
+
+        A worker that its group has expelled owns the shard again once it has opened it again.
+        """
+        membership = self.runtime.membership
+        lost = not self.alive or self.committer.fenced or self._expulsions != membership.expulsions
+        return -math.inf if lost or not membership.holds(self.number) else membership.owned_until()
+
+    def may_start(self) -> bool:
+        """Return True if a run may start something outside Kafka now."""
+        return self.runtime.clock.monotonic() < self.owned_until()
+
+    def confirm(self) -> None:
+        """Reopen if the group has expelled this worker since the opening: another one may have owned the shard."""
+        if self.opened and self._expulsions != self.runtime.membership.expulsions:
+            self.committer.reopen("expelled from the group")
+
     # --- opening and reopening ----------------------------------------------------------------------------------------
 
     async def live(self) -> None:
@@ -140,11 +179,14 @@ class Shard:
                 await self._open()
         except Exception as error:  # noqa: BLE001 - whatever the reason, and whoever's memory failed: open again
             return f"open failed: {error!r}"
-        watch = self.runtime.tasks.spawn(self.open_transactions.watch(self.committer.end_first, self.committer.reopen))
+        spawn, committer = self.runtime.tasks.spawn, self.committer
+        watch = spawn(self.open_transactions.watch(committer.end_first, committer.reopen))
+        follow = spawn(self.crash_tracking.store.follow(self.trackers, committer.wake.set))
         try:
-            return await self.committer.run()
+            return await committer.run()
         finally:
             watch.cancel()
+            follow.cancel()
 
     def _note(self, reason: str) -> None:
         self.runtime.metrics.count(REOPENS, reason_of(reason))
@@ -154,7 +196,7 @@ class Shard:
         """Fence, then read (I5). After the fence, commits of the former owner or our own doubtful transaction are
         final.
         """
-        runtime = self.runtime
+        runtime, expulsions = self.runtime, self.runtime.membership.expulsions
         self._producer = await fenced(
             partial(_new_producer, runtime, self.open_transactions),
             transactional_id(runtime.handler.group, runtime.config.layout, self.number),
@@ -164,7 +206,8 @@ class Shard:
         routing = await self._load(self._producer)
         await self.crash_tracking.open(self._producer, self.trackers.values())
         self.committer.restart()
-        self.opened = True
+        self.opened, self._expulsions = True, expulsions
+        self.confirm()
         if routing != runtime.routing:  # repartition() skipped this shard while it was opening
             runtime.tasks.spawn(self.repartition())
         runtime.metrics.count(OPENS)
@@ -174,6 +217,7 @@ class Shard:
             group=runtime.handler.group,
             shard=self.number,
             partitions=len(self.trackers) + len(self.initial_commits),
+            life=self.crash_tracking.life,
         )
 
     async def _load(self, producer: TransactionalProducer) -> int:

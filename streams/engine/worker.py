@@ -228,6 +228,7 @@ class Worker:
 
     def _keep_or_lose(self, shard: Shard, owned: frozenset[int]) -> None:
         if shard.number in owned:
+            shard.confirm()
             if shard.draining and not self._runtime.stopping:
                 self._keep(shard)
         elif self._runtime.membership.expelled:  # another worker owns it: draining would only be fenced

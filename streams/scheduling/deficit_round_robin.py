@@ -24,17 +24,31 @@ finite."""
 class TenantQueue(Generic[T]):
     """The waiting items of one tenant, in order, with their costs."""
 
-    __slots__ = ("credit", "items", "weight")
+    __slots__ = ("credit", "early", "items", "weight")
 
     def __init__(self, weight: float) -> None:
         self.weight = max(LEAST, weight)
         self.credit = QUANTUM * self.weight
+        self.early: OrderedDict[T, float] = OrderedDict()
+        """The items that come before all of ``items``."""
+
         self.items: OrderedDict[T, float] = OrderedDict()
+
+    def __bool__(self) -> bool:
+        return bool(self.early or self.items)
 
     @property
     def short(self) -> float:
         """The credit that is missing for the first item."""
-        return next(iter(self.items.values())) - self.credit
+        return next(iter((self.early or self.items).values())) - self.credit
+
+    def pop(self) -> tuple[T, float]:
+        """Remove the first item. Return it with its cost."""
+        return (self.early or self.items).popitem(last=False)
+
+    def remove(self, item: T) -> bool:
+        """Remove *item*. Return False if it is not here."""
+        return self.items.pop(item, None) is not None or self.early.pop(item, None) is not None
 
     def rounds(self) -> int:
         """Return the number of turns until the first item can be afforded."""
@@ -55,17 +69,17 @@ class DeficitRoundRobin(Generic[T]):
     def __bool__(self) -> bool:
         return bool(self._lines)
 
-    def add(self, tenant: str, item: T, cost: float) -> None:
-        """Append *item* to the line of its tenant."""
+    def add(self, tenant: str, item: T, cost: float, *, early: bool = False) -> None:
+        """Append *item* to the line of its tenant. An *early* one comes before all others that are not."""
         line = self._lines.get(tenant)
         if line is None:
             line = self._lines[tenant] = TenantQueue(self._weight(tenant))
-        line.items[item] = max(LEAST, cost)
+        (line.early if early else line.items)[item] = max(LEAST, cost)
 
     def remove(self, tenant: str, item: T) -> None:
         """Remove *item* from the line of its tenant."""
         line = self._lines.get(tenant)
-        if line is not None and line.items.pop(item, None) is not None and not line.items:
+        if line is not None and line.remove(item) and not line:
             del self._lines[tenant]  # its credit with it: an idle tenant saves none
 
     def next(self, may: Callable[[str], bool]) -> tuple[str, T] | None:
@@ -89,8 +103,8 @@ class DeficitRoundRobin(Generic[T]):
             line.credit += max(0, rounds) * QUANTUM * line.weight
 
     def _take(self, tenant: str, line: TenantQueue[T]) -> T:
-        item, cost = line.items.popitem(last=False)
+        item, cost = line.pop()
         line.credit -= cost
-        if not line.items:
+        if not line:
             del self._lines[tenant]
         return item

@@ -89,8 +89,21 @@ class Scheduler:
         if self.starts(tenant) and not self._called.get(tenant):
             self.begin(tenant)
             return
+        await self._granted(tenant, cost)
+
+    async def turn_again(self, tenant: str) -> None:
+        """Wait for a slot for a job of *tenant* that has begun and has given its slot back.
+
+        It comes before the tenant's jobs that have not begun, and costs nothing: its tenant has paid for the job.
+        """
+        if self.starts(tenant):
+            self.begin(tenant)
+        else:
+            await self._granted(tenant, 0.0, early=True)
+
+    async def _granted(self, tenant: str, cost: float, *, early: bool = False) -> None:
         turn: Waiter = asyncio.get_running_loop().create_future()
-        self._waiting.add(tenant, turn, cost)
+        self._waiting.add(tenant, turn, cost, early=early)
         if not self._called.get(tenant):  # else its future would be done already, and awaiting it would not wait
             self._call()
         try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -17,7 +17,8 @@ from schemas.errors import ExpiredError, HeadraceError, resolve_error
 from schemas.records import Partition, Record
 from schemas.results import Result
 from schemas.stage_records import Authorized, Screened
-from streams.handler import MAX_IN_FLIGHT, Job, Outputs, StageHandler, equal_weight
+from schemas.tenants import Tenant
+from streams.handler import MAX_IN_FLIGHT, Job, Outputs, RunScope, StageHandler, equal_weight
 from streams.journey import Stage, Step
 from streams.registry.tenants import TenantRegistry
 from streams.scheduling.scheduler import CostEstimate
@@ -29,6 +30,15 @@ from streams.stages.sealed_records import open_record, reject, unwritable
 from streams.telemetry.trace_context import Trace
 
 log = structlog.get_logger()
+
+
+class InnerRun(NamedTuple):
+    """One run of the stage's step."""
+
+    record: Record
+    trace: Trace
+    spending: Spending
+    scope: RunScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,9 @@ class InnerStage:
     prepare_isolated: Step[Any, Any] | None = None
     """The same step for suspect records. This process survives any crash that they cause."""
 
+    journal_identity: Callable[[], Awaitable[str]] | None = None
+    """Returns the identity of the store with the journals of runs. None if the step uses no journal."""
+
     def handler(self) -> StageHandler:
         """Return the stage for the engine: partition n is shard n."""
         topic = self.stage.reads.name
@@ -59,6 +72,7 @@ class InnerStage:
             survey=lambda _: results_partitions(self.registry.tenants.values()),
             relocates=True,
             prepare_isolated=None if self.prepare_isolated is None else self._with(self.prepare_isolated)._prepare,  # noqa: SLF001 - another of its kind
+            journal_identity=self.journal_identity,
             max_running=self.max_running,
             max_in_flight=max(MAX_IN_FLIGHT, 2 * self.max_running),
             weight=self.weight,
@@ -69,72 +83,74 @@ class InnerStage:
 
     def _prepare(self, _shard: int, record: Record) -> Job:
         tenant, spending = _tenant_in(record.key), Spending()
+        run = partial(self._begin, record, spending)
         return Job(
             record.key or record.position,
-            self.builder.tracing.process(record, partial(self._handle, record, spending)),
+            partial(run, RunScope()),
             lambda _, error: unwritable(self.builder, self.stage.reads, record, error, spending.usage),
             tenant,
             self.costs.expected(tenant),
+            run,
         )
 
-    async def _handle(self, record: Record, spending: Spending, trace: Trace) -> Outputs:
+    def _begin(self, record: Record, spending: Spending, scope: RunScope) -> Outputs | Awaitable[Outputs]:
+        return self.builder.tracing.process(
+            record, lambda trace: self._handle(InnerRun(record, trace, spending, scope))
+        )()
+
+    async def _handle(self, run: InnerRun) -> Outputs:
         try:
-            stage_record = open_record(self.stage.reads, record, self.builder.seals)
+            stage_record = open_record(self.stage.reads, run.record, self.builder.seals)
         except HeadraceError as error:
-            return reject(self.builder, record, error, trace)
+            return reject(self.builder, run.record, error, run.trace)
         began, reply_context = self.builder.clock.monotonic(), reply_context_of(stage_record)
-        spending.resume(reply_context.usage)
+        run.spending.resume(reply_context.usage)
         try:
-            return await self._run(stage_record, reply_context, record, trace, spending)
+            return await self._run(stage_record, reply_context, run)
         finally:
             self.costs.note(reply_context.tenant, self.builder.clock.monotonic() - began)
 
-    async def _run(
-        self,
-        stage_record: Authorized | Screened,
-        reply_context: ReplyContext,
-        record: Record,
-        trace: Trace,
-        spending: Spending,
-    ) -> Outputs:
+    async def _run(self, stage_record: Authorized | Screened, reply_context: ReplyContext, run: InnerRun) -> Outputs:
         try:
-            return await self._advance(stage_record, reply_context, record, trace, spending)
+            return await self._advance(stage_record, reply_context, run)
         except Exception as raised:  # noqa: BLE001 - whatever a step raises has a fate
             error = resolve_error(raised)
             self._log_error(error, raised, reply_context)
-            usage = spending.usage
+            usage = run.spending.usage
             if isinstance(stage_record, Screened) and (
-                again := self.retries.again(stage_record, error, trace.headers, usage)
+                again := self.retries.again(stage_record, error, run.trace.headers, usage)
             ):
                 return [again]
-            return self.builder.fail(reply_context._replace(usage=usage), error, record, trace.headers)
+            return self.builder.fail(reply_context._replace(usage=usage), error, run.record, run.trace.headers)
 
     async def _advance(
-        self,
-        stage_record: Authorized | Screened,
-        reply_context: ReplyContext,
-        record: Record,
-        trace: Trace,
-        spending: Spending,
+        self, stage_record: Authorized | Screened, reply_context: ReplyContext, run: InnerRun
     ) -> Outputs:
-        clock = self.builder.clock
-        if reply_context.admission.deadline_ms <= clock.now_ms():
+        deadline_ms = reply_context.admission.deadline_ms
+        if deadline_ms <= self.builder.clock.now_ms():
             raise ExpiredError
-        tenant = await self.registry.tenant(reply_context.tenant)
-        context = StepContext(
-            tenant=tenant,
-            clock=clock,
-            trace=trace.headers,
-            spending=spending,
-            spans=self.builder.tracing.below(trace, reply_context.tenant),
-            meter=self.meter,
-        )
-        value = await run_step(self.stage, stage_record, context, reply_context.admission.deadline_ms)
+        context = await self._context(await self.registry.tenant(reply_context.tenant), run)
+        value = await run_step(self.stage, stage_record, context, deadline_ms)
         if isinstance(value, Result):
-            return self.builder.answer(reply_context, value, trace.headers)
-        outputs = self.builder.forward(value, trace.headers, record.partition)
+            return self.builder.answer(reply_context, value, run.trace.headers)
+        outputs = self.builder.forward(value, run.trace.headers, run.record.partition)
         check_sizes(outputs)
         return outputs
+
+    async def _context(self, tenant: Tenant, run: InnerRun) -> StepContext:
+        return StepContext(
+            tenant=tenant,
+            clock=self.builder.clock,
+            trace=run.trace.headers,
+            spending=run.spending,
+            spans=self.builder.tracing.below(run.trace, tenant.id),
+            meter=self.meter,
+            token=run.scope.token,
+            may_start=run.scope.may_start,
+            owned_until=run.scope.owned_until,
+            waiting=run.scope.waiting,
+            started_before=await run.scope.started_before(),
+        )
 
     def _log_error(self, error: HeadraceError, raised: Exception, reply_context: ReplyContext) -> None:
         unknown = error.code == "internal"

@@ -17,8 +17,10 @@ from schemas.records import Partition
 from streams.transport.aiokafka_types import (
     BrokerConnection,
     FetchRequest,
+    HeartbeatRequest,
     KafkaError,
     MetadataRequest,
+    SyncGroupRequest,
     Untyped,
     errors,
 )
@@ -169,6 +171,23 @@ def watch_heartbeats(consumer: Untyped, accepted: Callable[[], None]) -> None:
         return taken
 
     consumer._coordinator._do_heartbeat = watched
+
+
+def watch_acceptance(consumer: Untyped, now: Callable[[], float], accepted: Callable[[float], None]) -> None:
+    """Call *accepted* with the time before each heartbeat or SyncGroup that was answered without any error.
+
+    A heartbeat during a rebalance is answered with an error: the member has yet to join again.
+    """
+    send: Callable[[Untyped], Awaitable[Untyped]] = consumer._coordinator._send_req
+
+    async def watched(request: Untyped) -> Untyped:
+        sent_at = now()
+        answer = await send(request)
+        if isinstance(request, (HeartbeatRequest, SyncGroupRequest)) and not answer.error_code:
+            accepted(sent_at)
+        return answer
+
+    consumer._coordinator._send_req = watched
 
 
 def watch_fetches(

@@ -191,6 +191,11 @@ class DataConsumer:
         client = aiokafka_private.client_of(self._consumer)
         return await watermarks.stable_ends(client, partitions, deadline_s)
 
+    async def high_watermarks(self, partitions: Collection[Partition], deadline_s: float) -> dict[Partition, int]:
+        """Return the end of each partition's log, records of open transactions included."""
+        client = aiokafka_private.client_of(self._consumer)
+        return await watermarks.high_watermarks(client, partitions, deadline_s)
+
     async def topic_states(self, topics: Collection[str]) -> dict[str, TopicState]:
         """Return the current state of each of *topics*. Leave out those whose state no broker could tell."""
         return await topic_states(aiokafka_private.client_of(self._consumer), topics, _ASK_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ _CLOSE_S = 2.0
 _DAY_MS = 86_400_000
 _REJOIN_S = 0.05  # so that several shards released at once share a rebalance
 _ASK_S = 0.2
+SAFE_SHARE = 0.9
+"""The part of the time of ownership that is used. The rest is for clocks of different speed, and for the time between
+a check and what it allows."""
 
 log = structlog.get_logger()
 
@@ -53,6 +57,8 @@ class Membership:
         """Shards assigned to this process; None until it has joined."""
         self.expelled = False
         """True if the group removed this process as dead, so that other members may own its former shards."""
+        self.expulsions = 0
+        """The number of times that this has happened."""
         self.assignor = DrainAssignor()
         self._connection, self._shard_topic = connection, shard_topic
         self._group, self._clock = group, clock
@@ -61,6 +67,8 @@ class Membership:
         self._rejoin_later = False
         self._assigned_at = clock.monotonic()
         self._heard_at = clock.monotonic()
+        self._accepted_at = -math.inf
+        self._safe_s = SAFE_SHARE * min(times.session_ms, times.rebalance_ms) / 1_000
         self._consumer: Untyped = Consumer(
             **connection.options(),
             client_id=name,
@@ -83,6 +91,7 @@ class Membership:
         await self._connection.establish(self._consumer.start, deadline_s)
         await watermarks.partitions_of(aiokafka_private.client_of(self._consumer), self._shard_topic, deadline_s)
         aiokafka_private.watch_heartbeats(self._consumer, self._heard)
+        aiokafka_private.watch_acceptance(self._consumer, self._clock.monotonic, self._accepted_since)
         # Subscribe after start(): start() of a subscribed consumer blocks until it has joined.
         self._consumer.subscribe([self._shard_topic], listener=_Listener(self._revoked, self._assigned))
 
@@ -96,6 +105,23 @@ class Membership:
         """
         return self._clock.monotonic() - self._heard_at
 
+    def _accepted_since(self, sent_at: float) -> None:
+        self._accepted_at = max(self._accepted_at, sent_at)
+
+    def owned_until(self) -> float:
+        """Return the monotonic time until which no other member can own what this one owns.
+
+        The group may give a member's shards away after a session without a heartbeat, or after a rebalance that it did
+        not join. Both begin at the earliest when the coordinator handled the last request that it answered without
+        error. Our time of sending is earlier.
+        """
+        return self._accepted_at + self._safe_s
+
+    def holds(self, shard: int) -> bool:
+        """Return True if the group has assigned *shard* to this process, or waits until it hands it over."""
+        handed_over = Partition(self._shard_topic, shard) in self.assignor.handing_over
+        return handed_over or shard in (self.owned or ())
+
     @property
     def broken(self) -> bool:
         """True if the task that keeps this member in the group has ended."""
@@ -104,6 +130,7 @@ class Membership:
     def _revoked(self) -> None:
         self._rebalancing = True
         self.expelled = not aiokafka_private.coordinator_of(self._consumer).member_id
+        self.expulsions += self.expelled
 
     def _assigned(self, assigned: set[Untyped]) -> None:
         """Apply a new assignment. Must return at once, because aiokafka sends no heartbeat meanwhile."""

@@ -81,6 +81,12 @@ def test_the_heartbeat_routine_asks_the_coordinator_each_time() -> None:
     assert inspect.iscoroutinefunction(COORDINATOR._do_heartbeat)
 
 
+def test_heartbeats_and_assignments_are_sent_by_one_method_of_the_coordinator() -> None:
+    """We note when each was sent, and if it was answered without error."""
+    assert calls(COORDINATOR._do_heartbeat, "resp = await self._send_req(request)")
+    assert calls(CoordinatorGroupRebalance._send_sync_group_request, "await self._coordinator._send_req(request)")
+
+
 def test_a_connection_takes_whatever_has_the_methods_of_its_own_requests() -> None:
     """The requests of a transaction are our own: encoded in one piece, and read where they lie."""
     assert calls(AIOKafkaConnection.send, "request_struct = request.prepare(self._versions)")
