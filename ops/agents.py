@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from consumers.agent import builtin
-from consumers.agent.models.openai_model import OpenAISettings, openai_model
+from consumers.agent.models.openai_model import OpenAISettings, openai_model, thin_model
 from consumers.agent.models.port import Model
 from consumers.agent.registry import AgentRegistry as Agents
 from consumers.agent.registry import load
@@ -35,7 +35,8 @@ async def models_of(
         name=settings.model_name or DEFAULT_NAME,
         api_key=key,
     )
-    async with openai_model(provider, clock, odd) as model:
+    opened = thin_model if settings.model_client == "thin" else openai_model
+    async with opened(provider, clock, odd) as model:
         yield {DEFAULT_MODEL: model}
 
 

@@ -19,7 +19,7 @@ from typing import TypeAlias
 import pytest
 from aiohttp import web
 
-from consumers.agent.models.openai_model import OpenAISettings, openai_model
+from consumers.agent.models.openai_model import OpenAISettings, openai_model, thin_model
 from consumers.agent.models.port import (
     AssistantMessage,
     Model,
@@ -76,16 +76,23 @@ Open: TypeAlias = Callable[..., AbstractAsyncContextManager[Model]]
 """Opens an implementation: base URL, connections, seconds that a call may take, and the count of odd fields."""
 
 
-def _openai(
-    base_url: str, *, connections: int = 1_000, total_timeout: float = 30.0, odd: Callable[[str], None] = lambda _: None
-) -> AbstractAsyncContextManager[Model]:
-    settings = OpenAISettings(
-        base_url=base_url, name="scripted", api_key=KEY, connections=connections, total_timeout=total_timeout
-    )
-    return openai_model(settings, SystemClock(), odd)
+def _opener(open_model: Callable[..., AbstractAsyncContextManager[Model]]) -> Open:
+    def opened(
+        base_url: str,
+        *,
+        connections: int = 1_000,
+        total_timeout: float = 30.0,
+        odd: Callable[[str], None] = lambda _: None,
+    ) -> AbstractAsyncContextManager[Model]:
+        settings = OpenAISettings(
+            base_url=base_url, name="scripted", api_key=KEY, connections=connections, total_timeout=total_timeout
+        )
+        return open_model(settings, SystemClock(), odd)
+
+    return opened
 
 
-IMPLEMENTATIONS: dict[str, Open] = {"openai": _openai}
+IMPLEMENTATIONS: dict[str, Open] = {"openai": _opener(openai_model), "thin": _opener(thin_model)}
 
 
 @pytest.fixture(params=sorted(IMPLEMENTATIONS))
@@ -615,6 +622,18 @@ def test_the_sdk_is_imported_by_nobody_who_makes_no_model() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
 
     assert (done.stdout, done.stderr) == ("set()\n", "")
+
+
+def test_the_thin_client_needs_no_sdk() -> None:
+    """Its worker starts without the seconds that the SDK takes to import."""
+    code = (
+        "import sys, consumers.agent.models.thin_client;"
+        "print({'openai', 'httpx2'} & set(sys.modules), 'aiohttp' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+
+    assert (done.stdout, done.stderr) == ("set() True\n", "")
 
 
 async def _until(happened: Callable[[], bool]) -> None:

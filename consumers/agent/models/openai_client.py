@@ -14,12 +14,13 @@ import httpx2
 import openai
 
 from consumers.agent.models.openai_answer import decode
-from consumers.agent.models.openai_errors import error_of
-from consumers.agent.models.openai_transport import ACCEPTED, AnswerTransport, session
+from consumers.agent.models.openai_errors import Refusal, error_of
+from consumers.agent.models.openai_transport import AnswerTransport
 from consumers.agent.models.openai_wire import encode
 from consumers.agent.models.port import ModelRequest, ModelResponse
+from consumers.agent.models.provider_http import ACCEPTED, ProviderHttp, session
 from schemas.clock import Clock
-from schemas.errors import ModelTimeoutError
+from schemas.errors import ModelError, ModelTimeoutError, ModelUnavailableError, chain_of
 
 PATH = "/chat/completions"
 
@@ -29,10 +30,14 @@ def connect(
 ) -> openai.AsyncOpenAI:
     """Return a client with every limit set explicitly. Times are in seconds; the caller limits the time of a call."""
     opened = session(
-        base_url=base_url, connections=connections, connect_timeout=connect_timeout, idle_timeout=idle_timeout
+        base_url=base_url,
+        connections=connections,
+        connect_timeout=connect_timeout,
+        idle_timeout=idle_timeout,
+        trusted=httpx2.create_ssl_context(),
     )
     http = httpx2.AsyncClient(
-        transport=AnswerTransport(opened),
+        transport=AnswerTransport(ProviderHttp(opened)),
         headers={"accept-encoding": ACCEPTED},
         timeout=httpx2.Timeout(None, connect=connect_timeout),
         follow_redirects=False,
@@ -72,5 +77,11 @@ class OpenAIModel:
                 PATH, cast_to=httpx2.Response, content=encode(request, self.name), options={"headers": headers}
             )
         except openai.APIError as error:
-            raise error_of(error, self.clock, self.odd) from None  # the error's text may quote the prompt or the key
+            raise self._error(error) from None  # the error's text may quote the prompt or the key
         return response.content
+
+    def _error(self, error: openai.APIError) -> ModelError:
+        if not isinstance(error, openai.APIStatusError):
+            return ModelUnavailableError(detail=" from ".join(type(cause).__name__ for cause in chain_of(error)))
+        refusal = Refusal(error.status_code, error.response.headers, error.code, error.type, error.param)
+        return error_of(refusal, self.clock, self.odd)

@@ -1,13 +1,12 @@
-"""Conversion of the OpenAI SDK's exceptions to Headrace errors, whose class decides about a retry."""
+"""Conversion of a provider's error answers to Headrace errors, whose class decides about a retry."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-
-import openai
 
 from schemas.clock import Clock
 from schemas.errors import (
@@ -19,7 +18,6 @@ from schemas.errors import (
     ModelRejectedError,
     ModelTimeoutError,
     ModelUnavailableError,
-    chain_of,
     seconds_of,
 )
 
@@ -44,30 +42,39 @@ _DATE_LIMIT = 64
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
 
 
-def error_of(error: openai.APIError, clock: Clock, odd: Callable[[str], None]) -> ModelError:
-    """Return the Headrace error for the SDK's. It keeps none of the provider's prose, which may quote prompt or key.
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error answer. The types of its facts are the provider's: each may be any JSON value."""
+
+    status: int
+    headers: Mapping[str, str]
+    code: object = None
+    type: object = None
+    param: object = None
+
+
+def error_of(refusal: Refusal, clock: Clock, odd: Callable[[str], None]) -> ModelError:
+    """Return the Headrace error. It keeps none of the provider's prose, which may quote prompt or key.
 
     *odd* is called with ``retry_after`` if the provider's is clamped or dropped.
     """
-    if not isinstance(error, openai.APIStatusError):
-        return ModelUnavailableError(detail=" from ".join(type(cause).__name__ for cause in chain_of(error)))
-    kind, message = _said(error)
-    return kind(message, detail=_detail(error), retry_after=retry_after_of(error.response.headers, clock, odd))
+    kind, message = _said(refusal)
+    return kind(message, detail=_detail(refusal), retry_after=retry_after_of(refusal.headers, clock, odd))
 
 
-def _said(error: openai.APIStatusError) -> tuple[type[ModelError], str]:
-    reasons: tuple[object, ...] = (error.code, error.type)  # the SDK does not check the types of a provider's fields
-    for reason in reasons:
+def _said(refusal: Refusal) -> tuple[type[ModelError], str]:
+    for reason in (refusal.code, refusal.type):
         if isinstance(reason, str) and reason in BY_REASON:
             return BY_REASON[reason]
-    status = error.status_code
+    status = refusal.status
     unlisted = ModelUnavailableError if status >= _SERVER_ERROR else ModelRejectedError
     return BY_STATUS.get(status, unlisted), f"the provider answered {status}"
 
 
-def _detail(error: openai.APIStatusError) -> str:
+def _detail(refusal: Refusal) -> str:
     """Return identifiers that name the fault. They cannot quote the conversation."""
-    facts = {"type": error.type, "code": error.code, "param": error.param, "request": error.request_id}
+    request = refusal.headers.get("x-request-id")
+    facts = {"type": refusal.type, "code": refusal.code, "param": refusal.param, "request": request}
     return " ".join(f"{name}={fact}" for name, fact in facts.items() if isinstance(fact, str) and _NAME.fullmatch(fact))
 
 
