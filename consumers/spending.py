@@ -3,50 +3,109 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from schemas.results import Usage
+from schemas.usage import ModelSpend, RunUsage, pico_of, usd_of
 
-NOTHING = Usage()
-"""Usage of a run that has called no model."""
+NOTHING = RunUsage()
+"""Usage of a run that has called no model and no tool."""
+
+MODELS_LIMIT = 16
+"""Models of one run that are counted apart. A provider may name a new one in each answer."""
+
+OTHER_MODELS = "other"
+"""The name under which all further models are counted together."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    """The calls of one model."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cost_pico: int = 0
+
+    def add(self, calls: int, input_tokens: int, output_tokens: int, cached_input_tokens: int, cost_pico: int) -> None:
+        self.calls += calls
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
+        self.cached_input_tokens += cached_input_tokens
+        self.cost_pico += cost_pico
+
+    def spend(self, model: str) -> ModelSpend:
+        return ModelSpend(
+            model=model,
+            calls=self.calls,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cached_input_tokens=self.cached_input_tokens,
+            cost_usd=usd_of(self.cost_pico),
+        )
 
 
 @dataclass(slots=True)
 class Spending:
     """The usage of one run, its earlier attempts included. The step adds to it while it runs."""
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    model_calls: int = 0
+    counted: Callable[[RunUsage], None] | None = None
+    """Called with the usage after each call of a model or a tool."""
+
     tool_calls: int = 0
-    counted: Callable[[Usage], None] = lambda _: None
-    """Called with the usage after each answered call."""
+    models: dict[str, _Tally] = field(default_factory=dict[str, _Tally])
 
-    def resume(self, usage: Usage) -> None:
+    def resume(self, usage: RunUsage) -> None:
         """Continue from the usage of the earlier attempts."""
-        self.input_tokens, self.output_tokens = usage.input_tokens, usage.output_tokens
-        self.model_calls, self.tool_calls = usage.model_calls, usage.tool_calls
+        self.tool_calls, self.models = usage.tool_calls, {}
+        for each in usage.models:
+            spent = (each.calls, each.input_tokens, each.output_tokens, each.cached_input_tokens)
+            self._tally(each.model).add(*spent, pico_of(each.cost_usd))
 
-    def add(self, input_tokens: int, output_tokens: int) -> None:
-        """Count one answered call."""
-        self.model_calls += 1
-        self.input_tokens += input_tokens
-        self.output_tokens += output_tokens
-        self.counted(self.usage)
+    def add(
+        self,
+        input_tokens: int,
+        output_tokens: int,
+        *,
+        model: str = "",
+        cached_input_tokens: int = 0,
+        cost_pico: int = 0,
+    ) -> None:
+        """Count one answered call of a model. *model* is the provider's name; *cost_pico* is in picodollars."""
+        self._tally(model).add(1, input_tokens, output_tokens, cached_input_tokens, cost_pico)
+        self._tell()
 
     def add_tool_call(self) -> None:
         """Count one call of a tool."""
         self.tool_calls += 1
-        self.counted(self.usage)
+        self._tell()
 
     @property
     def usage(self) -> Usage:
-        """The usage so far."""
-        if not (self.model_calls or self.tool_calls):
+        """The usage so far, in total."""
+        return self.itemized.total
+
+    @property
+    def itemized(self) -> RunUsage:
+        """The usage so far, with a share for each model."""
+        if not self.models and not self.tool_calls:
             return NOTHING
-        return Usage(
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
-            model_calls=self.model_calls,
+        tallies = self.models.values()
+        return RunUsage(
+            input_tokens=sum(each.input_tokens for each in tallies),
+            output_tokens=sum(each.output_tokens for each in tallies),
+            model_calls=sum(each.calls for each in tallies),
             tool_calls=self.tool_calls,
+            cost_usd=usd_of(sum(each.cost_pico for each in tallies)),
+            models=tuple(tally.spend(model) for model, tally in self.models.items()),
         )
+
+    def _tally(self, model: str) -> _Tally:
+        if model not in self.models and len(self.models) >= MODELS_LIMIT:
+            model = OTHER_MODELS
+        return self.models.setdefault(model, _Tally())
+
+    def _tell(self) -> None:
+        if self.counted is not None:
+            self.counted(self.itemized)

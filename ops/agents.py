@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from pydantic import ValidationError
 
 from consumers.agent import builtin
 from consumers.agent.models.openai_model import OpenAISettings, openai_model, thin_model
 from consumers.agent.models.port import Model
+from consumers.agent.models.prices import SHIPPED, PricedModel, Prices, PriceTable, read_prices
 from consumers.agent.registry import AgentRegistry as Agents
 from consumers.agent.registry import load
+from ops.errors import UsageError
 from ops.settings import Settings
 from schemas.clock import Clock
 
@@ -17,14 +23,23 @@ DEFAULT_MODEL = "default"
 DEFAULT_NAME = "gpt-4o-mini"
 """The provider's name for the model, if the settings have none."""
 
+NAMES_LIMIT = 100
+"""Models without a price that are logged."""
+
+log = structlog.get_logger()
+
 
 @asynccontextmanager
 async def models_of(
-    settings: Settings, clock: Clock, odd: Callable[[str], None] = lambda _: None
+    settings: Settings,
+    clock: Clock,
+    odd: Callable[[str], None] = lambda _: None,
+    unpriced: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Mapping[str, Model]]:
     """Yield the models that agents know by name; none if the settings have neither a base URL nor an API key.
 
-    *odd* is called with the name of each field of an answer that was clamped or dropped.
+    *odd* is called with the name of each field of an answer that was clamped or dropped, *unpriced* for each call that
+    the price table does not cover.
     """
     if settings.model_base_url is None and settings.model_api_key is None:
         yield {}
@@ -37,7 +52,43 @@ async def models_of(
     )
     opened = thin_model if settings.model_client == "thin" else openai_model
     async with opened(provider, clock, odd) as model:
-        yield {DEFAULT_MODEL: model}
+        prices = Prices(price_table(settings), UnpricedModels(unpriced))
+        yield {DEFAULT_MODEL: PricedModel(model, provider.name, prices)}
+
+
+@dataclass(frozen=True, slots=True)
+class UnpricedModels:
+    """Counts the calls without a price, and logs each model once."""
+
+    count: Callable[[], None]
+    logged: set[str] = field(default_factory=set[str])
+
+    def __call__(self, model: str) -> None:
+        """Count a call of *model*."""
+        self.count()
+        if model not in self.logged and len(self.logged) < NAMES_LIMIT:
+            self.logged.add(model)
+            log.warning("model_unpriced", model=model)
+
+
+def price_table(settings: Settings) -> PriceTable:
+    """Return the shipped prices, and the operator's over them. Raise UsageError if the operator's cannot be read."""
+    shipped = read_prices(SHIPPED)
+    if settings.prices is None:
+        return shipped
+    try:
+        return read_prices(settings.prices).over(shipped)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"HEADRACE_PRICES is `{settings.prices}`: {_fault(error)}") from error
+
+
+def _fault(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError):
+        return f"the file cannot be read ({error.strerror})"
+    if isinstance(error, ValidationError):
+        fault = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+    return f"the file is no TOML: {error}"
 
 
 def agents_of(settings: Settings) -> Agents:

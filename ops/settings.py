@@ -22,6 +22,7 @@ from ops.setting_types import (
     Mechanism,
     ModelClient,
     Password,
+    PricesFile,
     Protocol,
     SealSecrets,
     Switch,
@@ -118,6 +119,10 @@ class Settings(BaseSettings):
     model_client: ModelClient = "openai"
     """Client of the model. `openai` is the OpenAI SDK. `thin` speaks the same HTTP without it: a call costs about a
     quarter of the CPU, and a worker starts without importing the SDK."""
+
+    prices: PricesFile | None = None
+    """TOML file with prices of models in USD for a million tokens, in the form of `consumers/agent/models/prices.toml`.
+    Its entries replace the shipped list prices of the same name. A model without a price costs 0 and is logged once."""
 
     agents: Text | None = None
     """Module of your agents, `package.module` or `package.module:attribute`. The option `--agents` overrides it."""

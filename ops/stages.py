@@ -49,6 +49,7 @@ from streams.stages.run_controls import RunControls, reach_ms
 from streams.stages.tenant_follower import TenantFollower
 from streams.telemetry.agent_metrics import AgentMetrics
 from streams.telemetry.metric_definitions import (
+    MODEL_CALLS_UNPRICED,
     MODEL_FIELDS_DROPPED,
     THREADS_ABANDONED,
     THREADS_OVERDUE,
@@ -276,7 +277,9 @@ async def _handler(
     if stage == RETRIES:
         return RetryMover.of(builder, services.cancels).handler()
     odd = partial(services.metrics.count, MODEL_FIELDS_DROPPED)
-    models = await stack.enter_async_context(models_of(settings, context.clock, odd)) if stage == "agent" else {}
+    unpriced = partial(services.metrics.count, MODEL_CALLS_UNPRICED)
+    opened = models_of(settings, context.clock, odd, unpriced)
+    models = await stack.enter_async_context(opened) if stage == "agent" else {}
     agents = agents_of(settings) if stage == "agent" else Agents()
     stores = await stack.enter_async_context(agent_stores(settings, clock, agents))
     text_work = await stack.enter_async_context(text_processes())

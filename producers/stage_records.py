@@ -40,7 +40,7 @@ def screened_record(
 
 def _unset(stage_record: Authorized | Screened) -> set[str] | None:
     """Return the fields that are left out: workers of an earlier build refuse fields that they do not know."""
-    return None if isinstance(stage_record, Authorized) or stage_record.usage.model_calls else {"usage"}
+    return None if isinstance(stage_record, Authorized) or stage_record.usage.used else {"usage"}
 
 
 def _sealed(

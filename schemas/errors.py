@@ -239,7 +239,7 @@ class ModelUnavailableError(ModelError):
 class ModelUnreadableError(ModelError):
     """The model's answer cannot be used. It was paid for, so it is asked for once more and not again.
 
-    ``input_tokens`` and ``output_tokens`` are the usage that the answer states.
+    ``input_tokens`` and the fields beside it are the usage that the answer states.
     """
 
     code = "model_unreadable"
@@ -253,10 +253,14 @@ class ModelUnreadableError(ModelError):
         retry_after: float | None = None,
         input_tokens: int = 0,
         output_tokens: int = 0,
+        cached_input_tokens: int = 0,
     ) -> None:
         super().__init__(public_message, detail=detail, retry_after=retry_after)
         self.input_tokens = input_tokens
         self.output_tokens = output_tokens
+        self.cached_input_tokens = cached_input_tokens
+        self.model = ""
+        self.cost_pico = 0
 
 
 class ModelRejectedError(ModelError):

@@ -7,7 +7,7 @@ from typing import Literal
 from schemas.admissions import AdmissionKey, Identity
 from schemas.models import Base64, Payload
 from schemas.requests import Request
-from schemas.results import Usage
+from schemas.usage import RunUsage
 
 AUTHORIZED_TYPE = "headrace.authorized.v1"
 SCREENED_TYPE = "headrace.screened.v1"
@@ -93,5 +93,5 @@ class Screened(Payload):
     attempt: int = 1
     """The number of this attempt at the run. The first is 1, and each retry adds 1."""
 
-    usage: Usage = Usage()
+    usage: RunUsage = RunUsage()
     """The usage of the earlier attempts."""

@@ -18,6 +18,7 @@ from schemas.requests import Request
 from schemas.results import Result
 from schemas.stage_records import Authorized, Screened
 from schemas.tenants import TENANT_ID, RegistryRecord
+from schemas.usage import UsageRecord
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -45,6 +46,9 @@ REQUEST_RETENTION_MS = 72 * HOUR_MS
 
 RETENTION_MS = 7 * 24 * HOUR_MS
 """Retention of all other topics that are not kept forever."""
+
+USAGE_RETENTION_MS = 92 * 24 * HOUR_MS
+"""Retention of usage records: a quarter, so that a bill can be made again."""
 
 Partitions: TypeAlias = Literal["shards", "edge", "one"]
 
@@ -112,6 +116,7 @@ RETRIES_10M = Topic("platform.retries.10m", Screened, "shards", _inner())
 DEAD_LETTERS: Topic[BaseModel] = Topic(
     "platform.dead-letters", None, "shards", _inner(DEAD_LETTER_LIMIT, cleanup_policy="compact,delete")
 )
+USAGE = Topic("platform.usage", UsageRecord, "shards", _inner(retention_ms=str(USAGE_RETENTION_MS)))
 SHARDS: Topic[BaseModel] = Topic("platform.shards", None, "shards", _inner())
 TENANTS = Topic("platform.tenants", RegistryRecord, "one", {"cleanup.policy": "compact", "segment.ms": str(HOUR_MS)})
 
@@ -124,6 +129,7 @@ PLATFORM = (
     RETRIES_1M,
     RETRIES_10M,
     DEAD_LETTERS,
+    USAGE,
     SHARDS,
     TENANTS,
 )

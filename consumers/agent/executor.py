@@ -127,11 +127,6 @@ def _run(screened: Screened, context: StepContext, threads: ThreadPool) -> Run:
     )
 
 
-def _telemetry(agent: Agent, screened: Screened, context: StepContext) -> AgentTelemetry:
-    authorized = screened.authorized
-    return AgentTelemetry.of(context, agent=agent.name, run_id=authorized.run_id, session=authorized.request.session)
-
-
 def _asking(request: Request, text: str) -> Request:
     """Return the request with the text that the guards passed. Most texts pass unchanged."""
     return request if request.input == text else request.model_copy(update={"input": text})

@@ -9,10 +9,11 @@ from consumers.agent.genai import AgentTelemetry, name_of
 from consumers.agent.history import valid, with_unique_ids
 from consumers.agent.journal.port import ENTRY_LIMIT
 from consumers.agent.middleware import Operation, compose
-from consumers.agent.models.port import Model, ModelRequest, ModelResponse
+from consumers.agent.models.port import Model, ModelRequest, ModelResponse, ModelUsage, usage_of
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
 from consumers.agent.step_values import ModelStep, decode, encode
+from consumers.spending import Spending
 from schemas.errors import InternalError, ModelUnreadableError
 
 
@@ -43,7 +44,7 @@ class ModelCaller:
         """Return a recorded answer. The usage of earlier attempts came with the request; that of this one did not."""
         self.state.model_calls += 1
         if recorded.attempt == run.attempt:
-            run.spending.add(recorded.input_tokens, recorded.output_tokens)
+            count(run.spending, recorded.model, recorded.response.usage)
         return recorded.response
 
     async def _asked(self, run: Run, request: ModelRequest, step: str) -> ModelResponse:
@@ -74,6 +75,17 @@ class ModelCaller:
             raise ModelUnreadableError(f"the model's tool calls are longer than {ENTRY_LIMIT} bytes")
 
 
+def count(spending: Spending, model: str, usage: ModelUsage) -> None:
+    """Count one answered call of a model. *model* is the provider's name."""
+    spending.add(
+        usage.input_tokens,
+        usage.output_tokens,
+        model=model,
+        cached_input_tokens=usage.cached_input_tokens,
+        cost_pico=usage.cost_pico,
+    )
+
+
 @dataclass(slots=True)
 class Attempts:
     """The attempts of one model call. Each has a span of its own, and counts what was answered, of use or not."""
@@ -102,8 +114,8 @@ class Attempts:
                 )
             except ModelUnreadableError as error:
                 chat.tokens(error.input_tokens, error.output_tokens)
-                spending.add(error.input_tokens, error.output_tokens)
+                count(spending, error.model, usage_of(error))
                 raise
             chat.respond(response)
-            spending.add(response.usage.input_tokens, response.usage.output_tokens)
+            count(spending, response.model, response.usage)
         return response

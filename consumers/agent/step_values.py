@@ -26,6 +26,8 @@ class ModelStep(Payload):
     model: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_input_tokens: int = 0
+    cost_pico: int = 0
 
     @classmethod
     def of(cls, response: ModelResponse, agent: str, attempt: int) -> ModelStep:
@@ -40,6 +42,8 @@ class ModelStep(Payload):
             model=response.model,
             input_tokens=response.usage.input_tokens,
             output_tokens=response.usage.output_tokens,
+            cached_input_tokens=response.usage.cached_input_tokens,
+            cost_pico=response.usage.cost_pico,
         )
 
     @property
@@ -48,7 +52,7 @@ class ModelStep(Payload):
         return ModelResponse(
             text=self.text,
             tool_calls=tuple(ToolCall(*each) for each in self.tool_calls),
-            usage=ModelUsage(self.input_tokens, self.output_tokens),
+            usage=ModelUsage(self.input_tokens, self.output_tokens, self.cached_input_tokens, self.cost_pico),
             finish_reason=self.finish_reason,
             model=self.model,
         )

@@ -45,7 +45,8 @@ from ops.settings import Settings, debugging
 from ops.telemetry import tracer_to
 from schemas.clock import Clock, ContinuedClock, SystemClock
 from schemas.errors import InternalError, chain_of, resolve_error
-from schemas.results import Result, Usage
+from schemas.results import Result
+from schemas.usage import RunUsage
 from streams.telemetry.agent_spans import AgentTracing, agent_spans
 from streams.telemetry.timestamps import Timestamps
 
@@ -109,7 +110,7 @@ class SuspectHost:
             del self.running[task.number]
         self.writer.write(frame(reply))
 
-    def _spent(self, number: int, usage: Usage) -> None:
+    def _spent(self, number: int, usage: RunUsage) -> None:
         self.writer.write(frame(Spent(number=number, usage=usage)))
 
     async def _execute(self, task: Task) -> Result:

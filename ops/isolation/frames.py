@@ -10,9 +10,10 @@ from pydantic import BaseModel, Field, TypeAdapter
 from consumers.meter import Measurement
 from schemas.errors import BY_CODE, HeadraceError, InternalError, ToolFailedError, seconds_of
 from schemas.models import Base64, Payload
-from schemas.results import Result, Usage
+from schemas.results import Result
 from schemas.stage_records import Screened
 from schemas.tenants import Tenant
+from schemas.usage import RunUsage
 
 HEAD = 4
 LIMIT = 64 * 1024 * 1024
@@ -45,7 +46,7 @@ class Task(Payload):
     screened: Screened
     tenant: Tenant
     trace: tuple[tuple[str, Base64 | None], ...]
-    usage: Usage = Usage()
+    usage: RunUsage = RunUsage()
     """The usage of the run so far."""
 
 
@@ -67,7 +68,7 @@ class Spent(Payload):
 
     kind: Literal["spent"] = "spent"
     number: int
-    usage: Usage
+    usage: RunUsage
 
 
 class SpanEnded(Payload):

@@ -76,7 +76,7 @@ class Suspected(NamedTuple):
             screened=self.screened,
             tenant=self.tenant,
             trace=self.trace,
-            usage=self.spending.usage,
+            usage=self.spending.itemized,
         )
 
 
@@ -242,6 +242,8 @@ def _setup(settings: Settings, clock: Clock, telemetry: SuspectTelemetry) -> Hos
         "model_base_url": settings.model_base_url,
         "model_api_key": key,
         "model_name": settings.model_name,
+        "model_client": settings.model_client,
+        "prices": None if settings.prices is None else str(settings.prices),
         "log": settings.log,
         "log_level": settings.log_level,
     }

@@ -11,6 +11,7 @@ from schemas.headers import CORRELATION_ID, REPLY_TO, TRACEPARENT
 from schemas.requests import Budget, Request, TextPart
 from schemas.results import ErrorInfo, Result, Timing, Usage, VerdictInfo
 from schemas.topics import RESULTS as RESULTS_TOPIC
+from schemas.usage import ModelSpend, UsageRecord
 from streams.contracts.payloads import TYPES, Json
 
 TENANT = "acme"
@@ -91,5 +92,32 @@ CONTROLS = (
         "Cancel a request.",
         Control(request_id=_ORDER, kind="cancel"),
         _headers(Control, "cancel-4711", "/shop"),
+    ),
+)
+USAGE = (
+    _example(
+        "succeeded",
+        "The usage of a run of two model calls and a tool call.",
+        UsageRecord(
+            tenant=TENANT,
+            run_id=_RUN,
+            request_id=_ORDER,
+            agent="support",
+            subject="customer-17",
+            status="succeeded",
+            attempt=1,
+            at_ms=1_896_091_200_000,
+            input_tokens=212,
+            output_tokens=18,
+            model_calls=2,
+            tool_calls=1,
+            cost_usd=0.0000426,
+            models=(
+                ModelSpend(
+                    model="gpt-4o-mini-2024-07-18", calls=2, input_tokens=212, output_tokens=18, cost_usd=0.0000426
+                ),
+            ),
+        ),
+        _headers(UsageRecord, _RUN, f"/headrace/{TENANT}"),
     ),
 )

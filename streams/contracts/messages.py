@@ -19,6 +19,7 @@ from schemas.results import Result
 from schemas.stage_records import Authorized, Screened
 from schemas.tenants import RegistryRecord
 from schemas.topics import Topic
+from schemas.usage import UsageRecord
 from streams.contracts import examples
 from streams.contracts.headers import (
     CAUSED,
@@ -156,6 +157,15 @@ DEAD_LETTER = Message(
     BYTES,
     notes="Original headers and value without signature and seal, plus headers with the reason.",
 )
+USAGE = Message(
+    "usage",
+    "The usage of a finished run",
+    "The tenant's id.",
+    headers(EVENT, TRACE, CORRELATION, CAUSED, kind=TYPES[UsageRecord], required=[*WRITTEN, CORRELATION_ID]),
+    ref(UsageRecord),
+    examples=examples.USAGE,
+    notes="One for each run that called a model or a tool, in the transaction of its result. `ce_id` is the run id.",
+)
 REGISTRY = Message(
     "registryRecord",
     "A tenant, the layout, the seal keys or the seal secret",
@@ -176,6 +186,7 @@ MESSAGES: dict[Topic[Any], tuple[Message, ...]] = {
     topics.RUN_CONTROL: (RUN_CONTROL,),
     **{tier: (RETRY_OF_RUN,) for _, tier in topics.RETRY_TIERS},
     topics.DEAD_LETTERS: (DEAD_LETTER,),
+    topics.USAGE: (USAGE,),
     topics.SHARDS: (),
     topics.TENANTS: (REGISTRY,),
 }

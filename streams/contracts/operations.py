@@ -42,7 +42,7 @@ def actors() -> list[Actor]:
     """Return the stages of all journeys once each, then the actors that serve every journey."""
     everywhere = tuple(JOURNEYS)
     cancelled = topics.RESULTS, topics.ADMISSIONS
-    moved = topics.SCREENED, topics.DEAD_LETTERS, *cancelled
+    moved = topics.SCREENED, topics.DEAD_LETTERS, topics.USAGE, *cancelled
     mover = Actor(RETRIES, RETRIES_GROUP, _TIERS, (topics.TENANTS, topics.RUN_CONTROL), moved, everywhere)
     operator = Actor(OPERATOR, None, (), (topics.TENANTS, topics.DEAD_LETTERS), (topics.TENANTS,), everywhere)
     return [*_stages(), mover, operator]
@@ -61,7 +61,7 @@ def _stages() -> Iterator[Actor]:
 def _actor(stage: Stage[Any, Any], journeys: tuple[str, ...]) -> Actor:
     """Return a stage with all its topics: any stage may fail a request, the first admits, the last retries."""
     first, last = stage.reads == topics.REQUESTS, stage.writes == topics.RESULTS
-    along: tuple[Topic[Any], ...] = (topics.EVENTS, *_TIERS) if last else ()
+    along: tuple[Topic[Any], ...] = (topics.EVENTS, topics.USAGE, *_TIERS) if last else ()
     return Actor(
         name=stage.name,
         group=stage.group,

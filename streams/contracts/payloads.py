@@ -20,6 +20,7 @@ from schemas.requests import REQUEST_TYPE, Request
 from schemas.results import RESULT_TYPE, Result
 from schemas.stage_records import AUTHORIZED_TYPE, SCREENED_TYPE, Authorized, Screened
 from schemas.tenants import REGISTRY_TYPE, RegistryRecord
+from schemas.usage import USAGE_TYPE, UsageRecord
 
 Json: TypeAlias = dict[str, Any]
 
@@ -35,6 +36,7 @@ TYPES: dict[type[BaseModel], str] = {
     Screened: SCREENED_TYPE,
     AdmissionEvent: ADMISSION_TYPE,
     RegistryRecord: REGISTRY_TYPE,
+    UsageRecord: USAGE_TYPE,
 }
 """The contract name of every payload."""
 

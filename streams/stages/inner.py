@@ -87,7 +87,7 @@ class InnerStage:
         return Job(
             record.key or record.position,
             partial(run, RunScope()),
-            lambda _, error: unwritable(self.builder, self.stage.reads, record, error, spending.usage),
+            lambda _, error: unwritable(self.builder, self.stage.reads, record, error, spending.itemized),
             tenant,
             self.costs.expected(tenant),
             run,
@@ -116,7 +116,7 @@ class InnerStage:
         except Exception as raised:  # noqa: BLE001 - whatever a step raises has a fate
             error = resolve_error(raised)
             self._log_error(error, raised, reply_context)
-            usage = run.spending.usage
+            usage = run.spending.itemized
             if isinstance(stage_record, Screened) and (
                 again := self.retries.again(stage_record, error, run.trace.headers, usage)
             ):
@@ -132,7 +132,7 @@ class InnerStage:
         context = await self._context(await self.registry.tenant(reply_context.tenant), run)
         value = await run_step(self.stage, stage_record, context, deadline_ms)
         if isinstance(value, Result):
-            return self.builder.answer(reply_context, value, run.trace.headers)
+            return self.builder.answer(reply_context._replace(usage=run.spending.itemized), value, run.trace.headers)
         outputs = self.builder.forward(value, run.trace.headers, run.record.partition)
         check_sizes(outputs)
         return outputs

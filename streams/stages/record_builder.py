@@ -12,16 +12,18 @@ from producers.controls import run_control_record
 from producers.dead_letters import dead_letter_record
 from producers.results import error_of, result_record
 from producers.stage_records import authorized_record, screened_record
+from producers.usage import usage_record
 from schemas.admissions import AdmissionKey
 from schemas.clock import Clock
 from schemas.control import RunControl
 from schemas.dead_letters import DeadLetterReason
-from schemas.errors import HeadraceError, InternalError, UnwritableError
+from schemas.errors import HeadraceError, InternalError, Status, UnwritableError
 from schemas.records import HeaderList, ProducerRecord, Record
 from schemas.results import Result
 from schemas.seals import Seals
 from schemas.stage_records import Authorized, Screened
 from schemas.topics import EDGE_RECORD_LIMIT, INNER_LIMIT, PLATFORM, tenant_of
+from schemas.usage import UsageRecord
 from streams.handler import Outputs
 from streams.stages.reply_context import ReplyContext
 from streams.telemetry.metric_definitions import DEAD_LETTERS as DEAD_LETTER_COUNT
@@ -97,14 +99,21 @@ class RecordBuilder:
         return run_control_record(control, self.seals, trace=trace, now_ms=self.clock.now_ms())
 
     def answer(self, reply_context: ReplyContext, result: Result, trace: HeaderList) -> Outputs:
-        """Return the result and the ``closed`` admission event. Raise UnwritableError if the result is too large."""
-        outputs = [self._result(reply_context, result, trace), self.closed(reply_context.admission, trace)]
+        """Return the result, the ``closed`` admission event and the usage that *reply_context* states.
+
+        Raise UnwritableError if the result is too large.
+        """
+        outputs = [
+            self._result(reply_context, result, trace),
+            self.closed(reply_context.admission, trace),
+            *self._usage(reply_context, result.status, trace),
+        ]
         check_sizes(outputs)
         self.metrics.count(RESULTS, result.status, *self.metrics.tenant(reply_context.tenant))
         return outputs
 
     def fail(self, reply_context: ReplyContext, error: HeadraceError, record: Record, trace: HeaderList) -> Outputs:
-        """Return the records for a request that did not succeed: the result, the admission event and any dead letter.
+        """Return the records for a request that did not succeed: result, admission event, dead letter and usage.
 
         Never raises. The record is dead-lettered if its error's class requires it, or if the result cannot be written.
         The request is closed in either case.
@@ -115,6 +124,7 @@ class RecordBuilder:
             *outputs,
             self.closed(reply_context.admission, trace, dead_lettered=bool(letters) and not error.platform_fault),
             *letters,
+            *self._usage(reply_context, error.status, trace),
         ]
 
     def refuse(self, reply_context: ReplyContext, error: HeadraceError, record: Record, trace: HeaderList) -> Outputs:
@@ -159,6 +169,24 @@ class RecordBuilder:
         self.metrics.count(DEAD_LETTER_COUNT, error.code, *self.metrics.tenant(tenant))
         return dead_letter_record(record, reason, tenant=tenant, trace=trace)
 
+    def _usage(self, reply_context: ReplyContext, status: Status, trace: HeaderList) -> Outputs:
+        """Return the usage record of a run that has ended; none if it used nothing."""
+        used = reply_context.usage
+        if not used.used:
+            return []
+        usage = UsageRecord(
+            tenant=reply_context.tenant,
+            run_id=reply_context.run_id,
+            request_id=reply_context.request_id,
+            agent=reply_context.agent,
+            subject=reply_context.admission.subject,
+            status=status,
+            attempt=reply_context.attempt,
+            at_ms=self.clock.now_ms(),
+            **dict(used),
+        )
+        return [usage_record(usage, origin=reply_context.origin, shards=self.shards, trace=trace)]
+
     def _result(self, reply_context: ReplyContext, result: Result, trace: HeaderList) -> ProducerRecord:
         return result_record(
             result,
@@ -179,7 +207,7 @@ def failed_result(reply_context: ReplyContext, error: HeadraceError) -> Result:
         agent=reply_context.agent,
         status=error.status,
         error=error_of(error),
-        usage=reply_context.usage,
+        usage=reply_context.usage.total,
         timing=reply_context.timing,
         verdicts=reply_context.verdicts,
     )

@@ -11,10 +11,11 @@ from schemas.admissions import AdmissionKey, Identity, request_key
 from schemas.envelopes import Envelope
 from schemas.records import Partition
 from schemas.requests import Request
-from schemas.results import Timing, Usage, VerdictInfo, verdict_info
+from schemas.results import Timing, VerdictInfo, verdict_info
 from schemas.stage_records import Authorized, Origin, Screened, Verdict
 from schemas.tenants import Tenant
 from schemas.topics import RESULTS
+from schemas.usage import RunUsage
 
 
 class ReplyContext(NamedTuple):
@@ -33,7 +34,7 @@ class ReplyContext(NamedTuple):
     guard_ms: int = 0
     judged: tuple[Verdict, ...] = ()
     attempt: int = 1
-    usage: Usage = Usage()
+    usage: RunUsage = RunUsage()
 
     @property
     def timing(self) -> Timing:
@@ -64,7 +65,7 @@ def reply_context_of(stage_record: Authorized | Screened) -> ReplyContext:
         guard_ms=screened.guard_ms if screened else 0,
         judged=screened.verdicts if screened else (),
         attempt=screened.attempt if screened else 1,
-        usage=screened.usage if screened else Usage(),
+        usage=screened.usage if screened else RunUsage(),
     )
 
 

@@ -13,9 +13,9 @@ from schemas import topics
 from schemas.errors import CancelledRunError, HeadraceError, seconds_of
 from schemas.headers import ERROR_CODE, INPUT, OWN_PREFIX, SEAL, Headers
 from schemas.records import HeaderList, Partition, ProducerRecord, Record
-from schemas.results import Usage
 from schemas.stage_records import Screened
 from schemas.topics import Topic
+from schemas.usage import RunUsage
 from streams.handler import Job, Outputs, StageHandler
 from streams.journey import RETRIES_GROUP
 from streams.stages.broker_time import BrokerTime
@@ -48,7 +48,7 @@ class RetryTiers:
     attempts: int = ATTEMPTS
 
     def again(
-        self, stage_record: Screened, error: HeadraceError, trace: HeaderList, usage: Usage | None = None
+        self, stage_record: Screened, error: HeadraceError, trace: HeaderList, usage: RunUsage | None = None
     ) -> ProducerRecord | None:
         """Return the record for a tier. Return None if another attempt is pointless, too many, or past the deadline.
 

@@ -12,10 +12,10 @@ from schemas.admissions import AdmissionKey, Identity
 from schemas.errors import HeadraceError, InternalError, UnsupportedVersionError
 from schemas.headers import SEAL, Headers
 from schemas.records import Record
-from schemas.results import Usage
 from schemas.seals import Seals
 from schemas.stage_records import Origin
 from schemas.topics import PLATFORM, RESULTS, Topic
+from schemas.usage import RunUsage
 from streams.handler import Outputs
 from streams.stages.record_builder import RecordBuilder
 from streams.stages.reply_context import ReplyContext, reply_context_of
@@ -56,7 +56,7 @@ def reject(builder: RecordBuilder, record: Record, error: HeadraceError, trace: 
 
 
 def unwritable(
-    builder: RecordBuilder, topic: Topic[Any], record: Record, error: HeadraceError, usage: Usage | None = None
+    builder: RecordBuilder, topic: Topic[Any], record: Record, error: HeadraceError, usage: RunUsage | None = None
 ) -> Outputs:
     """Replace an outcome that no topic accepts by a failed result on the tenant's own results topic.
 
@@ -92,6 +92,7 @@ def _remnant(record: Record) -> ReplyContext | None:
             session=None,
             reply_to=str(authorized["reply_to"]),
             admission=_known(AdmissionKey, authorized["admission"]),
+            usage=_known(RunUsage, stage_record.get("usage", {})),
         )
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         log.error(  # noqa: TRY400 - the traceback would hold content

@@ -156,6 +156,11 @@ HANDOFFS = Metric(
     "Handoffs and delegations from one agent to another, failed ones included.",
     ("agent", "target", "outcome"),
 )
+MODEL_CALLS_UNPRICED = Metric(
+    "headrace_model_calls_unpriced",
+    "counter",
+    "Answered model calls that cost 0 in usage records, because no price table covers the model.",
+)
 UNWRITABLE = Metric(
     "headrace_unwritable_records", "counter", "Records answered with a failure because no topic accepted their outputs."
 )
@@ -308,6 +313,7 @@ VOCABULARY: tuple[Metric, ...] = (
     MODEL_TOKENS,
     TOOL_CALL_SECONDS,
     HANDOFFS,
+    MODEL_CALLS_UNPRICED,
     UNWRITABLE,
     DELAYED_OUTPUT_WARNINGS,
     SPANS,

@@ -155,12 +155,12 @@ async def test_what_a_suspect_has_used_is_known_whatever_becomes_of_it() -> None
             asked = screened(f"pays, then {text}", sleep="0.02")
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(_caught(step(asked, context)))
-                while text == "wait" and not context.spending.model_calls:  # noqa: ASYNC110 - nobody tells
+                while text == "wait" and not context.spending.usage.model_calls:  # noqa: ASYNC110 - nobody tells
                     await asyncio.sleep(0.02)
                 if text == "wait":
                     cancels.cancel(asked.authorized.run_id)
             assert isinstance(running.result(), HeadraceError)
-            spent[text] = context.spending.input_tokens
+            spent[text] = context.spending.usage.input_tokens
 
     assert (spent["fail"], spent["wait"]) == (7, 7)
     assert spent["exit"] in {14, 21}, "a death beside others, or in a used process, is no strike"

@@ -88,6 +88,28 @@ READABLE: dict[bytes, str] = {
 USAGES: tuple[tuple[str, ModelUsage, str | None], ...] = (
     ('{"prompt_tokens": 3, "completion_tokens": 2}', ModelUsage(3, 2), None),
     ("{}", NONE, None),
+    (
+        '{"prompt_tokens": 9, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 8}}',
+        ModelUsage(9, 2, 8),
+        None,
+    ),
+    (
+        '{"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 8}}',
+        ModelUsage(3, 2, 3),
+        None,
+    ),
+    (
+        '{"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": null}}',
+        ModelUsage(3, 2),
+        None,
+    ),
+    ('{"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": null}', ModelUsage(3, 2), None),
+    ('{"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": [8]}', ModelUsage(3, 2), "usage"),
+    (
+        '{"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": "8"}}',
+        ModelUsage(3, 2),
+        "usage",
+    ),
     ("null", NONE, "usage"),
     ("[]", NONE, "usage"),
     ("7", NONE, "usage"),

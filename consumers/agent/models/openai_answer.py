@@ -43,7 +43,12 @@ def decode(body: bytes, offered: Collection[str], odd: Odd) -> ModelResponse:
 
 
 def _unreadable(message: str, usage: ModelUsage) -> ModelUnreadableError:
-    return ModelUnreadableError(message, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens)
+    return ModelUnreadableError(
+        message,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+    )
 
 
 def _first(completion: dict[str, Any], usage: ModelUsage) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -127,7 +132,18 @@ def _usage(given: object, odd: Odd) -> ModelUsage:
     if not isinstance(given, dict):
         odd("usage")
         return ModelUsage()
-    return ModelUsage(_tokens(given.get("prompt_tokens", 0), odd), _tokens(given.get("completion_tokens", 0), odd))
+    sent, written = _tokens(given.get("prompt_tokens", 0), odd), _tokens(given.get("completion_tokens", 0), odd)
+    return ModelUsage(sent, written, min(sent, _cached(given.get("prompt_tokens_details"), odd)))
+
+
+def _cached(details: object, odd: Odd) -> int:
+    if details is None:
+        return 0
+    if not isinstance(details, dict):
+        odd("usage")
+        return 0
+    given = details.get("cached_tokens")
+    return 0 if given is None else _tokens(given, odd)
 
 
 def _tokens(given: object, odd: Odd) -> int:

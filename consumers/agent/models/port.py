@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
+from schemas.errors import ModelUnreadableError
+
 FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "other"]
 
 
@@ -73,10 +75,20 @@ class ModelRequest:
 
 @dataclass(frozen=True, slots=True)
 class ModelUsage:
-    """The tokens that one call was charged."""
+    """The tokens that one call was charged, and their price."""
 
     input_tokens: int = 0
     output_tokens: int = 0
+    cached_input_tokens: int = 0
+    """The part of ``input_tokens`` that the provider read from its cache; 0 if it does not state it."""
+
+    cost_pico: int = 0
+    """The price in picodollars, by the price table (``prices.py``); 0 for a model without a price."""
+
+
+def usage_of(error: ModelUnreadableError) -> ModelUsage:
+    """Return the usage of an answer that cannot be used."""
+    return ModelUsage(error.input_tokens, error.output_tokens, error.cached_input_tokens, error.cost_pico)
 
 
 @dataclass(frozen=True, slots=True)

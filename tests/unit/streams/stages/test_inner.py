@@ -27,7 +27,8 @@ from schemas.records import Partition, Record
 from schemas.relocation import relocated
 from schemas.results import Result, Usage
 from schemas.stage_records import Authorized, Screened
-from schemas.topics import ADMISSIONS, DEAD_LETTERS, EDGE_RECORD_LIMIT, INNER_LIMIT
+from schemas.topics import ADMISSIONS, DEAD_LETTERS, EDGE_RECORD_LIMIT, INNER_LIMIT, USAGE
+from schemas.usage import ModelSpend, UsageRecord
 from streams.handler import Outputs, StageHandler
 from streams.journey import Step, split
 from streams.registry import tenants as tenants_module
@@ -420,6 +421,7 @@ async def test_what_a_failed_run_has_used_is_in_its_result() -> None:
     assert attempts == 3
     assert result_of(outputs).status == "failed"
     assert result_of(outputs).usage == Usage(input_tokens=21, output_tokens=9, model_calls=3)
+    assert (usage_of(outputs).model_calls, usage_of(outputs).attempt, usage_of(outputs).status) == (3, 3, "failed")
 
 
 @pytest.mark.parametrize("error", [ExpiredError(), StepsExhaustedError(), BlockedError(), CancelledRunError()])
@@ -430,9 +432,11 @@ async def test_what_was_used_is_in_every_kind_of_result(error: HeadraceError) ->
         context.spending.add(7, 3)
         raise error
 
-    result = result_of(await InnerSetup(execute=pays).run(AGENT_IN))
+    outputs = await InnerSetup(execute=pays).run(AGENT_IN)
+    result = result_of(outputs)
 
     assert (result.status, result.usage.model_calls, result.usage.input_tokens) == (error.status, 1, 7)
+    assert (usage_of(outputs).status, usage_of(outputs).input_tokens) == (error.status, 7)
 
 
 async def test_what_was_used_is_known_if_no_topic_takes_the_result() -> None:
@@ -448,6 +452,45 @@ async def test_what_was_used_is_known_if_no_topic_takes_the_result() -> None:
 
     assert job.fallback is not None
 
-    result = result_of(job.fallback([], UnwritableError()))
+    outputs = job.fallback([], UnwritableError())
+    result = result_of(outputs)
 
     assert (result.status, result.usage.model_calls) == ("failed", 1)
+    assert usage_of(outputs).model_calls == 1
+
+
+async def test_a_run_that_used_something_writes_one_usage_record() -> None:
+    """Beside its result, in the same transaction, by model, and without content."""
+
+    async def pays(_value: object, context: StepContext) -> Result:
+        context.spending.add(1_000, 200, model="small", cached_input_tokens=600, cost_pico=2_000_000)
+        context.spending.add(7, 3, model="large", cost_pico=1)
+        context.spending.add_tool_call()
+        return Result(request_id="r-1", run_id="r", agent="echo", status="succeeded", output="secret")
+
+    outputs = await InnerSetup(execute=pays).run(AGENT_IN)
+    usage, (record,) = usage_of(outputs), on(outputs, USAGE.name)
+
+    assert usage.models == (
+        ModelSpend(
+            model="small", calls=1, input_tokens=1_000, output_tokens=200, cached_input_tokens=600, cost_usd=0.000002
+        ),
+        ModelSpend(model="large", calls=1, input_tokens=7, output_tokens=3, cost_usd=1e-12),
+    )
+    assert (usage.tenant, usage.run_id, usage.status) == ("acme", samples.AUTHORIZED.run_id, "succeeded")
+    assert (usage.model_calls, usage.tool_calls, usage.cost_usd) == (2, 1, 0.000002000001)
+    assert record.key == b"acme"
+    assert b"secret" not in (record.value or b"")
+    assert result_of(outputs).usage.tool_calls == 0, "the step's own result is not changed"
+
+
+async def test_a_run_that_used_nothing_writes_no_usage_record() -> None:
+    """Most requests of a platform may be such, and a record costs a hot path."""
+    for outputs in (await InnerSetup().run(AGENT_IN), await InnerSetup(execute=raises(BlockedError())).run(AGENT_IN)):
+        assert not on(outputs, USAGE.name)
+
+
+def usage_of(outputs: Outputs) -> UsageRecord:
+    """The one usage record among them."""
+    (record,) = on(outputs, USAGE.name)
+    return UsageRecord.model_validate_json(record.value or b"")

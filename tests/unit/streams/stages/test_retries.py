@@ -12,9 +12,10 @@ from schemas.admissions import AdmissionEvent
 from schemas.errors import HeadraceError, InternalError, ModelOverloadedError, ToolFailedError
 from schemas.headers import SEAL, with_input
 from schemas.records import Partition, ProducerRecord, Record
-from schemas.results import Result, Usage
+from schemas.results import Result
 from schemas.stage_records import Screened
 from schemas.topics import DEAD_LETTERS, RETRIES_10M, RETRIES_10S
+from schemas.usage import ModelSpend, RunUsage, UsageRecord
 from streams.handler import Outputs
 from streams.stages import retries
 from streams.stages.retries import DUE_AT, RETRY_IN, RetryMover, RetryTiers
@@ -210,14 +211,16 @@ async def test_a_wait_between_two_tiers_is_as_long_as_the_provider_asks(world: W
 
 async def test_a_run_that_is_cancelled_while_it_waits_says_what_it_has_used(world: World) -> None:
     """Its first attempt was paid for."""
-    used = Usage(input_tokens=7, output_tokens=3, model_calls=1)
+    share = ModelSpend(model="m", calls=1, input_tokens=7, output_tokens=3)
+    used = RunUsage(input_tokens=7, output_tokens=3, model_calls=1, models=(share,))
     again = world.tiers.again(world.stage_record, ModelOverloadedError(), TRACE, used)
     assert again is not None
     world.cancels.cancel(world.stage_record.authorized.run_id)
 
-    result, _ = await world.move(as_read(again))
+    result, _, usage = await world.move(as_read(again))
 
-    assert Result.model_validate_json(result.value or b"").usage == used
+    assert Result.model_validate_json(result.value or b"").usage == used.total
+    assert UsageRecord.model_validate_json(usage.value or b"").models == (share,)
 
 
 async def test_the_reasons_travel_along_from_tier_to_tier(world: World) -> None:

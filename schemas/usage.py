@@ -1,0 +1,85 @@
+"""The usage of a run by model, between stages and on ``platform.usage``: what a bill is made of, and no content."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from schemas.errors import Status
+from schemas.models import Payload
+from schemas.results import Usage
+
+USAGE_TYPE = "headrace.usage.v1"
+
+PICO = 1_000_000_000_000
+"""Picodollars of one dollar. A price of up to six decimals for a million tokens is a whole number of them a token."""
+
+Count = Annotated[int, Field(ge=0)]
+
+
+def usd_of(pico: int) -> float:
+    """Return picodollars as dollars. Costs are added as whole picodollars: floats would drift."""
+    return pico / PICO
+
+
+def pico_of(usd: float) -> int:
+    """Return dollars as whole picodollars, exactly what ``usd_of`` was given up to 2,000 dollars."""
+    return round(usd * PICO)
+
+
+class ModelSpend(Payload):
+    """The calls of one model by one run."""
+
+    model: str
+    """The provider's name for the model; empty if unknown."""
+
+    calls: Count = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cached_input_tokens: Count = 0
+    """The part of ``input_tokens`` that the provider read from its cache."""
+
+    cost_usd: Annotated[float, Field(ge=0)] = 0.0
+    """By the platform's price table; 0 for a model without a price."""
+
+
+class RunUsage(Usage):
+    """The usage of a run with a share for each model. It travels with the run; results state only the total."""
+
+    models: tuple[ModelSpend, ...] = ()
+
+    @property
+    def used(self) -> bool:
+        """True if the run has called a model or a tool."""
+        return bool(self.model_calls or self.tool_calls)
+
+    @property
+    def total(self) -> Usage:
+        """Return the usage without the shares."""
+        return Usage.model_construct(**{name: getattr(self, name) for name in Usage.model_fields})
+
+
+class UsageRecord(Payload):
+    """The usage of one finished run, its earlier attempts included. A run that used nothing has none."""
+
+    tenant: str
+    run_id: str
+    request_id: str
+    agent: str
+    subject: str
+    """The caller, as the identity names it."""
+
+    status: Status
+    attempt: Count
+    """The number of the last attempt."""
+
+    at_ms: int
+    """The time at which the run ended, in milliseconds since the epoch."""
+
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    model_calls: Count = 0
+    tool_calls: Count = 0
+    cost_usd: Annotated[float, Field(ge=0)] = 0.0
+    models: tuple[ModelSpend, ...] = ()
