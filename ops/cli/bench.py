@@ -78,6 +78,27 @@ def inflight(
     _measure("inflight", partial(inflight.run, plan), as_json=as_json)
 
 
+@app.command("models")
+def models(
+    calls: Annotated[int, typer.Option(min=1, help="Calls of each client in each round.")] = 2_000,
+    in_flight: Annotated[int, typer.Option(min=0, help="Measure so many long calls at once instead.")] = 0,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds of a long call.")] = 20,
+    starts: Annotated[float, typer.Option(min=1, help="Long calls that start a second.")] = 250,
+    client: Annotated[list[str], typer.Option(help="thin or openai; may be repeated.")] = ["thin", "openai"],  # noqa: B006 - typer's way to have a default
+    rounds: Rounds = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Measure CPU per model call against bare aiohttp, or the delay and memory of long calls in flight."""
+    from functools import partial
+
+    from ops.lab.bench import models
+
+    if unknown := set(client) - models.GOALS.keys():
+        raise typer.BadParameter(f"no client named {unknown.pop()}: thin or openai")
+    plan = models.ModelsPlan(calls, rounds, in_flight, seconds, starts, tuple(client))
+    _measure("models", partial(models.run, plan), as_json=as_json)
+
+
 @app.command("tenants")
 def tenants(
     count: Annotated[

@@ -15,7 +15,7 @@ import pytest
 from ops.cli.command_settings import settings_with
 from ops.connection import connection_of
 from ops.embedded.kafka import Kafka, embedded_kafka
-from ops.lab.bench import admission, chain, hop, inflight, latency, tenants
+from ops.lab.bench import admission, chain, hop, inflight, latency, models, tenants
 from ops.lab.bench.figures import Comparison, Rounds
 from ops.settings import Settings
 from schemas.records import ProducerRecord, Record
@@ -130,3 +130,26 @@ async def test_the_command_prints_json_with_the_ratios_last(kafka: Kafka, tmp_pa
     assert list(last)[-1] == "ratio"
     assert last["ratio"].keys() == {f"{line['what']} / {line['against']}" for line in lines if "against" in line}
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_clients_of_a_model_are_compared_with_bare_aiohttp(tmp_path: Path) -> None:
+    """The thin one costs less than the SDK, on any machine."""
+    plan = models.ModelsPlan(calls=300, rounds=1)
+
+    found = by_name(await models.run(plan, settings_with(None), tmp_path, lambda _: None))
+
+    thin, sdk = found["thin", "bare aiohttp"], found["openai", "bare aiohttp"]
+    assert (thin.goal, sdk.goal) == (1.5, 5.0)
+    assert 0.5 < thin.ratio < sdk.ratio
+
+
+async def test_long_calls_start_at_the_asked_rate_and_are_all_at_once(tmp_path: Path) -> None:
+    """As many as the rate and their length make."""
+    plan = models.ModelsPlan(rounds=1, in_flight=100, seconds=1.0, starts=200, clients=("thin",))
+    told: list[dict[str, Any]] = []
+
+    (found,) = await models.run(plan, settings_with(None), tmp_path, told.append)
+
+    assert told[0]["calls"] == told[0]["peak"] == 100
+    assert found.values[0] >= 1.0
+    assert told[0]["kb_a_call"] >= 0
