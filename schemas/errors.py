@@ -38,7 +38,7 @@ HeadraceError
 │   └── ToolOutcomeUnknownError     tool_outcome_unknown
 ├── JournalUnavailableError     journal_unavailable    retryable
 ├── JournalLostError            journal_lost           retryable
-├── RunSupersededError          run_superseded         retryable: another worker has the run
+├── RunSupersededError          run_superseded         retryable
 ├── MemoryUnavailableError      memory_unavailable     retryable
 ├── UnwritableError             unwritable             no topic accepts the output
 ├── PoisonError                 poison                 the record killed its worker

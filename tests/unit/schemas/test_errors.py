@@ -31,6 +31,10 @@ RETRYABLE = {
     "model_timeout",
     "model_unavailable",
     "tool_timeout",
+    "journal_unavailable",
+    "journal_lost",
+    "run_superseded",
+    "memory_unavailable",
 }
 """As wire.md has it; ``tool_failed`` is for the tool to say."""
 
@@ -44,7 +48,8 @@ STATUS = {
 BURIED = (
     "malformed too_large unsupported_version unwritable poison internal model_overloaded model_timeout "
     "model_unavailable model_unreadable "
-    "model_rejected model_quota context_overflow tool_failed tool_timeout tool_denied"
+    "model_rejected model_quota context_overflow tool_failed tool_timeout tool_denied "
+    "journal_unavailable journal_lost memory_unavailable"
 )
 
 
