@@ -310,6 +310,7 @@ async def _handler(
         weight=weight,
         meter=meter,
         prepare_isolated=await stack.enter_async_context(apart) if apart else None,
+        journal_identity=stores.journal.identity if stores.journal else None,
     ).handler()
 
 

@@ -17,6 +17,7 @@ import structlog
 from consumers.agent.executor import Executor
 from consumers.agent.services import AgentServices
 from consumers.context import StepContext
+from consumers.fencing_token import FencingToken
 from consumers.meter import Measurement
 from consumers.resilience.cancel_count import cancel_count
 from consumers.resilience.thread_pool import ThreadPool
@@ -33,6 +34,7 @@ from ops.isolation.frames import (
     Drop,
     Failure,
     HostSetup,
+    Lease,
     Measured,
     RunAnswer,
     SpanEnded,
@@ -69,6 +71,27 @@ class FrameMeter:
 
 
 @dataclass(slots=True)
+class HostedRun:
+    """One run, and its ownership as the worker has last reported it."""
+
+    lease: Lease
+    clock: Clock
+    task: asyncio.Task[None] | None = None
+
+    def token(self) -> FencingToken:
+        """Return the fencing token."""
+        return self.lease.token
+
+    def owned_until(self) -> float:
+        """Return the monotonic time until which the run may start steps."""
+        return self.lease.owned_until
+
+    def may_start(self) -> bool:
+        """Return True if the run may start a step now."""
+        return self.clock.monotonic() < self.lease.owned_until
+
+
+@dataclass(slots=True)
 class SuspectHost:
     """Run tasks concurrently, and report the outcome of each."""
 
@@ -76,7 +99,7 @@ class SuspectHost:
     writer: asyncio.StreamWriter
     clock: Clock = field(default_factory=SystemClock)
     tracing: AgentTracing | None = None
-    running: dict[int, asyncio.Task[None]] = field(default_factory=dict[int, asyncio.Task[None]])
+    running: dict[int, HostedRun] = field(default_factory=dict[int, HostedRun])
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
         """Serve tasks until the worker ends."""
@@ -84,36 +107,43 @@ class SuspectHost:
             beating = group.create_task(self._beat())
             while (word := await read(reader, WORDS)) is not None:
                 if isinstance(word, Task):
-                    self.running[word.number] = group.create_task(self._run(word))
+                    hosted = self.running[word.number] = HostedRun(word.lease, self.clock)
+                    hosted.task = group.create_task(self._run(word, hosted))
+                    hosted.task.add_done_callback(partial(self._forget, word.number))
                 else:
-                    self._drop(word)
+                    self._change(word)
             beating.cancel()
-            for task in self.running.values():
-                task.cancel()
+            for hosted in list(self.running.values()):
+                _cancel(hosted)
 
     async def _beat(self) -> None:
         while True:
             self.writer.write(frame(Beat()))
             await asyncio.sleep(BEAT_S)
 
-    def _drop(self, word: Drop) -> None:
-        task = self.running.get(word.number)
-        if task is not None:
-            task.cancel()
+    def _forget(self, number: int, _: object) -> None:
+        del self.running[number]
 
-    async def _run(self, task: Task) -> None:
+    def _change(self, word: Lease | Drop) -> None:
+        hosted = self.running.get(word.number)
+        if hosted is None:
+            return
+        if isinstance(word, Lease):
+            hosted.lease = word
+        else:
+            _cancel(hosted)
+
+    async def _run(self, task: Task, hosted: HostedRun) -> None:
         try:
-            reply: RunAnswer | Failure = RunAnswer(number=task.number, result=await self._execute(task))
+            reply: RunAnswer | Failure = RunAnswer(number=task.number, result=await self._execute(task, hosted))
         except Exception as error:  # noqa: BLE001 - whatever an agent raises has a fate
             reply = _failure(task.number, error)
-        finally:
-            del self.running[task.number]
         self.writer.write(frame(reply))
 
     def _spent(self, number: int, usage: RunUsage) -> None:
         self.writer.write(frame(Spent(number=number, usage=usage)))
 
-    async def _execute(self, task: Task) -> Result:
+    async def _execute(self, task: Task, hosted: HostedRun) -> Result:
         before, spending = cancel_count(), Spending(counted=partial(self._spent, task.number))
         spending.resume(task.usage)
         context = StepContext(
@@ -123,6 +153,10 @@ class SuspectHost:
             spending=spending,
             spans=agent_spans(self.tracing, task.trace, task.tenant.id),
             meter=FrameMeter(self.writer),
+            token=hosted.token,
+            may_start=hosted.may_start,
+            owned_until=hosted.owned_until,
+            started_before=task.started_before,
         )
         try:
             return await self.execute(task.screened, context)
@@ -130,6 +164,11 @@ class SuspectHost:
             if cancel_count() > before:
                 raise
             raise InternalError(detail="the run was cancelled from within") from error
+
+
+def _cancel(hosted: HostedRun) -> None:
+    if hosted.task is not None:
+        hosted.task.cancel()
 
 
 def _failure(number: int, error: Exception) -> Failure:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from consumers.fencing_token import FencingToken
 from consumers.meter import Measurement
 from schemas.errors import BY_CODE, HeadraceError, InternalError, ToolFailedError, seconds_of
 from schemas.models import Base64, Payload
@@ -38,6 +39,17 @@ class HostSetup(Payload):
     captures_content: bool = False
 
 
+class Lease(Payload):
+    """The ownership of a run, as it is in the worker now."""
+
+    kind: Literal["lease"] = "lease"
+    number: int
+    token: FencingToken
+    owned_until: Annotated[float, Field(ge=0)]
+    """The end of the time in which the run may start steps, in monotonic seconds. All processes of a machine share that
+    clock. So a frame that is read late, or a worker that is stopped, lengthens nothing. 0: it is over."""
+
+
 class Task(Payload):
     """A request to run."""
 
@@ -48,6 +60,9 @@ class Task(Payload):
     trace: tuple[tuple[str, Base64 | None], ...]
     usage: RunUsage = RunUsage()
     """The usage of the run so far."""
+
+    lease: Lease
+    started_before: bool = False
 
 
 class Drop(Payload):
@@ -126,11 +141,11 @@ class Failure(Payload):
         return kind(self.public_message, detail=self.detail, retry_after=self.retry_after)
 
 
-Word: TypeAlias = Annotated[Task | Drop, Field(discriminator="kind")]
+Word: TypeAlias = Annotated[Task | Lease | Drop, Field(discriminator="kind")]
 Reply: TypeAlias = Annotated[Beat | Spent | SpanEnded | Measured | RunAnswer | Failure, Field(discriminator="kind")]
 
 SETUP: TypeAdapter[HostSetup] = TypeAdapter(HostSetup)
-WORDS: TypeAdapter[Task | Drop] = TypeAdapter(Word)
+WORDS: TypeAdapter[Task | Lease | Drop] = TypeAdapter(Word)
 REPLIES: TypeAdapter[Reply] = TypeAdapter(Reply)
 
 

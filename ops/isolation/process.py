@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import structlog
 
+from consumers.context import StepContext
 from consumers.meter import AgentMeter, NoMeter
 from consumers.resilience.suspect_pool import ProcessEndedError
-from consumers.spending import Spending
 from ops.background import background
 from ops.embedded.children import TETHER, leash
 from ops.isolation.frames import (
@@ -25,6 +25,7 @@ from ops.isolation.frames import (
     Beat,
     Drop,
     HostSetup,
+    Lease,
     Measured,
     Reply,
     RunAnswer,
@@ -36,10 +37,8 @@ from ops.isolation.frames import (
 )
 from ops.settings import Settings, child_environment
 from schemas.clock import Clock, SystemClock
-from schemas.records import HeaderList
 from schemas.results import Result
 from schemas.stage_records import Screened
-from schemas.tenants import Tenant
 from streams.telemetry.spans import Export
 
 COMMAND = (sys.executable, "-P", "-m", "ops.isolation.child")
@@ -54,6 +53,12 @@ SILENCE_S = 20.0
 LAST_WORDS_S = 2.0
 """Seconds from the end of the connection to the end of the process."""
 
+OWNED_S = 6.0
+"""The longest time of ownership without a further message, in seconds. It is the session of the group."""
+
+LEASE_S = 0.5
+"""Seconds between two messages about the ownership of each run."""
+
 HINT = "variables that agents read have to be named in HEADRACE_SUSPECT_ENVIRONMENT"
 
 MIB = 1024 * 1024
@@ -65,19 +70,25 @@ class Suspected(NamedTuple):
     """One request with the arguments of its step."""
 
     screened: Screened
-    tenant: Tenant
-    trace: HeaderList
-    spending: Spending
+    context: StepContext
 
     def task(self, number: int) -> Task:
         """Return the message that runs the request."""
         return Task(
             number=number,
             screened=self.screened,
-            tenant=self.tenant,
-            trace=self.trace,
-            usage=self.spending.itemized,
+            tenant=self.context.tenant,
+            trace=tuple(self.context.trace),
+            usage=self.context.spending.itemized,
+            lease=self.lease(number),
+            started_before=self.context.started_before,
         )
+
+    def lease(self, number: int) -> Lease:
+        """Return the message about the ownership of the run now."""
+        context = self.context
+        until = min(context.owned_until(), context.clock.monotonic() + OWNED_S) if context.may_start() else 0.0
+        return Lease(number=number, token=context.token(), owned_until=until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,7 @@ class SuspectProcess:
     ended: bool = False
     silent: bool = False
     _waiting: dict[int, asyncio.Future[Result]] = field(default_factory=dict[int, asyncio.Future[Result]])
-    _spending: dict[int, Spending] = field(default_factory=dict[int, Spending])
+    _suspected: dict[int, Suspected] = field(default_factory=dict[int, Suspected])
     _count: int = 0
 
     async def run(self, suspected: Suspected) -> Result:
@@ -111,7 +122,7 @@ class SuspectProcess:
         self._count += 1
         number = self._count
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting[number], self._spending[number] = answer, suspected.spending
+        self._waiting[number], self._suspected[number] = answer, suspected
         try:
             await self._tell(suspected.task(number))
             return await answer
@@ -120,9 +131,9 @@ class SuspectProcess:
                 await self._tell(Drop(number=number))
             raise
         finally:
-            del self._waiting[number], self._spending[number]
+            del self._waiting[number], self._suspected[number]
 
-    async def _tell(self, word: HostSetup | Task | Drop) -> None:
+    async def _tell(self, word: HostSetup | Task | Lease | Drop) -> None:
         if self.ended:
             raise ProcessEndedError
         try:
@@ -130,6 +141,14 @@ class SuspectProcess:
             await self.writer.drain()
         except ConnectionError:
             raise ProcessEndedError from None
+
+    async def renew(self) -> None:
+        """Report the ownership of all runs from time to time, until the process ends."""
+        with suppress(ProcessEndedError):
+            while True:
+                await asyncio.sleep(LEASE_S)
+                for number, suspected in list(self._suspected.items()):
+                    await self._tell(suspected.lease(number))
 
     async def begin(self, setup: HostSetup) -> None:
         """Send the setup. Raise ProcessEndedError if the process is not ready in time."""
@@ -168,8 +187,8 @@ class SuspectProcess:
         if isinstance(reply, Beat):
             self.beating.set()
         elif isinstance(reply, Spent):
-            if reply.number in self._spending:
-                self._spending[reply.number].resume(reply.usage)
+            if reply.number in self._suspected:
+                self._suspected[reply.number].context.spending.resume(reply.usage)
         elif isinstance(reply, SpanEnded):
             if self.telemetry.export is not None:
                 self.telemetry.export(reply.span)
@@ -220,7 +239,7 @@ async def suspect_process(
         telemetry = telemetry or SuspectTelemetry()
         child = SuspectProcess(process, *await asyncio.open_connection(sock=ours), telemetry)
         try:
-            async with background(child.listen()):
+            async with background(child.listen()), background(child.renew()):
                 await child.begin(_setup(settings, clock or SystemClock(), telemetry))
                 yield child
         finally:
@@ -237,6 +256,7 @@ def _names(settings: Settings) -> list[str]:
 def _setup(settings: Settings, clock: Clock, telemetry: SuspectTelemetry) -> HostSetup:
     """Return the settings that the agents need, without those of the broker and the seals."""
     key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
+    valkey = settings.valkey_url.get_secret_value() if settings.valkey_url else None
     known = {
         "agents": settings.agents,
         "model_base_url": settings.model_base_url,
@@ -244,6 +264,9 @@ def _setup(settings: Settings, clock: Clock, telemetry: SuspectTelemetry) -> Hos
         "model_name": settings.model_name,
         "model_client": settings.model_client,
         "prices": None if settings.prices is None else str(settings.prices),
+        "valkey_url": valkey,
+        "session_ttl": str(settings.session_ttl),
+        "threads": str(settings.threads),
         "log": settings.log,
         "log_level": settings.log_level,
     }

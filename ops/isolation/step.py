@@ -37,7 +37,7 @@ class Isolated:
         Raise PoisonError if the request has killed its process twice, running alone.
         """
         async with self.cancels.scope(screened.authorized.run_id):
-            return await self.cohorts.run(Suspected(screened, context.tenant, context.trace, context.spending))
+            return await self.cohorts.run(Suspected(screened, context))
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ import structlog
 from consumers.context import StepContext
 from consumers.meter import AgentMeter, NoMeter
 from consumers.spending import Spending
-from schemas.errors import ExpiredError, HeadraceError, resolve_error
+from schemas.errors import ExpiredError, HeadraceError, RunSupersededError, resolve_error
 from schemas.records import Partition, Record
 from schemas.results import Result
 from schemas.stage_records import Authorized, Screened
@@ -29,6 +30,9 @@ from streams.stages.run_step import run_step
 from streams.stages.sealed_records import open_record, reject, unwritable
 from streams.telemetry.trace_context import Trace
 
+OWNERSHIP_POLL_S = 0.1
+"""Seconds between two checks whether a run is owned again."""
+
 log = structlog.get_logger()
 
 
@@ -39,6 +43,8 @@ class InnerRun(NamedTuple):
     trace: Trace
     spending: Spending
     scope: RunScope
+    begun: bool = False
+    """True if the step has run before in this process: then it has a journal, or has lost it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,7 @@ class InnerStage:
 
     async def _run(self, stage_record: Authorized | Screened, reply_context: ReplyContext, run: InnerRun) -> Outputs:
         try:
-            return await self._advance(stage_record, reply_context, run)
+            return await self._owned(stage_record, reply_context, run)
         except Exception as raised:  # noqa: BLE001 - whatever a step raises has a fate
             error = resolve_error(raised)
             self._log_error(error, raised, reply_context)
@@ -122,6 +128,29 @@ class InnerStage:
             ):
                 return [again]
             return self.builder.fail(reply_context._replace(usage=usage), error, run.record, run.trace.headers)
+
+    async def _owned(self, stage_record: Authorized | Screened, reply_context: ReplyContext, run: InnerRun) -> Outputs:
+        """Run the step. Repeat it if it stopped because it was unknown for a while whether this worker owns the run.
+
+        Its journal has the finished steps, so no attempt is lost. If the shard is lost, the job is cancelled.
+        """
+        while True:
+            token = run.scope.token()
+            try:
+                return await self._advance(stage_record, reply_context, run)
+            except RunSupersededError:
+                if run.scope.may_start() and run.scope.token() == token:
+                    raise
+            await self._until_owned(run.scope, reply_context.admission.deadline_ms)
+            run.spending.resume(reply_context.usage)
+            run = run._replace(begun=True)
+
+    async def _until_owned(self, scope: RunScope, deadline_ms: int) -> None:
+        async with scope.waiting():
+            while not scope.may_start():  # the owner of a lost shard cancels this
+                if deadline_ms <= self.builder.clock.now_ms():
+                    raise ExpiredError
+                await asyncio.sleep(OWNERSHIP_POLL_S)
 
     async def _advance(
         self, stage_record: Authorized | Screened, reply_context: ReplyContext, run: InnerRun
@@ -149,7 +178,7 @@ class InnerStage:
             may_start=run.scope.may_start,
             owned_until=run.scope.owned_until,
             waiting=run.scope.waiting,
-            started_before=await run.scope.started_before(),
+            started_before=run.begun or await run.scope.started_before(),
         )
 
     def _log_error(self, error: HeadraceError, raised: Exception, reply_context: ReplyContext) -> None:

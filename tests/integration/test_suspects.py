@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from consumers.context import StepContext
 from consumers.meter import Measurement
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.suspect_pool import ProcessEndedError, SuspectPool
-from consumers.spending import Spending
 from ops.isolation import process as module
 from ops.isolation.process import Suspected, SuspectTelemetry, suspect_process
 from ops.isolation.step import isolated
@@ -37,6 +37,7 @@ from tests.unit.producers.samples import SCREENED, TRACE
 pytestmark = pytest.mark.anyio
 
 TENANT = Tenant(id="acme", agents=("deadly",))
+CONTEXT = partial(StepContext, tenant=TENANT, clock=SystemClock(), trace=TRACE)
 SETTINGS = Settings(agents="tests.integration.deadly_agents", suspect_memory=384)
 
 
@@ -52,7 +53,7 @@ def screened(text: str, deadline_s: float = 60.0, **metadata: str) -> Screened:
 
 def suspected(text: str, deadline_s: float = 60.0, **metadata: str) -> Suspected:
     """The same, as its process gets it."""
-    return Suspected(screened(text, deadline_s, **metadata), TENANT, TRACE, Spending())
+    return Suspected(screened(text, deadline_s, **metadata), CONTEXT())
 
 
 @asynccontextmanager
@@ -183,9 +184,9 @@ async def test_the_worker_exports_the_spans_and_figures_of_suspects() -> None:
     kept, ((name, _),) = KeptTelemetry(), TRACE
     async with suspect_process(SETTINGS, telemetry=SuspectTelemetry(kept, kept.spans.append)) as process:
         with pytest.raises(InternalError, match="ValueError"):
-            await process.run(suspected("fail")._replace(trace=TRACE))
+            await process.run(suspected("fail"))
         not_sampled = ((name, b"00-" + b"1" * 32 + b"-" + b"2" * 16 + b"-00"),)
-        await process.run(suspected("not sampled")._replace(trace=not_sampled))
+        await process.run(suspected("not sampled")._replace(context=CONTEXT(trace=not_sampled)))
 
     (span,) = [Span.FromString(each) for each in kept.spans]
     assert (span.name, span.parent_span_id.hex()) == ("invoke_agent deadly", "2" * 16)

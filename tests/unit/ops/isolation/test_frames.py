@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from consumers.fencing_token import FencingToken
 from consumers.meter import AgentEnded, HandoffEnded, Measurement, ModelCallEnded, ToolCallEnded
 from ops.isolation.frames import (
     LIMIT,
@@ -14,6 +15,7 @@ from ops.isolation.frames import (
     Beat,
     Drop,
     Failure,
+    Lease,
     Measured,
     RunAnswer,
     SpanEnded,
@@ -38,6 +40,9 @@ MEASUREMENTS: list[Measurement] = [
 ]
 
 
+LEASE = Lease(number=1, token=FencingToken(2, 3), owned_until=12.5)
+
+
 def stream(*pieces: bytes) -> asyncio.StreamReader:
     """What has arrived, and then the end."""
     reader = asyncio.StreamReader()
@@ -50,7 +55,8 @@ def stream(*pieces: bytes) -> asyncio.StreamReader:
 async def test_words_and_replies_arrive_as_they_were_said() -> None:
     """The request whole, with what is not text in it."""
     words = [
-        Task(number=1, screened=SCREENED, tenant=Tenant(id="acme"), trace=(*TRACE, ("b", b"\xff"))),
+        Task(number=1, screened=SCREENED, tenant=Tenant(id="acme"), trace=(*TRACE, ("b", b"\xff")), lease=LEASE),
+        LEASE,
         Drop(number=1),
     ]
     replies = [
