@@ -23,12 +23,16 @@ CONNECTIONS = 64
 
 
 def memory_client(url: str, *, wait_s: float = WAIT_S, connections: int = CONNECTIONS) -> Redis:
-    """Return a client that opens connections when they are needed. It is closed by the caller."""
+    """Return a client that opens connections when they are needed. It is closed by the caller.
+
+    Its reads and writes have no timeouts of their own, because ``ValkeyCalls`` bounds each call. With one, redis-py
+    writes through ``asyncio.wait_for``, which loses a cancellation under Python 3.11.
+    """
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=connections,
         timeout=wait_s,
-        socket_timeout=wait_s,
+        socket_timeout=None,
         socket_connect_timeout=wait_s,
         retry=Retry(NoBackoff(), 0),
     )
