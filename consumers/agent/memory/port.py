@@ -55,7 +55,7 @@ class MemoryEntry(Payload):
 class MemoryGuard(Protocol):
     """Checks an entry before it is stored."""
 
-    async def __call__(self, entry: MemoryEntry, scope: MemoryScope) -> MemoryEntry:
+    async def __call__(self, entry: MemoryEntry, scope: MemoryScope, /) -> MemoryEntry:
         """Return the entry to store. Raises a HeadraceError to store nothing of the call."""
         ...
 
@@ -154,7 +154,7 @@ class ArchivalMemory(Protocol):
     """Texts that are found by their meaning."""
 
     async def add(self, scope: MemoryScope, entries: Sequence[MemoryEntry]) -> tuple[str, ...]:
-        """Store entries and return their ids. A text that is stored already keeps its id and its first source.
+        """Store entries and return their ids, without repeats. A text that is stored already keeps its first source.
 
         Raises MemoryLimitError for a text that is too long, a full archive, or vectors of another dimension.
         """
