@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from ops.dev.demo_requests import DemoOutcome
     from ops.dev.platform import DevPlatform
+    from ops.settings import Settings
 
 
 def demo(
@@ -45,7 +46,7 @@ def demo(
     from ops.dev.platform import DevPlan, Startup
 
     script = stack.scenario_of(scenario, scripted=scripted)
-    settings = local_settings_with(agents, use_cluster=use_cluster)
+    settings = _with_demo_agents(local_settings_with(agents, use_cluster=use_cluster))
     import_guard.add_user_folder(Path.cwd(), settings.agents)
     with stack.kept_if_it_fails() as folder, stack.download_bar(quiet=as_json) as progress:
 
@@ -64,6 +65,15 @@ def demo(
         asyncio.run(main())
 
 
+def _with_demo_agents(settings: Settings) -> Settings:
+    """Return settings with the agents of the scripted half, unless the user or the cluster has agents of its own."""
+    from ops.dev.demo_requests import AGENTS
+
+    if settings.agents is not None or settings.kafka_bootstrap is not None:
+        return settings
+    return settings.model_copy(update={"agents": AGENTS})
+
+
 async def _show(platform: DevPlatform, stop: asyncio.Event, folder: Path, *, keep: bool, as_json: bool) -> None:
     from ops.cli import output
     from ops.dev.demo_requests import play
@@ -75,6 +85,7 @@ async def _show(platform: DevPlatform, stop: asyncio.Event, folder: Path, *, kee
             output.line({"tenant": each.scene.tenant, "as_expected": each.as_expected, **each.result.model_dump()})
     else:
         _print(played)
+        output.note(_models(platform, played))
     if wrong := sum(not each.as_expected for each in played):
         raise DemoFailedError(wrong, folder)
     if keep:
@@ -88,7 +99,7 @@ def _print(played: Sequence[DemoOutcome]) -> None:
     rows = [
         (
             each.scene.tenant,
-            each.result.agent,
+            " → ".join((each.result.agent, *each.result.handoffs)),
             each.scene.request.text,
             each.result.status,
             each.result.error.message if each.result.error else output.text_of(each.result.output),
@@ -97,6 +108,15 @@ def _print(played: Sequence[DemoOutcome]) -> None:
         for each in played
     ]
     output.table("", ("tenant", "agent", "asked", "", "answer", ""), rows)
+
+
+def _models(platform: DevPlatform, played: Sequence[DemoOutcome]) -> str:
+    """Return the lines that name the model of each answer."""
+    small = ", a very small model on this machine, for trying things" if "model" in platform.pids() else ""
+    lines = [f"assistant: answered by {platform.model}{small}."]
+    if any(each.result.handoffs for each in played):
+        lines.append("helpdesk: a tool call and a handoff, answered by a script (ops/dev/demo_agents.py).")
+    return "\n".join(lines)
 
 
 def _where_to_look(platform: DevPlatform, folder: Path) -> str:

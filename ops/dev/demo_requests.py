@@ -27,21 +27,41 @@ class DemoRequest:
     output: str | None = None
     """The expected output. None: any output of the model that is not empty."""
 
+    handoffs: tuple[str, ...] = ()
+    """The agents that the run is expected to be handed over to."""
+
     def as_expected(self, result: Result) -> bool:
         """Return True if *result* is as expected."""
         code = result.error.code if result.error else None
         said = result.output if self.output is None else self.output
         answered = self.status != "succeeded" or (bool(said) and result.output == said)
-        return result.status == self.status and code == self.code and answered
+        reached = result.status == self.status and result.handoffs == self.handoffs
+        return reached and code == self.code and answered
 
 
-QUESTION = "What is a headrace, in one sentence?"
+QUESTION = "What is the capital of France?"
+"""A question that a very small model answers well."""
+
 DEMO_REQUESTS = (
     DemoRequest("acme", Request(agent="assistant", input=QUESTION), "succeeded"),
     DemoRequest("acme", Request(agent="echo", input="The mill turns."), "succeeded", output="The mill turns."),
     DemoRequest("globex", Request(agent="echo", input="So does ours."), "succeeded", output="So does ours."),
     DemoRequest("globex", Request(agent="assistant", input=QUESTION), "refused", code="forbidden"),
 )
+
+AGENTS = "ops.dev.demo_agents"
+"""The module of the agents of ``SCRIPTED_REQUESTS``."""
+
+SCRIPTED_REQUESTS = (
+    DemoRequest(
+        "acme",
+        Request(agent="helpdesk", input="Order 7 arrived broken."),
+        "succeeded",
+        output="Order 7, a bicycle saddle, is refunded: 39 euros.",
+        handoffs=("refunds",),
+    ),
+)
+"""Requests with a tool call and a handoff, whose model is scripted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +79,9 @@ class DemoOutcome:
 
 async def play(settings: Settings) -> list[DemoOutcome]:
     """Submit all scenes at once and return their results. Raises NoResultError if one does not arrive."""
+    scenes = (*DEMO_REQUESTS, *(SCRIPTED_REQUESTS if settings.agents == AGENTS else ()))
     async with asyncio.TaskGroup() as tasks:
-        playing = [tasks.create_task(_play(settings, scene)) for scene in DEMO_REQUESTS]
+        playing = [tasks.create_task(_play(settings, scene)) for scene in scenes]
     return [task.result() for task in playing]
 
 

@@ -291,12 +291,12 @@ def test_a_scripted_model_answers_by_its_file_and_follows_it(tmp_path: Path) -> 
         answers.append(said("rule"))
         file.write_text(RULE.format("answer = { text = 'two' }"))
         assert until(lambda: said("rule") == "two")
-        notices = own.dev.errors.read_text()
+        notices, configured = own.dev.errors.read_text(), own.model.calls()["number"]
 
     assert answers == ["one rule", '[["get_weather","{\\"city\\": \\"Oslo\\"}"]]', "one rule"]
     assert "no real model: a scripted one answers by scenario.toml" in notices
     assert "(at line 1, column 8)" in notices
-    assert own.model.calls()["number"] == 0
+    assert configured == 0
 
 
 @pytest.mark.parametrize("command", ["dev", "demo"])
@@ -318,7 +318,7 @@ def test_a_scenario_without_the_option_is_refused(tmp_path: Path) -> None:
 
 
 def test_demo_shows_what_it_should(tmp_path: Path) -> None:
-    """Four requests of two tenants, a refusal among them; exit status 0; nothing is left."""
+    """Requests of two tenants, a refusal and a handoff among them; exit status 0; nothing is left."""
     with scripted(tmp_path / "model") as model:
         environment = clean_environment(HEADRACE_MODEL_BASE_URL=model.base_url, HEADRACE_MODEL_API_KEY="scripted")
         with running([*CLI, "demo", "--json"], tmp_path, environment) as demo:
@@ -331,7 +331,9 @@ def test_demo_shows_what_it_should(tmp_path: Path) -> None:
         ("acme", "echo", "succeeded"),
         ("globex", "echo", "succeeded"),
         ("globex", "assistant", "refused"),
+        ("acme", "helpdesk", "succeeded"),
     ]
+    assert (results[-1]["handoffs"], results[-1]["usage"]["tool_calls"]) == (["refunds"], 1)
 
 
 def test_a_demo_that_goes_wrong_says_where_to_look(tmp_path: Path) -> None:

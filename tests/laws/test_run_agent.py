@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers.agent.tools.tool import tool
-from headrace import Agent, BlockedError, InternalError, ModelError, Run, ToolSpec, agent
+from headrace import Agent, BlockedError, InternalError, ModelError, Run, ToolSpec, agent, tool
 from headrace.testing import ScriptedAnswer, UnscriptedCallError, call, run_agent, scripted_worker
 
 pytestmark = pytest.mark.anyio

@@ -71,4 +71,4 @@ def test_the_tests_of_the_guide_pass_as_they_are_printed(tmp_path: Path) -> None
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
+    assert "4 passed" in done.stdout

@@ -11,6 +11,7 @@ from schemas.results import Result
 ECHO = DemoRequest("acme", Request(agent="echo", input="x"), "succeeded", output="x")
 ASK = DemoRequest("acme", Request(agent="assistant", input="x"), "succeeded")
 NO = DemoRequest("globex", Request(agent="assistant", input="x"), "refused", code="forbidden")
+HAND = DemoRequest("acme", Request(agent="a", input="x"), "succeeded", output="x", handoffs=("b",))
 FORBIDDEN = {"code": "forbidden", "message": "no"}
 
 
@@ -27,6 +28,9 @@ def _result(**fields: object) -> Result:
         (ASK, {"status": "succeeded", "output": "whatever"}, True),
         (ASK, {"status": "succeeded", "output": ""}, False),
         (ASK, {"status": "succeeded"}, False),
+        (ECHO, {"status": "succeeded", "output": "x", "handoffs": ["b"]}, False),
+        (HAND, {"status": "succeeded", "output": "x", "handoffs": ["b"]}, True),
+        (HAND, {"status": "succeeded", "output": "x"}, False),
         (NO, {"status": "refused", "error": FORBIDDEN}, True),
         (NO, {"status": "refused", "error": {"code": "blocked", "message": "no"}}, False),
         (NO, {"status": "succeeded", "output": "x"}, False),
