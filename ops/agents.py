@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 import structlog
 from pydantic import ValidationError
 
-from consumers.agent import builtin
 from consumers.agent.models.openai_model import OpenAISettings, openai_model, thin_model
 from consumers.agent.models.port import Model
 from consumers.agent.models.prices import SHIPPED, PricedModel, Prices, PriceTable, read_prices
 from consumers.agent.registry import AgentRegistry as Agents
-from consumers.agent.registry import load
+from ops.agent_check import checked_agents
 from ops.errors import UsageError
 from ops.settings import Settings
 from schemas.clock import Clock
@@ -92,6 +91,5 @@ def _fault(error: OSError | ValueError) -> str:
 
 
 def agents_of(settings: Settings) -> Agents:
-    """Return the built-in agents that every worker has, joined with the user's."""
-    own = load(settings.agents) if settings.agents else ()
-    return Agents(builtin.BUILTIN).joined(own)
+    """Return the built-in agents that every worker has, joined with the user's. Raises AgentsError."""
+    return checked_agents(settings.agents)

@@ -7,6 +7,8 @@
     │   ├── NoBrokerError               the settings name no Kafka broker
     │   ├── NameTakenError              a user's package has the name of one of Headrace's
     │   ├── NoSuchModuleError           the agents' module cannot be found
+    │   ├── RoomNamedError              the agents' module is one of Headrace's own packages
+    │   ├── AgentsError                 the user's agents cannot be loaded
     │   ├── SealKeyError                HEADRACE_SEAL_SECRET differs from the seal keys of the cluster
     │   ├── InvalidError                an argument or a setting has an invalid value
     │   └── ConfigurationError          the settings contradict each other, or the cluster
@@ -79,6 +81,17 @@ class NoSuchModuleError(UsageError):
         super().__init__(
             f"no module `{module}` here or installed: run from the folder that holds it, or correct --agents"
         )
+
+
+class RoomNamedError(UsageError):
+    """The agents' module is one of Headrace's own packages."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(f"`{module}` is a package of Headrace itself: give your module another name")
+
+
+class AgentsError(UsageError):
+    """The user's agents cannot be loaded. The message begins with the file and the line in the user's code."""
 
 
 class InvalidError(UsageError):

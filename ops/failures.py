@@ -41,9 +41,14 @@ def report(error: Exception, *, debug: bool) -> int:
         sys.stderr.write(f"{cause.format_message()}\n")
         return cause.exit_code
     if debug:
-        sys.stderr.write(escaped("".join(format_exception(error))))
+        sys.stderr.write(trace_of(error))
     sys.stderr.write(f"headrace: {sentence(cause)}\n")
     return exit_code(cause)
+
+
+def trace_of(error: BaseException) -> str:
+    """Return the traceback of *error* and its causes, without control characters."""
+    return escaped("".join(format_exception(error)))
 
 
 def innermost(error: Exception) -> Exception:

@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from ops.errors import NameTakenError, NoSuchModuleError
+from ops.errors import NameTakenError, NoSuchModuleError, RoomNamedError
 
 ROOMS = ("headrace", "schemas", "producers", "consumers", "streams", "ops")
 HOME = Path(__file__).resolve().parents[1]
@@ -40,9 +40,14 @@ def _is_code(path: Path) -> bool:
 
 
 def folder_of(agents: str) -> Path:
-    """Return the folder that contains the top-level package of *agents*. Raises NoSuchModuleError."""
+    """Return the folder that contains the top-level package of *agents*. Raises NoSuchModuleError.
+
+    Raises RoomNamedError if it is one of Headrace's own packages.
+    """
     module = agents.partition(":")[0]
     top = module.partition(".")[0]
+    if top in ROOMS:
+        raise RoomNamedError(module)
     spec = find_spec(top) if top.isidentifier() else None
     if spec is None:
         raise NoSuchModuleError(module)

@@ -26,6 +26,9 @@ from ops import import_guard
 from ops.settings import Settings, debugging
 from schemas.clock import Clock, SystemClock
 
+AGENT = "agent"
+"""The stage that runs the user's agents."""
+
 READY = b"ready"
 """The line that a stage sends when it serves its shards. A line with an address tells where its health is."""
 
@@ -48,6 +51,8 @@ def run_alone(
     clock.
     """
     import_guard.add_user_folder(Path.cwd(), settings.agents)
+    if stage == AGENT:
+        _check_agents(settings)
     from ops import logs  # noqa: PLC0415 - who only starts such a process need not wait for what it loads
     from ops.stages import StageCallbacks, run_stage  # noqa: PLC0415 - as above
 
@@ -55,6 +60,13 @@ def run_alone(
 
     told = StageCallbacks(ready=lambda: tell(READY), http=lambda address: tell(address.encode()))
     _run(run_stage(settings, stage, told, clock or SystemClock()))
+
+
+def _check_agents(settings: Settings) -> None:
+    """Import the user's agents before any client starts. Raises AgentsError."""
+    from ops.agent_check import checked_agents  # noqa: PLC0415 - as below
+
+    checked_agents(settings.agents)
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:
@@ -96,7 +108,7 @@ def _preload(stage: str) -> None:
     gc.disable()
     importlib.import_module("ops.stages")
     importlib.import_module("ops.health")
-    if stage == "agent":
+    if stage == AGENT:
         importlib.import_module("consumers.agent.models.openai_client")
     gc.enable()
 

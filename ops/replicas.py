@@ -13,9 +13,10 @@ import structlog
 
 from ops import logs
 from ops.addresses import HIGHEST_PORT
+from ops.agent_check import names_of
 from ops.connection import check_connection
 from ops.errors import InvalidError
-from ops.processes import Changes
+from ops.processes import AGENT, Changes
 from ops.settings import Settings, revealed, stage_environment
 from ops.supervisor import KILL_AFTER_S, StageProcess
 
@@ -25,10 +26,12 @@ log = structlog.get_logger()
 async def run_many(stage: str, count: int, settings: Settings) -> None:
     """Run one stage in *count* processes until SIGTERM, then drain them all. They share this process's log output.
 
-    Raises InvalidError if there are not enough ports after HEADRACE_HTTP_PORT, and the errors of ``check_connection``:
-    once, and not once a process.
+    Raises InvalidError if there are not enough ports after HEADRACE_HTTP_PORT, AgentsError if the user's agents cannot
+    be loaded, and the errors of ``check_connection``: once, and not once a process.
     """
     check_connection(settings)
+    if stage == AGENT:
+        await names_of(settings.agents)
     logs.configure(settings, stage=stage)
     launch = functools.partial(_inheriting, grace=settings.grace + KILL_AFTER_S)
     on_exit = functools.partial(_died, settings, stage)

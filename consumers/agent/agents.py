@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias, TypedDict, Unpack, cast
 
 from pydantic import TypeAdapter, ValidationError
 
+from consumers.agent.code_places import defined_at
 from consumers.agent.definition_error import AgentDefinitionError
 from consumers.agent.handoff import ASK, Handoff
 from consumers.agent.middleware import Middleware
@@ -99,8 +100,12 @@ class Agent:
     transfers: tuple[Handoff, ...] = field(init=False, repr=False)
     """The handoffs, all as Handoff."""
 
+    place: str = field(default="", init=False, repr=False, compare=False)
+    """The line of the user's code that defines it, as ``FILE:LINE``. Empty for Headrace's own agents."""
+
     def __post_init__(self) -> None:
         """Bring lists and names into their final form. Raises AgentDefinitionError for a definition without use."""
+        object.__setattr__(self, "place", defined_at(__name__))
         try:
             _NAME.validate_python(self.name)
         except ValidationError as error:

@@ -41,6 +41,7 @@ def demo(
     import asyncio
 
     from ops import import_guard
+    from ops.agent_check import names_of
     from ops.cli import output, stack
     from ops.cli.command_settings import local_settings_with
     from ops.dev.platform import DevPlan, Startup
@@ -54,14 +55,21 @@ def demo(
             await _show(platform, stop, folder, keep=keep, as_json=as_json)
 
         async def main() -> None:
+            names = await names_of(settings.agents)
+            if not as_json:
+                output.note(stack.STARTING)
             journey = await stack.journey_for(settings)
             plan = DevPlan(
-                folder, temporary=True, tell=output.note, journey=journey, progress=progress, scripted=script
+                folder,
+                temporary=True,
+                tell=output.note,
+                agents=names,
+                journey=journey,
+                progress=progress,
+                scripted=script,
             )
             await stack.use(Startup.begin(settings, plan), show)
 
-        if not as_json:
-            output.note(stack.STARTING)
         asyncio.run(main())
 
 

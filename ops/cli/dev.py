@@ -55,6 +55,7 @@ def dev(  # noqa: PLR0913, PLR0917 - the options of a command
     import sys
 
     from ops import import_guard
+    from ops.agent_check import names_of
     from ops.cli import output, stack
     from ops.cli.command_settings import local_settings_with
     from ops.dev.platform import DevPlan, Startup
@@ -64,15 +65,17 @@ def dev(  # noqa: PLR0913, PLR0917 - the options of a command
     import_guard.add_user_folder(Path.cwd(), settings.agents)
     recording = record_aot or (sys.stderr.isatty() and not as_json)
     with stack.folder_of(data) as folder, stack.download_bar(quiet=as_json) as progress:
-        if not as_json:
-            output.note(stack.STARTING)
 
         async def main() -> None:
+            names = await names_of(settings.agents)
+            if not as_json:
+                output.note(stack.STARTING)
             found = await stack.journey_for(settings, journey)
             plan = DevPlan(
                 folder,
                 data is None,
                 output.note,
+                names,
                 found,
                 port,
                 recording,

@@ -46,6 +46,9 @@ class DevPlan:
     tell: Callable[[str], None]
     """Called with each line for the person at the terminal."""
 
+    agents: tuple[str, ...] = ()
+    """Names of the user's agents, which have been checked."""
+
     journey: JourneyName = "compact"
     kafka_port: int = 0
     record_aot: bool = False
@@ -143,7 +146,7 @@ class Startup:
         """
         async with AsyncExitStack() as last, self.servers.running(), self.stages.running(), AsyncExitStack() as stack:
             setup = await self._setup()
-            tenants = await setup.prepare(self._wish())
+            tenants = await setup.prepare(self._wish(), self.plan.agents)
             settings = await self._with_valkey(setup.settings)
             found = await stack.enter_async_context(self._model(setup))
             seen = await setup.seen()

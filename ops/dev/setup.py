@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ops import logs, registry_writer
+from ops.agent_check import names_of
 from ops.connection import connection_of
-from ops.dev.agents import names_of
 from ops.dev.model import Found, model, scripted
 from ops.dev.servers import KeptServer
 from ops.dev.stages import Stages
 from ops.dev.watch import Stamp, edits, stamp
-from ops.errors import NoLayoutError, StackError
+from ops.errors import AgentsError, NoLayoutError
 from ops.provision import Provision, Wish
 from ops.settings import Settings
 from ops.tenancy import Tenancy
@@ -65,9 +65,12 @@ class DevSetup:
         """Configure logging: a library's lines while the broker starts and stops stay off the terminal."""
         logs.configure(self.settings, command=True)
 
-    async def prepare(self, wish: Wish) -> tuple[Tenant, ...]:
-        """Create topics and tenants, and return the tenants; those of an external cluster as they are."""
-        tenants = tenants_of(await self._agents())
+    async def prepare(self, wish: Wish, agents: tuple[str, ...]) -> tuple[Tenant, ...]:
+        """Create topics and tenants, and return the tenants, which may call *agents*.
+
+        Those of an external cluster are returned as they are.
+        """
+        tenants = tenants_of(agents)
         if self.external:
             return tuple((await self._tenancy.all()).values())
         await Provision(connection_of(self.settings), self.settings, wish).apply()
@@ -101,8 +104,8 @@ class DevSetup:
         """Yield each time that the agents must be reloaded: the tenants may then call the current ones."""
         async for _ in edits(self.settings.agents or "", seen):
             try:
-                await self._allow(await self._agents())
-            except StackError as error:
+                await self._allow(await names_of(self.settings.agents))
+            except AgentsError as error:
                 self.tell(f"{error}; the agents stay as they were")
             else:
                 self.tell("the agents have changed, loading them anew")
@@ -111,9 +114,6 @@ class DevSetup:
     async def _allow(self, agents: tuple[str, ...]) -> None:
         if not self.external:
             await self._tenancy.put(*tenants_of(agents))
-
-    async def _agents(self) -> tuple[str, ...]:
-        return await names_of(self.settings.agents) if self.settings.agents else ()
 
     @property
     def _tenancy(self) -> Tenancy:

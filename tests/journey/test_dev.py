@@ -242,8 +242,9 @@ def test_a_users_agents_are_loaded_and_loaded_again(tmp_path_factory: pytest.Tem
     with platform("compact", folder, "--agents", "mine") as own:
         assert own.cli(*ask).stdout == "hello world\n"
 
-        module.write_text("this is not python")
+        module.write_text("this is no python")
         assert until(lambda: "the agents stay as they were" in own.dev.errors.read_text())
+        assert f"{module}:1: SyntaxError" in own.dev.errors.read_text()
         assert own.cli(*ask).stdout == "hello world\n"
 
         module.write_text(text.replace("WORD", "goodbye"))
@@ -315,6 +316,24 @@ def test_a_scenario_without_the_option_is_refused(tmp_path: Path) -> None:
     with running([*CLI, "dev", "a.toml"], tmp_path, clean_environment()) as started:
         assert started.process.wait(30) == 2
         assert "write --scripted a.toml" in started.errors.read_text()
+
+
+@pytest.mark.parametrize("command", [("dev", "--json"), ("demo",), ("run", "agent"), ("run", "agent", "--count", "2")])
+def test_a_module_that_cannot_be_used_is_one_line_before_anything_starts(
+    tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """No Kafka is fetched or asked first: its address leads nowhere, and is not mentioned."""
+    (tmp_path / "mine.py").write_text("from headrace import Agent\n\necho = Agent('echo')\n")
+    environment = clean_environment(XDG_CACHE_HOME=str(tmp_path / "cache"))
+    if command[0] == "run":
+        environment["HEADRACE_KAFKA_BOOTSTRAP"] = "127.0.0.1:1"
+    with running([*CLI, *command, "--agents", "mine"], tmp_path, environment) as process:
+        assert process.process.wait(60) == 2
+        said = process.errors.read_text()
+
+    place = f"{tmp_path}/mine.py:3"
+    assert said == f"headrace: {place}: 'echo' is the name of an agent that every worker has; rename yours\n"
+    assert not (tmp_path / "cache").exists()
 
 
 def test_demo_shows_what_it_should(tmp_path: Path) -> None:

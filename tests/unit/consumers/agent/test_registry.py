@@ -78,18 +78,50 @@ def test_a_module_that_is_not_there_is_named(target: str) -> None:
         load(target)
 
 
-def test_a_module_that_misses_something_itself_is_not_called_missing(module: Callable[[str], str]) -> None:
-    """Its own traceback says more than we could."""
-    name = module("import no_such_dependency")
+FAULTS = {
+    "x = (": ("1", r"SyntaxError: '\(' was never closed"),
+    "x = 1\nimport no_such_dependency": ("2", "ModuleNotFoundError: No module named 'no_such_dependency'"),
+    "\n\nraise ValueError('no key:\\nset it')": ("3", "ValueError: no key: set it"),
+    "raise TypeError('odd')": ("1", "TypeError: odd"),
+    "import sys\nsys.exit('bye')": ("2", "SystemExit: bye"),
+    "from headrace import Agent\nAgent('Bad Name')": ("2", "an agent cannot be named 'Bad Name'"),
+    "from headrace import Agent\nAgent.from_callable(lambda: 1, name='odd')": ("2", "the agent 'odd' must take"),
+}
 
-    with pytest.raises(ModuleNotFoundError, match="no_such_dependency"):
+
+@pytest.mark.parametrize("text", FAULTS)
+def test_a_module_that_cannot_be_imported_is_one_line_with_its_place(
+    module: Callable[[str], str], tmp_path: Path, text: str
+) -> None:
+    """The developer goes there with one click."""
+    name, (line, said) = module(text), FAULTS[text]
+
+    with pytest.raises(AgentDefinitionError, match=said) as caught:
         load(name)
 
+    assert str(caught.value).startswith(f"{tmp_path / name}.py:{line}: ")
+    assert "\n" not in str(caught.value)
 
-def test_two_agents_of_one_name_are_refused() -> None:
+
+def test_two_agents_of_one_name_are_refused(module: Callable[[str], str], tmp_path: Path) -> None:
     """Whichever won would be a surprise."""
-    with pytest.raises(AgentDefinitionError, match="two agents are named 'echo'"):
-        AgentRegistry(BUILTIN).joined([Agent("echo", instructions="mine")])
+    name = module("from headrace import Agent\na = Agent('one')\n\nb = Agent('one')")
+
+    with pytest.raises(AgentDefinitionError) as caught:
+        AgentRegistry(BUILTIN).joined(load(name))
+
+    file = f"{tmp_path / name}.py"
+    assert str(caught.value) == f"{file}:4: two agents are named 'one', the other one at {file}:2; rename one"
+
+
+def test_the_name_of_a_built_in_agent_is_refused(module: Callable[[str], str], tmp_path: Path) -> None:
+    """Every tenant may call `echo`, and expects it to echo."""
+    name = module("from headrace import Agent\necho = Agent('echo')")
+
+    with pytest.raises(AgentDefinitionError) as caught:
+        AgentRegistry(BUILTIN).joined(load(name))
+
+    assert str(caught.value).startswith(f"{tmp_path / name}.py:2: 'echo' is the name of an agent that every worker has")
 
 
 def test_a_registry_knows_its_names() -> None:
