@@ -1,7 +1,8 @@
 """Log each event as one line on standard error, JSON or console, with the ids of the work but no content.
 
-A stack trace is logged as locations in the code. An exception's text may quote a prompt, so only the texts of
-Headrace's own errors are logged, which are safe to show.
+A stack trace is logged as locations in the code, those of the user's code first. An exception's text may quote a
+prompt. So only the texts of Headrace's own errors are logged, which are safe to show. ``HEADRACE_LOG_ERRORS=text`` adds
+the texts of all others and the source lines; ``headrace dev`` uses it.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import logging
 import sys
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from traceback import extract_tb
+from traceback import StackSummary, walk_tb
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from consumers.agent.code_places import user_places
 from ops.terminal import escaped_json, one_line
 from schemas.clock import Clock, SystemClock
 from schemas.errors import HeadraceError, chain_of
@@ -44,7 +47,7 @@ def configure(settings: Settings, *, clock: Clock | None = None, command: bool =
     """Configure logging from *settings*. The fields in *bound* are on every line (``stage="auth"``). A *command*
     reports its own failure, so the lines of libraries appear only at log level debug.
     """
-    chain = _chain(bound)
+    chain = _chain(bound, text=settings.log_errors == "text")
     last = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_renderers(settings.log)]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=[_named, *chain], processors=last))
@@ -76,7 +79,7 @@ def _own_logger(*_arguments: object) -> logging.Logger:
     return logging.getLogger(OWN)
 
 
-def _chain(bound: dict[str, str]) -> list[Processor]:
+def _chain(bound: dict[str, str], *, text: bool) -> list[Processor]:
     def bind(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {**bound, **event}
 
@@ -85,7 +88,7 @@ def _chain(bound: dict[str, str]) -> list[Processor]:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _without_content,
+        partial(_without_content, text=text),
         _bounded,
     ]
 
@@ -127,24 +130,31 @@ def _named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     return {**event, "event": record.name, "message": event["event"]}
 
 
-def _without_content(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace an exception by the parts that are safe to log."""
+def _without_content(_logger: WrappedLogger, _method: str, event: EventDict, *, text: bool) -> EventDict:
+    """Replace an exception by the parts that are safe to log; with *text*, by all of them."""
     told = event.pop("exc_info", None)
     error = sys.exception() if told is True else told[1] if isinstance(told, tuple) else told
     if isinstance(error, BaseException):
-        event["exception"] = [_described(each) for each in chain_of(error)[:ITEMS]]
+        event["exception"] = [_described(each, text=text) for each in chain_of(error)[:ITEMS]]
     return event
 
 
-def _described(error: BaseException) -> dict[str, Any]:
-    described: dict[str, Any] = {"type": type(error).__qualname__, "at": _places(error.__traceback__)}
+def _described(error: BaseException, *, text: bool) -> dict[str, Any]:
+    described: dict[str, Any] = {"type": type(error).__qualname__, "at": _places(error.__traceback__, text=text)}
     if isinstance(error, HeadraceError):
         described |= {"code": error.code, "message": error.public_message}
+    elif text:
+        described |= {"message": str(error)}
     return described
 
 
-def _places(traceback: TracebackType | None) -> list[str]:
-    return [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in extract_tb(traceback)[-FRAMES:]]
+def _places(traceback: TracebackType | None, *, text: bool) -> list[str]:
+    """Return the innermost frames: the user's first, then all others, each in the order of the calls."""
+    frames = list(walk_tb(traceback))[-FRAMES:]
+    own = {(place.file, place.line) for place in user_places(frames) if not place.is_library}
+    lines = StackSummary.extract(iter(frames), lookup_lines=text)
+    lines.sort(key=lambda line: (line.filename, line.lineno) not in own)
+    return [f"{line.filename}:{line.lineno} {line.name}{f': {line.line}' if text else ''}" for line in lines]
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ if __name__ == "__main__":
 import asyncio
 import gc
 import importlib
+import io
 import json
 import os
 import signal
@@ -57,9 +58,16 @@ def run_alone(
     from ops.stages import StageCallbacks, run_stage  # noqa: PLC0415 - as above
 
     logs.configure(settings, stage=stage)
+    _show_prints_at_once()
 
     told = StageCallbacks(ready=lambda: tell(READY), http=lambda address: tell(address.encode()))
     _run(run_stage(settings, stage, told, clock or SystemClock()))
+
+
+def _show_prints_at_once() -> None:
+    """Write what agents print line by line, although it goes to a file or a pipe."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def _check_agents(settings: Settings) -> None:

@@ -101,6 +101,7 @@ Switch: TypeAlias = Annotated[bool, ValueForm("true or false")]
 Protocol: TypeAlias = Annotated[SecurityProtocol, BeforeValidator(_upper)]
 Mechanism: TypeAlias = Annotated[SaslMechanism, BeforeValidator(_upper)]
 ModelClient: TypeAlias = Annotated[Literal["openai", "thin"], BeforeValidator(_lower)]
+LogErrors: TypeAlias = Annotated[Literal["places", "text"], BeforeValidator(_lower)]
 LogFormat: TypeAlias = Annotated[Literal["json", "console"], BeforeValidator(_lower)]
 LogLevel: TypeAlias = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)]
 Weights: TypeAlias = Annotated[

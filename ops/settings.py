@@ -17,6 +17,7 @@ from ops.setting_types import (
     CaFile,
     Host,
     HttpUrl,
+    LogErrors,
     LogFormat,
     LogLevel,
     Mechanism,
@@ -129,6 +130,10 @@ class Settings(BaseSettings):
 
     log: LogFormat = "json"
     """Format of the log lines on standard error."""
+
+    log_errors: LogErrors = "places"
+    """Content of logged exceptions. `places`: their types and lines of code. `text`: their messages too, although they
+    may quote a prompt. `headrace dev` logs `text`."""
 
     log_level: LogLevel = "info"
     """Lowest level of the log lines. `debug` also shows where a command failed."""

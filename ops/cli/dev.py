@@ -59,6 +59,7 @@ def dev(  # noqa: PLR0913, PLR0917 - the options of a command
     from ops.cli import output, stack
     from ops.cli.command_settings import local_settings_with
     from ops.dev.platform import DevPlan, Startup
+    from ops.dev.stage_output import console_line, plain_line
 
     script = stack.scenario_of(scenario, scripted=scripted)
     settings = local_settings_with(agents, use_cluster=use_cluster)
@@ -80,6 +81,7 @@ def dev(  # noqa: PLR0913, PLR0917 - the options of a command
                 port,
                 recording,
                 reload=True,
+                shown=console_line if sys.stderr.isatty() else plain_line,
                 progress=progress,
                 scripted=script,
             )

@@ -107,12 +107,25 @@ def kept_if_it_fails() -> Generator[Path]:
 
 @contextmanager
 def download_bar(*, quiet: bool) -> Generator[Arrived]:
-    """Yield the callback of a bar on standard error, for the first start, which downloads the broker."""
+    """Yield the callback of a bar on standard error, for the first start, which downloads the broker.
+
+    The bar is drawn only during the download: it would redraw over what the platform prints later.
+    """
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     hidden = quiet or not sys.stderr.isatty()
-    with Progress(*columns, console=output.console(errors=True), disable=hidden, transient=True) as bars:
-        bar = bars.add_task("Kafka", total=None, visible=False)
-        yield lambda arrived, total: bars.update(bar, completed=arrived, total=total, visible=True)
+    bars = Progress(*columns, console=output.console(errors=True), disable=hidden, transient=True)
+    bar = bars.add_task("Kafka", total=None)
+
+    def arrive(arrived: int, total: int) -> None:
+        bars.start()
+        bars.update(bar, completed=arrived, total=total)
+        if arrived >= total:
+            bars.stop()
+
+    try:
+        yield arrive
+    finally:
+        bars.stop()
 
 
 @dataclass(slots=True)

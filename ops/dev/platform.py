@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from ops.addresses import masked_url
 from ops.background import background
 from ops.dev.servers import CodeLoader, KeptServer, Servers, kafka_server, model_server, valkey_server
+from ops.dev.stage_output import LineForm, plain_line
 from ops.dev.stages import DISCOVERY, StageFolder, Stages, addresses, stages
 from ops.settings import Settings
 
@@ -53,6 +54,9 @@ class DevPlan:
     kafka_port: int = 0
     record_aot: bool = False
     reload: bool = False
+    shown: LineForm = plain_line
+    """Forms the lines of the stages' output for ``tell``."""
+
     progress: Progress | None = None
     """Progress of the first start, which downloads the broker."""
 
@@ -124,7 +128,9 @@ class Startup:
             valkey=None if settings.valkey_url else KeptServer(valkey_server(folder), tell, load, after),
             model=KeptServer(model_server(folder), tell, load, after) if local else None,
         )
-        return cls(settings, plan, load, servers, stages(plan.journey, StageFolder(folder, settings.grace), tell))
+        return cls(
+            settings, plan, load, servers, stages(plan.journey, StageFolder(folder, settings.grace), tell, plan.shown)
+        )
 
     def pids(self) -> dict[str, int]:
         """Return the process id of each server and stage, by name."""

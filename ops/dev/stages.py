@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.background import background
+from ops.dev.stage_output import LineForm, StageOutput, plain_line
 from ops.embedded.children import started
 from ops.embedded.ports import LOOPBACK
 from ops.errors import StackError
@@ -64,13 +66,18 @@ class Stages:
     """All stages. They start at once, and wait for ``found`` before they do anything."""
 
     processes: list[StageProcess]
+    outputs: list[StageOutput]
     found: asyncio.Future[Changes]
     """The settings to send to the stages, with all addresses."""
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Start the stages and enter the block at once; at its end, drain them."""
-        async with asyncio.TaskGroup() as tasks:
+        async with AsyncExitStack() as stack:
+            for output in self.outputs:
+                stack.callback(output.look)
+                await stack.enter_async_context(background(output.follow()))
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
             for process in self.processes:
                 tasks.create_task(process.run())
             yield
@@ -108,11 +115,14 @@ class Stages:
 
 def addresses(settings: Settings) -> dict[str, Any]:
     """Return the settings fields that a stage must receive."""
-    return {**revealed(settings), "log": "json", "http_port": 0, "http_host": LOOPBACK}
+    return {**revealed(settings), "log": "json", "log_errors": "text", "http_port": 0, "http_host": LOOPBACK}
 
 
-def stages(journey: JourneyName, folder: StageFolder, tell: Callable[[str], None]) -> Stages:
-    """Return the stages of a journey, with their logs in *folder*."""
+def stages(
+    journey: JourneyName, folder: StageFolder, tell: Callable[[str], None], shown: LineForm = plain_line
+) -> Stages:
+    """Return the stages of a journey, with their logs in *folder*. *tell* gets their output as *shown* forms it."""
     found: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
     logs = [StageLog(stage, folder) for stage in DEPLOYED[journey]]
-    return Stages([StageProcess(log.stage, log.launch, tell, found, log.last_words) for log in logs], found)
+    outputs = [StageOutput(log.stage, log.path, tell, shown) for log in logs]
+    return Stages([StageProcess(log.stage, log.launch, tell, found, log.last_words) for log in logs], outputs, found)

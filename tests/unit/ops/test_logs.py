@@ -70,6 +70,23 @@ def test_the_text_of_a_foreign_exception_is_not_logged(capsys: pytest.CaptureFix
     assert "test_logs.py" in line["exception"][1]["at"][-1]
 
 
+def test_the_text_of_a_foreign_exception_is_logged_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    """A developer at a terminal needs the message, and first the line of the own code."""
+    logs.configure(Settings(log="json", log_errors="text"))
+
+    try:
+        json.loads("{")
+    except ValueError as error:
+        structlog.get_logger().error("run_failed", exc_info=error)
+
+    (line,) = _lines(capsys)
+    (described,) = line["exception"]
+    assert described["message"].startswith("Expecting property name")
+    assert "test_logs.py" in described["at"][0]
+    assert described["at"][0].endswith('json.loads("{")')
+    assert "json/decoder.py" in described["at"][-1]
+
+
 def test_the_safe_text_of_our_own_error_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
     """It is what the caller is told."""
     logs.configure(Settings(log="json"))
