@@ -59,10 +59,9 @@ class UsageError(OperationError):
 class NoBrokerError(UsageError):
     """The settings name no Kafka broker."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "HEADRACE_KAFKA_BOOTSTRAP is not set: start `headrace dev` and export what it prints, or name your cluster"
-        )
+    def __init__(self, found: str = "") -> None:
+        stale = f" ({found})" if found else ""
+        super().__init__(f"HEADRACE_KAFKA_BOOTSTRAP is not set: start `headrace dev`, or name your cluster{stale}")
 
 
 class NameTakenError(UsageError):

@@ -55,7 +55,7 @@ SYSTEM = frozenset(
         *("LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"),
         *("PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED"),
         *("PYTHONUTF8", "PYTHONIOENCODING", "PYTHONHASHSEED", "PYTHONWARNINGS", "VIRTUAL_ENV"),
-        *("SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CACHE_HOME", "M2_REPO"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "XDG_CACHE_HOME", "XDG_STATE_HOME", "M2_REPO"),
         LOG_LEVEL,
     }
 )
@@ -140,7 +140,8 @@ class Settings(BaseSettings):
 
     http_port: int | None = Field(default=None, ge=0, le=65_535)
     """Port of a worker's probes and metrics; 0 takes a free one. Not set: a worker has none. With `--count N`, the
-    processes take this port and the N - 1 after it. For `headrace dev` it is the port of its page."""
+    processes take this port and the N - 1 after it. For `headrace dev` it is the port of its page, by default 8765, or
+    a free one if that is taken."""
 
     http_host: Host = "127.0.0.1"
     """Address that a worker's port is bound to: `0.0.0.0` for probes from other hosts. `headrace dev` binds only
@@ -246,6 +247,14 @@ def cache_folder() -> Path:
         return Path(chosen) / "headrace"
     home = Path.home()
     return (home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache") / "headrace"
+
+
+def state_folder() -> Path:
+    """Return the folder for what outlives a command but not a reinstallation: the system's for this user."""
+    if chosen := os.environ.get("XDG_STATE_HOME"):
+        return Path(chosen) / "headrace"
+    home = Path.home()
+    return home / ("Library/Application Support" if sys.platform == "darwin" else ".local/state") / "headrace"
 
 
 def maven_folder() -> Path:

@@ -19,11 +19,11 @@ def cancel(
     import asyncio
 
     from ops.cli import output
-    from ops.cli.command_settings import begun
+    from ops.cli.command_settings import begun_anywhere
     from ops.client import cancel as send
     from producers.requests import SOURCE
 
-    asyncio.run(send(begun(), tenant, request, source=source or SOURCE))
+    asyncio.run(send(begun_anywhere(), tenant, request, source=source or SOURCE))
     if as_json:
         output.line({"request_id": request, "control": "cancel"})
     else:

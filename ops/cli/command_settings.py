@@ -54,5 +54,23 @@ def begun() -> Settings:
     return settings
 
 
+def begun_anywhere() -> Settings:
+    """Return the settings as ``begun``. Without a broker there, they are those of the running ``headrace dev``.
+
+    Raises NoBrokerError if none runs.
+    """
+    settings = begun()
+    if settings.kafka_bootstrap is not None:
+        return settings
+    from ops.dev_state import DevState, StalePlatform, running_platform
+    from ops.errors import NoBrokerError
+    from ops.settings import state_folder, without_cluster
+
+    found = running_platform(state_folder())
+    if isinstance(found, DevState):
+        return without_cluster(settings).model_copy(update={"kafka_bootstrap": found.bootstrap})
+    raise NoBrokerError(found.reason if isinstance(found, StalePlatform) else "")
+
+
 def _changes(agents: str | None) -> dict[str, str]:
     return {} if agents is None else {"agents": agents}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -26,7 +27,10 @@ def dev(  # noqa: PLR0913, PLR0917 - the options of a command
         Path | None,
         typer.Option(file_okay=False, help="Folder that keeps the data; without it, the data is deleted at the end."),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Kafka's port; 0 takes a free port.")] = 0,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Kafka's port; 0 takes a free one. Default: 19092, unless it is taken."),
+    ] = None,
     journey: Annotated[
         Literal["compact", "split"] | None,
         typer.Option(help="compact (the default): auth and guard in one stage. With --use-cluster, the cluster's."),
@@ -92,11 +96,21 @@ def dev(  # noqa: PLR0913, PLR0917 - the options of a command
 
 
 async def _stay(platform: DevPlatform, stop: asyncio.Event, *, journey: str, folder: Path, as_json: bool) -> None:
-    if as_json:
-        _announce(platform, journey, folder)
-    else:
-        _show(platform, folder)
-    await stop.wait()
+    with _findable(platform):
+        if as_json:
+            _announce(platform, journey, folder)
+        else:
+            _show(platform, folder)
+        await stop.wait()
+
+
+def _findable(platform: DevPlatform) -> AbstractContextManager[None]:
+    """Let commands find a platform's own cluster for the block."""
+    from ops.dev_state import announced
+    from ops.settings import state_folder
+
+    bootstrap = platform.settings.kafka_bootstrap
+    return announced(state_folder(), bootstrap or "", platform.cluster_id) if platform.cluster_id else nullcontext()
 
 
 def _announce(platform: DevPlatform, journey: str, folder: Path) -> None:
@@ -119,13 +133,18 @@ def _announce(platform: DevPlatform, journey: str, folder: Path) -> None:
     )
 
 
+def _export(platform: DevPlatform) -> str:
+    """Return the line that leads commands to a cluster of others. They find a platform's own one by themselves."""
+    return "" if platform.cluster_id else f"  export HEADRACE_KAFKA_BOOTSTRAP={platform.settings.kafka_bootstrap}\n"
+
+
 def _show(platform: DevPlatform, folder: Path) -> None:
     from ops.cli import output
 
     output.table("Headrace is up", ("", ""), [*platform.rows().items(), ("logs", folder)])
     output.note(
-        "\nIn another terminal:\n"
-        f"  export HEADRACE_KAFKA_BOOTSTRAP={platform.settings.kafka_bootstrap}\n"
+        "\nIn another terminal, with the same Python environment:\n"
+        f"{_export(platform)}"
         '  headrace submit --tenant acme --agent echo --wait "hello"\n'
         '  headrace submit --tenant acme --agent assistant --wait "What is a headrace?"\n'
         "  headrace results --tenant acme --follow\n"

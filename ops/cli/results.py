@@ -20,9 +20,9 @@ def results(
     """Print the committed results that are retained, oldest first."""
     import asyncio
 
-    from ops.cli.command_settings import begun
+    from ops.cli.command_settings import begun_anywhere
 
-    asyncio.run(_print(begun(), tenant, follow=follow, limit=limit, as_json=as_json))
+    asyncio.run(_print(begun_anywhere(), tenant, follow=follow, limit=limit, as_json=as_json))
 
 
 async def _print(settings: Settings, tenant: str, *, follow: bool, limit: int | None, as_json: bool) -> None:

@@ -35,7 +35,7 @@ def submit(  # noqa: PLR0913, PLR0917 - one argument an option
     """Send a request. Exit codes: 0 succeeded, 1 failed, 2 usage, 3 refused, 4 expired, 5 cancelled."""
     import asyncio
 
-    from ops.cli.command_settings import begun
+    from ops.cli.command_settings import begun_anywhere
     from ops.cli.durations import seconds
     from ops.cli.submissions import Submissions, lines_of, request_of
 
@@ -45,7 +45,7 @@ def submit(  # noqa: PLR0913, PLR0917 - one argument an option
         raise InvalidError("give either a text (- reads it from standard input) or --file")
     requests = lines_of(file, defaults) if file is not None else [request_of(text or "", defaults, request_id)]
     patience = None if timeout is None else seconds(timeout)
-    submissions = Submissions(begun(), tenant, wait=wait, as_json=as_json, rate=rate, patience=patience)
+    submissions = Submissions(begun_anywhere(), tenant, wait=wait, as_json=as_json, rate=rate, patience=patience)
     raise typer.Exit(asyncio.run(submissions.run(requests)))
 
 

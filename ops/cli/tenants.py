@@ -155,12 +155,12 @@ def repair(
 
 async def _repair(tenant: str, *, plan: bool, as_json: bool) -> None:
     from ops.cli import output
-    from ops.cli.command_settings import begun
+    from ops.cli.command_settings import begun_anywhere
     from ops.connection import connection_of
     from ops.repair import Repair
     from schemas.clock import SystemClock
 
-    repair = Repair(connection_of(begun()), SystemClock(), tenant)
+    repair = Repair(connection_of(begun_anywhere()), SystemClock(), tenant)
     places = await repair.plan()
     rows = [place.row() for place in places]
     if as_json:
@@ -212,9 +212,9 @@ def show(tenant: Annotated[str, typer.Argument(help="Tenant id.")], as_json: AsJ
 
 
 def _tenancy() -> Tenancy:
-    from ops.cli.command_settings import begun
+    from ops.cli.command_settings import begun_anywhere
     from ops.connection import command_connection
     from ops.tenancy import Tenancy
 
-    settings = begun()
+    settings = begun_anywhere()
     return Tenancy(command_connection(settings), settings)

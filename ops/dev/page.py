@@ -12,9 +12,11 @@ from aiohttp import web
 
 from ops.dev.stages import DISCOVERY
 from ops.embedded.ports import LOOPBACK
+from ops.errors import OperationError
 from ops.http_binding import bound, guards_of
 from streams.contracts.document import DOCUMENT, render
 
+PORT = 8_765
 STYLE = "body{font:16px/1.5 system-ui;margin:3rem auto;max-width:44rem}td{padding:0 2rem .3rem 0}code{font-size:.95em}"
 
 
@@ -34,8 +36,11 @@ class Page:
     draining: bool = False
 
     @asynccontextmanager
-    async def served(self, port: int) -> AsyncGenerator[str]:
-        """Serve on loopback (*port* 0: on a free one) during the block, and yield the address."""
+    async def served(self, port: int | None) -> AsyncGenerator[str]:
+        """Serve on loopback during the block, and yield the address.
+
+        *port* 0 is any free one. None is ``PORT``, or any free one if that is taken.
+        """
         app = web.Application(middlewares=guards_of(LOOPBACK))
         app.add_routes(
             [
@@ -49,7 +54,7 @@ class Page:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
         await runner.setup()
         try:
-            yield await bound(runner, LOOPBACK, port)
+            yield await (_bound_somewhere(runner) if port is None else bound(runner, LOOPBACK, port))
         finally:
             await runner.cleanup()
 
@@ -80,6 +85,13 @@ class Page:
         cells += [_row(name, f'<a href="{link}">{link}</a>') for name, link in links.items()]
         head = f"<!doctype html><meta charset=utf-8><title>Headrace</title><style>{STYLE}</style><h1>Headrace</h1>"
         return web.Response(text=f"{head}<table>{''.join(cells)}</table>", content_type="text/html")
+
+
+async def _bound_somewhere(runner: web.AppRunner) -> str:
+    try:
+        return await bound(runner, LOOPBACK, PORT)
+    except OperationError:
+        return await bound(runner, LOOPBACK, 0)
 
 
 def _row(name: str, cell: str) -> str:

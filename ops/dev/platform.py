@@ -51,7 +51,9 @@ class DevPlan:
     """Names of the user's agents, which have been checked."""
 
     journey: JourneyName = "compact"
-    kafka_port: int = 0
+    kafka_port: int | None = None
+    """None: a fixed one, or a free one if that is taken. 0: a free one."""
+
     record_aot: bool = False
     reload: bool = False
     shown: LineForm = plain_line
@@ -70,6 +72,9 @@ class DevPlatform:
 
     settings: Settings
     """Settings to connect to the platform."""
+
+    cluster_id: str
+    """The id of the platform's own cluster; empty if it has joined another."""
 
     http: str
     model: str
@@ -158,10 +163,12 @@ class Startup:
             seen = await setup.seen()
             self.stages.found.set_result(addresses(settings) | found.changes)
             page = await self.load(lambda: setup.page(self.stages))
-            http = await last.enter_async_context(page.served(self.settings.http_port or 0))
+            http = await last.enter_async_context(page.served(self.settings.http_port))
             await self.stages.ready()
             await setup.served(tenants)
-            platform = DevPlatform(settings, http, found.name, tenants, self.pids, self.stages.health)
+            platform = DevPlatform(
+                settings, await self._cluster_id(), http, found.name, tenants, self.pids, self.stages.health
+            )
             page.rows.update(platform.rows())
             if self.plan.reload and self.settings.agents:
                 await stack.enter_async_context(background(self._reload(setup.reloads(seen))))
@@ -182,6 +189,9 @@ class Startup:
         if self.plan.scripted is not None:
             return setup.scripted(self.plan.scripted, reload=self.plan.reload)
         return setup.model(self.servers.model)
+
+    async def _cluster_id(self) -> str:
+        return (await self.servers.kafka.server()).cluster_id if self.servers.kafka else ""
 
     async def _with_valkey(self, settings: Settings) -> Settings:
         if self.servers.valkey is None:

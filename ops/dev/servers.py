@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ops.embedded.valkey import Valkey
 
 LOOK_S = 0.2
+KAFKA_PORT = 19_092
+"""The port of the broker, unless it is taken. Ports for outgoing connections begin above it."""
 
 S = TypeVar("S", bound=Server)
 T = TypeVar("T")
@@ -134,9 +136,12 @@ class Servers:
 
 
 def kafka_server(
-    folder: Path, settings: Settings, *, port: int, record_aot: bool, progress: Progress | None
+    folder: Path, settings: Settings, *, port: int | None, record_aot: bool, progress: Progress | None
 ) -> Callable[[], AbstractAsyncContextManager[Kafka]]:
-    """Return the function that opens the broker, which keeps its records in *folder*."""
+    """Return the function that opens the broker, which keeps its records in *folder*.
+
+    Port 0 is any free one. None is ``KAFKA_PORT``, or any free one if that is taken.
+    """
 
     def opened() -> AbstractAsyncContextManager[Kafka]:
         from ops.embedded.kafka import embedded_kafka  # noqa: PLC0415 - see above
@@ -144,7 +149,8 @@ def kafka_server(
         return embedded_kafka(
             folder / "kafka",
             cache_folder(),
-            port=port,
+            port=port or 0,
+            preferred=KAFKA_PORT if port is None else 0,
             repository=settings.maven_repository,
             neighbour=maven_folder(),
             record_aot=record_aot,

@@ -80,11 +80,12 @@ class Kafka(Server):
 
 
 @asynccontextmanager
-async def embedded_kafka(
+async def embedded_kafka(  # noqa: PLR0913 - one argument an option
     folder: Path,
     cache: Path,
     *,
     port: int = 0,
+    preferred: int = 0,
     repository: str | None = None,
     neighbour: Path | None = None,
     record_aot: bool = False,
@@ -96,12 +97,14 @@ async def embedded_kafka(
     ``cache`` holds the files that instances share: jars (see ``Jars`` for ``repository`` and ``neighbour``), a
     formatted data folder, and Java's ahead-of-time cache. ``record_aot`` writes the ahead-of-time cache once, which
     takes 7 to 16 s at the end of the block. ``more`` are broker settings that override the fixed ones, by Kafka's
-    names. Raise the subclass of EmbeddedError that names the cause.
+    names. Without ``port`` it listens on ``preferred``, or on a free port if that is taken. Raise the subclass of
+    EmbeddedError that names the cause.
     """
     jars = Jars(cache / "jars", repository, neighbour)
     found = java.found(await jars.ready(progress), cache / "aot")
     async with owned(folder) as mine:
         kafka = Kafka(mine.path, port, await _formatted(mine, found, cache), found, mine.lock, record_aot, more or {})
+        kafka.preferred = preferred
         await kafka.start()
         try:
             yield kafka

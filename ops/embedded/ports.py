@@ -16,6 +16,15 @@ def free(other: int = 0) -> int:
     return free(other) if port == other else port
 
 
+def is_free(port: int) -> bool:
+    """Return True if no process listens on ``port``."""
+    try:
+        socket.create_server((LOOPBACK, port)).close()
+    except OSError:
+        return False
+    return True
+
+
 def must_be_free(port: int, what: str) -> None:
     """Raise PortTakenError if a process already listens on ``port``."""
     try:

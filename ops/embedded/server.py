@@ -29,6 +29,9 @@ class Server(ABC):
     folder: Path
     port: int
     """The port, or 0 until the first start has found a free one."""
+    preferred: int = field(default=0, init=False)
+    """The port to try before any free one; 0 for none."""
+
     _child: ChildProcess | None = field(default=None, init=False)
     _running: AsyncExitStack = field(default_factory=AsyncExitStack, init=False)
 
@@ -80,10 +83,13 @@ class Server(ABC):
             raise EmbeddedError(message)
         return self._child
 
+    def _free_port(self) -> int:
+        return self.preferred if self.preferred and ports.is_free(self.preferred) else ports.free()
+
     async def _start_once(self) -> None:
         if self.port:
             ports.must_be_free(self.port, self.what)
-        port = self.port or ports.free()
+        port = self.port or self._free_port()
         async with AsyncExitStack() as running:
             child = await running.enter_async_context(self.process(port))
             await child.ready(lambda: self.serves(port), self.patience)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -158,7 +160,8 @@ def scripted(folder: Path) -> Generator[Model]:
 def clean_environment(**changes: str) -> dict[str, str]:
     """The environment of the tests without what would point the platform elsewhere; jars may come from a mirror."""
     mirror = Settings().maven_repository
-    return {**child_environment(), **({"HEADRACE_MAVEN_REPOSITORY": mirror} if mirror else {}), **changes}
+    own = {"XDG_STATE_HOME": str(Path(tempfile.gettempdir()) / f"headrace-state-{os.getpid()}")}
+    return {**child_environment(), **({"HEADRACE_MAVEN_REPOSITORY": mirror} if mirror else {}), **own, **changes}
 
 
 @dataclass(frozen=True, slots=True)

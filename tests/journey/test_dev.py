@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
@@ -366,6 +367,41 @@ def test_a_demo_that_goes_wrong_says_where_to_look(tmp_path: Path) -> None:
 
     assert said.startswith("headrace: 1 of the requests did not end as expected: look into the logs in ")
     assert (Path(said.rpartition(" ")[2]) / "agent.log").exists()
+
+
+def test_commands_find_the_platform_of_another_terminal(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Without an export: by the state file. The environment wins, and a killed platform is told of."""
+    with platform("compact", _folder(tmp_path_factory)) as own:
+        alone = {name: value for name, value in own.env.items() if not name.startswith("HEADRACE_KAFKA")}
+
+        def ask(*arguments: str, **more: str) -> tuple[int, str, str]:
+            environment = {**alone, **more}
+            done = subprocess.run(
+                [*CLI, *arguments],
+                cwd=own.folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            return done.returncode, done.stdout, done.stderr
+
+        submit = ("submit", "--tenant", "acme", "--agent", "echo", "--wait", "hello")
+        assert ask(*submit) == (0, "hello\n", "")
+        assert ask("results", "--tenant", "acme")[1].endswith("hello\n")
+        assert '"globex"' in ask("tenants", "list", "--json")[1]
+        assert ask("cancel", "--tenant", "acme", "--request", "no-such")[0] == 0
+        nowhere = f"127.0.0.1:{free()}"
+        status, _, said = ask(*submit, HEADRACE_KAFKA_BOOTSTRAP=nowhere)
+        assert (status, nowhere in said) == (1, True)
+
+        own.dev.process.kill()
+        assert own.dev.process.wait(30)
+        status, _, said = ask(*submit)
+        assert status == 2
+        assert "start `headrace dev`" in said
+        assert "names a platform that has ended" in said
 
 
 def test_without_a_broker_the_next_step_is_named(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 def _platform() -> DevPlatform:
     settings = Settings(kafka_bootstrap="127.0.0.1:9092", valkey_url=SecretStr("redis://:geheim@127.0.0.1:6379/0"))
-    return DevPlatform(settings, "http://127.0.0.1:1", "none", (), dict[str, int], dict[str, str])
+    return DevPlatform(settings, "c1", "http://127.0.0.1:1", "none", (), dict[str, int], dict[str, str])
 
 
 async def test_the_page_masks_the_password_of_valkey() -> None:
