@@ -33,6 +33,9 @@ AGENT = "agent"
 READY = b"ready"
 """The line that a stage sends when it serves its shards. A line with an address tells where its health is."""
 
+AT_TERMINAL = "--at-terminal"
+"""The third argument of a stage that owns the terminal."""
+
 COMMAND = (sys.executable, "-P", "-m", "ops.processes")
 """Takes a stage and a descriptor. ``-P`` keeps modules in the working directory from replacing Headrace's."""
 LAST_WORDS_S = 2.0
@@ -44,12 +47,17 @@ Changes: TypeAlias = Mapping[str, Any]
 
 
 def run_alone(
-    stage: str, settings: Settings, tell: Callable[[bytes], None] = lambda _: None, clock: Clock | None = None
+    stage: str,
+    settings: Settings,
+    tell: Callable[[bytes], None] = lambda _: None,
+    clock: Clock | None = None,
+    *,
+    at_terminal: bool = False,
 ) -> None:
     """Run one stage in this process until it is told to stop. Raises OperationError if it cannot.
 
     *tell* receives the lines for a parent: READY, and the address of the stage's health. *clock* replaces the machine's
-    clock.
+    clock. With *at_terminal*, the process may be paused by a debugger.
     """
     import_guard.add_user_folder(Path.cwd(), settings.agents)
     if stage == AGENT:
@@ -61,7 +69,7 @@ def run_alone(
     _show_prints_at_once()
 
     told = StageCallbacks(ready=lambda: tell(READY), http=lambda address: tell(address.encode()))
-    _run(run_stage(settings, stage, told, clock or SystemClock()))
+    _run(run_stage(settings, stage, told, clock or SystemClock(), at_terminal=at_terminal))
 
 
 def _show_prints_at_once() -> None:
@@ -98,17 +106,22 @@ def settings_line(changes: Changes) -> bytes:
     return json.dumps(dict(changes)).encode() + b"\n"
 
 
-def run_supervised(stage: str, descriptor: int) -> None:
+def run_supervised(stage: str, descriptor: int, *, at_terminal: bool = False) -> None:
     """Run one stage with the settings that the parent sends, report when it is ready, and end with the parent.
 
-    The stage's modules are imported before the settings arrive, while the parent still starts the broker.
+    With *at_terminal*, Ctrl-C is as ``ops.debugging`` describes. The stage's modules are imported before the settings
+    arrive, while the parent still starts the broker.
     """
     channel = socket.socket(fileno=descriptor)
+    if at_terminal:
+        from ops.debugging import take_interrupts  # noqa: PLC0415 - only for this
+
+        take_interrupts()
     _preload(stage)
     with channel.makefile("rb") as lines:
         settings = Settings.model_validate(json.loads(lines.readline(LINE_LIMIT)))
         threading.Thread(target=_end_with_parent, args=(channel,), daemon=True).start()
-        run_alone(stage, settings, tell=lambda line: _tell(channel, line))
+        run_alone(stage, settings, tell=lambda line: _tell(channel, line), at_terminal=at_terminal)
 
 
 def _preload(stage: str) -> None:
@@ -142,7 +155,7 @@ def main(arguments: list[str]) -> int:
     It skips the imports of the command line, which take a fifth of a start.
     """
     try:
-        run_supervised(arguments[0], int(arguments[1]))
+        run_supervised(arguments[0], int(arguments[1]), at_terminal=arguments[2:] == [AT_TERMINAL])
     except Exception as error:  # noqa: BLE001 - the last place where an error can still become a sentence
         from ops.failures import report  # noqa: PLC0415 - only for this
 

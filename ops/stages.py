@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from consumers.agent.blocked_agent import blamed_agent
 from consumers.agent.registry import AgentRegistry as Agents
 from consumers.agent.services import AgentServices
 from consumers.meter import NoMeter
@@ -21,6 +22,7 @@ from consumers.resilience.thread_pool import ThreadPool
 from ops.agent_stores import agent_stores
 from ops.agents import agents_of, models_of
 from ops.clock_check import ClockCheck
+from ops.debugging import SESSION_MS
 from ops.errors import LayoutMovingError, OperationError, StoppedError, UsageError
 from ops.isolation.process import SuspectTelemetry
 from ops.isolation.step import isolated
@@ -87,17 +89,26 @@ class StageCallbacks:
 
 
 async def run_stage(
-    settings: Settings, stage: str, callbacks: StageCallbacks, clock: Clock, stop: asyncio.Event | None = None
+    settings: Settings,
+    stage: str,
+    callbacks: StageCallbacks,
+    clock: Clock,
+    stop: asyncio.Event | None = None,
+    *,
+    at_terminal: bool = False,
 ) -> None:
     """Run *stage* until *stop* (SIGTERM or SIGINT if None), then drain.
+
+    With *at_terminal*, a debugger may pause the process: SIGINT is its own, and the session is long.
 
     Raises OperationError if it cannot run, or cannot go on.
     """
     if stage not in STAGES:
         raise UsageError(f"no stage is called {stage}: there are {', '.join(STAGES)}")
-    stop = stop or _stop_signal()
+    stop = stop or _stop_signal((signal.SIGTERM,) if at_terminal else (signal.SIGTERM, signal.SIGINT))
     corrected = CorrectedClock(clock)
-    stage_run = StageRun(settings, stage, callbacks, StageStart(stage, corrected), ClockCheck(corrected))
+    start = StageStart(stage, corrected)
+    stage_run = StageRun(settings, stage, callbacks, start, ClockCheck(corrected), at_terminal)
     async with AsyncExitStack() as stack:
         await _show(settings, stage_run, stack)
         try:
@@ -126,6 +137,7 @@ class StageRun:
     callbacks: StageCallbacks
     start: StageStart
     clock_check: ClockCheck
+    at_terminal: bool
     context: StageContext = field(init=False)
     services: StageServices = field(init=False)
 
@@ -138,6 +150,8 @@ class StageRun:
         self.clock_check.shown_in(self.services.metrics)
         handler = _under(self.context, await _handler(settings, stage, self.context, self.services, stack))
         config = _config(settings, stage, self.context)
+        if self.at_terminal:
+            config = replace(config, session_ms=SESSION_MS)
         worker = Worker(config, handler, self.context.clock, self.services.metrics)
         self.callbacks.worker(worker)
         await worker.start()
@@ -192,16 +206,16 @@ async def _first(*ends: Coroutine[Any, Any, object]) -> None:
             task.cancel()
 
 
-def _stop_signal() -> asyncio.Event:
-    """Return an event that the first SIGTERM or SIGINT sets. A second one ends the process at once."""
+def _stop_signal(names: Sequence[signal.Signals]) -> asyncio.Event:
+    """Return an event that the first of these signals sets. A second one ends the process at once."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def asked() -> None:
         stop.set()
-        for name in (signal.SIGTERM, signal.SIGINT):
+        for name in names:
             loop.remove_signal_handler(name)
 
-    for name in (signal.SIGTERM, signal.SIGINT):
+    for name in names:
         loop.add_signal_handler(name, asked)
     return stop
 
@@ -340,7 +354,8 @@ def _weights(settings: Settings, registry: TenantRegistry) -> Callable[[str], fl
 def _under(context: StageContext, handler: StageHandler) -> StageHandler:
     """Return *handler* in the group of its layout, guarded so that shards open only while that layout is open."""
     group = versioned(handler.group, context.layout.version)
-    return replace(handler, group=group, load_memory=context.layout_guard.guarding(handler.load_memory))
+    load = context.layout_guard.guarding(handler.load_memory)
+    return replace(handler, group=group, load_memory=load, blame=blamed_agent)
 
 
 def _config(settings: Settings, stage: str, context: StageContext) -> EngineConfig:
@@ -351,6 +366,7 @@ def _config(settings: Settings, stage: str, context: StageContext) -> EngineConf
         transaction_deadline_s=settings.transaction_deadline,
         drain_s=settings.drain,
         grace_s=settings.grace,
+        ends_blocked=True,
     )
 
 

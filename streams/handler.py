@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Hashable
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from types import FrameType
 from typing import NamedTuple, TypeAlias
 
 from consumers.context import always_owned, kept_slot, never_started, only_token, without_end
@@ -92,6 +93,11 @@ def equal_weight(_tenant: str) -> float:
     return 1.0
 
 
+def no_blame(_frame: FrameType) -> Mapping[str, object]:
+    """Return no fields: the stage runs no user code."""
+    return {}
+
+
 def no_exemption(_partition: Partition) -> int:
     """Return 0: every admitted record counts against the window."""
     return 0
@@ -171,6 +177,9 @@ class StageHandler:
 
     max_running: int = 500
     """The maximum number of jobs that run at one time, in all shards of the process."""
+
+    blame: Callable[[FrameType], Mapping[str, object]] = no_blame
+    """Returns log fields that name the user code of a stack, such as its agent. A thread beside the loop calls it."""
 
     weight: Callable[[str], float] = equal_weight
     """Returns the weight of a tenant's share of the run slots, relative to the other tenants."""

@@ -48,6 +48,10 @@ def dev(  # noqa: PLR0913, PLR0917 - the options of a command
         bool,
         typer.Option("--use-cluster", help="Join the cluster that HEADRACE_KAFKA_* name, and change no tenant there."),
     ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option("--debug", help="Give the terminal to the agent worker: breakpoint() works, edits do not reload."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready.")] = False,
 ) -> None:
     """Run Kafka, Valkey, a model and every stage on this machine, and reload your agents when they change.
@@ -64,8 +68,12 @@ def dev(  # noqa: PLR0913, PLR0917 - the options of a command
     from ops.cli.command_settings import local_settings_with
     from ops.dev.platform import DevPlan, Startup
     from ops.dev.stage_output import console_line, plain_line
+    from ops.errors import InvalidError
 
     script = stack.scenario_of(scenario, scripted=scripted)
+
+    if debug and not sys.stdin.isatty():
+        raise InvalidError("--debug needs a terminal: breakpoint() reads from it")
     settings = local_settings_with(agents, use_cluster=use_cluster)
     import_guard.add_user_folder(Path.cwd(), settings.agents)
     recording = record_aot or (sys.stderr.isatty() and not as_json)
@@ -84,7 +92,8 @@ def dev(  # noqa: PLR0913, PLR0917 - the options of a command
                 found,
                 port,
                 recording,
-                reload=True,
+                reload=not debug,
+                debug=debug,
                 shown=console_line if sys.stderr.isatty() else plain_line,
                 progress=progress,
                 scripted=script,

@@ -56,6 +56,9 @@ class DevPlan:
 
     record_aot: bool = False
     reload: bool = False
+    debug: bool = False
+    """True if the agent stage owns the terminal. Requests then get long deadlines."""
+
     shown: LineForm = plain_line
     """Forms the lines of the stages' output for ``tell``."""
 
@@ -133,9 +136,8 @@ class Startup:
             valkey=None if settings.valkey_url else KeptServer(valkey_server(folder), tell, load, after),
             model=KeptServer(model_server(folder), tell, load, after) if local else None,
         )
-        return cls(
-            settings, plan, load, servers, stages(plan.journey, StageFolder(folder, settings.grace), tell, plan.shown)
-        )
+        logs = StageFolder(folder, settings.grace)
+        return cls(settings, plan, load, servers, stages(plan.journey, logs, tell, plan.shown, debug=plan.debug))
 
     def pids(self) -> dict[str, int]:
         """Return the process id of each server and stage, by name."""
@@ -157,7 +159,7 @@ class Startup:
         """
         async with AsyncExitStack() as last, self.servers.running(), self.stages.running(), AsyncExitStack() as stack:
             setup = await self._setup()
-            tenants = await setup.prepare(self._wish(), self.plan.agents)
+            tenants = await setup.prepare(self._wish(), self.plan.agents, debug=self.plan.debug)
             settings = await self._with_valkey(setup.settings)
             found = await stack.enter_async_context(self._model(setup))
             seen = await setup.seen()

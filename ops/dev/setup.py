@@ -19,7 +19,7 @@ from ops.errors import AgentsError, NoLayoutError
 from ops.provision import Provision, Wish
 from ops.settings import Settings
 from ops.tenancy import Tenancy
-from schemas.tenants import Layout, Tenant
+from schemas.tenants import Layout, Limits, Tenant
 from streams.transport.errors import UnknownTopicError
 
 if TYPE_CHECKING:
@@ -28,11 +28,15 @@ if TYPE_CHECKING:
     from ops.embedded.localmodel import LocalModel
 
 
-def tenants_of(agents: tuple[str, ...] = ()) -> tuple[Tenant, Tenant]:
-    """Return the tenants of a new platform; *agents* are the user's. ``globex`` may not call ``assistant``."""
+def tenants_of(agents: tuple[str, ...] = (), *, debug: bool = False) -> tuple[Tenant, Tenant]:
+    """Return the tenants of a new platform; *agents* are the user's. ``globex`` may not call ``assistant``.
+
+    With *debug*, requests have the longest deadline: a person may stop a run for minutes.
+    """
+    limits = Limits(default_deadline=Limits().max_deadline) if debug else Limits()
     return (
-        Tenant(id="acme", name="Acme", agents=("assistant", "echo", *agents), interactive=True),
-        Tenant(id="globex", name="Globex", agents=("echo", *agents)),
+        Tenant(id="acme", name="Acme", agents=("assistant", "echo", *agents), interactive=True, limits=limits),
+        Tenant(id="globex", name="Globex", agents=("echo", *agents), limits=limits),
     )
 
 
@@ -65,12 +69,12 @@ class DevSetup:
         """Configure logging: a library's lines while the broker starts and stops stay off the terminal."""
         logs.configure(self.settings, command=True)
 
-    async def prepare(self, wish: Wish, agents: tuple[str, ...]) -> tuple[Tenant, ...]:
+    async def prepare(self, wish: Wish, agents: tuple[str, ...], *, debug: bool = False) -> tuple[Tenant, ...]:
         """Create topics and tenants, and return the tenants, which may call *agents*.
 
         Those of an external cluster are returned as they are.
         """
-        tenants = tenants_of(agents)
+        tenants = tenants_of(agents, debug=debug)
         if self.external:
             return tuple((await self._tenancy.all()).values())
         await Provision(connection_of(self.settings), self.settings, wish).apply()

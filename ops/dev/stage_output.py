@@ -25,6 +25,9 @@ LEVELS, EVENTS = frozenset({"error", "critical"}), frozenset({"loop_blocked"})
 LineForm: TypeAlias = Callable[[str, str], str | None]
 """Returns the text to show for a stage and one of its lines, or None."""
 
+CLIENT = "aiokafka."
+"""Begins the events of Kafka's client, which reports what it then repeats by itself."""
+
 _HEAD = ("timestamp", "level", "event", "stage", "exception")
 
 
@@ -51,7 +54,8 @@ def console_line(stage: str, line: str) -> str | None:
 
 
 def _is_shown(event: dict[str, Any]) -> bool:
-    return event["level"] in LEVELS or event["event"] in EVENTS
+    own = not str(event["event"]).startswith(CLIENT)
+    return (own and event["level"] in LEVELS) or event["event"] in EVENTS
 
 
 def _traceback(error: dict[str, Any]) -> list[str]:

@@ -5,23 +5,23 @@ from __future__ import annotations
 import asyncio
 from asyncio.subprocess import Process
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ops.background import background
+from ops.debugging import lent_terminal
 from ops.dev.stage_output import LineForm, StageOutput, plain_line
 from ops.embedded.children import started
 from ops.embedded.ports import LOOPBACK
 from ops.errors import StackError
-from ops.processes import Changes
+from ops.processes import AGENT, AT_TERMINAL, Changes
 from ops.settings import Settings, revealed, stage_environment
 from ops.supervisor import KILL_AFTER_S, StageProcess
 from streams.journey import DEPLOYED, JourneyName
 
 START_S = 60.0
-AGENT = "agent"
 DISCOVERY = "/http_sd"
 """Path of Prometheus' HTTP service discovery on the platform's page."""
 
@@ -41,6 +41,8 @@ class StageLog:
 
     stage: str
     folder: StageFolder
+    at_terminal: bool = False
+    """True if the process reads the terminal, and writes to it what agents print."""
 
     @property
     def path(self) -> Path:
@@ -52,8 +54,13 @@ class StageLog:
         """Run the stage's process during the block (``supervisor.Launch``)."""
         name, grace = f"the stage {self.stage}", self.folder.grace + KILL_AFTER_S
         environment = stage_environment()
-        async with started(name, command, self.path, grace=grace, env=environment, inherit=[descriptor]) as child:
-            yield child.process
+        command = [*command, AT_TERMINAL] if self.at_terminal else command
+        child = started(
+            name, command, self.path, grace=grace, env=environment, inherit=[descriptor], terminal=self.at_terminal
+        )
+        async with child as running:
+            with lent_terminal(running.pid) if self.at_terminal else nullcontext():
+                yield running.process
 
     def last_words(self) -> str:
         """Return the last line of the log, and the log's path."""
@@ -119,10 +126,18 @@ def addresses(settings: Settings) -> dict[str, Any]:
 
 
 def stages(
-    journey: JourneyName, folder: StageFolder, tell: Callable[[str], None], shown: LineForm = plain_line
+    journey: JourneyName,
+    folder: StageFolder,
+    tell: Callable[[str], None],
+    shown: LineForm = plain_line,
+    *,
+    debug: bool = False,
 ) -> Stages:
-    """Return the stages of a journey, with their logs in *folder*. *tell* gets their output as *shown* forms it."""
+    """Return the stages of a journey, with their logs in *folder*. *tell* gets their output as *shown* forms it.
+
+    With *debug*, the agent stage owns the terminal.
+    """
     found: asyncio.Future[Changes] = asyncio.get_running_loop().create_future()
-    logs = [StageLog(stage, folder) for stage in DEPLOYED[journey]]
+    logs = [StageLog(stage, folder, debug and stage == AGENT) for stage in DEPLOYED[journey]]
     outputs = [StageOutput(log.stage, log.path, tell, shown) for log in logs]
     return Stages([StageProcess(log.stage, log.launch, tell, found, log.last_words) for log in logs], outputs, found)

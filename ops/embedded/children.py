@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ops.embedded.errors import ChildEndedError, NotReadyError, NotTheMainThreadError
 from ops.settings import child_environment
@@ -104,7 +105,7 @@ class ChildProcess:
 
 
 @asynccontextmanager
-async def started(
+async def started(  # noqa: PLR0913 - one argument an option
     name: str,
     command: Sequence[str],
     log: Path,
@@ -113,12 +114,14 @@ async def started(
     folder: Path | None = None,
     env: Mapping[str, str] | None = None,
     inherit: Sequence[int] = (),
+    terminal: bool = False,
     kernel: bool = KERNEL_TELLS,
 ) -> AsyncGenerator[ChildProcess]:
     """Run ``command`` (an absolute path first) until the block ends, or until this process ends.
 
     The child works in ``folder``, with the environment ``env``, or else with the system's variables only. It inherits
-    the file descriptors ``inherit``. It has a session of its own, so that a Ctrl-C reaches only this process.
+    the file descriptors ``inherit``. It has a session of its own, so that a Ctrl-C reaches only this process. With
+    ``terminal`` it only has a process group of its own, and this process's standard input and output.
     ``grace`` is in seconds. Raise NotTheMainThreadError on another thread.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -127,7 +130,7 @@ async def started(
     with leash(kernel=kernel) as pipe:
         tether = [sys.executable, "-I", "-S", str(TETHER), str(os.getpid()), str(pipe)]
         kept = [fd for fd in (*inherit, pipe) if fd >= 0]
-        child = ChildProcess(name, await _spawned([*tether, *command], log, folder, env, kept), log)
+        child = ChildProcess(name, await _spawned([*tether, *command], log, folder, env, kept, terminal=terminal), log)
         try:
             yield child
         finally:
@@ -135,7 +138,13 @@ async def started(
 
 
 async def _spawned(
-    command: Sequence[str], log: Path, cwd: Path | None, env: Mapping[str, str] | None, kept: Sequence[int]
+    command: Sequence[str],
+    log: Path,
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    kept: Sequence[int],
+    *,
+    terminal: bool,
 ) -> asyncio.subprocess.Process:
     """Start the process without a ``preexec_fn``: Python code between fork and exec may deadlock with threads."""
     _keep(log)
@@ -143,14 +152,19 @@ async def _spawned(
         os.fchmod(out.fileno(), 0o600)
         return await asyncio.create_subprocess_exec(
             *command,
-            stdin=DEVNULL,
-            stdout=out,
-            stderr=STDOUT,
+            stdin=None if terminal else DEVNULL,
+            stdout=None if terminal else out,
+            stderr=out if terminal else STDOUT,
             cwd=cwd,
             env=child_environment() if env is None else env,
             pass_fds=kept,
-            start_new_session=True,
+            **_group(terminal=terminal),
         )
+
+
+def _group(*, terminal: bool) -> dict[str, Any]:
+    """Return the arguments for a process group of its own, in this session or in another."""
+    return {"process_group": 0} if terminal else {"start_new_session": True}
 
 
 def _keep(log: Path) -> None:

@@ -105,5 +105,9 @@ class EngineConfig:
     fetch_wait_ms: int = 100
     """The time for which a broker holds a fetch that finds no records."""
 
+    ends_blocked: bool = False
+    """True if a loop that is blocked for ``watchdog_s`` ends the process. It is for a process that has one worker and a
+    supervisor."""
+
     watchdog_s: float = 30.0
     """The time without progress, while there is work, after which the worker ends. Another worker takes over."""

@@ -15,9 +15,10 @@ import structlog
 from schemas.clock import Clock
 from schemas.records import Partition
 from streams.engine.lag import Lag
+from streams.engine.loop_watch import REPORT_S, watched_loop
 from streams.engine.runtime import Runtime
 from streams.engine.shard import Shard
-from streams.telemetry.metric_definitions import LOOP_BLOCKED_SECONDS, LOOP_BLOCKS
+from streams.telemetry.metric_definitions import LOOP_BLOCKED_SECONDS, LOOP_BLOCKS, LOOP_STALLS
 from streams.transport.errors import TransportError
 
 LOOK_S = 1.0
@@ -167,15 +168,21 @@ def _silent(runtime: Runtime) -> str | None:
 async def feel(runtime: Runtime) -> None:
     """Measure how long the event loop is blocked: a blocked worker can keep none of its other guarantees."""
     said = float("-inf")
-    while True:
-        runtime.beat_at = runtime.clock.monotonic()
-        await asyncio.sleep(BEAT_S)
-        now = runtime.clock.monotonic()
-        held_s = now - runtime.beat_at - BEAT_S
-        if held_s <= BLOCK_S:
-            continue
-        runtime.metrics.count(LOOP_BLOCKS)
-        runtime.metrics.count(LOOP_BLOCKED_SECONDS, by=held_s)
-        if now - said > QUIET_S:
-            said = now
-            log.warning("event_loop_blocked", group=runtime.handler.group, seconds=round(held_s, 3))
+    with watched_loop(runtime):
+        while True:
+            runtime.beat_at = runtime.clock.monotonic()
+            await asyncio.sleep(BEAT_S)
+            now = runtime.clock.monotonic()
+            held_s = now - runtime.beat_at - BEAT_S
+            if held_s > BLOCK_S:
+                _count(runtime, held_s)
+                if now - said > QUIET_S:
+                    said = now
+                    log.warning("event_loop_blocked", group=runtime.handler.group, seconds=round(held_s, 3))
+
+
+def _count(runtime: Runtime, held_s: float) -> None:
+    runtime.metrics.count(LOOP_BLOCKS)
+    runtime.metrics.count(LOOP_BLOCKED_SECONDS, by=held_s)
+    if held_s >= REPORT_S:
+        runtime.metrics.count(LOOP_STALLS)

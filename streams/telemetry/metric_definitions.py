@@ -273,6 +273,11 @@ LOOP_BLOCKS = Metric(
 LOOP_BLOCKED_SECONDS = Metric(
     "headrace_event_loop_blocked_seconds", "counter", "Total time for which the event loop was blocked."
 )
+LOOP_STALLS = Metric(
+    "headrace_event_loop_stalls",
+    "counter",
+    "Times that the event loop was blocked for a second or more. The log event `loop_blocked` has the agent and stack.",
+)
 THREADS_RUNNING = Metric("headrace_threads_running", "gauge", "Threads that run agents and tools of plain functions.")
 THREADS_OVERDUE = Metric(
     "headrace_threads_overdue", "gauge", "The part of these threads whose run has ended, by deadline or cancel."
@@ -345,6 +350,7 @@ VOCABULARY: tuple[Metric, ...] = (
     MISSING_TOPICS,
     LOOP_BLOCKS,
     LOOP_BLOCKED_SECONDS,
+    LOOP_STALLS,
     THREADS_RUNNING,
     THREADS_OVERDUE,
     THREADS_ABANDONED,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 
 from headrace import Run, agent
 
 CHUNK = 16 * 1024 * 1024
+BLOCK_S = 9.0
+"""Seconds of a block: more than a worker's session, less than the silence after which a suspect's process is killed."""
 ENOUGH = 1_024 * 1024 * 1024
 """Bytes after which the kernel would end a worker that has no limit of its own."""
 
@@ -45,6 +48,8 @@ async def deadly(text: str, run: Run) -> str:
         await asyncio.sleep(0.1)
     if text in DEATHS:
         DEATHS[text]()
+    if text == "block":
+        time.sleep(BLOCK_S)
     if text == "wait":
         await asyncio.sleep(60)
     if text == "leave":

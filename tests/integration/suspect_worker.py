@@ -11,6 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from consumers.agent.blocked_agent import blamed_agent
 from consumers.agent.executor import Executor
 from consumers.agent.services import AgentServices
 from consumers.context import StepContext
@@ -44,10 +45,15 @@ async def main(given: dict[str, str], settings: Settings) -> None:
             group=given["group"],
             route=lambda shard: {Partition(given["source"], shard)},
             prepare=lambda _, record: Job(record.key, partial(answer, execute, record)),
+            blame=blamed_agent,
             prepare_isolated=lambda _, record: Job(record.key, partial(answer, apart, record)),
         )
         config = EngineConfig(
-            Connection(given["bootstrap"]), shard_topic=given["shard_topic"], rebalance_ms=int(given["rebalance_ms"])
+            Connection(given["bootstrap"]),
+            shard_topic=given["shard_topic"],
+            rebalance_ms=int(given["rebalance_ms"]),
+            ends_blocked=True,
+            watchdog_s=float(given.get("watchdog_s", 30)),
         )
         worker = Worker(config, handler, clock, metrics)
         await worker.start()

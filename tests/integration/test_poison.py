@@ -21,8 +21,8 @@ pytestmark = pytest.mark.anyio
 
 
 @asynccontextmanager
-async def worker(setup: EngineSetup, lines: int = DEVNULL) -> AsyncGenerator[Process]:
-    """A worker process, killed at the latest in the end; *lines* is where it logs to."""
+async def worker(setup: EngineSetup, lines: int = DEVNULL, **more: str) -> AsyncGenerator[Process]:
+    """A worker process, killed at the latest in the end; *lines* is where it logs to, *more* its parameters."""
     given = {
         "bootstrap": setup.connection.bootstrap,
         "group": setup.group,
@@ -30,6 +30,7 @@ async def worker(setup: EngineSetup, lines: int = DEVNULL) -> AsyncGenerator[Pro
         "output": setup.output,
         "shard_topic": f"shards-{setup.tag}",
         "rebalance_ms": "1000",
+        **more,
     }
     command = [sys.executable, "-m", "tests.integration.suspect_worker", json.dumps(given)]
     process = await asyncio.create_subprocess_exec(*command, stdout=lines)

@@ -46,7 +46,7 @@ def test_a_failed_run_is_shown_with_the_users_code_first() -> None:
 
 def test_ordinary_log_lines_stay_in_the_file() -> None:
     """They would hide what the user's own code prints."""
-    for level, event in (("info", "shard_opened"), ("warning", "few_copies_found")):
+    for level, event in (("info", "shard_opened"), ("warning", "few_copies_found"), ("error", "aiokafka.conn")):
         line = json.dumps({**FAILED, "level": level, "event": event})
         assert plain_line("agent", line) is None
         assert console_line("agent", line) is None
