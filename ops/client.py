@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-from ops import registry_writer
 from ops.connection import command_connection
 from ops.errors import NotInteractiveError, UnknownTenantError
 from ops.outage_notice import OutageNotice, untold
@@ -22,7 +21,6 @@ from schemas.records import Partition, ProducerRecord
 from schemas.requests import Request
 from schemas.results import Result
 from schemas.topics import RESULTS
-from streams.journey import ingress_group
 from streams.telemetry.trace_context import follow
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
@@ -98,9 +96,17 @@ async def _waiter(
         waiter = ResultWaiter(tenant, reader, admin, clock := SystemClock())
         waiter.outage = OutageNotice(reader, connection.bootstrap, tell, clock)
         if recall:
-            waiter.group = ingress_group((await registry_writer.load(connection)).layout)
+            waiter.group = await _ingress_group(connection)
             await waiter.recall()
         yield waiter
+
+
+async def _ingress_group(connection: Connection) -> str:
+    """Return the consumer group that reads requests. Only ids that were used before need it, and its imports."""
+    from ops import registry_writer  # noqa: PLC0415 - see above
+    from streams.journey import ingress_group  # noqa: PLC0415 - see above
+
+    return ingress_group((await registry_writer.load(connection)).layout)
 
 
 async def _reader(connection: Connection, tenant: str, start: Literal["earliest", "latest"]) -> Reader:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
-import structlog
 from pydantic import ValidationError
 
 from ops.errors import NoResultError
@@ -18,8 +17,8 @@ from ops.outage_notice import OutageNotice
 from schemas.clock import Clock
 from schemas.records import Partition, Record
 from schemas.results import Result
-from streams.journey import INGRESS_GROUP
 from streams.transport.admin import Admin
+from streams.transport.lazy_log import LazyLog
 from streams.transport.reader import Reader
 
 POLL_S = 0.2
@@ -28,7 +27,7 @@ BRIEF_S = 0.05
 poll has ended."""
 CONFLICT = "id_conflict"
 
-log = structlog.get_logger()
+log = LazyLog()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,8 @@ class ResultWaiter:
     reader: Reader
     admin: Admin
     clock: Clock
-    group: str = INGRESS_GROUP
-    """The consumer group that reads requests."""
+    group: str = ""
+    """The consumer group that reads requests. Needed only for request ids that were used before."""
 
     expected: set[str] = field(default_factory=set[str])
     """Request ids whose result is kept. Add an id before sending its request."""

@@ -76,7 +76,6 @@ class Settings(BaseSettings):
         populate_by_name=True,
         allow_inf_nan=False,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
     )
 
     kafka_bootstrap: Brokers | None = None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
+from inspect import getsource
+from itertools import pairwise
 from typing import Any
 
 from ops.setting_values import as_text, form_of, names_of
@@ -38,12 +41,24 @@ def page() -> str:
 
 
 def _rows() -> Iterator[str]:
+    meanings = _meanings()
     for field, info in Settings.model_fields.items():
         name, *others = names_of(field)
         also = "".join(f" `{other}` counts if this one is not set." for other in others)
-        meaning = " ".join((info.description or "").split())
+        meaning = " ".join(meanings[field].split())
         default = _code(info.get_default(call_default_factory=True))
         yield f"| `{name}` | {form_of(field)} | {default} | {meaning}{also} |"
+
+
+def _meanings() -> dict[str, str]:
+    """Return the docstring of each field, read from the source: pydantic would read it at each start of a command."""
+    (body,) = [node.body for node in ast.parse(getsource(Settings)).body if isinstance(node, ast.ClassDef)]
+    return {
+        field.target.id: said.value.value
+        for field, said in pairwise(body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(said, ast.Expr) and isinstance(said.value, ast.Constant) and isinstance(said.value.value, str)
+    }
 
 
 def _code(default: Any) -> str:  # noqa: ANN401 - of any setting

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from schemas.cloudevents import attributes, time_of
 from schemas.headers import CORRELATION_ID
 from schemas.records import HeaderList
-from schemas.stage_records import Origin
+
+if TYPE_CHECKING:
+    from schemas.stage_records import Origin
 
 
 def envelope(event: HeaderList, trace: HeaderList, correlation: HeaderList = ()) -> HeaderList:

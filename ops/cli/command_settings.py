@@ -47,11 +47,24 @@ def warn_of_unknown_settings() -> None:
 
 def begun() -> Settings:
     """Return the settings, and configure logging for a command: the lines of libraries are hidden."""
-    from ops import logs
+    import logging
+    from functools import partial
+
+    from streams.transport.lazy_log import LazyLog
 
     settings = settings_with(None)
-    logs.configure(settings, command=True)
+    if settings.log_level == "debug":
+        _configure_logs(settings)
+    else:
+        logging.getLogger().setLevel(logging.CRITICAL + 1)
+        LazyLog.prepare = partial(_configure_logs, settings)
     return settings
+
+
+def _configure_logs(settings: Settings) -> None:
+    from ops import logs
+
+    logs.configure(settings, command=True)
 
 
 def begun_anywhere() -> Settings:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from pydantic_core import from_json
-from rich.progress import Progress
 
 from ops.cli import output
 from ops.cli.exits import code_of
@@ -23,6 +23,9 @@ from schemas.clock import SystemClock
 from schemas.errors import Status
 from schemas.requests import Request
 from schemas.results import Result
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 STDIN = "-"
 MARGIN_S = 15.0
@@ -103,16 +106,21 @@ class Submissions:
         """Submit all *submissions* and return the exit code of the worst result; 0 without ``wait``."""
         recall = any(submission.request_id for submission in submissions)
         async with opened(self.settings, self.tenant, wait=self.wait, recall=recall, tell=output.note) as client:
-            with output.progress(quiet=self.as_json or len(submissions) == 1) as bars:
+            with self._bars(submissions) as bars:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._send(client, submissions, bars))
                     if self.wait:
                         tasks.create_task(self._hear(client, submissions, bars))
         return code_of(self.statuses)
 
-    async def _send(self, client: Client, submissions: Sequence[Submission], bars: Progress) -> None:
+    def _bars(self, submissions: Sequence[Submission]) -> AbstractContextManager[Progress | None]:
+        """Return the bars, or None for one request, which is answered before they are loaded."""
+        return nullcontext() if len(submissions) == 1 else output.progress(quiet=self.as_json)
+
+    async def _send(self, client: Client, submissions: Sequence[Submission], bars: Progress | None) -> None:
         clock, start = SystemClock(), SystemClock().monotonic()
-        for number, submission in enumerate(bars.track(submissions, description="sent")):
+        tracked = bars.track(submissions, description="sent") if bars else submissions
+        for number, submission in enumerate(tracked):
             if self.rate is not None:
                 await asyncio.sleep(start + number / self.rate - clock.monotonic())
             sent = await client.send(submission.request, submission.request_id)
@@ -120,12 +128,13 @@ class Submissions:
                 output.line({"request_id": sent.request_id})
         self._sent_all = True
 
-    async def _hear(self, client: Client, submissions: Sequence[Submission], bars: Progress) -> None:
-        bar = bars.add_task("answered", total=len(submissions))
+    async def _hear(self, client: Client, submissions: Sequence[Submission], bars: Progress | None) -> None:
+        bar = bars.add_task("answered", total=len(submissions)) if bars else None
         async for result in client.arriving(self._patience(submissions), lambda: self._sent_all):
             self.statuses.append(result.status)
             self._show(result)
-            bars.advance(bar)
+            if bars is not None and bar is not None:
+                bars.advance(bar)
 
     def _patience(self, submissions: Sequence[Submission]) -> float:
         if self.patience is not None:

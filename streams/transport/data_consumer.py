@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-import structlog
-
 from schemas.clock import Clock
 from schemas.records import COMPLETE, Partition, Record
 from schemas.topics import PLATFORM
@@ -15,6 +13,7 @@ from streams.transport.connection import Connection
 from streams.transport.errors import BrokerError, TransportError, UnknownTopicError, UnreadableError, own
 from streams.transport.fetch_bounds import FetchBounds
 from streams.transport.fetched_batches import readable
+from streams.transport.lazy_log import LazyLog
 from streams.transport.missing_topics import missing_topics
 from streams.transport.topic_state import TopicState, topic_states
 
@@ -43,7 +42,7 @@ _PASSING = frozenset(
 )
 """Errors while a leader moves."""
 
-log = structlog.get_logger()
+log = LazyLog()
 
 
 def record_of(theirs: Untyped) -> Record:

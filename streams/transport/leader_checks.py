@@ -12,16 +12,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
-import structlog
-
 from schemas.records import Partition
 from streams.transport.aiokafka_types import KafkaError, Untyped
 from streams.transport.brokers import Brokers
 from streams.transport.errors import may_pass
+from streams.transport.lazy_log import LazyLog
 from streams.transport.protocol.describe_producers import OpenTransaction, PartitionProducers, describe_producers
 from streams.transport.protocol.error_codes import LEADERLESS, PASSING, TOPIC_FORBIDDEN, fault
 
-log = structlog.get_logger()
+log = LazyLog()
 
 
 class LeaderChecks:
