@@ -17,6 +17,9 @@ from typing import Any
 DEEPEST = 5
 """Levels of nested objects. Deeper ones stay empty: a schema may contain itself."""
 
+SEARCHED = 200
+"""Words that are searched for a number, a flag or a value: a long text must not hold up the server's loop."""
+
 _NAMED = re.compile(r"""(?<![\w-])(\w{1,64})=("[^"]*"|[^\s"]\S*)""")
 _WORD = re.compile(r'"[^"]*"|\S+')
 _NUMBER = re.compile(r"[-+]?\d{1,15}(?:\.\d{1,15})?")
@@ -109,7 +112,7 @@ class _Filling:
         return self._taken(lambda word: word in _TRUE or word in _FALSE) in _TRUE
 
     def _taken(self, fits: Callable[[str], bool]) -> str:
-        for place, word in enumerate(self.words):
+        for place, word in enumerate(self.words[:SEARCHED]):
             if fits(bare := word.strip(_AROUND + '"').casefold()):
                 del self.words[place]
                 return bare
