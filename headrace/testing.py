@@ -28,7 +28,7 @@ from consumers.agent.agents import Agent
 from consumers.agent.executor import Executor
 from consumers.agent.journal.memory import MemoryJournal
 from consumers.agent.memory.session_local import LocalSessionMemory
-from consumers.agent.models.openai_model import OpenAISettings, openai_model
+from consumers.agent.models.openai_model import OpenAISettings, thin_model
 from consumers.agent.models.port import Model
 from consumers.agent.registry import AgentRegistry
 from consumers.agent.services import AgentServices
@@ -143,7 +143,7 @@ async def scripted_worker(
     clock, unscripted = SystemClock(), list[ChatBody]()
     registry = AgentRegistry(agents)
     owner = tenant if isinstance(tenant, Tenant) else Tenant(id=tenant, agents=registry.names)
-    async with scripted_model() as server, openai_model(_settings(server), clock) as model:
+    async with scripted_model() as server, thin_model(_settings(server), clock) as model:
         _play(server, script, unscripted)
         yield ScriptedWorker(registry, server, _executor(registry, model, clock), owner, clock, unscripted)
 
