@@ -64,6 +64,15 @@ def test_an_odd_answer_is_typed_and_paid_for_twice_at_most(platform: Platform, t
         "bomb": 2,
         "list": 1,
     }
+    used = [each for each in Kcat(platform.bootstrap).read(topics.USAGE.name) if each.key == tenant]
+    assert all("traceparent" in each.headers and each.headers["correlation_id"] for each in used)
+    assert sorted((each.json["status"], each.json["input_tokens"], each.json["model_calls"]) for each in used) == [
+        ("failed", 0, 2),
+        ("failed", 0, 2),
+        ("failed", 6, 2),
+        ("succeeded", 0, 1),
+        ("succeeded", 1_000_000_000, 1),
+    ], "one for each run that was answered, and none for the others"
 
 
 def _told(result: Mapping[str, Any]) -> tuple[str, str | None, int, int]:

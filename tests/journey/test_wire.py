@@ -263,7 +263,9 @@ def test_every_record_of_ours_bears_its_headers(platform: Platform, kcat: Kcat) 
     assert answer.returncode == 3, answer.stderr
     inner = [topic.name for topic in topics.PLATFORM if topic not in {topics.SHARDS, topics.SCREENED}]
     submitted = [
-        each for each in kcat.read(topics.REQUESTS.of("globex")) if is_of(json.loads(answer.stdout)["id"])(each)
+        each
+        for each in kcat.read(topics.REQUESTS.of("globex"))
+        if each.headers.get("ce_id") == json.loads(answer.stdout)["request_id"]
     ]
     written = [
         (topic, record) for topic in (RESULTS, topics.RESULTS.of("globex"), *inner) for record in kcat.read(topic)
