@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -16,13 +16,17 @@ import pytest
 from redis.asyncio import Redis
 
 from consumers.agent.journal.port import ENTRY_LIMIT, Entry, Journal, RunKey
+from consumers.agent.journal.steps import RunSteps
 from consumers.agent.journal.valkey import ValkeyJournal, valkey_journal
 from consumers.agent.journal.valkey_info import UnfitStoreError, check_info
+from consumers.context import StepContext
 from consumers.fencing_token import FencingToken
+from consumers.resilience.deadline import Deadline
 from ops.embedded.valkey import Valkey, embedded_valkey
 from schemas.clock import SystemClock
-from schemas.errors import JournalLostError, JournalUnavailableError
+from schemas.errors import ExpiredError, JournalLostError, JournalUnavailableError
 from schemas.keys import STORE_KEY
+from schemas.tenants import Tenant
 
 pytestmark = pytest.mark.anyio
 
@@ -346,6 +350,90 @@ async def test_an_odd_server_fails_each_call_in_time_and_without_the_password(an
         error = task.result()
         assert error.detail
         assert PASSWORD not in error.detail + "".join(traceback.format_exception(error))
+
+
+async def test_options_of_the_url_change_no_reply(server: Valkey) -> None:
+    """The URL may have been written for another client."""
+    options = "?decode_responses=yes&protocol=3&socket_timeout=0.000001&health_check_interval=1"
+    async with valkey_journal(server.url + options, CLOCK) as journal:
+        run = await opened(journal, steps=2)
+        await journal.check()
+
+        assert await journal.identity()
+        assert await steps_of(journal, run) == ["step-0", "step-1"]
+
+
+def run_steps(journal: Journal, run: RunKey, *, life: int = 1, seconds: float = 60) -> Awaitable[RunSteps]:
+    """Open the steps of a run as its owner number *life*."""
+    token = FencingToken(1, life)
+    context = StepContext(tenant=Tenant(id="acme"), clock=CLOCK, token=lambda: token, started_before=life > 1)
+    now_ms = CLOCK.now_ms()
+    deadline = Deadline(now_ms + round(seconds * 1_000), CLOCK)
+    return RunSteps.open(journal, run, context, attempt=1, deadline=deadline, expires_ms=now_ms + 3_600_000)
+
+
+async def test_a_run_waits_while_its_store_restarts_and_goes_on(server: Valkey, journal: ValkeyJournal) -> None:
+    """A restart takes a second; the run has a minute."""
+    run = RunKey("acme", f"run-{next(RUNS)}")
+    steps = await run_steps(journal, run)
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: steps.start("tool"),
+        lambda: steps.finish("tool", b"1"),
+        lambda: run_steps(journal, run),
+    ]
+    for call in calls:
+        await server.kill()
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
+            waiting = tasks.create_task(_awaited(call()))
+            await asyncio.sleep(0.3)
+            assert not waiting.done()
+            await server.start()
+
+    assert (await run_steps(journal, run, life=2)).finished("tool") == b"1"
+
+
+async def _awaited(call: Awaitable[object]) -> None:
+    await call
+
+
+@pytest.mark.parametrize("boundary", range(5))
+async def test_a_run_whose_store_is_emptied_at_a_boundary_writes_its_steps_again(
+    journal: ValkeyJournal, admin: Redis, boundary: int
+) -> None:
+    """Its process knows them. A run whose process dies before that is lost, and says so."""
+    run = RunKey("acme", f"run-{next(RUNS)}")
+    steps = await run_steps(journal, run)
+    calls: list[Callable[[], Awaitable[object]]] = [
+        lambda: steps.finish("model-1", b"1"),
+        lambda: steps.start("tool-1"),
+        lambda: steps.finish("tool-1", b"2"),
+        lambda: steps.finish("model-2", b"3"),
+    ]
+    for number, call in enumerate(calls):
+        if number == boundary:
+            await admin.flushall()
+        await call()
+    if boundary == len(calls):
+        await admin.flushall()
+
+    after = await run_steps(journal, run, life=2)
+
+    outcomes = [after.finished(step) for step in ("model-1", "tool-1", "model-2")]
+    assert (outcomes, after.lost) == (([None] * 3, True) if boundary == len(calls) else ([b"1", b"2", b"3"], False))
+
+
+async def test_a_run_whose_store_stays_away_expires(server: Valkey, journal: ValkeyJournal) -> None:
+    """No call outlives the deadline, though the store answers nothing and keeps the connection."""
+    run = RunKey("acme", f"run-{next(RUNS)}")
+    steps = await run_steps(journal, run, seconds=1.5)
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            for call in (steps.start("tool"), steps.finish("model", b"1"), run_steps(journal, run, seconds=0.2)):
+                with pytest.raises(ExpiredError):
+                    await call
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
 
 
 @asynccontextmanager

@@ -7,9 +7,6 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.asyncio import ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ResponseError
 
 from consumers.agent.journal import scripts
@@ -115,9 +112,8 @@ async def valkey_journal(
 
     *replicas* must acknowledge a durable write beside the server itself.
     """
-    pool = ConnectionPool.from_url(url, protocol=2, socket_timeout=None, retry=Retry(NoBackoff(), 0))
-    plain = ValkeyLink(pool, TIMEOUT_S)
-    durable = ValkeyLink(pool, DURABLE_TIMEOUT_S, Durability(replicas, ACKNOWLEDGED_MS))
+    plain = ValkeyLink(url, TIMEOUT_S)
+    durable = ValkeyLink(url, DURABLE_TIMEOUT_S, Durability(replicas, ACKNOWLEDGED_MS))
     async with served(plain, durable):
         yield ValkeyJournal(plain, durable, clock, shortest_ms)
 

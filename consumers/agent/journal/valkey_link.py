@@ -8,8 +8,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeAlias
 
-from redis.asyncio import ConnectionPool
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, Connection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as LostConnectionError
 from redis.exceptions import RedisError, ResponseError
 
@@ -21,6 +22,17 @@ Command: TypeAlias = tuple[Argument, ...]
 BATCH_CALLS = 256
 BATCH_BYTES = 4 << 20
 """The batch in which a connection sends at most this, and one call."""
+
+
+OPTIONS: dict[str, Any] = {
+    "protocol": 2,
+    "decode_responses": False,
+    "socket_timeout": None,
+    "socket_connect_timeout": None,
+    "health_check_interval": 0,
+    "retry": Retry(NoBackoff(), 0),
+}
+"""Options of a connection. They override those of the URL: each call has its own timeout, and values are bytes."""
 
 
 class _Call(NamedTuple):
@@ -52,10 +64,12 @@ class Durability(NamedTuple):
 class ValkeyLink:
     """One connection, which one task serves. Calls wait in a queue while a batch is on its way."""
 
-    def __init__(self, pool: ConnectionPool, timeout: float, durability: Durability | None = None) -> None:
-        self._connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+    def __init__(self, url: str, timeout: float, durability: Durability | None = None) -> None:
+        options: dict[str, Any] = {**parse_url(url), **OPTIONS}
+        kind: type[AbstractConnection] = options.pop("connection_class", Connection)
+        self._connection = kind(**options)
         self._timeout, self._durability = timeout, durability
-        self._secrets = [str(each) for each in (pool.connection_kwargs.get("password"),) if each]
+        self._secrets = [str(each) for each in map(options.get, ("username", "password")) if each]
         self._waiting: deque[_Call] = deque()
         self._wake = asyncio.Event()
 
