@@ -80,12 +80,18 @@ class ChatAttempt(AgentOperation):
 
     def respond(self, response: ModelResponse) -> None:
         """Add the model's answer: model, finish reason and usage, and its content if spans may hold it."""
-        self.tokens(response.usage.input_tokens, response.usage.output_tokens)
-        self.span.set({"gen_ai.response.finish_reasons": (response.finish_reason,)})
+        usage = response.usage
+        self.input_tokens, self.output_tokens = usage.input_tokens, usage.output_tokens
+        told: Attributes = {
+            "gen_ai.response.finish_reasons": (response.finish_reason,),
+            "gen_ai.usage.input_tokens": usage.input_tokens,
+            "gen_ai.usage.output_tokens": usage.output_tokens,
+        }
         if response.model:
-            self.span.set({"gen_ai.response.model": bounded(response.model)})
+            told["gen_ai.response.model"] = bounded(response.model)
         if self.captures_content:
-            self.span.set({"gen_ai.output.messages": response_of(response)})
+            told["gen_ai.output.messages"] = response_of(response)
+        self.span.set(told)
 
 
 @dataclass(slots=True)

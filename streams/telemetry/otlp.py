@@ -7,18 +7,22 @@ the fields of a message in any order, so constant parts are encoded once. Source
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from struct import Struct
-from typing import Final
+from typing import Final, TypeAlias
 
 from opentelemetry.trace import SpanKind
 
 from streams.telemetry.trace_context import RemoteSpan
 from streams.varints import uvarint
 
+AttributeValue: TypeAlias = str | int | float | bool | Sequence[str] | Sequence[int] | Sequence[float] | Sequence[bool]
+
 _KINDS: Final = {kind: kind.value + 1 for kind in SpanKind}
 _TIMES: Final = Struct("<cQcQ")
+_DOUBLE: Final = Struct("<cd")
+_UNSIGNED: Final = 2**64 - 1
 _BYTE = 0x80
 """Numbers below this take one byte as a varint."""
 
@@ -54,9 +58,30 @@ class SpanAttribute:
         """Return the attribute with a number that is not negative."""
         return sized(b"\x4a", self._head + _unmarked(b"\x18" + uvarint(value)))
 
+    def any(self, value: AttributeValue) -> bytes:
+        """Return the attribute with a value of any type; texts are valid Unicode."""
+        return (
+            self.text(value.encode()) if isinstance(value, str) else sized(b"\x4a", self._head + _unmarked(_any(value)))
+        )
+
 
 def _unmarked(value: bytes) -> bytes:
     return uvarint(len(value)) + value
+
+
+def _any(value: AttributeValue) -> bytes:
+    """Return a value (``AnyValue``) without its length."""
+    match value:
+        case str():
+            return sized(b"\x0a", value.encode())
+        case bool():
+            return b"\x10\x01" if value else b"\x10\x00"
+        case int():
+            return b"\x18" + uvarint(value & _UNSIGNED)
+        case float():
+            return _DOUBLE.pack(b"\x21", value)
+        case _:
+            return sized(b"\x2a", b"".join([sized(b"\x0a", _any(each)) for each in value]))
 
 
 @lru_cache(maxsize=256)
@@ -81,6 +106,11 @@ def titled(name: str, kind: SpanKind) -> bytes:
 def failed(message: str) -> bytes:
     """Return the error status of a span, with its message."""
     return sized(b"\x7a", sized(b"\x12", message.encode()) + b"\x18\x02")
+
+
+def local(span_id: int, state: bytes) -> bytes:
+    """Return the parent and the ``tracestate`` of a span whose parent is in this process. Its flags say so anyway."""
+    return b"\x22\x08" + span_id.to_bytes(8) + (sized(b"\x1a", state) if state else b"")
 
 
 def linked(places: Iterable[tuple[str, str]]) -> bytes:
