@@ -13,7 +13,7 @@ from typing import cast
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanKind, Status, StatusCode, Tracer
 
 from streams.telemetry import otlp
 from streams.telemetry.spans import Export
@@ -47,7 +47,7 @@ def agent_tracer(scope: str, export: Export) -> Tracer:
 
 def encoded(span: ReadableSpan) -> bytes:
     """Return an ended span in OpenTelemetry's protocol. Spans of agents have neither events nor links."""
-    place, begin, end = span.context, span.start_time or 0, span.end_time or 0
+    place, begin, end = span.context or INVALID_SPAN_CONTEXT, span.start_time or 0, span.end_time or 0
     attributes = cast("Mapping[str, otlp.AttributeValue]", span.attributes or {})
     told = [otlp.attribute(name).any(value) for name, value in attributes.items()]
     if span.parent is not None:

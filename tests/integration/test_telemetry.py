@@ -7,6 +7,7 @@ import time
 import pytest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 
+from consumers.agent.genai import AgentTelemetry
 from ops.settings import Settings
 from ops.telemetry import tracing_of
 from schemas.clock import SystemClock
@@ -66,3 +67,23 @@ async def test_without_a_collector_a_stage_ends_all_the_same_and_says_what_was_l
 
     assert time.monotonic() - began < 10
     assert told(metrics) == (0, 1)
+
+
+@pytest.mark.parametrize(("flag", "captured"), [(False, []), (True, ["secret"])])
+async def test_agent_spans_take_the_same_way_and_hold_content_only_on_request(flag: bool, captured: list[str]) -> None:  # noqa: FBT001 - a parameter of the test
+    """The collector may be in other hands than the users' data."""
+    metrics, clock = MetricStore("agent"), SystemClock()
+    with collecting() as collector:
+        settings = Settings(otlp_endpoint=collector.address, capture_content=flag)
+        async with tracing_of(settings, "agent", "w-1", clock, metrics) as own:
+            here = own.begin(Record("tenants.acme.requests", 0, 0, 0, None, b"v", ()))
+            telemetry = AgentTelemetry(agent="a", run_id="r", clock=clock, spans=own.below(here, "acme"))
+            with telemetry.execute_tool(tool="t", call_id="c", arguments="secret"):
+                pass
+
+        ((service, span),) = collector.spans
+    values = {each.key: each.value.string_value for each in span.attributes}
+    assert (service, span.name, span.trace_id.hex()) == ("headrace-agent", "execute_tool t", here.trace_id)
+    assert span.parent_span_id.hex() == here.span_id
+    assert [values[name] for name in values if name == "gen_ai.tool.call.arguments"] == captured
+    assert told(metrics) == (1, 0)

@@ -19,6 +19,7 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
+from ops.dev.stages import DISCOVERY
 from ops.settings import Settings, child_environment
 
 CLI = (sys.executable, "-P", "-m", "ops.cli.app")
@@ -228,3 +229,17 @@ def platform(journey: str, folder: Path, *options: str, **changes: str) -> Gener
             ready = json.loads(dev.line(START_S))
             found = {"HEADRACE_KAFKA_BOOTSTRAP": ready["kafka"], "HEADRACE_VALKEY_URL": ready["valkey"]}
             yield Platform(journey, ready, dev, model, {**environment, **found}, folder)
+
+
+def get(address: str, path: str) -> tuple[int, Any]:
+    """Return the status and the content of a page, read if it is JSON."""
+    with closing(HTTPConnection(address.removeprefix("http://"), timeout=10)) as connection:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, json.load(answer) if path == DISCOVERY else answer.read().decode()
+
+
+def targets(own: Platform) -> dict[str, str]:
+    """Return the address of each stage's pages."""
+    _, groups = get(own.http, DISCOVERY)
+    return {group["labels"]["__meta_headrace_stage"]: target for group in groups for target in group["targets"]}

@@ -7,17 +7,28 @@ import os
 import signal
 import subprocess
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ops.cli.stack import folder_of
 from ops.dev.stages import DISCOVERY
 from ops.embedded.ports import free
-from tests.journey.platform import CLI, START_S, Platform, clean_environment, platform, running, runs, scripted, until
+from tests.journey.platform import (
+    CLI,
+    START_S,
+    Platform,
+    clean_environment,
+    get,
+    platform,
+    running,
+    runs,
+    scripted,
+    targets,
+    until,
+)
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -151,18 +162,6 @@ def test_use_cluster_needs_a_cluster(tmp_path: Path) -> None:
         assert "HEADRACE_KAFKA_BOOTSTRAP is not set" in dev.errors.read_text()
 
 
-def _get(address: str, path: str) -> tuple[int, Any]:
-    with closing(HTTPConnection(address.removeprefix("http://"), timeout=10)) as connection:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, json.load(answer) if path == DISCOVERY else answer.read().decode()
-
-
-def _targets(own: Platform) -> dict[str, str]:
-    _, groups = _get(own.http, DISCOVERY)
-    return {group["labels"]["__meta_headrace_stage"]: target for group in groups for target in group["targets"]}
-
-
 def test_prometheus_finds_every_worker_at_one_address(tmp_path_factory: pytest.TempPathFactory) -> None:
     """At the configured port; a worker that was killed is there again, with its new port."""
     port = free()
@@ -170,17 +169,17 @@ def test_prometheus_finds_every_worker_at_one_address(tmp_path_factory: pytest.T
         "split", _folder(tmp_path_factory), HEADRACE_HTTP_PORT=str(port), HEADRACE_HTTP_HOST="0.0.0.0"
     ) as own:
         assert own.ready["http_sd"] == f"http://127.0.0.1:{port}{DISCOVERY}"
-        found = _targets(own)
+        found = targets(own)
         assert found.keys() == {"auth", "guard", "agent", "retries"}
         for stage, target in found.items():
             assert target.startswith("127.0.0.1:")
-            assert f'stage="{stage}"' in _get(target, "/metrics")[1]
+            assert f'stage="{stage}"' in get(target, "/metrics")[1]
 
         os.kill(own.pids["agent"], signal.SIGKILL)
 
-        assert until(lambda: _targets(own).get("agent", found["agent"]) != found["agent"], 60), _targets(own)
-        assert _get(_targets(own)["agent"], "/metrics")[0] == 200
-        page = _get(own.http, "/")[1]
+        assert until(lambda: targets(own).get("agent", found["agent"]) != found["agent"], 60), targets(own)
+        assert get(targets(own)["agent"], "/metrics")[0] == 200
+        page = get(own.http, "/")[1]
         assert own.valkey.partition(":")[2].partition("@")[0] not in page
 
 

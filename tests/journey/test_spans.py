@@ -9,7 +9,7 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from tests.journey.collector import Collector, collecting
-from tests.journey.platform import platform, until
+from tests.journey.platform import get, platform, targets, until
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -49,6 +49,7 @@ def test_a_request_and_its_retry_are_one_trace_of_parents_and_children(
         for (_, before), (_, after) in itertools.pairwise(steps):
             assert after.parent_span_id == before.span_id
 
+        assert {told(span).get("tenant.id") for _, span in collector.of(trace_id)} == {"acme"}
         last = steps[-1][1].span_id
         results = "send tenants.acme.results"
         assert until(lambda: any(s.name == results and s.parent_span_id == last for _, s in collector.of(trace_id)), 10)
@@ -87,6 +88,16 @@ support = Agent.from_callable(answer, name="support")
 
 OVERLOADED = {"status": 503, "error": {"message": "secret"}}
 WEATHER = {"text": "secret", "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+
+COUNTED = (
+    'headrace_model_call_seconds_count{model="small-model",outcome="ok",stage="agent"} 2.0',
+    'headrace_model_call_seconds_count{model="small-model",outcome="model_overloaded",stage="agent"} 1.0',
+    'headrace_model_tokens_total{direction="input",model="small-model",stage="agent"} 14.0',
+    'headrace_agent_seconds_count{agent="support",outcome="ok",stage="agent"} 1.0',
+    'headrace_agent_steps_total{agent="support",kind="tool",stage="agent"} 1.0',
+    'headrace_tool_call_seconds_count{outcome="ok",stage="agent",tool="other"} 1.0',
+)
+"""The tool is none that an agent of the worker lists."""
 
 
 def agent_spans(collector: Collector, trace_id: str) -> list[Span]:
@@ -154,3 +165,7 @@ def test_an_agents_model_calls_and_tool_calls_are_in_the_trace_of_their_request(
         every = [span for _, span in collector.of(trace_id)]
         assert {told(span).get("tenant.id") for span in every} == {"acme"}
         assert "secret" not in str(every)
+
+        metrics = get(targets(own)["agent"], "/metrics")[1]
+        for sample in COUNTED:
+            assert f"{sample}\n" in metrics, sample
