@@ -25,6 +25,7 @@ from consumers.agent.models.port import (
 from consumers.meter import AgentEnded, HandoffEnded, Measurement, ModelCallEnded, ToolCallEnded
 from consumers.spans import ATTRIBUTE_LIMIT, Attribute, OpenSpan, SpanKind, bounded
 from schemas.errors import ModelOverloadedError
+from tests.contract.planted import ROOT
 from tests.unit.consumers.agent.fakes import TRACEPARENT, StillClock
 
 COMMON = {
@@ -287,3 +288,25 @@ def test_every_text_from_outside_is_bounded() -> None:
 
     told = [value for span in setup.spans.spans for value in (span.name, *span.attributes.values())]
     assert max(len(value) for value in told if isinstance(value, str)) < ATTRIBUTE_LIMIT + len("execute_tool ") + 1
+
+
+def test_the_reference_page_lists_each_attribute() -> None:
+    """A dashboard is built from the page."""
+    setup = Setup(captures_content=True)
+    asked: list[Message] = [SystemMessage("Be brief."), UserMessage("Rain?")]
+
+    with setup.telemetry.invoke_agent(model="m", step="1") as agent:
+        agent.cost(0.5)
+    with setup.telemetry.chat(model="m", messages=asked, temperature=0.5, max_tokens=1) as chat:
+        chat.respond(ANSWER)
+    with setup.telemetry.execute_tool(tool="t", call_id="c", description="d", arguments="{}") as tool:
+        tool.result("yes")
+    with setup.telemetry.handoff(target="billing", kind="delegate"):
+        pass
+
+    page = (ROOT / "docs" / "reference" / "spans.md").read_text(encoding="utf-8")
+    names = {name for span in setup.spans.spans for name in span.attributes}
+    assert sorted(name for name in names if f"`{name}`" not in page) == []
+    assert [
+        span.name.partition(" ")[0] for span in setup.spans.spans if f"`{span.name.partition(' ')[0]} {{" not in page
+    ] == []
