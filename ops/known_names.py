@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from consumers.agent.models.port import Model
 from consumers.agent.registry import AgentRegistry as Agents
@@ -17,9 +16,5 @@ def known_names(settings: Settings, agents: Agents, models: Mapping[str, Model])
     return KnownNames(
         agents=frozenset(agents),
         models=frozenset({*models, settings.model_name or DEFAULT_NAME}),
-        tools=frozenset(name for agent in agents.values() for name in _tools_of(agent)),
+        tools=frozenset(tool.name for agent in agents.values() for tool in agent.toolbox),
     )
-
-
-def _tools_of(agent: Any) -> Iterable[str]:  # noqa: ANN401 - an agent may be of a class without tools
-    return (tool.name for tool in getattr(agent, "tools", ()))

@@ -26,6 +26,7 @@ from consumers.meter import (
 )
 from consumers.spans import Attribute, NoSpans, OpenSpan, Spans, bounded, error_type_of
 from schemas.clock import Clock
+from schemas.usage import usd_of
 
 OPENAI = "openai"
 """The provider of each model with OpenAI's API: the convention names the API, not its operator."""
@@ -87,6 +88,8 @@ class ChatAttempt(AgentOperation):
             "gen_ai.usage.input_tokens": usage.input_tokens,
             "gen_ai.usage.output_tokens": usage.output_tokens,
         }
+        if usage.cost_pico:
+            told["headrace.cost_usd"] = usd_of(usage.cost_pico)
         if response.model:
             told["gen_ai.response.model"] = bounded(response.model)
         if self.captures_content:

@@ -17,7 +17,7 @@ from consumers.spans import Spans
 from schemas.clock import Clock, SystemClock
 from schemas.headers import CORRELATION_ID
 from schemas.records import Partition, ProducerRecord, Record
-from schemas.topics import ADMISSIONS, DEAD_LETTERS, tenant_of
+from schemas.topics import ADMISSIONS, DEAD_LETTERS, USAGE, tenant_of
 from streams.handler import Outputs
 from streams.telemetry import otlp
 from streams.telemetry.agent_spans import AgentTracing, agent_spans
@@ -180,7 +180,7 @@ def _facts(record: Record) -> bytes:
     if key:
         told.append(_KEY.text(_bounded(key)))
         if tenant_of(record.topic) is None:
-            told.append(_tenant_in(key))
+            told.append(_tenant_in(record.topic, key))
     return b"".join(told)
 
 
@@ -231,7 +231,11 @@ def _sent_to(topic: str, partition: int | None) -> bytes:
 
 def _sending(output: ProducerRecord) -> bytes:
     fixed = _sent_to(output.topic, output.partition)
-    return fixed if output.key is None or tenant_of(output.topic) is not None else fixed + _tenant_in(output.key)
+    return (
+        fixed
+        if output.key is None or tenant_of(output.topic) is not None
+        else fixed + _tenant_in(output.topic, output.key)
+    )
 
 
 def _destination(what: str, topic: str, partition: int | None) -> bytes:
@@ -267,9 +271,9 @@ def _committing(group: str, topic: str | None) -> bytes:
     return otlp.titled(f"commit {topic or group}", SpanKind.CLIENT) + otlp.attributes(known) + otlp.UNSET
 
 
-def _tenant_in(key: bytes) -> bytes:
-    """Return the tenant attribute from the key of a platform topic, which begins with the tenant."""
+def _tenant_in(topic: str, key: bytes) -> bytes:
+    """Return the tenant attribute from the key of a platform topic, which is the tenant or begins with it."""
     tenant, bar, _ = key.partition(b"|")
-    if not bar:
+    if not bar and topic != USAGE.name:
         return b""
     return _TENANT.text(_bounded(tenant))

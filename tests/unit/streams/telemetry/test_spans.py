@@ -346,3 +346,15 @@ def test_without_a_collector_the_context_travels_and_a_job_stays_as_it_is() -> N
     assert here.span is None
     assert (here.trace_id, ids(here.headers)[2]) == (TRACE_ID, ids(follow(()).headers)[2])
     assert tracing.around(record(), here, run) is run
+
+
+async def test_a_usage_record_has_the_tenant_of_its_key() -> None:
+    """Its key is the tenant alone. Each span of a trace names the tenant."""
+    setup = Setup()
+    usage = ProducerRecord(topics.USAGE.name, b"acme", b"v")
+
+    await setup.handle(record(), usage)
+    setup.tracing.committed(setup.written, [Partition(REQUESTS, 3)], 0.25)
+
+    _, send, _ = setup.spans
+    assert (send.name, facts(send)["tenant.id"]) == (f"send {topics.USAGE.name}", "acme")
