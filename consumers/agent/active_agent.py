@@ -104,6 +104,8 @@ class ActiveAgent:
         return Planned(jobs, transfers[0] if transfers else None)
 
     async def _job(self, caller: ToolCaller, call: ToolCall, step: str, transfers: list[ToolCall]) -> ToolOutcome:
+        if (recorded := caller.replayed(self.run, step)) is not None:
+            return recorded
         if (tool := self._tools.get(call.name)) is not None:
             return await caller(self.run, tool, call, step)
         if call.name in self._transfers:

@@ -11,6 +11,7 @@ from typing import Any
 
 from consumers.agent.agents import Agent
 from consumers.agent.genai import AgentTelemetry
+from consumers.agent.journal.port import ENTRY_LIMIT
 from consumers.agent.middleware import Operation, compose
 from consumers.agent.models.port import ToolCall
 from consumers.agent.run import Run
@@ -29,6 +30,7 @@ from schemas.errors import (
     ToolOutcomeUnknownError,
     ToolTimeoutError,
     chain_of,
+    resolve_error,
 )
 
 
@@ -51,17 +53,21 @@ class ToolCaller:
         if steps.lost or steps.started(step):
             raise ToolOutcomeUnknownError(f"the tool {tool.name} may have run before, and its outcome is unknown")
 
-    async def __call__(self, run: Run, tool: Tool, call: ToolCall, step: str) -> ToolOutcome:
-        """Return the outcome: the recorded one if the journal has the step. A ToolError becomes a text for the model.
-
-        Raises ToolOutcomeUnknownError; the errors of guards other than ToolDeniedError; ExpiredError at the deadline.
-        """
+    def replayed(self, run: Run, step: str) -> ToolOutcome | None:
+        """Return the recorded outcome of a step, also of a tool that the agent has no longer; None if there is none."""
         recorded = self.state.steps.finished(step)
-        if recorded is not None:
-            found: ToolStep = decode(ToolStep, recorded)
-            if found.attempt == run.attempt:
-                run.spending.add_tool_call()
-            return found.outcome
+        if recorded is None:
+            return None
+        found: ToolStep = decode(ToolStep, recorded)
+        if found.attempt == run.attempt:
+            run.spending.add_tool_call()
+        return found.outcome
+
+    async def __call__(self, run: Run, tool: Tool, call: ToolCall, step: str) -> ToolOutcome:
+        """Make the call, record its outcome and return it. A ToolError becomes a text for the model.
+
+        Raises the errors of guards other than ToolDeniedError; ExpiredError at the deadline.
+        """
         with self.telemetry.execute_tool(
             tool=tool.name, call_id=call.id, description=tool.description, step=step, arguments=call.arguments
         ) as execution:
@@ -69,9 +75,15 @@ class ToolCaller:
             execution.result(outcome.text)
             if outcome.error:
                 execution.fail(outcome.error)
-        if self.state.recorded:
-            value = ToolStep(agent=self.agent.name, attempt=run.attempt, tool=tool.name, outcome=outcome)
-            await self.state.steps.finish(step, encode(value))
+        return await self._recorded(run, tool, outcome, step) if self.state.recorded else outcome
+
+    async def _recorded(self, run: Run, tool: Tool, outcome: ToolOutcome, step: str) -> ToolOutcome:
+        made = ToolStep(agent=self.agent.name, attempt=run.attempt, tool=tool.name, outcome=outcome)
+        value = encode(made)
+        if len(value) > ENTRY_LIMIT:  # JSON may take six bytes for one
+            outcome = failed(tool.name, ToolFailedError(f"the result of {tool.name} is too long to be kept"))
+            value = encode(made.model_copy(update={"outcome": outcome}))
+        await self.state.steps.finish(step, value)
         return outcome
 
     async def _made(self, run: Run, tool: Tool, call: ToolCall, step: str) -> ToolOutcome:
@@ -106,9 +118,11 @@ class ToolCaller:
             if limit.expired():
                 raise ToolTimeoutError(f"the tool {tool.name} did not answer within {tool.timeout:g} s") from error
             raise _tool_error(tool, error) from error
-        except Exception as error:
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # an exit in a tool must end the call, not the worker
             if any(isinstance(each, HeadraceError) for each in chain_of(error)):
-                raise
+                raise resolve_error(error) from error
             raise _tool_error(tool, error) from error
 
     async def _call(self, tool: Tool, arguments: Mapping[str, Any], run: Run) -> Any:  # noqa: ANN401 - as above
@@ -122,7 +136,7 @@ class ToolCaller:
         return {name: given[name] for name in tool.signature.injected}
 
 
-def _tool_error(tool: Tool, error: Exception) -> HeadraceError:
+def _tool_error(tool: Tool, error: BaseException) -> HeadraceError:
     if isinstance(error, MemoryError):
         return InternalError(f"the tool {tool.name} ran out of memory")
     return ToolFailedError(f"the tool {tool.name} raised {type(error).__name__}", detail=repr(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -36,6 +37,8 @@ def text_of(name: str, value: Any) -> str:  # noqa: ANN401 - a tool returns what
     """Return a text as it is, and any other value as JSON. Lone surrogates are replaced."""
     if isinstance(value, str):
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, Iterator | AsyncIterator):
+        raise ToolFailedError(f"the tool {name} returned an iterator, which may have no end: return a list")
     try:
         return to_json(value, inf_nan_mode="constants").decode()
     except (PydanticSerializationError, ValueError) as error:

@@ -64,6 +64,9 @@ class Tool:
         if not (self.timeout > 0 and self.result_limit > 0):
             message = f"the timeout and the result_limit of the tool {self.name!r} must be above zero"
             raise AgentDefinitionError(message)
+        if inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(self.function):
+            message = f"the tool {self.name!r} must return its result, and it yields"
+            raise AgentDefinitionError(message)
         object.__setattr__(self, "signature", signature_of(self.function, self.name))
 
     @property

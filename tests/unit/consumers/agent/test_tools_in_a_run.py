@@ -398,3 +398,59 @@ async def test_a_session_is_remembered_once_and_read_by_the_next_run() -> None:
     await world.run(session="s")  # the same run again: it is answered from the journal, and remembered once
     assert [str(each.text) for each in world.model.asked[0].messages if hasattr(each, "text")] == ["screened"]
     assert len(world.model.asked) == 1
+
+
+@pytest.mark.parametrize("raised", [SystemExit(1), KeyboardInterrupt(), BaseException("panic")])
+async def test_an_exit_in_a_tool_ends_the_call_only(raised: BaseException) -> None:
+    """asyncio would pass it on to the loop, and the worker would end with all its runs."""
+
+    async def leave() -> None:
+        raise raised
+
+    model = ToldAnswers([calls("leave"), "still here"])
+    assert (await AgentWorld(model, (Agent("a", tools=[leave]),)).run()).output == "still here"
+    assert model.results() == [f"Error (tool_failed): the tool leave raised {type(raised).__name__}"]
+
+
+async def test_a_tool_error_inside_another_error_is_told_to_the_model() -> None:
+    """The innermost cause decides, as everywhere."""
+
+    async def wraps() -> None:
+        raise ValueError("lookup") from ToolFailedError("no such city")
+
+    model = ToldAnswers([calls("wraps"), "done"])
+    await AgentWorld(model, (Agent("a", tools=[wraps]),)).run()
+    assert model.results() == ["Error (tool_failed): no such city"]
+
+
+@pytest.mark.parametrize("odd", ["\x00" * 60_000, "\ud800" * 30_000])
+async def test_a_result_that_grows_as_json_does_not_fail_the_run(odd: str) -> None:
+    """Each control character takes six bytes in the journal."""
+
+    async def odd_text() -> str:
+        return odd
+
+    model = ToldAnswers([calls("odd_text"), "done"])
+    assert (await AgentWorld(model, (Agent("a", tools=[odd_text]),)).run()).output == "done"
+
+
+async def test_an_endless_result_is_refused() -> None:
+    """Its encoding would block the loop for ever."""
+
+    async def endless() -> object:
+        return iter(int, 1)
+
+    model = ToldAnswers([calls("endless"), "done"])
+    await AgentWorld(model, (Agent("a", tools=[endless]),)).run()
+    assert "returned an iterator" in model.results()[0]
+
+
+async def test_a_recorded_call_of_a_removed_tool_is_replayed() -> None:
+    """A deploy between two lives of a run must not change what was done."""
+    effects, model = ToolEffects(), ToldAnswers([calls("order", order='{"item": "tea"}')])
+    world = AgentWorld(model, (Agent("clerk", tools=[effects.order()]),))
+    with pytest.raises(IndexError):
+        await _crashing(world)
+    world.agents, model.answers = (Agent("clerk", memory=["session"]),), ["done"]
+    assert (await world.run()).output == "done"
+    assert model.results() == ["ordered tea"]
