@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from consumers.agent.agents import Agent
-from consumers.agent.genai import AgentTelemetry
+from consumers.agent.genai import AgentTelemetry, name_of
 from consumers.agent.handoff import ASK, Handoff, delegate_spec, handoff_spec
 from consumers.agent.middleware import Operation, compose
 from consumers.agent.model_step import ModelCaller
@@ -65,7 +65,9 @@ class ActiveAgent:
     @contextmanager
     def invoked(self) -> Generator[None]:
         """Open the span of the agent's part of the run."""
-        with self.telemetry.invoke_agent(model=self.agent.model, resumed=self.state.steps.resumed):
+        model = self.state.services.models.get(self.agent.model)
+        name = self.agent.model if model is None else name_of(model)
+        with self.telemetry.invoke_agent(model=name, resumed=self.state.steps.resumed):
             yield
 
     # --- the model ----------------------------------------------------------------------------------------------------

@@ -150,6 +150,7 @@ def test_an_agents_model_calls_and_tool_calls_are_in_the_trace_of_their_request(
         assert [told(span).get("gen_ai.usage.input_tokens") for span in (first, second, last)] == [None, 7, 7]
         assert told(second)["gen_ai.response.model"] == "small-model"
         assert told(agent)["gen_ai.conversation.id"] == "s-1"
+        assert {told(span).get("gen_ai.request.model") for span in (agent, second)} == {"small-model"}
         places = [f"00-{trace_id}-{span.span_id.hex()}-01" for span in (first, second, last)]
         assert [call["headers"]["traceparent"] for call in calls] == places
         every = [span for _, span in collector.of(trace_id)]
