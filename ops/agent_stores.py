@@ -6,8 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+import structlog
+
 from consumers.agent.journal.port import Journal
-from consumers.agent.journal.valkey import valkey_journal
+from consumers.agent.journal.valkey import ValkeyJournal, valkey_journal
+from consumers.agent.journal.valkey_info import UnfitStoreError
 from consumers.agent.memory.exchanges import ExchangeLimits
 from consumers.agent.memory.port import SessionMemory
 from consumers.agent.memory.session_valkey import ValkeySessionMemory
@@ -16,6 +19,9 @@ from consumers.agent.registry import AgentRegistry as Agents
 from ops.errors import UsageError
 from ops.settings import Settings
 from schemas.clock import Clock
+from schemas.errors import JournalUnavailableError
+
+log = structlog.get_logger()
 
 
 class AgentStores(NamedTuple):
@@ -38,6 +44,20 @@ async def agent_stores(settings: Settings, clock: Clock, agents: Agents) -> Asyn
             " set HEADRACE_VALKEY_URL"
         )
     url = settings.valkey_url.get_secret_value()
-    async with valkey_journal(url, clock) as journal, memory_client(url) as client:
+    async with (
+        valkey_journal(url, clock, replicas=settings.valkey_replicas) as journal,
+        memory_client(url) as client,
+    ):
+        await _check(journal)
         limits = ExchangeLimits(ttl_s=settings.session_ttl)
         yield AgentStores(journal, ValkeySessionMemory(ValkeyCalls(client), limits))
+
+
+async def _check(journal: ValkeyJournal) -> None:
+    """Raise UsageError for a store that may forget. One that does not answer yet is waited for by each run."""
+    try:
+        await journal.check()
+    except UnfitStoreError as error:
+        raise UsageError(f"HEADRACE_VALKEY_URL: {error}") from error
+    except JournalUnavailableError as error:
+        log.warning("journal_unavailable", detail=error.detail)

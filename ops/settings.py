@@ -97,7 +97,8 @@ class Settings(BaseSettings):
     """Certificates of the authorities that signed the brokers' certificates. Not set: those that the system trusts."""
 
     valkey_url: ValkeyUrl | None = None
-    """Address of Valkey or Redis. No stage needs it yet."""
+    """Address of Valkey or Redis, with an append-only file. Agent workers need it if an agent has tools, handoffs or
+    memory."""
 
     valkey_replicas: int = Field(default=0, ge=0, le=9)
     """Replicas of Valkey that must have the start of a tool on their disks before the tool starts. 0: a failover to a

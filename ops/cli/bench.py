@@ -144,6 +144,21 @@ def neighbours(
     _measure("neighbours", partial(neighbours.run, plan), as_json=as_json)
 
 
+@app.command("journal")
+def journal(
+    runs: Annotated[int, typer.Option(min=1, help="Concurrent runs.")] = 100,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each run.")] = 20,
+    rounds: Rounds = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the CPU time of a tool step's two journal writes, against plain commands and against no journal."""
+    from functools import partial
+
+    from ops.lab.bench import journal
+
+    _measure("journal", partial(journal.run, journal.JournalPlan(runs, steps, rounds)), as_json=as_json)
+
+
 @app.command("texts")
 def texts(rounds: Rounds = 3, as_json: AsJson = False) -> None:
     """Measure the CPU time of the guards for a megabyte of text of each alphabet."""

@@ -15,7 +15,7 @@ import pytest
 from ops.cli.command_settings import settings_with
 from ops.connection import connection_of
 from ops.embedded.kafka import Kafka, embedded_kafka
-from ops.lab.bench import admission, chain, hop, inflight, latency, models, tenants
+from ops.lab.bench import admission, chain, hop, inflight, journal, latency, models, tenants
 from ops.lab.bench.figures import Comparison, Rounds
 from ops.settings import Settings
 from schemas.records import ProducerRecord, Record
@@ -153,3 +153,13 @@ async def test_long_calls_start_at_the_asked_rate_and_are_all_at_once(tmp_path: 
     assert told[0]["calls"] == told[0]["peak"] == 100
     assert found.values[0] >= 1.0
     assert told[0]["kb_a_call"] >= 0
+
+
+async def test_a_journaled_step_is_measured_beside_a_plain_one(tmp_path: Path) -> None:
+    """A step without a journal makes no call, so any journal costs a multiple of it."""
+    plan = journal.JournalPlan(runs=5, steps=4, rounds=1)
+
+    found = by_name(await journal.run(plan, settings_with(None), tmp_path, lambda _: None))
+
+    assert set(found) == {(journal.STEP, journal.RAW), (journal.STEP, journal.NO_STEP)}
+    assert found[journal.STEP, journal.NO_STEP].ratio > 2
