@@ -70,7 +70,8 @@ class StepContext:
     """Returns the shard's fencing token as it is now: a run goes on while its shard reopens."""
 
     may_start: Callable[[], bool] = always_owned
-    """Returns True while the group has accepted this worker within its session. Else start nothing outside Kafka."""
+    """Returns True while no other worker can own the run. Else start nothing outside Kafka, raise RunSupersededError.
+    It may become True again: then the stage repeats the step, which goes on from its journal."""
 
     owned_until: Callable[[], float] = without_end
     """Returns the end of that time as it is known now, in monotonic seconds of ``clock``; -inf if it is over."""

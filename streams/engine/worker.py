@@ -116,8 +116,9 @@ class Worker:
         return self._runtime.in_flight.bytes
 
     def heard_ago_s(self) -> float:
-        """Return the seconds since the group last accepted this worker. Beyond the session, start nothing outside
-        Kafka.
+        """Return the seconds since the group last accepted this worker.
+
+        A run asks its ``RunScope`` if it may start something outside Kafka.
         """
         return self._runtime.membership.heard_ago_s()
 

@@ -349,6 +349,9 @@ async def test_any_error_of_a_transaction_is_a_doubt(error: Exception, outcome: 
     setup.producer.error = error
 
     assert repr(error) in (await setup.run() or "")
+    assert setup.committer.fenced == (outcome == "fenced"), "then another worker may own the shard"
+    setup.committer.restart()
+    assert not setup.committer.fenced
     assert (tracker.committed, len(tracker.pending), setup.committer.waiting) == (0, 1, 1)
     assert setup.shard.runtime.metrics.total(TRANSACTIONS, outcome) == 1
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Never, TypedDict, Unpack
 
 import pytest
 
 from consumers.context import StepContext
+from consumers.fencing_token import FencingToken
 from producers.stage_records import authorized_record, screened_record
 from schemas.admissions import AdmissionEvent
 from schemas.errors import (
@@ -19,6 +22,7 @@ from schemas.errors import (
     InternalError,
     ModelOverloadedError,
     PoisonError,
+    RunSupersededError,
     StepsExhaustedError,
     ToolFailedError,
     UnwritableError,
@@ -29,7 +33,7 @@ from schemas.results import Result, Usage
 from schemas.stage_records import Authorized, Screened
 from schemas.topics import ADMISSIONS, DEAD_LETTERS, EDGE_RECORD_LIMIT, INNER_LIMIT, USAGE
 from schemas.usage import ModelSpend, UsageRecord
-from streams.handler import Outputs, StageHandler
+from streams.handler import Outputs, RunScope, StageHandler
 from streams.journey import Step, split
 from streams.registry import tenants as tenants_module
 from streams.registry.tenants import TenantRegistry
@@ -44,6 +48,7 @@ from tests.unit.streams.engine.shard_setup import (
     StillClock,
     as_read,
     builder,
+    execute,
     header,
     on,
     registry,
@@ -494,3 +499,105 @@ def usage_of(outputs: Outputs) -> UsageRecord:
     """The one usage record among them."""
     (record,) = on(outputs, USAGE.name)
     return UsageRecord.model_validate_json(record.value or b"")
+
+
+@dataclass
+class Owned:
+    """The engine's answers to a run, as the test has them, and the contexts that the step has seen."""
+
+    owned: bool = True
+    life: int = 1
+    waits: int = 0
+    contexts: list[StepContext] = field(default_factory=list[StepContext])
+    before: bool = False
+
+    def scope(self) -> RunScope:
+        return RunScope(
+            token=lambda: FencingToken(1, self.life),
+            owned_until=lambda: 12.0,
+            may_start=lambda: self.owned,
+            waiting=self.waiting,
+            started_before=self.started_before,
+        )
+
+    @asynccontextmanager
+    async def waiting(self) -> AsyncGenerator[None]:
+        self.waits += 1
+        yield
+
+    async def started_before(self) -> bool:
+        return self.before
+
+    async def superseded_once(self, screened: Screened, context: StepContext) -> Result:
+        """Raises at the first call, as a step does that finds its ownership in doubt."""
+        self.contexts.append(context)
+        context.spending.add(7, 3)
+        if len(self.contexts) == 1:
+            raise RunSupersededError
+        return await execute(screened, context)
+
+    async def run(self, setup: InnerSetup) -> Outputs:
+        job = setup.handler.prepare(2, AGENT_IN)
+        assert job.run_owned is not None
+        async with asyncio.timeout(30):
+            made = job.run_owned(self.scope())
+            return made if isinstance(made, list) else await made
+
+
+async def test_a_step_has_the_answers_of_the_engine() -> None:
+    """Its journal needs them at each call."""
+    owned = Owned(life=4, before=True)
+
+    async def seen(screened: Screened, context: StepContext) -> Result:
+        owned.contexts.append(context)
+        return await execute(screened, context)
+
+    await owned.run(InnerSetup(execute=seen))
+    (context,) = owned.contexts
+    assert (context.token(), context.may_start(), context.owned_until()) == (FencingToken(1, 4), True, 12.0)
+    assert context.started_before
+    async with context.waiting():
+        assert owned.waits == 1
+
+
+async def test_a_run_in_doubt_waits_until_it_is_owned_and_goes_on_without_a_further_attempt() -> None:
+    """A slow rebalance is nobody's failure. What the journal has is counted by the second run of the step."""
+    owned = Owned(owned=False)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(owned.run(InnerSetup(execute=owned.superseded_once)))
+        while not owned.waits:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        owned.owned, owned.life = True, 2
+    assert result_of(task.result()).status == "succeeded"
+    assert owned.contexts[0].spending.usage.model_calls == 1
+    assert [context.started_before for context in owned.contexts] == [False, True], "it has a journal, or has lost it"
+
+
+async def test_a_run_that_its_journal_refuses_although_it_is_owned_is_tried_again_later() -> None:
+    """Else it would spin: waiting changes nothing."""
+    owned = Owned()
+    (record,) = await owned.run(InnerSetup(execute=owned.superseded_once))
+    assert (record.topic.startswith("platform.retries"), owned.waits) == (True, 0)
+
+
+async def test_a_run_goes_on_at_once_if_the_shard_has_a_new_token_meanwhile() -> None:
+    """Its worker has opened the shard again."""
+    owned = Owned()
+
+    async def superseded(screened: Screened, context: StepContext) -> Result:
+        owned.life += 1
+        return await owned.superseded_once(screened, context)
+
+    assert result_of(await owned.run(InnerSetup(execute=superseded))).status == "succeeded"
+
+
+async def test_a_run_in_doubt_ends_at_its_deadline() -> None:
+    """Its client waits no longer."""
+    owned = Owned(owned=False)
+    setup = InnerSetup(execute=owned.superseded_once)
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(owned.run(setup))
+        while not owned.waits:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        setup.clock.at_ms += 3_600_000_000
+    assert code(task.result()) == "expired"
