@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from schemas.clock import SystemClock
 from schemas.records import Partition, ProducerRecord, Record
 from streams.engine.config import EngineConfig
 from streams.engine.worker import Worker
-from streams.handler import Job, Outputs, StageHandler
+from streams.handler import Job, Outputs, RunScope, StageHandler
 from streams.transport.connection import Connection
 from tests.integration import failpoints
 
@@ -28,10 +29,19 @@ async def main(settings: dict[str, str], partitions: int, shards: int) -> None:
         await asyncio.sleep(random.uniform(0.01, float(settings.get("longest_s", "0.2"))))
         return [ProducerRecord(settings["output"], record.key, record.value)]
 
+    def owned(record: Record, scope: RunScope) -> Awaitable[Outputs]:
+        _leave(settings["tokens"], "{} {}".format(*scope.token()).encode())
+        return run(record)
+
+    def prepare(_: int, record: Record) -> Job:
+        return Job(record.key, lambda: run(record), run_owned=(lambda scope: owned(record, scope)) if tokens else None)
+
+    tokens = "tokens" in settings
     handler = StageHandler(
         group=settings["group"],
         route=lambda shard: {Partition(settings["source"], n) for n in range(partitions) if n % shards == shard},
-        prepare=lambda _, record: Job(record.key, lambda: run(record)),
+        prepare=prepare,
+        prepare_isolated=prepare if tokens else None,
     )
     config = EngineConfig(Connection(settings["bootstrap"]), shard_topic=settings["shard_topic"])
     if "session_ms" in settings:
