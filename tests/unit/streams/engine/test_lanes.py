@@ -10,7 +10,7 @@ import pytest
 
 from schemas.records import Partition, ProducerRecord, Record
 from streams.engine.lanes import Lanes, QueuedJob
-from streams.handler import Fallback, Job, Outputs
+from streams.handler import Fallback, Job, Outputs, RunScope
 from streams.offsets.offset_map import Committed
 from streams.offsets.tracker import Tracker
 from streams.scheduling.loop_budget import FIRST_JOBS
@@ -47,11 +47,14 @@ class Setup:
         self.owner, self.in_flight, self.scheduler = Owner(), InFlight(100, 100_000), Scheduler(running, lambda _: 1.0)
         self.gates: dict[int, asyncio.Event] = {}
         self.started: list[int] = []
+        self.resumed: list[int] = []
         self.lanes = Lanes(self.owner, self.in_flight, self.scheduler, self.prepare, in_order=in_order)
         self.tracker = tracker()
 
     def prepare(self, record: Record) -> Job:
         tenant = (record.key or b"").partition(b"|")[0].decode() if b"|" in (record.key or b"") else ""
+        if record.value == b"waits":
+            return Job(record.key, list, tenant=tenant, run_owned=lambda scope: self.wait(record.offset, scope))
         if record.value == b"at once":
             return Job(record.key, lambda: self.note(record.offset), tenant=tenant)
         return Job(record.key, lambda: self.run(record.offset), tenant=tenant)
@@ -63,6 +66,12 @@ class Setup:
     async def run(self, offset: int) -> Outputs:
         self.started.append(offset)
         await self.gates.setdefault(offset, asyncio.Event()).wait()
+        return OUT
+
+    async def wait(self, offset: int, scope: RunScope) -> Outputs:
+        async with scope.waiting():
+            await self.run(offset)
+        self.resumed.append(offset)
         return OUT
 
     def add(self, offset: int, key: bytes, value: bytes = b"", of: Tracker | None = None) -> None:
@@ -394,3 +403,51 @@ async def test_an_obsolete_job_that_was_late_holds_nobody_up(*, settles: bool) -
 
     assert setup.owner.finished == [0, 3]
     assert setup.scheduler.running == setup.in_flight.taken == 0
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["begun at once", "begun by its lane"])
+async def test_a_job_that_waits_without_its_slot_keeps_its_lane_and_counts_as_running(*, at_once: bool) -> None:
+    """Another lane runs meanwhile; the next job of its own lane does not (I7)."""
+    setup = Setup(running=1)
+    if not at_once:
+        setup.add(9, b"z")
+    setup.add(0, b"a", b"waits")
+    setup.add(1, b"a")
+    setup.add(2, b"b")
+    setup.let_go(9)
+    await settled()
+    assert setup.started == ([] if at_once else [9]) + [0, 2]
+    assert (setup.scheduler.running, setup.lanes.running) == (1, 2)
+
+    setup.let_go(0)
+    await settled()
+    assert setup.resumed == [], "the other lane has the slot"
+    setup.let_go(1, 2)
+    await settled()
+    assert (setup.resumed, setup.started[-1]) == ([0], 1)
+    assert (setup.scheduler.running, setup.lanes.running, setup.in_flight.taken) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["discarded", "dropped"])
+@pytest.mark.parametrize("full", [True, False], ids=["waits for a slot", "waits for its end"])
+async def test_a_waiting_job_that_is_cancelled_ends_at_once_and_leaves_nothing_taken(
+    *, alive: bool, full: bool
+) -> None:
+    """A reopened or lost shard; the slots are those of the whole worker."""
+    setup, other = Setup(running=1), tracker(1)
+    setup.add(0, b"a", b"waits")
+    await settled()
+    setup.add(5, b"b", of=other)
+    await settled()
+    if full:
+        setup.let_go(0)
+        await settled()
+    setup.owner.alive = alive
+    cancelled = setup.lanes.discard(lambda entry: entry.tracker is setup.tracker)
+    async with asyncio.timeout(2):
+        await asyncio.wait(cancelled)
+    assert (setup.scheduler.running, setup.lanes.running, setup.in_flight.taken) == (1, 1, 1)
+
+    setup.let_go(5)
+    await settled()
+    assert (setup.scheduler.running, setup.resumed, setup.owner.broken) == (0, [], [])
