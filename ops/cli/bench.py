@@ -66,14 +66,24 @@ def latency(
 @app.command("inflight")
 def inflight(
     runs: Annotated[list[int], typer.Option(min=1, help="Concurrent runs; may be repeated.")] = [64, 1_000, 5_000],  # noqa: B006 - typer's way to have a default
+    starts: Annotated[float, typer.Option(min=0, help="Runs that start a second; 0 starts all at once.")] = 0,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds of each model call, with --starts.")] = 20,
+    client: Annotated[Literal["openai", "thin"], typer.Option(help="Model client, with --starts.")] = "thin",
     rounds: Rounds = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Measure wall clock and memory of many concurrent model calls of one second each."""
+    """Measure wall clock and memory of many concurrent model calls of one second each.
+
+    With --starts, one round of calls of --seconds; then the 99th percentile and the membership errors are reported.
+    """
     from functools import partial
 
-    from ops.lab.bench import inflight
+    from ops.lab.bench import inflight, long_runs
 
+    if starts:
+        long = long_runs.LongRunsPlan(runs[-1], seconds, starts, client)
+        _measure("inflight", partial(long_runs.run, long), as_json=as_json)
+        return
     plan = inflight.InflightPlan(tuple(runs), rounds)
     _measure("inflight", partial(inflight.run, plan), as_json=as_json)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.lab.bench.figures import Comparison, Rounds, Tell, quantile
+from ops.lab.bench.memory import resident
 from ops.lab.bench.model import SlowModel, slow_model
 from ops.lab.bench.model_clients import BARE, CLIENTS, Ask
 from ops.settings import Settings
@@ -25,7 +25,6 @@ LATE_GOAL = 1.05
 AT_ONCE = 50
 IDEAL = "the model's own time"
 LOOK_S = 0.1
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +161,3 @@ class Wave:
 async def _all(callers: list[asyncio.Task[None]]) -> None:
     for caller in callers:
         await caller
-
-
-def resident() -> int:
-    """Return the bytes of memory that this process has now; on macOS, the most that it has had."""
-    path = Path("/proc/self/statm")
-    if path.exists():
-        return int(path.read_text().split()[1]) * PAGE
-    import resource  # noqa: PLC0415 - only here
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
