@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from consumers.agent.models.openai_model import OpenAISettings, openai_model, thin_model
 from consumers.agent.models.port import Model
-from consumers.agent.models.prices import SHIPPED, PricedModel, Prices, PriceTable, read_prices
+from consumers.agent.models.prices import SHIPPED, Prices, PriceTable, priced, read_prices
 from consumers.agent.registry import AgentRegistry as Agents
 from ops.agent_check import checked_agents
 from ops.errors import UsageError
@@ -52,7 +52,7 @@ async def models_of(
     opened = thin_model if settings.model_client == "thin" else openai_model
     async with opened(provider, clock, odd) as model:
         prices = Prices(price_table(settings), UnpricedModels(unpriced))
-        yield {DEFAULT_MODEL: PricedModel(model, provider.name, prices)}
+        yield {DEFAULT_MODEL: priced(model, provider.name, prices)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ from schemas.errors import ModelUnreadableError
 ANSWER_LIMIT = 4 * 1024 * 1024
 """Bytes of an answer. The largest result holds 1 MiB of text; JSON may escape a character in six bytes."""
 
+STREAM_LIMIT = 64 * 1024 * 1024
+"""Bytes of a streamed answer. Each token comes with some 200 bytes of JSON around it."""
+
 ERROR_LIMIT = 64 * 1024
 """Bytes of the body of an error. Its status decides, and the body only names the reason."""
 
@@ -84,6 +87,23 @@ class _Body:
     def _check(self, size: int) -> None:
         if size > self.limit:
             raise ModelUnreadableError(f"the provider's answer is longer than {self.limit} bytes")
+
+
+async def unpacked(chunks: AsyncIterator[bytes], encoding: str, limit: int) -> AsyncIterator[bytes]:
+    """Yield a stream's decompressed pieces as they come. Raise ModelUnreadableError as ``BodyReader.read`` does."""
+    received, yielded, unpacker = 0, 0, _unpacker(encoding)
+    try:
+        async for chunk in chunks:
+            received += len(chunk)
+            for piece in unpacker.pieces(chunk):
+                yielded += len(piece)
+                if max(received, yielded) > limit:
+                    raise ModelUnreadableError(f"the provider's stream is longer than {limit} bytes")
+                yield piece
+                if len(piece) == PIECE:
+                    await asyncio.sleep(0)
+    except zlib.error:
+        raise ModelUnreadableError("the provider's answer is damaged: it cannot be decompressed") from None
 
 
 @dataclass(frozen=True, slots=True)

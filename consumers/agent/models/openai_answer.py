@@ -27,7 +27,11 @@ def decode(body: bytes, offered: Collection[str], odd: Odd) -> ModelResponse:
 
     Raises ModelUnreadableError if the body is no chat completion, or has only calls of tools that were not offered.
     """
-    completion = parse(body)
+    return read_completion(parse(body), offered, odd)
+
+
+def read_completion(completion: dict[str, Any], offered: Collection[str], odd: Odd) -> ModelResponse:
+    """Return the response in a completion, as ``decode`` does."""
     usage = _usage(completion.get("usage", {}), odd)
     choice, message = _first(completion, usage)
     text, calls = _text(message, usage, odd), _calls(message, offered, odd)
@@ -66,7 +70,7 @@ def _first(completion: dict[str, Any], usage: ModelUsage) -> tuple[dict[str, Any
 def _text(message: dict[str, Any], usage: ModelUsage, odd: Odd) -> str:
     content = message.get("content")
     if isinstance(content, str):
-        return _valid(content) or _refusal(message, odd)
+        return valid_text(content) or _refusal(message, odd)
     if isinstance(content, list):
         return "".join(_part(part, odd) for part in content) or _refusal(message, odd)
     if content is not None:
@@ -77,7 +81,7 @@ def _text(message: dict[str, Any], usage: ModelUsage, odd: Odd) -> str:
 def _refusal(message: dict[str, Any], odd: Odd) -> str:
     refusal = message.get("refusal")
     if isinstance(refusal, str):
-        return _valid(refusal)
+        return valid_text(refusal)
     if refusal is not None:
         odd("refusal")
     return ""
@@ -86,15 +90,15 @@ def _refusal(message: dict[str, Any], odd: Odd) -> str:
 def _part(part: object, odd: Odd) -> str:
     """Return the text of one part of a content. Other parts, such as images or the model's thoughts, have none."""
     if isinstance(part, str):
-        return _valid(part)
+        return valid_text(part)
     text = part.get("text") if isinstance(part, dict) and part.get("type", "text") == "text" else None
     if isinstance(text, str):
-        return _valid(text)
+        return valid_text(text)
     odd("content")
     return ""
 
 
-def _valid(text: str) -> str:
+def valid_text(text: str) -> str:
     """Return the text with each lone surrogate replaced: JSON can hold one, and no encoding can."""
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
@@ -122,9 +126,9 @@ def _call(given: object, number: int) -> ToolCall | None:
         return None
     identifier, arguments = given.get("id"), function.get("arguments", "{}")
     return ToolCall(
-        id=_valid(identifier)[:NAME_LIMIT] if identifier and isinstance(identifier, str) else f"call_{number}",
-        name=_valid(name),
-        arguments=_valid(arguments) if isinstance(arguments, str) else json.dumps(arguments),
+        id=valid_text(identifier)[:NAME_LIMIT] if identifier and isinstance(identifier, str) else f"call_{number}",
+        name=valid_text(name),
+        arguments=valid_text(arguments) if isinstance(arguments, str) else json.dumps(arguments),
     )
 
 
@@ -165,4 +169,4 @@ def _finish(given: object, odd: Odd) -> FinishReason:
 def _model(given: object, odd: Odd) -> str:
     if not isinstance(given, str) or len(given) > NAME_LIMIT:
         odd("model")
-    return _valid(given)[:NAME_LIMIT] if isinstance(given, str) else ""
+    return valid_text(given)[:NAME_LIMIT] if isinstance(given, str) else ""

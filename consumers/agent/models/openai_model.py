@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from consumers.agent.models.port import Model
+from consumers.agent.models.port import Model, StreamingModel
 from schemas.clock import Clock
 
 KEYLESS = "none"
@@ -30,6 +30,9 @@ class OpenAISettings:
     connect_timeout: float = 10.0
     total_timeout: float = 300.0
     """For one call, from connecting to the last byte."""
+
+    pause_timeout: float = 60.0
+    """Between two pieces of a streamed answer. The first piece has the time of the call."""
 
     idle_timeout: float = 30.0
     """An idle connection is closed after it, before most servers and load balancers close theirs."""
@@ -61,7 +64,7 @@ async def openai_model(
 @asynccontextmanager
 async def thin_model(
     settings: OpenAISettings, clock: Clock, odd: Callable[[str], None] = lambda _: None
-) -> AsyncGenerator[Model]:
+) -> AsyncGenerator[StreamingModel]:
     """Open the same model without the OpenAI SDK: a call costs a fraction of the CPU. Arguments as ``openai_model``."""
     from consumers.agent.models.thin_client import ThinModel, address_of, connect, headers_of  # noqa: PLC0415 - aiohttp is slow
 
@@ -73,4 +76,5 @@ async def thin_model(
     )
     async with provider.http:
         url, headers = address_of(settings.base_url), headers_of(settings.api_key)
-        yield ThinModel(provider, url, headers, settings.name, settings.total_timeout, clock, odd)
+        times = settings.total_timeout, settings.pause_timeout
+        yield ThinModel(provider, url, headers, settings.name, *times, clock, odd)

@@ -18,8 +18,8 @@ from consumers.agent.models.port import (
 )
 
 
-def encode(request: ModelRequest, model: str) -> bytes:
-    """Return the body of a request to ``model``."""
+def encode(request: ModelRequest, model: str, *, stream: bool = False) -> bytes:
+    """Return the body of a request to ``model``. A stream states its usage in the last chunk."""
     body: dict[str, Any] = {"model": model, "messages": [_message(message) for message in request.messages]}
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
@@ -27,6 +27,8 @@ def encode(request: ModelRequest, model: str) -> bytes:
         body["temperature"] = request.temperature
     if request.max_output_tokens is not None:
         body["max_completion_tokens"] = request.max_output_tokens
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
     return orjson.dumps(body)
 
 

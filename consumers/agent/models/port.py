@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from schemas.errors import ModelUnreadableError
 
@@ -108,6 +109,15 @@ class ModelResponse:
         return AssistantMessage(self.text, self.tool_calls)
 
 
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of a streamed answer."""
+
+    text: str = ""
+    response: ModelResponse | None = None
+    """The whole answer, in the last piece only."""
+
+
 class Model(Protocol):
     """A model that continues a conversation."""
 
@@ -116,5 +126,17 @@ class Model(Protocol):
 
         Raises a ModelError that holds neither the prompt nor a key. A ModelUnreadableError states the usage, if known.
         An answer has only calls of tools that the request offered.
+        """
+        ...
+
+
+@runtime_checkable
+class StreamingModel(Model, Protocol):
+    """A model that also sends its answer in pieces."""
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
+        """Ask once, and yield each piece as it comes; the last one has the whole answer. Closing ends the call.
+
+        Raises as ``complete`` does, also after pieces: a stream that breaks off is a ModelUnreadableError.
         """
         ...

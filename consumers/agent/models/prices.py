@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -18,7 +19,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from consumers.agent.models.port import Model, ModelRequest, ModelResponse, ModelUsage, usage_of
+from consumers.agent.models.port import Delta, Model, ModelRequest, ModelResponse, ModelUsage, StreamingModel, usage_of
 from schemas.errors import ModelUnreadableError
 from schemas.models import Payload
 
@@ -125,11 +126,40 @@ class PricedModel:
     async def complete(self, request: ModelRequest) -> ModelResponse:
         """Ask once. Raises a ModelError."""
         try:
-            response = await self.model.complete(request)
+            return self._priced(await self.model.complete(request))
         except ModelUnreadableError as error:
-            error.model = error.model or self.name
-            error.cost_pico = self.prices.pico(error.model, usage_of(error))
+            self._price(error)
             raise
+
+    def _priced(self, response: ModelResponse) -> ModelResponse:
         model = response.model or self.name
         usage = replace(response.usage, cost_pico=self.prices.pico(model, response.usage))
         return replace(response, usage=usage, model=model)
+
+    def _price(self, error: ModelUnreadableError) -> None:
+        error.model = error.model or self.name
+        error.cost_pico = self.prices.pico(error.model, usage_of(error))
+
+
+@dataclass(frozen=True, slots=True)
+class PricedStreamingModel(PricedModel):
+    """The same for a model that also streams."""
+
+    model: StreamingModel
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
+        """Ask once, and yield the pieces of the answer. Raises a ModelError."""
+        try:
+            async with aclosing(self.model.stream(request)) as deltas:
+                async for delta in deltas:
+                    yield delta if delta.response is None else replace(delta, response=self._priced(delta.response))
+        except ModelUnreadableError as error:
+            self._price(error)
+            raise
+
+
+def priced(model: Model | StreamingModel, name: str, prices: Prices) -> PricedModel:
+    """Return the model with prices. It streams if the model does."""
+    if isinstance(model, StreamingModel):
+        return PricedStreamingModel(model, name, prices)
+    return PricedModel(model, name, prices)

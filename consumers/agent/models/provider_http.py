@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
-from consumers.agent.models.answer_body import ANSWER_LIMIT, ERROR_LIMIT, BodyReader
+from consumers.agent.models.answer_body import ANSWER_LIMIT, ERROR_LIMIT, STREAM_LIMIT, BodyReader, unpacked
 from schemas.errors import ModelError, ModelTimeoutError, ModelUnavailableError, ModelUnreadableError
 
 ERROR_BODY_S = 5.0
@@ -74,18 +74,36 @@ class ProviderHttp:
         """Return the answer. Raises a ModelError if there is none, or if an answer of status 2xx cannot be read."""
         try:
             async with self.http.request(method, url, headers=headers, data=content, allow_redirects=False) as response:
-                body = await (self._answer(response) if response.status // 100 == _SUCCESS else self._error(response))
+                return await self.rest(response)
         except aiohttp.ClientError as error:
             raise fate_of(error) from None  # the error's text may hold what the provider sent
+
+    async def open(self, url: str, headers: Mapping[str, str], content: bytes) -> aiohttp.ClientResponse:
+        """Return the answer to a POST when its headers have come; the caller closes it. Raises a ModelError."""
+        try:
+            return await self.http.post(url, headers=headers, data=content, allow_redirects=False)
+        except aiohttp.ClientError as error:
+            raise fate_of(error) from None
+
+    async def rest(self, response: aiohttp.ClientResponse) -> ProviderAnswer:
+        """Return an opened answer, read to its end. Raises as ``send`` does."""
+        body = await (self._answer(response) if response.status // 100 == _SUCCESS else self._error(response))
         return ProviderAnswer(response.status, _kept(response), body)
+
+    async def pieces(self, response: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
+        """Yield an opened answer's decompressed pieces. Raise ModelUnreadableError if it breaks off."""
+        try:
+            async for piece in unpacked(response.content.iter_any(), _encoding(response), STREAM_LIMIT):
+                yield piece
+        except aiohttp.ClientError as error:
+            raise broken_off(error) from None
 
     async def _answer(self, response: aiohttp.ClientResponse) -> bytes:
         """Return the body of a success. It is paid for, so that a body which breaks off is no lost connection."""
         try:
             return await self._read(response, ANSWER_LIMIT)
         except aiohttp.ClientError as error:
-            message = "the connection ended within the provider's answer"
-            raise ModelUnreadableError(message, detail=type(error).__name__) from None
+            raise broken_off(error) from None
 
     async def _error(self, response: aiohttp.ClientResponse) -> bytes:
         """Return the body of an error, or nothing if it cannot be read."""
@@ -96,8 +114,16 @@ class ProviderHttp:
             return b""
 
     async def _read(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
-        encoding = ",".join(response.headers.getall("content-encoding", ()))
-        return await self.bodies.read(response.content.iter_any(), encoding, limit)
+        return await self.bodies.read(response.content.iter_any(), _encoding(response), limit)
+
+
+def _encoding(response: aiohttp.ClientResponse) -> str:
+    return ",".join(response.headers.getall("content-encoding", ()))
+
+
+def broken_off(error: aiohttp.ClientError) -> ModelUnreadableError:
+    """Return the error for an answer that ended before its end."""
+    return ModelUnreadableError("the connection ended within the provider's answer", detail=type(error).__name__)
 
 
 def _kept(response: aiohttp.ClientResponse) -> dict[str, str]:

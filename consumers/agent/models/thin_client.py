@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +13,11 @@ import orjson
 
 from consumers.agent.models.openai_answer import decode
 from consumers.agent.models.openai_errors import Refusal, error_of
+from consumers.agent.models.openai_stream import ChunkReader
 from consumers.agent.models.openai_wire import encode
-from consumers.agent.models.port import ModelRequest, ModelResponse
+from consumers.agent.models.port import Delta, ModelRequest, ModelResponse
 from consumers.agent.models.provider_http import ACCEPTED, ProviderAnswer, ProviderHttp, session
+from consumers.agent.models.streamed_call import StreamedCall, drain, is_event_stream
 from schemas.clock import Clock
 from schemas.errors import ModelTimeoutError
 
@@ -49,6 +52,9 @@ class ThinModel:
     total_timeout: float
     """Seconds that one call may take from end to end."""
 
+    pause_timeout: float
+    """Seconds between two pieces of a stream."""
+
     clock: Clock
     odd: Callable[[str], None] = lambda _: None
     """Called with the name of each field of an answer that was clamped or dropped."""
@@ -60,13 +66,38 @@ class ThinModel:
                 answer = await self._post(request)
         except TimeoutError:
             raise ModelTimeoutError(f"the model did not answer within {self.total_timeout:g} s") from None
-        if not answer.succeeded:
-            raise error_of(_refusal(answer), self.clock, self.odd)
-        return decode(answer.body, {tool.name for tool in request.tools}, self.odd)
+        return self._read(answer, {tool.name for tool in request.tools})
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
+        """Ask once, and yield the pieces of the answer. Raises a ModelError. Closing it closes the connection."""
+        offered, call = {tool.name for tool in request.tools}, StreamedCall.of(self.total_timeout, self.pause_timeout)
+        content = encode(request, self.name, stream=True)
+        response = await call.within(self.provider.open(self.url, self._headers(request), content))
+        try:
+            if not is_event_stream(response):
+                whole = self._read(await call.within(self.provider.rest(response)), offered)
+                yield Delta(whole.text, whole)
+                return
+            reader = ChunkReader(self.odd)
+            async with aclosing(self.provider.pieces(response)) as pieces:
+                async with aclosing(call.texts(pieces, reader)) as texts:
+                    async for text in texts:
+                        yield Delta(text)
+                yield Delta(response=reader.response(offered))
+                await drain(pieces)
+        finally:
+            response.close()
 
     async def _post(self, request: ModelRequest) -> ProviderAnswer:
-        traced = {**self.headers, "traceparent": request.traceparent} if request.traceparent else self.headers
-        return await self.provider.send("POST", self.url, traced, encode(request, self.name))
+        return await self.provider.send("POST", self.url, self._headers(request), encode(request, self.name))
+
+    def _headers(self, request: ModelRequest) -> Mapping[str, str]:
+        return {**self.headers, "traceparent": request.traceparent} if request.traceparent else self.headers
+
+    def _read(self, answer: ProviderAnswer, offered: Collection[str]) -> ModelResponse:
+        if not answer.succeeded:
+            raise error_of(_refusal(answer), self.clock, self.odd)
+        return decode(answer.body, offered, self.odd)
 
 
 def address_of(base_url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from decimal import Decimal
 from pathlib import Path
 from tomllib import TOMLDecodeError
@@ -9,8 +10,15 @@ from tomllib import TOMLDecodeError
 import pytest
 from pydantic import ValidationError
 
-from consumers.agent.models.port import ModelRequest, ModelResponse, ModelUsage, UserMessage
-from consumers.agent.models.prices import SHIPPED, ModelPrice, PricedModel, Prices, PriceTable, read_prices
+from consumers.agent.models.port import (
+    Delta,
+    ModelRequest,
+    ModelResponse,
+    ModelUsage,
+    StreamingModel,
+    UserMessage,
+)
+from consumers.agent.models.prices import SHIPPED, ModelPrice, PricedModel, Prices, PriceTable, priced, read_prices
 from schemas.errors import ModelUnreadableError
 
 SMALL = ModelPrice(name="small", input=Decimal("0.15"), cached_input=Decimal("0.075"), output=Decimal("0.6"))
@@ -164,3 +172,27 @@ def test_a_price_has_at_most_six_decimals() -> None:
     """A token would cost a fraction of a picodollar."""
     with pytest.raises(ValidationError):
         ModelPrice(name="m", input=Decimal("0.0000001"), output=Decimal(1))
+
+
+class _Streams(_Answers):
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta]:
+        yield Delta("h")
+        yield Delta("i", await self.complete(request))
+
+
+@pytest.mark.anyio
+async def test_a_model_that_streams_still_does_and_states_its_price() -> None:
+    """In the whole answer at the end."""
+    model = priced(_Streams(ModelResponse("hi", usage=ModelUsage(2, 1))), "small", Prices(TABLE))
+    assert isinstance(model, StreamingModel)
+
+    first, last = [delta async for delta in model.stream(ASK)]
+
+    assert (first.text, last.text) == ("h", "i")
+    assert last.response is not None
+    assert (last.response.model, last.response.usage.cost_pico) == ("small", 900_000)
+
+
+def test_a_model_that_does_not_stream_does_not_seem_to() -> None:
+    """The caller asks for the whole answer then."""
+    assert not isinstance(priced(_Answers(ModelResponse("hi")), "small", Prices(TABLE)), StreamingModel)
