@@ -23,7 +23,7 @@ from consumers.agent.provenance import Source
 from ops.embedded.valkey import Valkey, embedded_valkey
 from ops.settings import child_environment
 from schemas.errors import MemoryUnavailableError
-from schemas.keys import tenant_prefix
+from schemas.keys import memory_key, tenant_prefix
 
 pytestmark = pytest.mark.anyio
 
@@ -155,6 +155,56 @@ async def test_an_acknowledged_append_survives_a_killed_server(own_valkey: Valke
         for number in range(3):
             await memory.append(SCOPE, f"r{number}", [said("again")])
         assert await texts(memory) == ["t0", "t1", "t2"]
+
+
+async def test_idle_connections_do_not_fail_after_a_restart(own_valkey: Valkey) -> None:
+    """A restart is over before a run needs its memory: the run must not pay for it with a retry."""
+    async with memory_at(own_valkey.url) as memory:
+        for _ in range(3):
+            async with asyncio.TaskGroup() as group:
+                for number in range(50):
+                    group.create_task(memory.append(SCOPE, f"r{number}", [said(f"t{number}")]))
+            await own_valkey.kill()
+            await own_valkey.start()
+
+        assert sorted(await texts(memory)) == sorted(f"t{number}" for number in range(50))
+
+
+DAMAGED = ["", "x", "[", "{}", "[{}]", "[1]", '[{"role": "boss", "text": "", "source": {"kind": "user"}}]', None]
+
+
+@pytest.mark.parametrize("stored", DAMAGED)
+async def test_a_damaged_exchange_is_an_unavailable_memory(valkey: Valkey, stored: str | None) -> None:
+    """A conversation with a hole in it must not pass for the whole."""
+    scope = SCOPE._replace(subject=f"damaged {stored}")
+    async with memory_at(valkey.url) as memory, Redis.from_url(valkey.url) as admin:
+        await memory.append(scope, "r1", [said("t1")])
+        await _overwrite(admin, scope, stored)
+
+        with pytest.raises(MemoryUnavailableError):
+            await memory.load(scope)
+        await memory.forget(scope)
+        await memory.append(scope, "r2", [said("t2")])
+        assert await texts(memory, scope) == ["t2"]
+
+
+async def test_an_older_worker_reads_the_entries_of_a_newer_one(valkey: Valkey) -> None:
+    """During a deployment, both serve one session."""
+    newer = '[{"role": "user", "text": "t1", "source": {"kind": "user", "trust": 3}, "mood": "good"}]'
+    scope = SCOPE._replace(subject="newer")
+    async with memory_at(valkey.url) as memory, Redis.from_url(valkey.url) as admin:
+        await memory.append(scope, "r1", [said("t0")])
+        await _overwrite(admin, scope, newer)
+
+        assert await texts(memory, scope) == ["t1"]
+
+
+async def _overwrite(admin: Redis, scope: MemoryScope, exchange: str | None) -> None:
+    """Replace the first exchange; None deletes it."""
+    key = memory_key(scope.tenant, "session", scope.issuer, scope.subject, scope.session)
+    await admin.hdel(key, "1")
+    if exchange is not None:
+        await admin.hset(key, "1", exchange)
 
 
 async def test_a_server_that_does_not_answer_is_unavailable_in_bounded_time(own_valkey: Valkey) -> None:

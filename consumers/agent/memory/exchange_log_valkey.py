@@ -117,7 +117,7 @@ def _entries(fields: dict[bytes, bytes]) -> tuple[MemoryEntry, ...]:
     if b"start" not in fields:
         return ()
     numbers = range(int(fields[b"start"]) + 1, int(fields[b"last"]) + 1)
-    exchanges = [_placed(decoded(fields[b"%d" % number]), number) for number in numbers]
+    exchanges = [_placed(decoded(fields.get(b"%d" % number, b"")), number) for number in numbers]
     summary = decoded(fields[b"summary"]) if b"summary" in fields else ()
     return (*summary, *(entry for exchange in exchanges for entry in exchange))
 

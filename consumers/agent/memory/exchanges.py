@@ -109,8 +109,11 @@ def encoded(entries: Sequence[MemoryEntry]) -> bytes:
 
 
 def decoded(stored: bytes) -> tuple[MemoryEntry, ...]:
-    """Return the entries of JSON. Raises MemoryUnavailableError for anything else."""
+    """Return the entries of JSON. Raises MemoryUnavailableError for anything else.
+
+    Fields of a newer worker are ignored: during a deployment, both read one session.
+    """
     try:
-        return _ENTRIES.validate_json(stored)
+        return _ENTRIES.validate_json(stored, extra="ignore")
     except ValidationError:
         raise MemoryUnavailableError(detail="the store holds an exchange that cannot be read") from None

@@ -25,6 +25,8 @@ CONNECTIONS = 64
 def memory_client(url: str, *, wait_s: float = WAIT_S, connections: int = CONNECTIONS) -> Redis:
     """Return a client that opens connections when they are needed. It is closed by the caller.
 
+    A call whose connection is lost is sent once more, because a restarted server has closed all idle connections.
+    Every call of the memories may be repeated: it has the same effect as one.
     Its reads and writes have no timeouts of their own, because ``ValkeyCalls`` bounds each call. With one, redis-py
     writes through ``asyncio.wait_for``, which loses a cancellation under Python 3.11.
     """
@@ -34,14 +36,14 @@ def memory_client(url: str, *, wait_s: float = WAIT_S, connections: int = CONNEC
         timeout=wait_s,
         socket_timeout=None,
         socket_connect_timeout=wait_s,
-        retry=Retry(NoBackoff(), 0),
+        retry=Retry(NoBackoff(), 1),
     )
     return Redis.from_pool(pool)
 
 
 @dataclass(frozen=True, slots=True)
 class ValkeyCalls:
-    """Calls of one Valkey. A call is not repeated: its caller knows if that is harmless."""
+    """Calls of one Valkey."""
 
     client: Redis
     wait_s: float = WAIT_S
@@ -62,7 +64,7 @@ class ValkeyCalls:
         try:
             async with asyncio.timeout(self.wait_s):
                 return await command
-        except (RedisError, OSError, TimeoutError) as error:
+        except (RedisError, OSError) as error:  # TimeoutError is an OSError
             raise MemoryUnavailableError(detail=f"Valkey: {_kind(error)}") from None
 
 
