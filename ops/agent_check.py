@@ -99,7 +99,8 @@ def _end(line: str, status: int) -> None:
 
 def main(agents: str) -> None:
     """Print the names of the user's agents; or the traceback, and the error as the last line."""
-    from ops import import_guard  # noqa: PLC0415 - only here, in the process that imports the module
+    from consumers.agent.builtin import BUILTIN  # noqa: PLC0415 - only here, in the process that imports the module
+    from ops import import_guard  # noqa: PLC0415 - as above
     from ops.failures import trace_of  # noqa: PLC0415 - as above
 
     limit = threading.Timer(IMPORT_S, _give_up, [threading.get_ident()])
@@ -112,7 +113,8 @@ def main(agents: str) -> None:
         sys.stderr.write(trace_of(error))
         _end(" ".join(str(error).split()), AgentsError.exit_code)
     else:
-        _end(f"{ANSWER}{' '.join(each.name for each in found.values() if each.place)}", 0)
+        every_workers = {each.name for each in BUILTIN}
+        _end(f"{ANSWER}{' '.join(name for name in found if name not in every_workers)}", 0)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def folder_of(agents: str) -> Path:
     """
     module = agents.partition(":")[0]
     top = module.partition(".")[0]
-    if top in ROOMS:
+    if module in ROOMS:
         raise RoomNamedError(module)
     spec = find_spec(top) if top.isidentifier() else None
     if spec is None:

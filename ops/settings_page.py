@@ -30,6 +30,7 @@ These variables of other programs count too:
 | variable | meaning |
 |---|---|
 | `XDG_CACHE_HOME` | Folder for files that can be fetched again, such as Kafka's jars. |
+| `XDG_STATE_HOME` | Folder of the file by which commands find a running `headrace dev`. |
 | `M2_REPO` | Local Maven repository, which may have the jars already. |
 | `OTEL_EXPORTER_OTLP_*` | Headers, certificates and compression for the spans' collector (see OpenTelemetry). |
 """

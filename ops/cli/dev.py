@@ -155,7 +155,7 @@ def _show(platform: DevPlatform, folder: Path) -> None:
         "\nIn another terminal, with the same Python environment:\n"
         f"{_export(platform)}"
         '  headrace submit --tenant acme --agent echo --wait "hello"\n'
-        '  headrace submit --tenant acme --agent assistant --wait "What is a headrace?"\n'
+        '  headrace submit --tenant acme --agent assistant --wait "What is the capital of France?"\n'
         "  headrace results --tenant acme --follow\n"
         "\nCtrl-C drains and stops, a second one stops at once."
     )

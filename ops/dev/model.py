@@ -25,6 +25,10 @@ SCRIPTED = (
 """Notice for a person who might take the script for a model."""
 
 
+TRIAL = "the model on this machine has 135 million parameters: it is for trying things, and is often wrong"
+"""Notice for a person who might judge agents by its answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """The model's name, and the settings fields that lead the agent stage to it; empty if its environment has them."""
@@ -40,6 +44,7 @@ async def model(
     """Yield the model; a scripted one runs during the block."""
     if local is not None:
         found = await local.server()
+        tell(TRIAL)
         yield _found(found.base_url, found.name)
     elif settings.has_model:
         yield Found({}, settings.model_name or "the provider's default")
