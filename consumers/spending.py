@@ -9,6 +9,7 @@ from schemas.results import Usage
 from schemas.usage import ModelSpend, RunUsage, pico_of, usd_of
 
 NOTHING = RunUsage()
+NOTHING_IN_TOTAL = NOTHING.total
 """Usage of a run that has called no model and no tool."""
 
 MODELS_LIMIT = 16
@@ -84,7 +85,7 @@ class Spending:
     @property
     def usage(self) -> Usage:
         """The usage so far, in total."""
-        return self.itemized.total
+        return self.itemized.total if self.models or self.tool_calls else NOTHING_IN_TOTAL
 
     @property
     def itemized(self) -> RunUsage:

@@ -184,6 +184,12 @@ def place(
     return engine.active
 
 
+def first_place(state: RunState, agent: Agent, run: Run, engine: ActiveAgentEngine) -> ActiveAgent:
+    """Return the agent that the request names, at the start of its run, whose engine is *engine*."""
+    engine.active = ActiveAgent(state, agent, run, "", agent.capabilities)
+    return engine.active
+
+
 class ActiveAgentEngine:
     """The engine of an agent's run."""
 

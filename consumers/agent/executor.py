@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from consumers.agent.active_agent import ActiveAgent, ActiveAgentEngine, place
+from consumers.agent.active_agent import ActiveAgent, ActiveAgentEngine, first_place
 from consumers.agent.agents import Agent
 from consumers.agent.journal.port import RunKey
 from consumers.agent.journal.steps import JournaledSteps, NoSteps, RunSteps
@@ -18,6 +18,7 @@ from consumers.agent.output import as_json
 from consumers.agent.provenance import Source
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
+from consumers.agent.seams import pass_text
 from consumers.agent.services import AgentServices
 from consumers.agent.session_step import recall, remember
 from consumers.context import StepContext
@@ -49,13 +50,14 @@ class Executor:
         Raises UnknownAgentError; ExpiredError when the deadline passes, before or during the run, also if the agent
         answers after it; InternalError for an exception of the agent, unless it is or wraps a HeadraceError.
         """
-        agent, run = self._agent(screened), _run(screened, context, self.services.threads)
+        agent, engine = self._agent(screened), ActiveAgentEngine()
+        run = _run(screened, context, self.services.threads, engine)
         run.deadline.check()
         began, scope = context.clock.monotonic(), partial(self.cancels.scope, run.run_id, run.deadline)
         state = self._state(agent, context, began)
         try:
             self.cancels.check(run.run_id)
-            output = await lazy_timeout(scope, self._answer(agent, screened.text, run, state))
+            output = await lazy_timeout(scope, self._answer(first_place(state, agent, run, engine), screened.text))
             run.deadline.check()  # an answer that blocked the loop until now is late as well
         except CancelledRunError as error:
             ended = {"status": "cancelled", "error": ErrorInfo(code=error.code, message=error.public_message)}
@@ -79,19 +81,21 @@ class Executor:
             respond=respond,
         )
 
-    async def _answer(self, agent: Agent, text: str, run: Run, state: RunState) -> Any:  # noqa: ANN401 - JSON
+    async def _answer(self, active: ActiveAgent, text: str) -> Any:  # noqa: ANN401 - JSON
+        agent, run, state = active.agent, active.run, active.state
         if agent.keeps_journal:
             state.steps = await self._steps(run, state.context)
-        active = place(state, agent, run)
-        await recall(state, agent, run)
-        output = as_json(await _called(active, text), agent.name)
-        output = await self._guarded(output, active.run)
+            await recall(state, agent, run)
+        output = await self._guarded(as_json(await _called(active, text), agent.name), run)
         await remember(state, run, output)
         return output
 
     async def _guarded(self, output: Any, run: Run) -> Any:  # noqa: ANN401 - JSON
         """Return the output after the output guard, which reads a text, or the JSON of any other value."""
-        guard, source = self.services.output_guard, Source(kind="agent", name=run.agent)
+        guard = self.services.output_guard
+        if guard is pass_text:
+            return output
+        source = Source(kind="agent", name=run.agent)
         if isinstance(output, str):
             return await guard(output, source, run)
         written = to_json(output).decode()
@@ -108,7 +112,7 @@ class Executor:
         )
 
 
-def _run(screened: Screened, context: StepContext, threads: ThreadPool) -> Run:
+def _run(screened: Screened, context: StepContext, threads: ThreadPool, engine: ActiveAgentEngine) -> Run:
     authorized = screened.authorized
     return Run(
         agent=authorized.request.agent,
@@ -120,7 +124,7 @@ def _run(screened: Screened, context: StepContext, threads: ThreadPool) -> Run:
         issuer=authorized.identity.issuer,
         attempt=screened.attempt,
         deadline=Deadline(authorized.deadline_ms, context.clock),
-        engine=ActiveAgentEngine(),
+        engine=engine,
         threads=threads,
         spending=context.spending,
         traceparent=Headers(context.trace).text(TRACEPARENT),

@@ -72,7 +72,7 @@ class AgentLoop:
         self.number += 1
         self.model_calls += 1
         self.conversation.extend(added, OPERATOR)
-        self.active.state.sources |= {(each.kind, each.name): each for _, each in self.conversation.turns}
+        self.active.state.note_sources(*[turn.source for turn in self.conversation.turns])
         request = ModelRequest(
             messages=(*_instructions(self.active.agent), *self.conversation.messages),
             tools=self.active.specs if offers_tools else (),

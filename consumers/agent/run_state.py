@@ -67,16 +67,20 @@ class RunState:
         self.model_calls += 1
         if self.model_calls > self.limits.steps:
             raise StepsExhaustedError(f"the run has used all of its {self.limits.steps} steps")
-        used, budget = run.usage, run.request.budget
+        budget = run.request.budget
         tokens = _least(self.limits.tokens, budget.tokens if budget else None)
-        if tokens is not None and used.input_tokens + used.output_tokens >= tokens:
+        if tokens is not None and run.usage.input_tokens + run.usage.output_tokens >= tokens:
             raise StepsExhaustedError(f"the run has used all of its {tokens} tokens")
         usd = _least(self.limits.usd, budget.usd if budget else None)
-        if usd is not None and used.cost_usd >= usd:
+        if usd is not None and run.usage.cost_usd >= usd:
             raise StepsExhaustedError(f"the run has used all of its {usd:g} US dollars")
         seconds = self.limits.seconds
         if seconds is not None and self.context.clock.monotonic() - self.began >= seconds:
             raise StepsExhaustedError(f"the run has used all of its {seconds:g} seconds")
+
+    def note_sources(self, *sources: Source) -> None:
+        """Note the sources of texts that a model reads."""
+        self.sources |= {(each.kind, each.name): each for each in sources}
 
     def note_call(self, tool: str, arguments: str, text: str) -> None:
         """Count a finished tool call. Raises LoopDetectedError if the run repeats itself."""
@@ -92,6 +96,7 @@ class RunState:
         self.handoffs.append(to)
 
 
-def _least(*limits: float | None) -> float | None:
-    given = [each for each in limits if each is not None]
-    return min(given) if given else None
+def _least(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)

@@ -35,6 +35,8 @@ async def recall(state: RunState, agent: Agent, run: Run) -> None:
         state.summary = await _summary(state, agent, run, entries)
     found = window(with_summary(entries, state.summary), limit)
     state.history = [Turn(each, _source(run)) for each in history_messages(found)]
+    for entry in (*found.kept, *([found.summary] if found.summary else [])):
+        state.note_sources(entry.source, *entry.origins)
     state.remembers = True
 
 
