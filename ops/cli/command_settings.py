@@ -50,14 +50,14 @@ def begun() -> Settings:
     import logging
     from functools import partial
 
-    from streams.transport.lazy_log import LazyLog
+    from streams.transport.lazy_log import configure_by
 
     settings = settings_with(None)
     if settings.log_level == "debug":
         _configure_logs(settings)
     else:
         logging.getLogger().setLevel(logging.CRITICAL + 1)
-        LazyLog.prepare = partial(_configure_logs, settings)
+        configure_by(partial(_configure_logs, settings))
     return settings
 
 

@@ -10,7 +10,7 @@ import time
 from headrace import Run, agent
 
 CHUNK = 16 * 1024 * 1024
-BLOCK_S = 9.0
+BLOCK_S = 15.0
 """Seconds of a block: more than a worker's session, less than the silence after which a suspect's process is killed."""
 ENOUGH = 1_024 * 1024 * 1024
 """Bytes after which the kernel would end a worker that has no limit of its own."""

@@ -15,6 +15,9 @@ from tests.integration.test_poison import answered, answers, ask, said, worker
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
 
+JOIN_S = 5.0
+"""Seconds in which a second worker joins, so that it takes over as soon as the session ends."""
+
 
 async def line_with(process: Process, *parts: str) -> str:
     """The first line of the log with all *parts*."""
@@ -49,11 +52,12 @@ async def test_a_block_longer_than_the_session_makes_the_run_a_suspect_the_secon
     """Two workers lose their shard one after the other. The third answers the run from a process of its own."""
     async with engine_setup(kafka.bootstrap, partitions=1, shards=1) as setup:
         await setup.provision()
-        await ask(setup, "block")
         async with AsyncExitStack() as others:
             first = await others.enter_async_context(worker(setup, PIPE))
-            await said(first, b"loop_blocked")
+            await said(first, b"shard_opened")
             async with worker(setup, PIPE) as second:
+                await asyncio.sleep(JOIN_S)
+                await ask(setup, "block")
                 await said(second, b"shard_owner_lost")
                 await others.aclose()
                 await said(second, b"loop_blocked")
