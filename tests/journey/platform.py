@@ -44,6 +44,10 @@ class Model:
         """Queue answers (fields of ``ScriptedAnswer``)."""
         self._ask("POST", "/script", json.dumps(answers).encode())
 
+    def play(self, scenario: Mapping[str, Any]) -> None:
+        """Give it a scenario (``ops.embedded.scenario``)."""
+        self._ask("PUT", "/scenario", json.dumps(scenario).encode())
+
     def clear(self) -> None:
         """Forget what has not been said."""
         self._ask("DELETE", "/script")

@@ -1,0 +1,88 @@
+"""A front desk that hands over to billing. It kills its own process where the request's metadata says so.
+
+``kill`` is ``before STEP``, ``after STEP`` or ``inside STEP``, and ``kills`` the number of times.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from consumers.agent.planners.port import Action, Finish, PlanState
+from consumers.agent.planners.react import react
+from headrace import Agent, Next, Operation, Run, tool
+
+FOLDER = Path(__file__).parent
+
+
+def once(run: Run, moment: str) -> None:
+    """Kill this process at the request's moment, as often as it says; each time leaves a file."""
+    if run.metadata.get("kill") != moment:
+        return
+    for number in range(int(run.metadata.get("kills", "1"))):
+        try:
+            (FOLDER / f"killed.{run.request_id}.{number}").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def deadly(operation: Operation, rest: Next) -> Any:  # noqa: ANN401 - as the operation's
+    """Kill the process before or after the operation."""
+    once(operation.run, f"before {operation.step}")
+    if operation.step == LAST:
+        asked.append(operation.run)
+    found = await rest(operation)
+    once(operation.run, f"after {operation.step}")
+    return found
+
+
+LAST = "6.model"
+asked: list[Run] = []
+
+
+def last(state: PlanState) -> Action:
+    """Plan as ``react`` does; kill the process when everything is done and recorded."""
+    action = react(state)
+    if isinstance(action, Finish) and asked:
+        once(asked.pop(), "at the end")
+    return action
+
+
+def note(name: str, run: Run, line: str) -> str:
+    """Make the effect: a line in the request's file."""
+    with (FOLDER / f"{name}.{run.request_id}").open("a") as file:
+        file.write(f"{line}\n")
+    once(run, "inside 2.tool.1")
+    return "done"
+
+
+@tool
+async def charge(order: str, run: Run) -> str:
+    """Charge an order."""
+    return note("effects", run, order)
+
+
+@tool
+async def charge_by_key(order: str, run: Run, idempotency_key: str) -> str:
+    """Charge an order once for each key."""
+    return note("effects", run, idempotency_key)
+
+
+@tool(risk="read_only")
+async def look_up(order: str, run: Run) -> str:
+    """Return an order."""
+    return note("effects", run, order)
+
+
+front = Agent(
+    "front",
+    instructions="Front desk.",
+    tools=[charge, charge_by_key, look_up],
+    handoffs=["billing"],
+    memory=("session",),
+    middleware=[deadly],
+)
+billing = Agent("billing", instructions="Billing.", planner=last, middleware=[deadly])
