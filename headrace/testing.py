@@ -30,10 +30,12 @@ from consumers.agent.journal.memory import MemoryJournal
 from consumers.agent.memory.session_local import LocalSessionMemory
 from consumers.agent.models.openai_model import OpenAISettings, thin_model
 from consumers.agent.models.port import Model
+from consumers.agent.references import resolved
 from consumers.agent.registry import AgentRegistry
 from consumers.agent.services import AgentServices
 from consumers.context import StepContext
 from consumers.resilience.retry import Retry
+from ops.agent_plugins import installed_plugins, used_plugins
 from ops.embedded.scenario import ANY_TOOLS, Scenario
 from ops.embedded.scenario_file import read_scenario
 from ops.embedded.scripted import MODEL, ScriptedModel, scripted_model
@@ -141,7 +143,7 @@ async def scripted_worker(
     Without a script, the model calls each tool that the text names, as ``headrace dev --scripted`` does.
     """
     clock, unscripted = SystemClock(), list[ChatBody]()
-    registry = AgentRegistry(agents)
+    registry = resolved(AgentRegistry(agents), installed_plugins())
     owner = tenant if isinstance(tenant, Tenant) else Tenant(id=tenant, agents=registry.names)
     async with scripted_model() as server, thin_model(_settings(server), clock) as model:
         _play(server, script, unscripted)
@@ -176,10 +178,13 @@ def _settings(server: ScriptedModel) -> OpenAISettings:
 
 def _executor(agents: AgentRegistry, model: Model, clock: Clock) -> Executor:
     """Return an executor with stores in memory. All agents ask the scripted model, and retries do not wait."""
+    plugins = used_plugins(agents, installed_plugins())
     return Executor(
         AgentServices(
             agents=agents,
             models=dict.fromkeys((agent.model for agent in agents.values()), model),
+            planners=plugins.planners,
+            middleware=plugins.middleware,
             journal=MemoryJournal(clock),
             memory=LocalSessionMemory(clock=clock),
             retry=Retry(wait_first=0.0),

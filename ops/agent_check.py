@@ -33,16 +33,23 @@ ANSWER = "headrace-agents:"
 def checked_agents(agents: str | None) -> AgentRegistry:
     """Return the agents that every worker has, joined with those of ``package.module[:attribute]``.
 
-    Raises AgentsError, one line with the place in the user's code.
+    Names that they refer to exist, and plugins that they use are loaded. Raises AgentsError, one line with the place in
+    the user's code, or with the plugin.
     """
     from consumers.agent.builtin import BUILTIN  # noqa: PLC0415 - a process that only asks has no agents
     from consumers.agent.definition_error import AgentDefinitionError  # noqa: PLC0415 - as above
+    from consumers.agent.references import check_models, resolved  # noqa: PLC0415 - as above
     from consumers.agent.registry import AgentRegistry, load  # noqa: PLC0415 - as above
+    from ops.agent_plugins import installed_plugins, used_plugins  # noqa: PLC0415 - as above
 
     try:
-        return AgentRegistry(BUILTIN).joined(load(agents) if agents else ())
+        found, plugins = AgentRegistry(BUILTIN).joined(load(agents) if agents else ()), installed_plugins()
+        check_models(found, plugins)
+        found = resolved(found, plugins)
+        used_plugins(found, plugins)
     except AgentDefinitionError as error:
         raise AgentsError(str(error)) from error
+    return found
 
 
 async def names_of(agents: str | None) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -12,15 +13,19 @@ from pydantic import ValidationError
 from consumers.agent.models.openai_model import OpenAISettings, openai_model, thin_model
 from consumers.agent.models.port import Model
 from consumers.agent.models.prices import SHIPPED, Prices, PriceTable, priced, read_prices
+from consumers.agent.plugin_groups import ModelFactory
 from consumers.agent.registry import AgentRegistry as Agents
 from ops.agent_check import checked_agents
-from ops.errors import UsageError
+from ops.errors import AgentsError, UsageError
 from ops.settings import Settings
 from schemas.clock import Clock
 
 DEFAULT_MODEL = "default"
 DEFAULT_NAME = "gpt-4o-mini"
 """The provider's name for the model, if the settings have none."""
+
+OPEN_S = 30.0
+"""Seconds for a plugin to open its model."""
 
 NAMES_LIMIT = 100
 """Models without a price that are logged."""
@@ -32,17 +37,43 @@ log = structlog.get_logger()
 async def models_of(
     settings: Settings,
     clock: Clock,
+    factories: Mapping[str, ModelFactory],
     odd: Callable[[str], None] = lambda _: None,
     unpriced: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[Mapping[str, Model]]:
-    """Yield the models that agents know by name; none if the settings have neither a base URL nor an API key.
+    """Yield the models that agents know by name: those of plugins, and ``default`` if the settings have one.
 
     *odd* is called with the name of each field of an answer that was clamped or dropped, *unpriced* for each call that
-    the price table does not cover.
+    the price table does not cover. Raises AgentsError if a plugin cannot open its model.
     """
-    if settings.model_base_url is None and settings.model_api_key is None:
-        yield {}
-        return
+    prices = Prices(price_table(settings), UnpricedModels(unpriced))
+    async with AsyncExitStack() as stack:
+        found: dict[str, Model] = {}
+        for name, factory in factories.items():
+            found[name] = priced(await _opened(name, factory, stack), name, prices)
+        if settings.model_base_url is not None or settings.model_api_key is not None:
+            found[DEFAULT_MODEL] = await stack.enter_async_context(_default_model(settings, clock, prices, odd))
+        yield found
+
+
+async def _opened(name: str, factory: ModelFactory, stack: AsyncExitStack) -> Model:
+    try:
+        async with asyncio.timeout(OPEN_S):
+            model = await stack.enter_async_context(factory({}))
+    except TimeoutError as error:
+        raise AgentsError(f"the model {name!r} of a plugin did not open within {OPEN_S:g} s") from error
+    except Exception as error:  # a plugin may raise anything
+        said = " ".join(str(error).split())
+        raise AgentsError(f"the model {name!r} of a plugin did not open: {type(error).__name__}: {said}") from error
+    if not callable(getattr(model, "complete", None)):
+        raise AgentsError(f"the model {name!r} of a plugin has no complete(request)")
+    return model
+
+
+@asynccontextmanager
+async def _default_model(
+    settings: Settings, clock: Clock, prices: Prices, odd: Callable[[str], None]
+) -> AsyncGenerator[Model]:
     key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
     provider = OpenAISettings(
         base_url=settings.model_base_url or "https://api.openai.com/v1",
@@ -51,8 +82,7 @@ async def models_of(
     )
     opened = thin_model if settings.model_client == "thin" else openai_model
     async with opened(provider, clock, odd) as model:
-        prices = Prices(price_table(settings), UnpricedModels(unpriced))
-        yield {DEFAULT_MODEL: priced(model, provider.name, prices)}
+        yield priced(model, provider.name, prices)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from consumers.agent.services import AgentServices
 from consumers.meter import NoMeter
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.thread_pool import ThreadPool
+from ops.agent_plugins import UsedPlugins, installed_plugins, model_factories, used_plugins
 from ops.agent_stores import agent_stores
 from ops.agents import agents_of, models_of
 from ops.clock_check import ClockCheck
@@ -292,14 +293,18 @@ async def _handler(
         return RetryMover.of(builder, services.cancels).handler()
     odd = partial(services.metrics.count, MODEL_FIELDS_DROPPED)
     unpriced = partial(services.metrics.count, MODEL_CALLS_UNPRICED)
-    opened = models_of(settings, context.clock, odd, unpriced)
-    models = await stack.enter_async_context(opened) if stage == "agent" else {}
     agents = agents_of(settings) if stage == "agent" else Agents()
+    installed = installed_plugins()
+    plugins = used_plugins(agents, installed) if stage == "agent" else UsedPlugins()
+    opened = models_of(settings, context.clock, model_factories(agents, installed), odd, unpriced)
+    models = await stack.enter_async_context(opened) if stage == "agent" else {}
     stores = await stack.enter_async_context(agent_stores(settings, clock, agents))
     text_work = await stack.enter_async_context(text_processes())
     runs = AgentServices(
         agents=agents,
         models=models,
+        planners=plugins.planners,
+        middleware=plugins.middleware,
         journal=stores.journal,
         memory=stores.memory,
         threads=_threads(settings, services.metrics),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -35,7 +36,7 @@ DEFAULT_LIMITS = RunLimits()
 class AgentSettings(TypedDict, total=False):
     """Further fields of an Agent, for ``@agent``."""
 
-    tools: Sequence[Tool | ToolFunction]
+    tools: Sequence[Tool | ToolFunction | str]
     handoffs: Sequence[Handoff | str]
     delegates: Sequence[str]
     memory: Sequence[MemoryName]
@@ -65,8 +66,8 @@ class Agent:
     """Name of one of the worker's configured models."""
 
     description: str = ""
-    tools: Sequence[Tool | ToolFunction] = ()
-    """Tools that its model may call. A plain function becomes a tool with the defaults of ``@tool``."""
+    tools: Sequence[Tool | ToolFunction | str] = ()
+    """Tools that its model may call. A function becomes a tool with the defaults of ``@tool``; a name is a plugin's."""
 
     handoffs: Sequence[Handoff | str] = ()
     """Agents that may take over the conversation. A name becomes a Handoff that carries the whole conversation."""
@@ -95,7 +96,7 @@ class Agent:
 
     answer: AgentFunction = field(default=respond, repr=False)
     toolbox: tuple[Tool, ...] = field(init=False, repr=False)
-    """The tools, all as Tool."""
+    """The tools, all as Tool; without those of plugins until ``with_tools`` adds them."""
 
     transfers: tuple[Handoff, ...] = field(init=False, repr=False)
     """The handoffs, all as Handoff."""
@@ -111,21 +112,38 @@ class Agent:
         except ValidationError as error:
             message = f"an agent cannot be named {self.name!r}: 1 to 63 of a-z, 0-9, _ and -, and no _ or - in front"
             raise AgentDefinitionError(message) from error
+        self._check_lists()
         transfers = tuple(each if isinstance(each, Handoff) else Handoff(each) for each in self.handoffs)
-        object.__setattr__(self, "toolbox", tuple(_as_tool(each) for each in self.tools))
+        object.__setattr__(self, "toolbox", tuple(_as_tool(each) for each in self.tools if not isinstance(each, str)))
         object.__setattr__(self, "transfers", transfers)
         self._check_names()
         if unknown := set(self.memory) - set(MEMORIES):
             message = f"the agent {self.name!r} has an unknown memory {unknown.pop()!r}: there is {MEMORIES[0]!r}"
             raise AgentDefinitionError(message)
 
+    def _check_lists(self) -> None:
+        """Raise AgentDefinitionError for a text in the place of a list of names: it would be a list of letters."""
+        for field_name in ("tools", "handoffs", "delegates", "memory"):
+            if isinstance(given := getattr(self, field_name), str):
+                message = f"the {field_name} of the agent {self.name!r} must be a list: [{given!r}]"
+                raise AgentDefinitionError(message)
+
     def _check_names(self) -> None:
-        names = [each.name for each in self.toolbox]
+        names = [each.name for each in self.toolbox] + [each for each in self.tools if isinstance(each, str)]
         names += [each.tool_name for each in self.transfers] + [f"{ASK}{each}" for each in self.delegates]
         for name in names:
             if names.count(name) > 1:
                 message = f"the agent {self.name!r} has two tools named {name!r}"
                 raise AgentDefinitionError(message)
+
+    def with_tools(self, find: Callable[[str], Tool]) -> Agent:
+        """Return the agent with the tools that it has by name, found by *find*."""
+        if not any(isinstance(each, str) for each in self.tools):
+            return self
+        found = copy.copy(self)
+        tools = tuple(find(each) if isinstance(each, str) else _as_tool(each) for each in self.tools)
+        object.__setattr__(found, "toolbox", tools)
+        return found
 
     @property
     def has_function(self) -> bool:

@@ -13,7 +13,22 @@ import gc
 
 import typer
 
-from ops.cli import bench, cancel, chaos, config, demo, dev, output, results, run, schemas, submit, tenants, topics
+from ops.cli import (
+    bench,
+    cancel,
+    chaos,
+    config,
+    demo,
+    dev,
+    output,
+    plugins,
+    results,
+    run,
+    schemas,
+    submit,
+    tenants,
+    topics,
+)
 from ops.failures import FAILED, INTERRUPTED, report
 
 app = typer.Typer(
@@ -33,6 +48,7 @@ app.command("submit")(submit.submit)
 app.command("cancel")(cancel.cancel)
 app.command("results")(results.results)
 app.command("config")(config.config)
+app.command("plugins")(plugins.plugins)
 app.add_typer(bench.app, name="bench")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(topics.app, name="topics")

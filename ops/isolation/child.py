@@ -23,6 +23,7 @@ from consumers.resilience.cancel_count import cancel_count
 from consumers.resilience.thread_pool import ThreadPool
 from consumers.spending import Spending
 from ops import import_guard, logs
+from ops.agent_plugins import installed_plugins, model_factories, used_plugins
 from ops.agent_stores import agent_stores
 from ops.agents import agents_of, models_of
 from ops.failures import report
@@ -185,9 +186,17 @@ async def run(settings: Settings, setup: HostSetup, clock: Clock, channel: socke
     reader, writer = await asyncio.open_connection(sock=channel)
     tracing = _tracing(setup, writer, clock) if setup.spans else None
     agents, threads = agents_of(settings), ThreadPool(settings.threads)
-    async with models_of(settings, clock) as models, agent_stores(settings, clock, agents) as stores:
+    installed = installed_plugins()
+    plugins, factories = used_plugins(agents, installed), model_factories(agents, installed)
+    async with models_of(settings, clock, factories) as models, agent_stores(settings, clock, agents) as stores:
         services = AgentServices(
-            agents=agents, models=models, journal=stores.journal, memory=stores.memory, threads=threads
+            agents=agents,
+            models=models,
+            planners=plugins.planners,
+            middleware=plugins.middleware,
+            journal=stores.journal,
+            memory=stores.memory,
+            threads=threads,
         )
         await SuspectHost(Executor(services), writer, clock, tracing).serve(reader)
 

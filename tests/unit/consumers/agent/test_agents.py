@@ -140,3 +140,10 @@ def test_a_name_that_no_request_can_carry_is_refused(name: str) -> None:
     """At start, not at the first request."""
     with pytest.raises(AgentDefinitionError, match="cannot be named"):
         Agent(name)
+
+
+@pytest.mark.parametrize("field", ["tools", "handoffs", "delegates", "memory"])
+def test_a_text_in_the_place_of_a_list_is_refused(field: str) -> None:
+    """A text is a sequence too: of letters."""
+    with pytest.raises(AgentDefinitionError, match=rf"the {field} of the agent 'a' must be a list: \['session'\]"):
+        Agent("a", **{field: "session"})  # type: ignore[arg-type]
