@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ops.errors import InvalidError
@@ -21,3 +21,14 @@ def changed(tenant: Tenant, fields: Mapping[str, Any], limits: Mapping[str, Any]
     if tenant.interactive and not new.interactive:
         raise InvalidError(f"tenant {tenant.id} is interactive, and its topics remain: leave --interactive as it is")
     return new
+
+
+def with_tools(tenant: Tenant, lists: Mapping[str, tuple[str, ...]], cleared: Collection[str]) -> Tenant:
+    """Return *tenant* with these lists of tools, and without lists for the *cleared* agents.
+
+    Raises ValidationError; InvalidError for an agent in both.
+    """
+    if both := sorted({*lists} & {*cleared}):
+        raise InvalidError(f"{both[0]} is in --tool and in --any-tool: leave one of them out")
+    kept = {agent: names for agent, names in tenant.tools.items() if agent not in cleared}
+    return Tenant.model_validate({**tenant.model_dump(), "tools": {**kept, **lists}})

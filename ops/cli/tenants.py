@@ -14,6 +14,10 @@ SHIPPED = ("assistant", "echo")
 """The agents that every worker has."""
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Add and show tenants.")
+Tools = Annotated[
+    list[str] | None,
+    typer.Option("--tool", help="AGENT=TOOL,TOOL: the tools that this agent may use for the tenant; AGENT= for none."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
@@ -29,6 +33,7 @@ def add(  # noqa: PLR0913, PLR0917 - one argument an option
         list[str] | None,
         typer.Option(help="Agent that the tenant may call; may be repeated. Default: assistant and echo."),
     ] = None,
+    tool: Tools = None,
     rpm: Annotated[int | None, typer.Option(help="Requests a minute.")] = None,
     concurrency: Annotated[int | None, typer.Option(help="Requests admitted and not finished at one time.")] = None,
     partitions: Annotated[int, typer.Option(help="Partitions of each of its topics.")] = 1,
@@ -39,6 +44,7 @@ def add(  # noqa: PLR0913, PLR0917 - one argument an option
     """Register a tenant, and return when it is served."""
     import asyncio
 
+    from ops.cli.tool_lists import tool_lists
     from schemas.tenants import Limits, Tenant
 
     limits = {key: value for key, value in (("rpm", rpm), ("concurrency", concurrency)) if value is not None}
@@ -48,6 +54,7 @@ def add(  # noqa: PLR0913, PLR0917 - one argument an option
             **fields,
             "interactive": interactive,
             "agents": tuple(agent or SHIPPED),
+            "tools": tool_lists(tool or ()),
             "limits": Limits.model_validate(limits),
         }
     )
@@ -77,6 +84,10 @@ def set_(  # noqa: PLR0913, PLR0917 - one argument an option
     agent: Annotated[
         list[str] | None, typer.Option(help="An agent it may call, may be repeated; replaces all others.")
     ] = None,
+    tool: Tools = None,
+    any_tool: Annotated[
+        list[str] | None, typer.Option(metavar="AGENT", help="Lift the list of --tool: the agent may use all its own.")
+    ] = None,
     reply_topic: Annotated[
         list[str] | None, typer.Option(help="A topic that reply_to may name, may be repeated; replaces all others.")
     ] = None,
@@ -95,7 +106,8 @@ def set_(  # noqa: PLR0913, PLR0917 - one argument an option
 
     from ops.cli import output
     from ops.cli.durations import seconds
-    from ops.tenant_changes import changed
+    from ops.cli.tool_lists import tool_lists
+    from ops.tenant_changes import changed, with_tools
 
     rates = {"rpm": rpm, "rpm_per_agent": rpm_per_agent, "rpm_per_user": rpm_per_user}
     times = {"default_deadline": default_deadline, "max_deadline": max_deadline, "max_wait": max_wait}
@@ -106,7 +118,12 @@ def set_(  # noqa: PLR0913, PLR0917 - one argument an option
     }
     given = {"tier": tier, "identity": identity, "name": name, "agents": agent, "reply_topics": reply_topic}
     fields = {key: value for key, value in {**given, "interactive": interactive}.items() if value is not None}
-    record = asyncio.run(_tenancy().alter(tenant, lambda known: changed(known, fields, limits)))
+    lists, cleared = tool_lists(tool or ()), any_tool or ()
+
+    def change(known: Tenant) -> Tenant:
+        return with_tools(changed(known, fields, limits), lists, cleared)
+
+    record = asyncio.run(_tenancy().alter(tenant, change))
     output.line(record) if as_json else output.text(f"{record.id} is changed: {record.model_dump_json()}")
 
 

@@ -51,7 +51,11 @@ def test_what_is_not_named_stays_and_nonsense_is_refused(platform: Platform) -> 
 
     assert changed(platform, "set", tenant, "--tier", "gold")["limits"]["rpm"] == 90
     assert "rpm" not in changed(platform, "set", tenant, "--rpm", "0")["limits"]
+    assert changed(platform, "set", tenant, "--tool", "echo=a,b", "--tool", "assistant=")["tools"]["assistant"] == []
+    assert changed(platform, "set", tenant, "--any-tool", "assistant")["tools"] == {"echo": ["a", "b"]}
     for arguments, code in [
+        (["set", tenant, "--tool", "find_order"], 2),
+        (["set", tenant, "--tool", "echo=a b"], 2),
         (["set", tenant, "--concurrency", "0"], 2),
         (["set", tenant, "--default-deadline", "2h"], 2),
         (["set", tenant, "--max-wait", "soon"], 2),
