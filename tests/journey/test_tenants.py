@@ -69,7 +69,7 @@ def test_what_is_not_named_stays_and_nonsense_is_refused(platform: Platform) -> 
 def test_a_removed_tenant_finishes_what_runs_and_is_refused_from_then_on(platform: Platform, tmp_path: Path) -> None:
     """What runs ends, what waits is refused at once, the data stays, and the tenant can come back."""
     tenant = tenant_of(platform, "--concurrency", "1", "--agent", "echo")
-    submit(platform, tenant, [ask(0, metadata={"sleep": "6"}), *map(ask, range(1, 4))], tmp_path / "r.jsonl")
+    submit(platform, tenant, [ask(0, metadata={"sleep": "10"}), *map(ask, range(1, 4))], tmp_path / "r.jsonl")
     time.sleep(1)
 
     record = changed(platform, "remove", tenant)
