@@ -1,15 +1,20 @@
 """A front desk that hands over to billing. It kills its own process where the request's metadata says so.
 
-``kill`` is ``before STEP``, ``after STEP`` or ``inside STEP``, and ``kills`` the number of times.
+``kill`` is ``before STEP``, ``after STEP``, ``inside STEP``, ``at the end`` or ``remembered``, and ``kills`` the number
+of times. ``hold`` is a moment before or after a step at which the first attempt waits for a file ``released.ID``.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from consumers.agent.memory.port import MemoryEntry, MemoryScope
+from consumers.agent.memory.session_valkey import ValkeySessionMemory
 from consumers.agent.planners.port import Action, Finish, PlanState
 from consumers.agent.planners.react import react
 from headrace import Agent, Next, Operation, Run, tool
@@ -29,18 +34,50 @@ def once(run: Run, moment: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+async def hold(run: Run, moment: str) -> None:
+    """Wait at the request's moment until the test goes on. The file ``held.ID`` has this process's id."""
+    held = FOLDER / f"held.{run.request_id}"
+    if run.metadata.get("hold") != moment or held.exists():
+        return
+    held.with_suffix(".new").write_text(str(os.getpid()))
+    held.with_suffix(".new").rename(held)
+    while not (FOLDER / f"released.{run.request_id}").exists():  # noqa: ASYNC110 - the test is another process
+        await asyncio.sleep(0.02)
+
+
 async def deadly(operation: Operation, rest: Next) -> Any:  # noqa: ANN401 - as the operation's
-    """Kill the process before or after the operation."""
-    once(operation.run, f"before {operation.step}")
+    """Kill the process, or wait, before or after the operation."""
+    run = runs[operation.run.run_id] = operation.run
+    once(run, f"before {operation.step}")
+    await hold(run, f"before {operation.step}")
     if operation.step == LAST:
-        asked.append(operation.run)
+        asked.append(run)
     found = await rest(operation)
-    once(operation.run, f"after {operation.step}")
+    once(run, f"after {operation.step}")
+    await hold(run, f"after {operation.step}")
     return found
 
 
 LAST = "6.model"
 asked: list[Run] = []
+runs: dict[str, Run] = {}
+append = ValkeySessionMemory.append
+
+
+async def remembered(
+    self: ValkeySessionMemory,
+    scope: MemoryScope,
+    run_id: str,
+    entries: Sequence[MemoryEntry],
+    *,
+    summary: MemoryEntry | None = None,
+) -> None:
+    """Append, and kill the process before the result is written."""
+    await append(self, scope, run_id, entries, summary=summary)
+    once(runs[run_id], "remembered")
+
+
+ValkeySessionMemory.append = remembered  # type: ignore[method-assign]
 
 
 def last(state: PlanState) -> Action:

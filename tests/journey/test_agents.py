@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import time
 import uuid
 from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from redis import Redis
 
 from schemas import topics
 from tests.journey import desk_agents
@@ -27,8 +31,8 @@ STEPS = ("1.model", "2.tool.1", "3.model", "5.handoff", "6.model")
 """The steps of a run in order. The fourth, which asks for the handoff, has no effect and no record."""
 
 BOUNDARIES = (*(f"before {step}" for step in STEPS), "at the end")
-QUICK = {"before 2.tool.1", "before 5.handoff"}
-"""The kills of the usual suite: each takes ten seconds."""
+QUICK = {"before 5.handoff"}
+"""The kill of the usual suite: each takes ten seconds."""
 
 RESULTS = topics.RESULTS.of("acme")
 
@@ -77,12 +81,32 @@ class Desk:
         time.sleep(0.5)  # a second answer would come now
         return [seen for seen in kcat.read(RESULTS) if seen.json["request_id"] in wanted]
 
-    def run(self, text: str, **metadata: str) -> Seen:
+    def run(self, text: str, agent: str = "front", **metadata: str) -> Seen:
         """Return the only result of a request."""
-        request = ask(text, **metadata)
+        request = ask(text, agent=agent, **metadata)
         self.submit(request)
         (result,) = self.results(request)
         return result
+
+    def hold(self, *moments: str) -> list[Held]:
+        """Return runs that wait, each at its moment."""
+        held = [Held(self, ask("an order", hold=moment), moment) for moment in moments]
+        self.submit(*(each.request for each in held))
+        for each in held:
+            assert until(each.path.exists, 60), f"it did not come to {each.moment}"
+        return held
+
+    @contextmanager
+    def valkey(self) -> Generator[Redis]:
+        """Yield a client of the platform's Valkey."""
+        with Redis.from_url(self.platform.valkey, socket_timeout=10) as client:
+            yield client
+
+    @property
+    def valkey_pid(self) -> int:
+        """The process of Valkey."""
+        with self.valkey() as client:
+            return int(client.info("server")["process_id"])
 
     def effects(self, result: Seen) -> list[str]:
         """Return the lines that the tool has written."""
@@ -107,15 +131,46 @@ class Desk:
         return [span for span in spans if span.name == "invoke_agent front"]
 
 
+@dataclass(frozen=True)
+class Held:
+    """A run that waits at a moment."""
+
+    desk: Desk
+    request: dict[str, Any]
+    moment: str
+
+    @property
+    def path(self) -> Path:
+        """The file that the run writes when it waits."""
+        return self.desk.folder / f"held.{self.request['id']}"
+
+    @property
+    def pid(self) -> int:
+        """The process that runs it."""
+        return int(self.path.read_text())
+
+    def release(self) -> None:
+        """Let it go on; any further attempt does not wait."""
+        (self.desk.folder / f"released.{self.request['id']}").touch()
+
+
+def results_of(held: list[Held]) -> list[Seen]:
+    """Return the only result of each run, in the order of the runs."""
+    found = held[0].desk.results(*(each.request for each in held), within=90)
+    assert len(found) == len(held)
+    by_id = {seen.json["request_id"]: seen for seen in found}
+    return [by_id[each.request["id"]] for each in held]
+
+
 def _flag(span: Span) -> bool:
     return any(fact.key == "headrace.resumed" and fact.value.bool_value for fact in span.attributes)
 
 
-def ask(text: str, session: str | None = None, **metadata: str) -> dict[str, Any]:
-    """Return a request to the front desk."""
+def ask(text: str, session: str | None = None, agent: str = "front", **metadata: str) -> dict[str, Any]:
+    """Return a request."""
     return {
         "id": f"r-{uuid.uuid4().hex[:12]}",
-        "agent": "front",
+        "agent": agent,
         "input": text,
         "session": session,
         "metadata": metadata,
@@ -130,7 +185,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Generator[Desk]:
     with (
         collecting() as collector,
         journeys.platform(
-            "compact", folder, "--agents", "desk_agents", OTEL_EXPORTER_OTLP_ENDPOINT=collector.address
+            *("compact", folder, "--agents", "desk_agents"),
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.address,
+            HEADRACE_GRACE="2",
         ) as running,
     ):
         running.model.play(SCENARIO)
@@ -163,3 +220,230 @@ def test_a_run_whose_worker_is_killed_between_two_steps_repeats_none(desk: Desk,
         return
     assert_once(desk, result, 1)
     assert desk.resumed(result) == (boundary != "before 1.model")
+
+
+@pytest.mark.parametrize(
+    ("text", "kill"),
+    [("an order", "inside 2.tool.1"), pytest.param("an order", "after 2.tool.1", marks=pytest.mark.slow)],
+)
+def test_a_tool_that_was_killed_after_its_effect_is_not_called_again(desk: Desk, text: str, kill: str) -> None:
+    """Its outcome is in no journal, and a person decides."""
+    result = desk.run(text, kill=kill)
+    assert (result.json["status"], result.json["error"]["code"]) == ("failed", "tool_outcome_unknown")
+    assert desk.effects(result) == ["an order"]
+    assert (desk.kills(result), desk.asked(result)) == (1, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["an order by key", "look up an order"])
+def test_a_repeatable_tool_that_was_killed_is_called_again(desk: Desk, text: str) -> None:
+    """One that takes an idempotency key gets the same key."""
+    result = desk.run(text, kill="inside 2.tool.1")
+    assert (result.json["status"], result.json["output"]) == ("succeeded", f"billed: {text}")
+    effects = desk.effects(result)
+    assert (len(effects), len(set(effects)), desk.asked(result)) == (2, 1, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", ["after 1.model", "after 6.model"])
+def test_a_kill_before_the_record_of_an_answer_repeats_that_call_only(desk: Desk, kill: str) -> None:
+    """No journal can have what its worker did not live to write."""
+    assert_once(desk, desk.run("an order", kill=kill), 1, paid=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", ["before 3.model", "at the end"])
+@pytest.mark.parametrize("kills", [2, 3])
+def test_a_suspect_resumes_from_its_journal_in_a_process_of_its_own(desk: Desk, kill: str, kills: int) -> None:
+    """The third attempt runs apart; the fourth does, if the third kills that process alone."""
+    result = desk.run("an order", kill=kill, kills=str(kills))
+    assert_once(desk, result, kills)
+    assert desk.resumed(result)
+
+
+@pytest.mark.slow
+def test_a_request_that_kills_every_process_ends_as_poison_with_one_effect(desk: Desk) -> None:
+    """Its finished steps are not repeated on the way."""
+    result = desk.run("an order", kill="before 3.model", kills="9")
+    assert (result.json["status"], result.json["error"]["code"]) == ("failed", "poison")
+    assert (desk.effects(result), desk.asked(result)) == (["an order"], 1)
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_session_is_in_order_and_has_each_exchange_once_whatever_is_killed(desk: Desk) -> None:
+    """One kill before the memory is written, and two between that and the result."""
+    session = f"s-{uuid.uuid4().hex[:8]}"
+    first = ask("an order", session, kill="at the end")
+    second = ask("another order", session, kill="remembered", kills="2")
+    third = ask("a third order", session)
+    desk.submit(first, second, third)
+    found = desk.results(first, second, third, within=120)
+
+    assert [seen.json["request_id"] for seen in found] == [first["id"], second["id"], third["id"]]
+    assert {seen.json["status"] for seen in found} == {"succeeded"}
+    assert [desk.kills(seen) for seen in found] == [1, 2, 0]
+    assert read_by(desk, found[2]) == [
+        ("user", "an order"),
+        ("assistant", "billed: an order"),
+        ("user", "another order"),
+        ("assistant", "billed: another order"),
+        ("user", "a third order"),
+    ]
+
+
+def read_by(desk: Desk, result: Seen) -> list[tuple[str, str]]:
+    """Return what the run's first model call has read."""
+    ours = [each for each in desk.platform.model.calls()["calls"] if result.trace_id in each["headers"]["traceparent"]]
+    return [(each["role"], each["content"]) for each in ours[0]["body"]["messages"] if each["role"] != "system"]
+
+
+# --- Valkey -----------------------------------------------------------------------------------------------------------
+
+
+BEFORE = [f"before {step}" for step in STEPS]
+AFTER = [f"after {step}" for step in STEPS]
+"""The next thing is the write of the step's outcome."""
+
+
+def test_runs_wait_for_a_journal_whose_writes_fail(desk: Desk) -> None:
+    """Valkey stands still when each step's outcome is to be written: no step is repeated, and none is skipped."""
+    held = desk.hold(*AFTER)
+    pid = desk.valkey_pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert_nothing_starts(desk, held)
+        time.sleep(1.0)  # with the lines above longer than a write may take
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    for result in results_of(held):
+        assert_once(desk, result, 0)
+
+
+def test_a_full_valkey_delays_runs_with_tools_and_no_others(desk: Desk) -> None:
+    """It refuses writes; no step starts until it takes them again."""
+    held = desk.hold(*AFTER)
+    with desk.valkey() as client:
+        client.config_set("maxmemory", 1)
+        try:
+            assert_nothing_starts(desk, held)
+        finally:
+            client.config_set("maxmemory", 0)
+    for result in results_of(held):
+        assert_once(desk, result, 0)
+
+
+def assert_nothing_starts(desk: Desk, held: list[Held]) -> None:
+    """The runs do not go on, and an agent without tools answers."""
+    before = desk.platform.model.calls()["number"]
+    for each in held:
+        each.release()
+    assert desk.run("hello", agent="echo").json["status"] == "succeeded"
+    assert desk.platform.model.calls()["number"] == before
+
+
+def test_runs_survive_an_emptied_valkey(desk: Desk) -> None:
+    """Their worker knows more than the store, and writes it again."""
+    held = desk.hold(*BEFORE, *AFTER)
+    with desk.valkey() as client:
+        client.flushall()
+    for each in held:
+        each.release()
+    for result in results_of(held):
+        assert_once(desk, result, 0)
+
+
+@pytest.mark.slow
+def test_no_tool_is_called_when_journal_and_worker_are_lost(desk: Desk) -> None:
+    """It may have been called before: the run ends, with the effect that it had. Runs without tools go on."""
+    plain = ask("hello", agent="echo", sleep="3")
+    held = desk.hold(*BEFORE, *AFTER)
+    desk.submit(plain)
+    with desk.valkey() as client:
+        client.flushall()
+    os.kill(held[0].pid, signal.SIGKILL)
+    for each, result in zip(held, results_of(held), strict=True):
+        assert (result.json["status"], result.json["error"]["code"]) == ("failed", "tool_outcome_unknown"), each.moment
+        assert desk.effects(result) == ["an order"] * (each.moment not in NOT_YET), each.moment
+    assert [seen.json["status"] for seen in desk.results(plain)] == ["succeeded"]
+
+
+NOT_YET = {"before 1.model", "after 1.model", "before 2.tool.1"}
+"""Moments before the tool's effect."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True], ids=["its worker lives", "its worker is killed too"])
+def test_a_restarted_valkey_repeats_no_tool(desk: Desk, killed: bool) -> None:  # noqa: FBT001 - a parameter
+    """It reads its file again. A worker that was killed meanwhile cannot know that nothing was lost."""
+    held = desk.hold(*BEFORE)
+    os.kill(desk.valkey_pid, signal.SIGKILL)
+    if killed:
+        os.kill(held[0].pid, signal.SIGKILL)
+    for each in held:
+        each.release()
+    for each, result in zip(held, results_of(held), strict=True):
+        if result.json["status"] == "succeeded":
+            assert_once(desk, result, 0)
+            continue
+        assert killed
+        assert result.json["error"]["code"] == "tool_outcome_unknown"
+        assert desk.effects(result) == ["an order"] * (each.moment not in NOT_YET)
+
+
+# --- another owner ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def second(desk: Desk) -> Generator[None]:
+    """A second worker of the agents, for the test."""
+    command = [*journeys.CLI, "run", "agent", "--agents", "desk_agents"]
+    (folder := desk.folder / "second").mkdir(exist_ok=True)
+    with journeys.running(command, folder, desk.platform.env | {"PYTHONPATH": str(desk.folder)}):
+        time.sleep(8.0)  # it joins the group, and half of the shards move
+        yield
+
+
+@pytest.mark.slow
+def test_a_worker_that_slept_beyond_its_session_starts_no_step(desk: Desk, second: None) -> None:
+    """The other one finishes the runs; what the late one wants to do and write is refused."""
+    held = desk.hold(*BEFORE, *AFTER)
+    late, asleep = held[0].pid, [each for each in held if each.pid == held[0].pid]
+    os.kill(late, signal.SIGSTOP)
+    try:
+        results = results_of(asleep)
+        seen = [(desk.asked(result), desk.effects(result)) for result in results]
+        for each in held:
+            each.release()
+    finally:
+        os.kill(late, signal.SIGCONT)
+    time.sleep(3.0)  # the late worker would go on now
+    assert [(desk.asked(result), desk.effects(result)) for result in results] == seen
+    for each, result in zip(held, results_of(held), strict=True):
+        assert_moved(desk, each, result, moved=each in asleep)
+
+
+def assert_moved(desk: Desk, held: Held, result: Seen, *, moved: bool) -> None:
+    """The run has one result, and repeated nothing but the call whose outcome its first worker had not written."""
+    if moved and held.moment.endswith("2.tool.1"):
+        assert result.json["error"]["code"] == "tool_outcome_unknown"
+        assert len(desk.effects(result)) == held.moment.startswith("after")
+    else:
+        unwritten = moved and held.moment.startswith("after") and held.moment.endswith("model")
+        assert_once(desk, result, 0, paid=3 + unwritten)
+
+
+@pytest.mark.slow
+def test_runs_whose_shards_move_by_plan_repeat_no_step(desk: Desk, second: None) -> None:
+    """A worker that is told to stop does not wait for runs beyond its grace; the other one resumes them."""
+    held = desk.hold(*BEFORE, *AFTER)
+    leaving = [each for each in held if each.pid == held[0].pid]
+    os.kill(held[0].pid, signal.SIGTERM)
+    results = results_of(leaving)
+    for each in held:
+        each.release()
+    assert len(results) == len(leaving)
+    for each, result in zip(held, results_of(held), strict=True):
+        assert_moved(desk, each, result, moved=each in leaving)
