@@ -138,8 +138,9 @@ class InnerStage:
             token = run.scope.token()
             try:
                 return await self._advance(stage_record, reply_context, run)
-            except RunSupersededError:
-                if run.scope.may_start() and run.scope.token() == token:
+            except Exception as raised:  # parallel tools raise a group
+                superseded = isinstance(resolve_error(raised), RunSupersededError)
+                if not superseded or (run.scope.may_start() and run.scope.token() == token):
                     raise
             await self._until_owned(run.scope, reply_context.admission.deadline_ms)
             run.spending.resume(reply_context.usage)

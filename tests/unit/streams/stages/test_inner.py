@@ -601,3 +601,32 @@ async def test_a_run_in_doubt_ends_at_its_deadline() -> None:
             await asyncio.sleep(0)
         setup.clock.at_ms += 3_600_000_000
     assert code(task.result()) == "expired"
+
+
+SUPERSEDED = RunSupersededError()
+
+
+@pytest.mark.parametrize("raised", [SUPERSEDED, ExceptionGroup("tools", [SUPERSEDED])], ids=["alone", "in a group"])
+async def test_a_run_goes_on_when_its_worker_is_sure_of_the_shard_again(raised: Exception) -> None:
+    """It costs no attempt, and its journal may be doubted. A tool's error comes in the group of its batch."""
+    contexts, owned = list[StepContext](), [False, True]
+
+    async def step(screened: Screened, context: StepContext) -> Result:
+        contexts.append(context)
+        if len(contexts) == 1:
+            raise raised
+        return await steps(registry()).execute(screened, context)
+
+    job = InnerSetup(execute=step).handler.prepare(2, AGENT_IN)
+    assert job.run_owned is not None
+    made = job.run_owned(RunScope(may_start=lambda: len(contexts) != 1 or owned.pop(0)))
+    outputs = made if isinstance(made, list) else await made
+
+    assert [each.topic for each in on(outputs, RESULTS)] == [RESULTS]
+    assert [each.started_before for each in contexts] == [False, True]
+
+
+async def test_a_run_that_another_worker_has_is_tried_again_later() -> None:
+    """Its worker is sure of the shard, and the journal says otherwise."""
+    outputs = await InnerSetup(execute=raises(RunSupersededError())).run(AGENT_IN)
+    assert [header(each, "headrace-error-code") for each in outputs] == ["run_superseded"]
