@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from consumers.agent.agents import Agent
@@ -62,7 +63,7 @@ class ModelCaller:
         model = services.models.get(self.agent.model)
         if model is None:
             raise InternalError(f"this worker has no model named {self.agent.model!r}")
-        attempts = Attempts(model, operation, self.telemetry)
+        attempts = Attempts(model, operation, self.telemetry, self.state.steps.may_start)
         return await services.retry(attempts, run.deadline, self.state.context.waiting)
 
     async def _record(self, run: Run, response: ModelResponse, step: str) -> None:
@@ -93,10 +94,14 @@ class Attempts:
     model: Model
     operation: Operation
     telemetry: AgentTelemetry
+    may_start: Callable[[], None]
+    """Raises RunSupersededError unless this worker owns the run."""
+
     number: int = 0
 
     async def __call__(self) -> ModelResponse:
-        """Make one attempt."""
+        """Make one attempt. A middleware or the wait before it may have lasted beyond the worker's session."""
+        self.may_start()
         self.number += 1
         request: ModelRequest = self.operation.value
         spending, named = self.operation.run.spending, name_of(self.model)

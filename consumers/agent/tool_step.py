@@ -109,6 +109,7 @@ class ToolCaller:
         return compose((*self.state.services.middleware, *self.agent.middleware), partial(self._run, tool))
 
     async def _run(self, tool: Tool, operation: Operation) -> Any:  # noqa: ANN401 - a tool returns what it likes
+        self.state.steps.may_start()  # a middleware may have lasted beyond the worker's session
         run, limit = operation.run, asyncio.timeout(tool.timeout)
         run.spending.add_tool_call()
         try:

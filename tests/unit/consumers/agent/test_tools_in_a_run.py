@@ -14,6 +14,7 @@ from consumers.agent.executor import Executor
 from consumers.agent.handoff import Handoff
 from consumers.agent.journal.memory import MemoryJournal
 from consumers.agent.memory.session_local import LocalSessionMemory
+from consumers.agent.middleware import Next, Operation
 from consumers.agent.models.port import ModelRequest, ModelResponse, ModelUsage, ToolCall, ToolMessage
 from consumers.agent.registry import AgentRegistry
 from consumers.agent.run import Run
@@ -24,6 +25,7 @@ from schemas.errors import (
     HandoffCycleError,
     HeadraceError,
     LoopDetectedError,
+    RunSupersededError,
     StepsExhaustedError,
     ToolFailedError,
     ToolOutcomeUnknownError,
@@ -454,3 +456,19 @@ async def test_a_recorded_call_of_a_removed_tool_is_replayed() -> None:
     world.agents, model.answers = (Agent("clerk", memory=["session"]),), ["done"]
     assert (await world.run()).output == "done"
     assert model.results() == ["ordered tea"]
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("model", 0), ("tool", 1)])
+async def test_a_step_that_a_middleware_delays_beyond_the_session_does_not_start(kind: str, asked: int) -> None:
+    """The ownership is checked again right before the model or the tool is called."""
+    owned = [True]
+
+    async def late(operation: Operation, rest: Next) -> Any:  # noqa: ANN401 - as the operation's
+        owned[0] = operation.kind != kind
+        return await rest(operation)
+
+    effects, model = ToolEffects(), ToldAnswers([calls("order", order='{"item": "tea"}'), "done"])
+    world = AgentWorld(model, (Agent("clerk", tools=[effects.order()], middleware=[late]),))
+
+    assert isinstance(await world.fails(may_start=lambda: owned[0]), RunSupersededError)
+    assert (effects.made, len(model.asked)) == ([], asked)
