@@ -447,3 +447,35 @@ def test_runs_whose_shards_move_by_plan_repeat_no_step(desk: Desk, second: None)
     assert len(results) == len(leaving)
     for each, result in zip(held, results_of(held), strict=True):
         assert_moved(desk, each, result, moved=each in leaving)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_cut_off_from_kafka_only_starts_no_step(desk: Desk) -> None:
+    """It could go on spending by model, tools and journal; it waits, and resumes without a lost attempt."""
+    held = desk.hold(*BEFORE, *AFTER)
+    kafka = desk.platform.pids["kafka"]
+    os.kill(kafka, signal.SIGSTOP)
+    try:
+        time.sleep(SESSION_S + 1.0)
+        before = desk.platform.model.calls()["number"], effects_of(desk, held)
+        for each in held:
+            each.release()
+        time.sleep(2.0)
+        assert (desk.platform.model.calls()["number"], effects_of(desk, held)) == before
+    finally:
+        os.kill(kafka, signal.SIGCONT)
+    for each, result in zip(held, results_of(held), strict=True):
+        if each.moment == "before 2.tool.1":  # its start is recorded
+            assert result.json["error"]["code"] == "tool_outcome_unknown"
+            assert desk.effects(result) == []
+        else:
+            assert_once(desk, result, 0)
+
+
+SESSION_S = 6.0
+"""The session of the group (``EngineConfig.session_ms``)."""
+
+
+def effects_of(desk: Desk, held: list[Held]) -> int:
+    """Return the number of effects of all the runs."""
+    return sum((desk.folder / f"effects.{each.request['id']}").exists() for each in held)
