@@ -6,13 +6,17 @@ from consumers.agent.handoff import Handoff
 from consumers.agent.middleware import Middleware, Next, Operation
 from consumers.agent.models.port import (
     AssistantMessage,
+    Model,
+    ModelRequest,
     ModelResponse,
+    ModelUsage,
     SystemMessage,
     ToolCall,
     ToolMessage,
     ToolSpec,
     UserMessage,
 )
+from consumers.agent.planners.port import Action, CallModel, CallTools, Finish, PlanState
 from consumers.agent.run import Run
 from consumers.agent.run_limits import RunLimits
 from consumers.agent.tools.tool import Tool, tool
@@ -38,28 +42,36 @@ from schemas.requests import Request
 from schemas.results import Result
 
 __all__ = [
+    "Action",
     "Agent",
     "AgentDefinitionError",
     "AssistantMessage",
     "BlockedError",
+    "CallModel",
+    "CallTools",
     "ContextOverflowError",
     "ExpiredError",
+    "Finish",
     "ForbiddenError",
     "Handoff",
     "HeadraceError",
     "InternalError",
     "MalformedError",
     "Middleware",
+    "Model",
     "ModelError",
     "ModelOverloadedError",
     "ModelQuotaError",
     "ModelRejectedError",
+    "ModelRequest",
     "ModelResponse",
     "ModelTimeoutError",
     "ModelUnavailableError",
     "ModelUnreadableError",
+    "ModelUsage",
     "Next",
     "Operation",
+    "PlanState",
     "Request",
     "Result",
     "Run",

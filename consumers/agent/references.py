@@ -66,7 +66,7 @@ def _value(agent: Agent, group: PluginGroup[Value], name: str, plugins: PluginRe
 def _unknown(agent: Agent, told: str, kind: str, known: Iterable[str]) -> AgentDefinitionError:
     names = sorted(known)
     more = ", ..." if len(names) > SHOWN else ""
-    there = f"there is {', '.join(names[:SHOWN])}{more}" if names else "no package with one is installed"
+    there = f"it has {', '.join(names[:SHOWN])}{more}" if names else "no package with one is installed"
     return AgentDefinitionError(
         f"{_place(agent)}the agent {agent.name!r} {told}, and this worker has no {kind} of this name: {there}"
     )

@@ -1,4 +1,4 @@
-"""The planners by name: ours, and those of installed packages."""
+"""Headrace's own planners by name."""
 
 from __future__ import annotations
 

@@ -187,10 +187,10 @@ def test_an_agent_gets_the_tools_that_it_names(tmp_path: Path) -> None:
 
 
 UNKNOWN = [
-    (Agent("a", handoffs=["b"]), "hands over to 'b', and this worker has no agent of this name: there is a"),
-    (Agent("a", delegates=["b"]), "asks 'b', and this worker has no agent of this name: there is a"),
-    (Agent("a", planner="b"), "has the planner 'b', and this worker has no planner of this name: there is react"),
-    (Agent("a", model="b"), "has the model 'b', and this worker has no model of this name: there is default"),
+    (Agent("a", handoffs=["b"]), "hands over to 'b', and this worker has no agent of this name: it has a"),
+    (Agent("a", delegates=["b"]), "asks 'b', and this worker has no agent of this name: it has a"),
+    (Agent("a", planner="b"), "has the planner 'b', and this worker has no planner of this name: it has react"),
+    (Agent("a", model="b"), "has the model 'b', and this worker has no model of this name: it has default"),
     (Agent("a", tools=["b"]), "has the tool 'b', and this worker has no tool of this name: no package with one"),
 ]
 
