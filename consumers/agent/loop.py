@@ -48,13 +48,15 @@ class AgentLoop:
             match self._planner(state):
                 case CallModel(added, offers_tools):
                     await self._ask(added, offers_tools=offers_tools)
-                case CallTools(calls):
+                case CallTools((_, *_) as calls):
                     transfer = await self._call(calls)
                     if transfer is not None:
                         return await self._hand_over(transfer)
                 case Finish(text):
                     if not self._needs_correction(text):
                         return self._output(text)
+                case other:  # the state would stay the same, and the next plan too
+                    raise InternalError(f"the planner of {self.active.agent.name} returned no action: {other!r:.100}")
 
     @property
     def _planner(self) -> Planner:
