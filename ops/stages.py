@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from consumers.agent.blocked_agent import blamed_agent
+from consumers.agent.plugin_groups import ModelFactory
 from consumers.agent.registry import AgentRegistry as Agents
 from consumers.agent.services import AgentServices
 from consumers.meter import NoMeter
@@ -294,9 +295,8 @@ async def _handler(
     odd = partial(services.metrics.count, MODEL_FIELDS_DROPPED)
     unpriced = partial(services.metrics.count, MODEL_CALLS_UNPRICED)
     agents = agents_of(settings) if stage == "agent" else Agents()
-    installed = installed_plugins()
-    plugins = used_plugins(agents, installed) if stage == "agent" else UsedPlugins()
-    opened = models_of(settings, context.clock, model_factories(agents, installed), odd, unpriced)
+    plugins, factories = _plugins(agents)
+    opened = models_of(settings, context.clock, factories, odd, unpriced)
     models = await stack.enter_async_context(opened) if stage == "agent" else {}
     stores = await stack.enter_async_context(agent_stores(settings, clock, agents))
     text_work = await stack.enter_async_context(text_processes())
@@ -331,6 +331,14 @@ async def _handler(
         prepare_isolated=await stack.enter_async_context(apart) if apart else None,
         journal_identity=stores.journal.identity if stores.journal else None,
     ).handler()
+
+
+def _plugins(agents: Agents) -> tuple[UsedPlugins, Mapping[str, ModelFactory]]:
+    """Return the plugins that *agents* use; none without agents."""
+    if not agents:
+        return UsedPlugins(), {}
+    installed = installed_plugins()
+    return used_plugins(agents, installed), model_factories(agents, installed)
 
 
 def _threads(settings: Settings, metrics: MetricStore) -> ThreadPool:

@@ -43,18 +43,24 @@ class PluginGroup(Generic[Value]):
 
 
 def _planner(_: str, value: object) -> Planner:
-    return cast("Planner", _function(value, "(state)", 1, is_async=False))
+    if not _is_function(value, 1) or _is_async(value):
+        message = "it is not a plain function of (state), nor an object that can be called as one"
+        raise AgentDefinitionError(message)
+    return cast("Planner", value)
 
 
 def _model(_: str, value: object) -> ModelFactory:
-    if not callable(value) or not _takes(value, 1):
+    if not (callable(value) and _takes(value, 1)):
         message = "it is no function of (settings) that returns an async context manager"
         raise AgentDefinitionError(message)
     return cast("ModelFactory", value)
 
 
 def _middleware(_: str, value: object) -> Middleware:
-    return cast("Middleware", _function(value, "(operation, next)", 2, is_async=True))
+    if not _is_function(value, 2):
+        message = "it is not an async function of (operation, next), nor an object that can be called as one"
+        raise AgentDefinitionError(message)
+    return cast("Middleware", value)
 
 
 def _tool(name: str, value: object) -> Tool:
@@ -72,17 +78,13 @@ def _any(_: str, value: object) -> object:
     return value
 
 
-def _function(value: object, arguments: str, count: int, *, is_async: bool) -> Callable[..., Any]:
-    """Return *value* if it is a function of *count* arguments. Raises AgentDefinitionError."""
-    if callable(value) and not isinstance(value, type) and _is_async(value) is is_async and _takes(value, count):
-        return value
-    wanted = "an async function" if is_async else "a plain function"
-    message = f"it is not {wanted} of {arguments}, nor an object that can be called as one"
-    raise AgentDefinitionError(message)
+def _is_function(value: object, count: int) -> bool:
+    """Return True for a function, or an object with ``__call__``, that takes *count* arguments. A class is none."""
+    return callable(value) and not isinstance(value, type) and _takes(value, count)
 
 
-def _is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
+def _is_async(value: object) -> bool:
+    return inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(type(value), "__call__", None))
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:

@@ -24,8 +24,7 @@ def resolved(agents: AgentRegistry, plugins: PluginRegistry) -> AgentRegistry:
     """
     for each in agents.values():
         _check_agents(each, agents)
-        if isinstance(each.planner, str):
-            _check(each, PLANNER, each.planner, plugins)
+        _check_planner(each, plugins)
     return AgentRegistry(each.with_tools(partial(_tool, each, plugins)) for each in agents.values())
 
 
@@ -43,6 +42,16 @@ def _check_agents(agent: Agent, agents: AgentRegistry) -> None:
         for name in names:
             if name not in agents:
                 raise _unknown(agent, f"{verb} {name!r}", "agent", agents.names)
+
+
+def _check_planner(agent: Agent, plugins: PluginRegistry) -> None:
+    if isinstance(agent.planner, str):
+        _check(agent, PLANNER, agent.planner, plugins)
+        return
+    try:
+        PLANNER.check("", agent.planner)
+    except AgentDefinitionError as error:
+        raise AgentDefinitionError(f"{_place(agent)}the planner of the agent {agent.name!r}: {error}") from error
 
 
 def _check(agent: Agent, group: PluginGroup[Any], name: str, plugins: PluginRegistry) -> None:

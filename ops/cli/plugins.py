@@ -12,13 +12,16 @@ def plugins(as_json: Annotated[bool, typer.Option("--json", help="Print JSON, on
 
     Exit with 1 if one of them cannot be used.
     """
+    import sys
+    from contextlib import redirect_stdout
     from dataclasses import asdict
 
     from ops.agent_plugins import installed_plugins
     from ops.cli import output
     from ops.errors import OperationError
 
-    found = installed_plugins().listed()
+    with redirect_stdout(sys.stderr):  # a module may print when it is imported, and the output is data
+        found = installed_plugins().listed()
     if as_json:
         for each in found:
             output.line(asdict(each))

@@ -71,12 +71,12 @@ def test_the_command_lists_the_package(folder: Path) -> None:
         "middleware": ("timed", "ok"),
     }
 
-    install(folder, "other", {"headrace.tools": {"broken": "no_such_module:x"}})
+    install(folder, "other", {"headrace.tools": {"broken": "loud:x"}}, loud="print('hello')\nimport no_such_module\n")
     done = run("ops.cli.app", "plugins")
 
     assert done.returncode == 1
-    assert "tool 'broken' of other 1.0 (no_such_module:x): ModuleNotFoundError" in done.stdout
-    assert done.stderr.count("\n") == 1
+    assert "tool 'broken' of other 1.0 (loud:x): ModuleNotFoundError" in done.stdout
+    assert done.stderr.splitlines() == ["hello", "headrace: 1 of 10 plugins cannot be used"]
 
 
 @pytest.mark.parametrize(

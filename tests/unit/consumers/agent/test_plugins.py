@@ -90,7 +90,7 @@ FAULTS = [
     (PLANNER, f"{PLACE}:needs_two", r"it is not a plain function of \(state\)"),
     (PLANNER, f"{PLACE}:PLACE", r"it is not a plain function of \(state\)"),
     (MIDDLEWARE, f"{PLACE}:plan", r"it is not an async function of \(operation, next\)"),
-    (MIDDLEWARE, f"{PLACE}:plan_later", r"it is not an async function of \(operation, next\)"),
+    (MIDDLEWARE, f"{PLACE}:Planner", r"it is not an async function of \(operation, next\)"),
     (TOOL, f"{PLACE}:PLACE", "it is neither a Tool nor a function"),
     (TOOL, f"{PLACE}:misnamed", "the tool's own name is 'other': give both one name"),
     (MODEL, f"{PLACE}:needs_two", r"it is no function of \(settings\)"),
@@ -215,6 +215,14 @@ def test_a_faulty_plugin_is_told_with_the_agent_that_names_it(tmp_path: Path) ->
     with pytest.raises(AgentDefinitionError) as caught:
         resolved(AgentRegistry([agent]), registry(tmp_path))
     assert str(caught.value).startswith(f"{agent.place}: the agent 'a' has the planner 'mine' of acme 1.0")
+
+
+def test_an_agents_own_planner_is_checked_too(tmp_path: Path) -> None:
+    """A coroutine is no action."""
+    agent = Agent("a", planner=plan_later)  # type: ignore[arg-type]
+
+    with pytest.raises(AgentDefinitionError, match="the planner of the agent 'a': it is not a plain function"):
+        resolved(AgentRegistry([agent]), registry(tmp_path))
 
 
 def test_a_faulty_plugin_that_no_agent_names_stays_out_of_the_way(tmp_path: Path) -> None:
