@@ -88,9 +88,13 @@ class StageProcess:
                 continue
             self._check_hope(status)
             pause = FIRST_PAUSE_S if self.clock.monotonic() - began > STEADY_S else pause
-            self.tell(f"{self.stage} ended with status {status}, starting it again in {pause:g} s {self.last_words()}")
+            self.tell(f"{self.stage} ended with status {status}, starting it again in {pause:g} s{self._output()}")
             await first(self._over.wait(), self._anew.wait(), within=pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    def _output(self) -> str:
+        words = self.last_words()
+        return f"; its last output: {words}" if words else ""
 
     def _check_hope(self, status: int) -> None:
         if status == EXIT_USAGE and not self._was_ready:

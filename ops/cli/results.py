@@ -45,6 +45,7 @@ def row_of(result: Result) -> str:
     from ops.cli import output
     from ops.terminal import one_line
 
-    said = result.error.message if result.error else output.text_of(result.output)
+    error = result.error
+    said = f"{error.code}: {error.message}" if error else output.text_of(result.output)
     names = (one_line(name) for name in (result.request_id, result.status, result.agent))
     return "  ".join([*names, " ".join(said.split())])

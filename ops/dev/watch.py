@@ -1,4 +1,4 @@
-"""Detect edits of the user's agents by the modification times of their module, or of its whole package."""
+"""Detect edits of the user's agents by the modification times of their package, or of the modules beside their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 LOOK_S = 0.5
+TEST = "test_"
 
 Stamp = frozenset[tuple[Path, int]]
 
@@ -34,7 +35,12 @@ def _files(top: str) -> Iterator[Path]:
     for folder in spec.submodule_search_locations or ():
         yield from Path(folder).rglob("*.py")
     if not spec.submodule_search_locations and spec.origin:
-        yield Path(spec.origin)
+        yield from _beside(Path(spec.origin))
+
+
+def _beside(module: Path) -> Iterator[Path]:
+    """Return the module and the modules of its folder, which it may import. Tests are none."""
+    return (file for file in module.parent.glob("*.py") if not file.name.startswith(TEST))
 
 
 def _stamped(files: Iterator[Path]) -> Iterator[tuple[Path, int]]:

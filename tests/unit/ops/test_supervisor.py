@@ -155,7 +155,7 @@ async def test_a_stage_that_dies_is_started_again_and_named(stage: Stage) -> Non
     second = await stage.launcher.number(2)
 
     assert await _line(second) == {"a": "b"}
-    assert stage.told == ["agent ended with status -9, starting it again in 0.2 s its last words"]
+    assert stage.told == ["agent ended with status -9, starting it again in 0.2 s; its last output: its last words"]
 
 
 async def test_a_stage_is_not_ready_while_it_is_away(stage: Stage) -> None:

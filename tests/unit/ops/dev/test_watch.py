@@ -52,17 +52,18 @@ def test_a_new_module_counts(package: Path) -> None:
     assert stamp("watched_agents") != before
 
 
-def test_a_single_module_is_watched_alone(package: Path) -> None:
-    """Its neighbours are none of its business."""
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [("watched_alone.py", True), ("tools_beside.py", True), ("test_watched.py", False), ("watched_agents/x.py", False)],
+)
+def test_a_single_module_is_watched_with_the_modules_beside_it(package: Path, name: str, counts: bool) -> None:  # noqa: FBT001 - a case
+    """It may import them. A test or another package is no part of its agents."""
     (package.parent / "watched_alone.py").write_text("")
     before = stamp("watched_alone")
 
-    _touch(package / "support.py")
-    unchanged = stamp("watched_alone")
-    _touch(package.parent / "watched_alone.py")
+    (package.parent / name).write_text("changed = True")
 
-    assert unchanged == before
-    assert stamp("watched_alone") != before
+    assert (stamp("watched_alone") != before) is counts
 
 
 @pytest.mark.anyio
