@@ -476,7 +476,7 @@ async def test_a_step_that_a_middleware_delays_beyond_the_session_does_not_start
 
 
 @pytest.mark.parametrize("action", [None, CallTools(()), "answer"])
-async def test_a_planner_without_an_action_fails_its_run(action: Any) -> None:
+async def test_a_planner_without_an_action_fails_its_run(action: Any) -> None:  # noqa: ANN401 - what a planner must not return
     """The same state would be planned again for ever, and the worker would be blocked."""
     agent = Agent("clerk", planner=lambda _: action)
 
