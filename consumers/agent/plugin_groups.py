@@ -84,7 +84,8 @@ def _is_function(value: object, count: int) -> bool:
 
 
 def _is_async(value: object) -> bool:
-    return inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(getattr(type(value), "__call__", None))
+    method = vars(type(value)).get("__call__")
+    return inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(method)
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:
