@@ -57,7 +57,7 @@ class Executor:
         state = self._state(agent, context, began)
         try:
             self.cancels.check(run.run_id)
-            output = await lazy_timeout(scope, self._answer(first_place(state, agent, run, engine), screened.text))
+            output = await lazy_timeout(scope, self._answer(first_place(state, agent, run, engine), screened))
             run.deadline.check()  # an answer that blocked the loop until now is late as well
         except CancelledRunError as error:
             ended = {"status": "cancelled", "error": ErrorInfo(code=error.code, message=error.public_message)}
@@ -81,12 +81,13 @@ class Executor:
             respond=respond,
         )
 
-    async def _answer(self, active: ActiveAgent, text: str) -> Any:  # noqa: ANN401 - JSON
+    async def _answer(self, active: ActiveAgent, screened: Screened) -> Any:  # noqa: ANN401 - JSON
         agent, run, state = active.agent, active.run, active.state
         if agent.keeps_journal:
+            run.spending.resume(screened.usage)  # what a killed process of this attempt has told counts by its journal
             state.steps = await self._steps(run, state.context)
             await recall(state, agent, run)
-        output = await self._guarded(as_json(await _called(active, text), agent.name), run)
+        output = await self._guarded(as_json(await _called(active, screened.text), agent.name), run)
         await remember(state, run, output)
         return output
 

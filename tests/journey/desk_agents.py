@@ -15,8 +15,6 @@ from typing import Any
 
 from consumers.agent.memory.port import MemoryEntry, MemoryScope
 from consumers.agent.memory.session_valkey import ValkeySessionMemory
-from consumers.agent.planners.port import Action, Finish, PlanState
-from consumers.agent.planners.react import react
 from headrace import Agent, Next, Operation, Run, tool
 
 FOLDER = Path(__file__).parent
@@ -39,27 +37,31 @@ async def hold(run: Run, moment: str) -> None:
     held = FOLDER / f"held.{run.request_id}"
     if run.metadata.get("hold") != moment or held.exists():
         return
-    held.with_suffix(".new").write_text(str(os.getpid()))
-    held.with_suffix(".new").rename(held)
+    (new := FOLDER / f"new.{run.request_id}").write_text(str(os.getpid()))
+    new.rename(held)
     while not (FOLDER / f"released.{run.request_id}").exists():  # noqa: ASYNC110 - the test is another process
         await asyncio.sleep(0.02)
 
 
 async def deadly(operation: Operation, rest: Next) -> Any:  # noqa: ANN401 - as the operation's
     """Kill the process, or wait, before or after the operation."""
-    run = runs[operation.run.run_id] = operation.run
+    run = operation.run
     once(run, f"before {operation.step}")
     await hold(run, f"before {operation.step}")
-    if operation.step == LAST:
-        asked.append(run)
     found = await rest(operation)
     once(run, f"after {operation.step}")
     await hold(run, f"after {operation.step}")
     return found
 
 
-LAST = "6.model"
-asked: list[Run] = []
+async def answer(text: str, run: Run) -> Any:  # noqa: ANN401 - as the run's
+    """Answer by model and tools; kill the process when everything is done and recorded."""
+    runs[run.run_id] = run
+    found = await run.respond(text)
+    once(run, "at the end")
+    return found
+
+
 runs: dict[str, Run] = {}
 append = ValkeySessionMemory.append
 
@@ -78,14 +80,6 @@ async def remembered(
 
 
 ValkeySessionMemory.append = remembered  # type: ignore[method-assign]
-
-
-def last(state: PlanState) -> Action:
-    """Plan as ``react`` does; kill the process when everything is done and recorded."""
-    action = react(state)
-    if isinstance(action, Finish) and asked:
-        once(asked.pop(), "at the end")
-    return action
 
 
 def note(name: str, run: Run, line: str) -> str:
@@ -121,5 +115,6 @@ front = Agent(
     handoffs=["billing"],
     memory=("session",),
     middleware=[deadly],
+    answer=answer,
 )
-billing = Agent("billing", instructions="Billing.", planner=last, middleware=[deadly])
+billing = Agent("billing", instructions="Billing.", middleware=[deadly])

@@ -22,6 +22,7 @@ from consumers.agent.run import Run
 from consumers.agent.run_limits import RunLimits
 from consumers.agent.services import AgentServices
 from consumers.agent.tools.tool import Tool, tool
+from consumers.spending import Spending
 from schemas.errors import (
     HandoffCycleError,
     HeadraceError,
@@ -483,3 +484,16 @@ async def test_a_planner_without_an_action_fails_its_run(action: Any) -> None:  
     error = await AgentWorld(ToldAnswers([]), (agent,)).fails()
 
     assert (error.code, "the planner of clerk returned no action" in str(error)) == ("internal", True)
+
+
+async def test_what_a_killed_process_has_told_of_an_attempt_is_not_counted_twice() -> None:
+    """Its worker has heard of the calls, and the next process finds them in the journal."""
+    effects = ToolEffects()
+    model = ToldAnswers([calls("order", order='{"item": "tea"}')])
+    world, spending = AgentWorld(model, (Agent("clerk", tools=[effects.order()]),)), Spending()
+    await world.fails(spending=spending)
+    model.answers.append("done")
+
+    result = await world.run(spending=spending)
+
+    assert (result.usage.model_calls, result.usage.tool_calls, effects.made) == (2, 1, ["tea"])
