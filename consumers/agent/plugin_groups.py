@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, TypeAlias, TypeGuard, TypeVar, cast
 
 from consumers.agent.definition_error import AgentDefinitionError
 from consumers.agent.middleware import Middleware
@@ -78,14 +78,13 @@ def _any(_: str, value: object) -> object:
     return value
 
 
-def _is_function(value: object, count: int) -> bool:
+def _is_function(value: object, count: int) -> TypeGuard[Callable[..., Any]]:
     """Return True for a function, or an object with ``__call__``, that takes *count* arguments. A class is none."""
     return callable(value) and not isinstance(value, type) and _takes(value, count)
 
 
-def _is_async(value: object) -> bool:
-    method = vars(type(value)).get("__call__")
-    return inspect.iscoroutinefunction(value) or inspect.iscoroutinefunction(method)
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def _takes(function: Callable[..., Any], count: int) -> bool:

@@ -62,6 +62,21 @@ class Planner:
 planner = Planner()
 
 
+class LatePlanner:
+    """Its method is a coroutine function."""
+
+    async def __call__(self, state: object) -> object:
+        """Plan."""
+        return state
+
+
+class LaterPlanner(LatePlanner):
+    """It inherits the method."""
+
+
+later_planner = LaterPlanner()
+
+
 def registry(folder: Path) -> PluginRegistry:
     """The plugins of a folder's distributions."""
     found = [each for package in distributions(path=[str(folder)]) for each in package.entry_points]
@@ -86,6 +101,7 @@ def test_a_function_becomes_a_tool(tmp_path: Path) -> None:
 
 FAULTS = [
     (PLANNER, f"{PLACE}:plan_later", r"it is not a plain function of \(state\)"),
+    (PLANNER, f"{PLACE}:later_planner", r"it is not a plain function of \(state\)"),
     (PLANNER, f"{PLACE}:Planner", r"it is not a plain function of \(state\)"),
     (PLANNER, f"{PLACE}:needs_two", r"it is not a plain function of \(state\)"),
     (PLANNER, f"{PLACE}:PLACE", r"it is not a plain function of \(state\)"),
