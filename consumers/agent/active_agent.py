@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from consumers.agent.agents import Agent
+from consumers.agent.contained import contained
 from consumers.agent.genai import AgentTelemetry, name_of
 from consumers.agent.handoff import ASK, Handoff, delegate_spec, handoff_spec
 from consumers.agent.middleware import Operation, compose
@@ -102,7 +103,10 @@ class ActiveAgent:
         for call, step in zip(calls, names, strict=True):
             if (tool := self._tools.get(call.name)) is not None:
                 caller.check_outcome(tool, step)
-        jobs = [self._job(caller, call, step, transfers) for call, step in zip(calls, names, strict=True)]
+        jobs = [
+            contained(f"the call of {call.name}", self._job(caller, call, step, transfers))
+            for call, step in zip(calls, names, strict=True)
+        ]
         return Planned(jobs, transfers[0] if transfers else None)
 
     async def _job(self, caller: ToolCaller, call: ToolCall, step: str, transfers: list[ToolCall]) -> ToolOutcome:

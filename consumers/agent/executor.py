@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from pydantic_core import from_json, to_json
 
 from consumers.agent.active_agent import ActiveAgent, ActiveAgentEngine, first_place
 from consumers.agent.agents import Agent
+from consumers.agent.contained import contained
 from consumers.agent.journal.port import RunKey
 from consumers.agent.journal.steps import JournaledSteps, NoSteps, RunSteps
 from consumers.agent.loop import respond
@@ -27,7 +28,7 @@ from consumers.resilience.deadline import Deadline
 from consumers.resilience.thread_pool import ThreadPool
 from consumers.resilience.timeouts import lazy_timeout
 from schemas.clock import SystemClock
-from schemas.errors import CancelledRunError, HeadraceError, InternalError, UnknownAgentError, chain_of
+from schemas.errors import CancelledRunError, InternalError, UnknownAgentError
 from schemas.headers import TRACEPARENT, Headers
 from schemas.requests import Request
 from schemas.results import ErrorInfo, Result, Timing, verdict_info
@@ -57,7 +58,7 @@ class Executor:
         state = self._state(agent, context, began)
         try:
             self.cancels.check(run.run_id)
-            output = await lazy_timeout(scope, self._answer(first_place(state, agent, run, engine), screened))
+            output = await lazy_timeout(scope, self._contained(first_place(state, agent, run, engine), screened))
             run.deadline.check()  # an answer that blocked the loop until now is late as well
         except CancelledRunError as error:
             ended = {"status": "cancelled", "error": ErrorInfo(code=error.code, message=error.public_message)}
@@ -81,13 +82,16 @@ class Executor:
             respond=respond,
         )
 
+    def _contained(self, active: ActiveAgent, screened: Screened) -> Awaitable[Any]:
+        return contained(f"the agent {active.agent.name!r}", self._answer(active, screened))
+
     async def _answer(self, active: ActiveAgent, screened: Screened) -> Any:  # noqa: ANN401 - JSON
         agent, run, state = active.agent, active.run, active.state
         if agent.keeps_journal:
             run.spending.resume(screened.usage)  # what a killed process of this attempt has told counts by its journal
             state.steps = await self._steps(run, state.context)
             await recall(state, agent, run)
-        output = await self._guarded(as_json(await _called(active, screened.text), agent.name), run)
+        output = await self._guarded(as_json(await active.answer(screened.text), agent.name), run)
         await remember(state, run, output)
         return output
 
@@ -135,18 +139,6 @@ def _run(screened: Screened, context: StepContext, threads: ThreadPool, engine: 
 def _asking(request: Request, text: str) -> Request:
     """Return the request with the text that the guards passed. Most texts pass unchanged."""
     return request if request.input == text else request.model_copy(update={"input": text})
-
-
-async def _called(active: ActiveAgent, text: str) -> Any:  # noqa: ANN401 - an agent answers with what it likes
-    try:
-        return await active.answer(text)
-    except (asyncio.CancelledError, GeneratorExit):
-        raise
-    except BaseException as error:  # an exit or a native library's panic must end the run, not the worker
-        if any(isinstance(each, HeadraceError) for each in chain_of(error)):
-            raise  # its class, or that of the error it wraps, decides
-        message = f"the agent {active.agent.name!r} raised {type(error).__name__}"
-        raise InternalError(message, detail=repr(error)) from error
 
 
 def _result(screened: Screened, run: Run, output: Any, state: RunState) -> Result:  # noqa: ANN401 - JSON

@@ -10,7 +10,9 @@ from typing import Any
 from consumers.agent.active_agent import ActiveAgent, instructions_of
 from consumers.agent.agents import Agent
 from consumers.agent.conversation import Conversation
+from consumers.agent.history import with_unique_ids
 from consumers.agent.models.port import (
+    AssistantMessage,
     ModelRequest,
     SystemMessage,
     ToolCall,
@@ -45,7 +47,8 @@ class AgentLoop:
         """Return the answer. Raises a RunError at a limit, and what its steps raise."""
         while True:
             state = PlanState(self.active.agent.name, self.conversation.messages, self.model_calls)
-            match self._planner(state):
+            action: object = self._planner(state)  # a planner of a user may return anything
+            match action:
                 case CallModel(added, offers_tools):
                     await self._ask(added, offers_tools=offers_tools)
                 case CallTools((_, *_) as calls):
@@ -55,8 +58,9 @@ class AgentLoop:
                 case Finish(text):
                     if not self._needs_correction(text):
                         return self._output(text)
-                case other:  # the state would stay the same, and the next plan too
-                    raise InternalError(f"the planner of {self.active.agent.name} returned no action: {other!r:.100}")
+                case other:
+                    named = type(other).__name__
+                    raise InternalError(f"the planner of {self.active.agent.name!r} returned a {named}: no action")
 
     @property
     def _planner(self) -> Planner:
@@ -104,6 +108,8 @@ class AgentLoop:
     async def _call(self, calls: tuple[ToolCall, ...]) -> ToolCall | None:
         """Make all calls of one batch, and add their results in the model's order. Return the handoff among them."""
         self.number += 1
+        self.active.state.check_batches()
+        calls = self._made_by_planner(calls)
         steps = [f"{self.number}.tool.{place}" for place in range(1, len(calls) + 1)]
         planned = self.active.planned(calls, steps)
         async with asyncio.TaskGroup() as group:
@@ -111,6 +117,16 @@ class AgentLoop:
         for call, task in zip(calls, running, strict=True):
             self._result(call, task.result())
         return planned.transfer
+
+    def _made_by_planner(self, calls: tuple[ToolCall, ...]) -> tuple[ToolCall, ...]:
+        """Return the calls, which are in the conversation: a provider refuses results without their calls."""
+        last = self.conversation.turns[-1].message
+        asked = {call.id for call in last.tool_calls} if isinstance(last, AssistantMessage) else set[str]()
+        if not calls or asked.issuperset(call.id for call in calls):
+            return calls
+        own = with_unique_ids(calls)
+        self.conversation.add(AssistantMessage("", own), Source(kind="agent", name=self.active.agent.name))
+        return own
 
     def _result(self, call: ToolCall, outcome: ToolOutcome) -> None:
         self.active.state.note_call(call.name, call.arguments, outcome.text)

@@ -40,6 +40,9 @@ class RunState:
 
     respond: Respond
     model_calls: int = 0
+    batches: int = 0
+    """Batches of tool calls: a planner may call tools without a model."""
+
     asked: int = 0
     """Calls of ``Run.ask`` so far; their order names their steps."""
 
@@ -77,6 +80,12 @@ class RunState:
         seconds = self.limits.seconds
         if seconds is not None and self.context.clock.monotonic() - self.began >= seconds:
             raise StepsExhaustedError(f"the run has used all of its {seconds:g} seconds")
+
+    def check_batches(self) -> None:
+        """Count a batch of tool calls. Raises StepsExhaustedError for more batches than model calls are allowed."""
+        self.batches += 1
+        if self.batches > self.limits.steps:
+            raise StepsExhaustedError(f"the run has called tools {self.limits.steps} times")
 
     def note_sources(self, *sources: Source) -> None:
         """Note the sources of texts that a model reads."""

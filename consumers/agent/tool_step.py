@@ -21,6 +21,7 @@ from consumers.agent.tools.arguments import validated
 from consumers.agent.tools.outcome import ToolOutcome, failed, succeeded
 from consumers.agent.tools.signature import IDEMPOTENCY_KEY, RUN
 from consumers.agent.tools.tool import Tool
+from consumers.resilience.cancel_count import cancel_count
 from schemas.errors import (
     HeadraceError,
     InternalError,
@@ -110,7 +111,7 @@ class ToolCaller:
 
     async def _run(self, tool: Tool, operation: Operation) -> Any:  # noqa: ANN401 - a tool returns what it likes
         self.state.steps.may_start()  # a middleware may have lasted beyond the worker's session
-        run, limit = operation.run, asyncio.timeout(tool.timeout)
+        run, limit, before = operation.run, asyncio.timeout(tool.timeout), cancel_count()
         run.spending.add_tool_call()
         try:
             async with limit:
@@ -119,8 +120,12 @@ class ToolCaller:
             if limit.expired():
                 raise ToolTimeoutError(f"the tool {tool.name} did not answer within {tool.timeout:g} s") from error
             raise _tool_error(tool, error) from error
-        except (asyncio.CancelledError, GeneratorExit):
+        except GeneratorExit:
             raise
+        except asyncio.CancelledError as error:
+            if cancel_count() > before:
+                raise
+            raise _tool_error(tool, error) from error  # the tool awaited something that was cancelled
         except BaseException as error:  # an exit in a tool must end the call, not the worker
             if any(isinstance(each, HeadraceError) for each in chain_of(error)):
                 raise resolve_error(error) from error

@@ -25,6 +25,9 @@ def validated(tool: Tool, arguments: str) -> Mapping[str, Any]:
         raise ToolFailedError(f"the arguments of {tool.name} are invalid: {_reasons(error)}") from None
     except (ValueError, RecursionError):
         raise ToolFailedError(f"the arguments of {tool.name} are not JSON") from None
+    except Exception as error:
+        message = f"the arguments of {tool.name} are invalid: {type(error).__name__}"
+        raise ToolFailedError(message, detail=repr(error)) from error
     return {name: getattr(given, name) for name in type(given).model_fields}
 
 

@@ -1,0 +1,125 @@
+"""Steps that end in unusual ways: exits, cancels of their own, guards that refuse in the middle of a batch."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BeforeValidator
+
+from consumers.agent.agents import Agent
+from consumers.agent.middleware import Next, Operation
+from schemas.errors import BlockedError, InternalError
+from tests.unit.consumers.agent.test_tools_in_a_run import AgentWorld, ToldAnswers, calls
+
+pytestmark = pytest.mark.anyio
+
+EXITS = [SystemExit(1), KeyboardInterrupt(), BaseException("panic")]
+
+
+async def look() -> str:
+    """Look."""
+    return "seen"
+
+
+@pytest.mark.parametrize("raised", EXITS)
+@pytest.mark.parametrize("kind", ["tool", "model", "memory", "handoff"])
+async def test_an_exit_in_middleware_ends_the_run_only(raised: BaseException, kind: str) -> None:
+    """asyncio would pass it on to the loop, and the worker would end with all its runs."""
+
+    async def leaves(operation: Operation, call_next: Next) -> Any:  # noqa: ANN401 - as Middleware
+        if operation.kind == kind:
+            raise raised
+        return await call_next(operation)
+
+    one = Agent("a", tools=[look], handoffs=["b"], memory=["session"], middleware=[leaves])
+    world = AgentWorld(ToldAnswers([calls("look", "transfer_to_b"), "done"]), (one, Agent("b")))
+    assert isinstance(await world.fails(session="s"), InternalError)
+
+
+async def test_a_tool_that_cancels_itself_has_failed() -> None:
+    """No one has cancelled the run, so its worker must not see a cancel."""
+
+    async def awaits_a_cancelled_task() -> None:
+        task = asyncio.get_running_loop().create_task(asyncio.sleep(1))
+        task.cancel()
+        await task
+
+    model = ToldAnswers([calls("awaits_a_cancelled_task"), "done"])
+    assert (await AgentWorld(model, (Agent("a", tools=[awaits_a_cancelled_task]),)).run()).output == "done"
+    assert model.results() == ["Error (tool_failed): the tool awaits_a_cancelled_task raised CancelledError"]
+
+
+async def test_an_agent_that_cancels_itself_has_failed() -> None:
+    """As a tool does."""
+
+    async def answer(text: str) -> str:
+        raise asyncio.CancelledError(text)
+
+    world = AgentWorld(ToldAnswers([]), (Agent.from_callable(answer, name="a", description="x"),))
+    assert isinstance(await world.fails(), InternalError)
+
+
+async def test_a_refusal_in_a_batch_ends_its_other_calls() -> None:
+    """The run has ended: nothing of it may go on."""
+    ended: list[str] = []
+    began = asyncio.Event()
+
+    async def slow() -> None:
+        began.set()
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("slow")
+
+    async def refused() -> None:
+        await began.wait()
+        raise BlockedError("no")
+
+    model = ToldAnswers([calls("slow", "refused")])
+    assert isinstance(await AgentWorld(model, (Agent("a", tools=[slow, refused]),)).fails(), BlockedError)
+    assert ended == ["slow"]
+
+
+def _raises(_value: object) -> object:
+    raise KeyError("secret")
+
+
+async def test_a_validator_that_raises_is_told_to_the_model() -> None:
+    """The model wrote the arguments, so the run must not end by them."""
+
+    async def order(item: Annotated[str, BeforeValidator(_raises)]) -> str:
+        return item
+
+    model = ToldAnswers([calls("order", order='{"item": "x"}'), "done"])
+    assert (await AgentWorld(model, (Agent("a", tools=[order]),)).run()).output == "done"
+    assert model.results() == ["Error (tool_failed): the arguments of order are invalid: KeyError"]
+
+
+@pytest.mark.parametrize("item", ["[" * 10_000, '"\\ud800"}', "9" * 9_000 + "}"])
+async def test_odd_arguments_of_any_type_are_bounded(item: str) -> None:
+    """A parameter of type Any takes what JSON can hold."""
+
+    async def order(item: Any) -> Any:  # noqa: ANN401 - what the model sends
+        return item
+
+    order_of = f'{{"item": {item}'
+    model = ToldAnswers([calls("order", order=order_of), "done"])
+    agents = (Agent("a", tools=[order]),)
+    assert (await AgentWorld(model, agents).run()).output == "done"
+    assert len(model.results()[0]) < 70_000
+
+
+async def test_a_deep_result_is_refused() -> None:
+    """It is not JSON that anyone reads."""
+
+    async def deep() -> Any:  # noqa: ANN401 - a list of lists
+        made: list[Any] = []
+        for _ in range(100_000):
+            made = [made]
+        return made
+
+    model = ToldAnswers([calls("deep"), "done"])
+    assert (await AgentWorld(model, (Agent("a", tools=[deep]),)).run()).output == "done"
+    assert model.results()[0].startswith("Error (tool_failed)")
