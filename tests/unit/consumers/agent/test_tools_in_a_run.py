@@ -16,7 +16,6 @@ from consumers.agent.journal.memory import MemoryJournal
 from consumers.agent.memory.session_local import LocalSessionMemory
 from consumers.agent.middleware import Next, Operation
 from consumers.agent.models.port import ModelRequest, ModelResponse, ModelUsage, ToolCall, ToolMessage
-from consumers.agent.planners.port import CallTools
 from consumers.agent.registry import AgentRegistry
 from consumers.agent.run import Run
 from consumers.agent.run_limits import RunLimits
@@ -474,16 +473,6 @@ async def test_a_step_that_a_middleware_delays_beyond_the_session_does_not_start
 
     assert isinstance(await world.fails(may_start=lambda: owned[0]), RunSupersededError)
     assert (effects.made, len(model.asked)) == ([], asked)
-
-
-@pytest.mark.parametrize("action", [None, CallTools(()), "answer"])
-async def test_a_planner_without_an_action_fails_its_run(action: Any) -> None:  # noqa: ANN401 - what a planner must not return
-    """The same state would be planned again for ever, and the worker would be blocked."""
-    agent = Agent("clerk", planner=lambda _: action)
-
-    error = await AgentWorld(ToldAnswers([]), (agent,)).fails()
-
-    assert (error.code, "the planner of clerk returned no action" in str(error)) == ("internal", True)
 
 
 async def test_what_a_killed_process_has_told_of_an_attempt_is_not_counted_twice() -> None:
