@@ -148,7 +148,7 @@ class ActiveAgent:
     async def handed_over(self, call: ToolCall, step: str) -> tuple[Handoff, str]:
         """Record a handoff, once, and return it with its reason. Raises HandoffCycleError at a limit."""
         handoff, reason = self._transfers[call.name], _text_in(call, "reason")
-        self.state.note_handoff(self.agent.name, handoff.agent)
+        self.state.note_handoff(self.agent.name, handoff.agent, self.prefix, of_run=not self.stack)
         steps, name = self.state.steps, f"{self.prefix}{step}"
         if steps.finished(name) is None:
             steps.may_start()
@@ -202,7 +202,6 @@ class ActiveAgentEngine:
     async def ask(self, run: Run, question: Question) -> ModelResponse:
         """Ask the agent's model once."""
         active = self.active
-        active.state.asked += 1
         prompt = question.prompt
         request = ModelRequest(
             messages=(*instructions_of(active.agent), *([UserMessage(prompt)] if isinstance(prompt, str) else prompt)),
@@ -211,7 +210,7 @@ class ActiveAgentEngine:
             max_output_tokens=question.max_output_tokens,
             traceparent=run.traceparent,
         )
-        return await active.ask(request, f"ask.{active.state.asked}")
+        return await active.ask(request, active.state.step_of("ask", active.prefix, active.agent.name, question))
 
     async def respond(self, run: Run, text: str) -> Any:  # noqa: ANN401, ARG002 - as the port
         """Run the agent's planner on a text."""

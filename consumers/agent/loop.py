@@ -161,10 +161,12 @@ class AgentLoop:
 
 
 async def respond(active: ActiveAgent, text: str) -> Any:  # noqa: ANN401 - a text, or what the agent's ``output`` says
-    """Return the answer of the agent, or of the one that it hands over to. A second call in a run has its own steps."""
+    """Return the answer of the agent, or of the one that it hands over to. Each call has its own steps."""
     state = active.state
     state.responded += 1
-    loop = AgentLoop(active if state.responded == 1 else replace(active, prefix=f"{active.prefix}r{state.responded}/"))
+    only = not active.agent.has_function and state.take_place(active.prefix)
+    prefix = active.prefix if only else f"{state.step_of(f'{active.prefix}r', active.agent.name, text)}/"
+    loop = AgentLoop(replace(active, prefix=prefix))
     if not active.stack and state.responded == 1:
         loop.conversation.turns += state.history
     loop.conversation.add(UserMessage(text), Source(kind="user", name=active.run.subject))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -43,9 +44,6 @@ class RunState:
     batches: int = 0
     """Batches of tool calls: a planner may call tools without a model."""
 
-    asked: int = 0
-    """Calls of ``Run.ask`` so far; their order names their steps."""
-
     responded: int = 0
     handoffs: list[str] = field(default_factory=list[str])
     """The agents that took over, in order."""
@@ -62,7 +60,9 @@ class RunState:
     sources: dict[tuple[str, str], Source] = field(default_factory=dict[tuple[str, str], Source])
     """By kind and name, the sources that any of its models has read."""
 
-    _edges: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    _places: set[str] = field(default_factory=set[str])
+    _named: Counter[str] = field(default_factory=Counter[str])
+    _edges: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
     _repeats: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
 
     def check_limits(self, run: Run) -> None:
@@ -97,12 +97,30 @@ class RunState:
         if self._repeats[tool, arguments, text] > self.limits.repeats:
             raise LoopDetectedError(f"the tool {tool} was called {self.limits.repeats + 1} times with the same result")
 
-    def note_handoff(self, agent: str, to: str) -> None:
-        """Count a handoff. Raises HandoffCycleError if the agents hand the run over in a cycle."""
-        self._edges[agent, to] += 1
-        if len(self.handoffs) >= self.limits.handoffs or self._edges[agent, to] > HANDOFFS_BACK:
+    def note_handoff(self, agent: str, to: str, prefix: str, *, of_run: bool) -> None:
+        """Count a handoff at a place of the run; *of_run* is False below a delegate.
+
+        Raises HandoffCycleError if the agents hand over in a cycle.
+        """
+        handoffs = sum(self._edges.values())
+        self._edges[prefix, agent, to] += 1
+        if handoffs >= self.limits.handoffs or self._edges[prefix, agent, to] > HANDOFFS_BACK:
             raise HandoffCycleError(f"{agent} handed the run over to {to}: a cycle, or more than the limit allows")
-        self.handoffs.append(to)
+        if of_run:
+            self.handoffs.append(to)
+
+    def take_place(self, prefix: str) -> bool:
+        """Return True for the first planner at a place of the run."""
+        first = prefix not in self._places
+        self._places.add(prefix)
+        return first
+
+    def step_of(self, start: str, *content: object) -> str:
+        """Return the id of a step, by its content: tasks of one run may take another order in another worker."""
+        digest = hashlib.sha256(repr(content).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        name = f"{start}.{digest}"
+        self._named[name] += 1
+        return f"{name}.{self._named[name]}"
 
 
 def _least(one: float | None, other: float | None) -> float | None:

@@ -65,6 +65,8 @@ class ToolStep(Payload):
     attempt: int
     tool: str
     outcome: ToolOutcome
+    calls: int = 1
+    """Calls that began: none of a refused one, several of a middleware that repeats."""
 
 
 class HandoffStep(Payload):

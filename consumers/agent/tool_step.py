@@ -60,7 +60,7 @@ class ToolCaller:
         if recorded is None:
             return None
         found: ToolStep = decode(ToolStep, recorded)
-        if found.attempt == run.attempt:
+        for _ in range(found.calls if found.attempt == run.attempt else 0):
             run.spending.add_tool_call()
         return found.outcome
 
@@ -69,17 +69,18 @@ class ToolCaller:
 
         Raises the errors of guards other than ToolDeniedError; ExpiredError at the deadline.
         """
+        begun: list[str] = []
         with self.telemetry.execute_tool(
             tool=tool.name, call_id=call.id, description=tool.description, step=step, arguments=call.arguments
         ) as execution:
-            outcome = await self._made(run, tool, call, step)
+            outcome = await self._made(run, tool, call, step, begun)
             execution.result(outcome.text)
             if outcome.error:
                 execution.fail(outcome.error)
-        return await self._recorded(run, tool, outcome, step) if self.state.recorded else outcome
+        return await self._recorded(run, tool, outcome, step, len(begun)) if self.state.recorded else outcome
 
-    async def _recorded(self, run: Run, tool: Tool, outcome: ToolOutcome, step: str) -> ToolOutcome:
-        made = ToolStep(agent=self.agent.name, attempt=run.attempt, tool=tool.name, outcome=outcome)
+    async def _recorded(self, run: Run, tool: Tool, outcome: ToolOutcome, step: str, calls: int) -> ToolOutcome:
+        made = ToolStep(agent=self.agent.name, attempt=run.attempt, tool=tool.name, outcome=outcome, calls=calls)
         value = encode(made)
         if len(value) > ENTRY_LIMIT:  # JSON may take six bytes for one
             outcome = failed(tool.name, ToolFailedError(f"the result of {tool.name} is too long to be kept"))
@@ -87,13 +88,13 @@ class ToolCaller:
         await self.state.steps.finish(step, value)
         return outcome
 
-    async def _made(self, run: Run, tool: Tool, call: ToolCall, step: str) -> ToolOutcome:
+    async def _made(self, run: Run, tool: Tool, call: ToolCall, step: str, begun: list[str]) -> ToolOutcome:
         try:
             arguments = await self._allowed(run, tool, validated(tool, call.arguments))
             self.state.steps.may_start()
             if not tool.repeatable:
                 await self.state.steps.start(step)
-            value = await self._chain(tool)(Operation("tool", tool.name, arguments, run, step))
+            value = await self._chain(tool, begun)(Operation("tool", tool.name, arguments, run, step))
             outcome = succeeded(tool.name, value, tool.result_limit)
         except ToolError as error:
             outcome = failed(tool.name, error)
@@ -106,12 +107,13 @@ class ToolCaller:
         await self.state.services.policy(tool, arguments, run)
         return await self.state.services.tool_guard(tool, arguments, run)
 
-    def _chain(self, tool: Tool) -> Any:  # noqa: ANN401 - the next of the chain
-        return compose((*self.state.services.middleware, *self.agent.middleware), partial(self._run, tool))
+    def _chain(self, tool: Tool, begun: list[str]) -> Any:  # noqa: ANN401 - the next of the chain
+        return compose((*self.state.services.middleware, *self.agent.middleware), partial(self._run, tool, begun))
 
-    async def _run(self, tool: Tool, operation: Operation) -> Any:  # noqa: ANN401 - a tool returns what it likes
+    async def _run(self, tool: Tool, begun: list[str], operation: Operation) -> Any:  # noqa: ANN401 - a tool returns what it likes
         self.state.steps.may_start()  # a middleware may have lasted beyond the worker's session
         run, limit, before = operation.run, asyncio.timeout(tool.timeout), cancel_count()
+        begun.append(operation.step)
         run.spending.add_tool_call()
         try:
             async with limit:

@@ -10,6 +10,8 @@ from pydantic import BeforeValidator
 
 from consumers.agent.agents import Agent
 from consumers.agent.middleware import Next, Operation
+from consumers.agent.run import Run
+from consumers.agent.tools.tool import tool
 from schemas.errors import BlockedError, InternalError
 from tests.unit.consumers.agent.test_tools_in_a_run import AgentWorld, ToldAnswers, calls
 
@@ -123,3 +125,86 @@ async def test_a_deep_result_is_refused() -> None:
     model = ToldAnswers([calls("deep"), "done"])
     assert (await AgentWorld(model, (Agent("a", tools=[deep]),)).run()).output == "done"
     assert model.results()[0].startswith("Error (tool_failed)")
+
+
+async def test_calls_that_no_tool_ran_for_are_not_counted_by_a_resumed_run() -> None:
+    """The usage of a run must not depend on where its worker died."""
+
+    @tool
+    async def order(item: str) -> str:
+        return item
+
+    world = AgentWorld(ToldAnswers([calls("order", "order", "none"), "done"]), (Agent("a", tools=[order]),))
+    first = await world.run()
+    assert (await world.run()).usage.tool_calls == first.usage.tool_calls == 0
+
+
+async def test_a_repeated_call_of_a_middleware_is_counted_alike_by_a_resumed_run() -> None:
+    """Both calls were made and paid for."""
+
+    async def twice(operation: Operation, call_next: Next) -> Any:  # noqa: ANN401 - as Middleware
+        if operation.kind == "tool":
+            await call_next(operation)
+        return await call_next(operation)
+
+    world = AgentWorld(ToldAnswers([calls("look"), "done"]), (Agent("a", tools=[look], middleware=[twice]),))
+    first = (await world.run()).usage
+    assert (first.model_calls, first.tool_calls) == (2, 2)
+    assert (await world.run()).usage == first
+
+
+async def test_a_delegate_may_hand_over_in_each_of_several_calls() -> None:
+    """The calls are no cycle, and the run itself was handed to no one."""
+    agents = (Agent("a", delegates=["b"]), Agent("b", handoffs=["c"]), Agent("c"))
+    asks = calls("ask_b", "ask_b", "ask_b", ask_b='{"request": "?"}')
+    over = [calls("transfer_to_c")] * 3
+    result = await AgentWorld(ToldAnswers([asks, *over, "1", "2", "3", "done"]), agents).run()
+    assert (result.output, result.handoffs) == ("done", ())
+
+
+async def test_questions_asked_at_once_are_replayed_to_those_who_asked() -> None:
+    """The tool that ended before the crash does not ask again, and its answer is not the other tool's."""
+    crash = asyncio.Event()
+    crash.set()
+
+    @tool(risk="read_only")
+    async def one(run: Run) -> str:
+        return (await run.ask("one?")).text
+
+    @tool(risk="read_only")
+    async def two(run: Run) -> str:
+        answer = (await run.ask("two?")).text
+        if crash.is_set():
+            await asyncio.sleep(0.01)
+            raise BlockedError("died")
+        return answer
+
+    model = ToldAnswers([calls("one", "two"), "first", "second", "done"])
+    world = AgentWorld(model, (Agent("a", tools=[one, two]),))
+    assert isinstance(await world.fails(), BlockedError)
+    crash.clear()
+    assert (await world.run()).output == "done"
+    assert model.results() == ["first", "second"]
+
+
+async def test_questions_of_a_function_are_replayed_whatever_their_order() -> None:
+    """Tasks may take another order in another worker."""
+    order = ["x", "y"]
+
+    async def answer(_text: str, run: Run) -> dict[str, str]:
+        async with asyncio.TaskGroup() as group:
+            asked = {each: group.create_task(run.ask(each)) for each in order}
+            told = {each: group.create_task(run.respond(each)) for each in order}
+        return {
+            f"{name}{each}": str(getattr(task.result(), "text", task.result()))
+            for name, tasks in (("ask ", asked), ("respond ", told))
+            for each, task in tasks.items()
+        }
+
+    model = ToldAnswers(["1", "2", "3", "4"])
+    agent = Agent.from_callable(answer, name="a", description="x", memory=["session"])
+    world = AgentWorld(model, (agent,))
+    first = (await world.run(session="s")).output
+    order.reverse()
+    assert (await world.run(session="s")).output == first
+    assert len(model.asked) == 4
