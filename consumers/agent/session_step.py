@@ -16,7 +16,7 @@ from consumers.agent.model_step import ModelCaller
 from consumers.agent.provenance import Source
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
-from schemas.errors import InternalError, ModelError
+from schemas.errors import InternalError, MemoryUnavailableError, ModelError
 
 STEP, SUMMARY_STEP = "memory.session", "memory.summary"
 
@@ -43,7 +43,7 @@ async def recall(state: RunState, agent: Agent, run: Run) -> None:
 async def _entries(state: RunState, agent: Agent, run: Run, limit: int) -> tuple[MemoryEntry, ...]:
     recorded = state.steps.finished(STEP)
     if recorded is not None:
-        return decoded(recorded)
+        return _of_journal(recorded)
 
     async def load(operation: Operation) -> tuple[MemoryEntry, ...]:
         return await _memory(state).load(operation.value)
@@ -53,6 +53,13 @@ async def _entries(state: RunState, agent: Agent, run: Run, limit: int) -> tuple
     guarded = tuple([await _guarded(state, run, each) for each in shortlist(found, limit)])
     await state.steps.finish(STEP, encoded(guarded))
     return guarded
+
+
+def _of_journal(recorded: bytes) -> tuple[MemoryEntry, ...]:
+    try:
+        return decoded(recorded)
+    except MemoryUnavailableError as error:  # another attempt reads the same
+        raise InternalError("the journal has a session that this worker cannot read") from error
 
 
 async def _guarded(state: RunState, run: Run, entry: MemoryEntry) -> MemoryEntry:

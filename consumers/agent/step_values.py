@@ -7,6 +7,7 @@ from typing import Any
 from consumers.agent.models.port import FinishReason, ModelResponse, ModelUsage, ToolCall
 from consumers.agent.provenance import Source
 from consumers.agent.tools.outcome import ToolOutcome
+from schemas.errors import InternalError
 from schemas.models import Payload
 
 
@@ -83,5 +84,8 @@ def encode(step: Payload) -> bytes:
 
 
 def decode(kind: type[Any], value: bytes) -> Any:  # noqa: ANN401 - of the kind
-    """Return the step of this kind. Raises ValueError if the value is none."""
-    return kind.model_validate_json(value)
+    """Return the step of this kind. Raises InternalError if the value is none: another attempt reads the same."""
+    try:
+        return kind.model_validate_json(value)
+    except ValueError as error:
+        raise InternalError(f"the journal has a {kind.__name__} that this worker cannot read") from error

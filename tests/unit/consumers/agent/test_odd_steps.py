@@ -9,14 +9,19 @@ import pytest
 from pydantic import BeforeValidator
 
 from consumers.agent.agents import Agent
+from consumers.agent.journal.memory import MemoryJournal
+from consumers.agent.journal.port import Entry, RunKey
 from consumers.agent.middleware import Next, Operation
 from consumers.agent.run import Run
+from consumers.agent.step_values import ModelStep, encode
 from consumers.agent.tools.tool import tool
+from consumers.context import FIRST_TOKEN
 from schemas.errors import BlockedError, InternalError
 from tests.unit.consumers.agent.test_tools_in_a_run import AgentWorld, ToldAnswers, calls
 
 pytestmark = pytest.mark.anyio
 
+FIRST_CALL = encode(ModelStep.of(calls("look"), "a", 1))
 EXITS = [SystemExit(1), KeyboardInterrupt(), BaseException("panic")]
 
 
@@ -208,3 +213,19 @@ async def test_questions_of_a_function_are_replayed_whatever_their_order() -> No
     order.reverse()
     assert (await world.run(session="s")).output == first
     assert len(model.asked) == 4
+
+
+@pytest.mark.parametrize("value", [b"{", b"[]", b'{"agent": 1}', b"\xff"])
+@pytest.mark.parametrize("step", ["1.model", "2.tool.1", "memory.session"])
+async def test_a_journal_that_cannot_be_read_fails_the_run_for_good(value: bytes, step: str) -> None:
+    """Another attempt would read the same."""
+    world = AgentWorld(ToldAnswers([calls("look"), "done"]), (Agent("a", tools=[look], memory=["session"]),))
+    run = RunKey("acme", (await world.run(session="s")).run_id)
+    world.journal = MemoryJournal(world.clock)
+    await world.journal.open(run, FIRST_TOKEN, lost=False, expires_ms=world.clock.now_ms())
+    before = [Entry("2.tool.1", "finished", value), Entry("1.model", "finished", FIRST_CALL)]
+    entries = {each.step: each for each in before} | {step: Entry(step, "finished", value)}
+    await world.journal.write(run, FIRST_TOKEN, tuple(entries.values()), known=0)
+    error = await world.fails(session="s")
+    assert isinstance(error, InternalError)
+    assert not error.retryable
