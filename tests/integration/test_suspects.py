@@ -214,7 +214,7 @@ async def test_a_process_ends_with_its_block_and_with_what_it_has_started() -> N
 
 async def test_agents_that_cannot_be_loaded_are_an_error_and_no_wait() -> None:
     """Somebody has taken the module away since the worker started."""
-    with pytest.raises(ProcessEndedError, match="ended with status 1 before it was ready"):
+    with pytest.raises(ProcessEndedError, match="ended with status 2 before it was ready"):
         async with suspect_process(Settings(agents="tests.integration.nowhere")):
             pass
 
