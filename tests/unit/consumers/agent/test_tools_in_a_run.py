@@ -60,6 +60,8 @@ class ToldAnswers:
         """Return the next answer."""
         self.asked.append(request)
         answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
         return ModelResponse(answer, usage=ModelUsage(10, 1), model="told") if isinstance(answer, str) else answer
 
     def results(self) -> list[str]:
@@ -81,8 +83,8 @@ class AgentWorld:
         """Open the stores."""
         self.journal, self.memory = MemoryJournal(self.clock), LocalSessionMemory()
 
-    async def run(self, *, attempt: int = 1, session: str | None = None, **context: Any) -> Result:  # noqa: ANN401
-        """Run the first agent on the text ``screened``."""
+    def executor(self) -> Executor:
+        """Return the executor of a new worker."""
         services = AgentServices(
             agents=AgentRegistry(self.agents),
             models={"default": self.model},
@@ -90,10 +92,12 @@ class AgentWorld:
             memory=self.memory,
             retry=at_once(),
         )
+        return Executor(services)
+
+    async def run(self, *, attempt: int = 1, session: str | None = None, **context: Any) -> Result:  # noqa: ANN401
+        """Run the first agent on the text ``screened``."""
         request = Request(agent=self.agents[0].name, input="raw", session=session)
-        return await Executor(services)(
-            screened_of(request, attempt=attempt), replace(context_of(self.clock), **context)
-        )
+        return await self.executor()(screened_of(request, attempt=attempt), replace(context_of(self.clock), **context))
 
     async def fails(self, **context: Any) -> HeadraceError:  # noqa: ANN401
         """Run, and return the error that decides its fate."""
