@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -31,21 +32,26 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_first_own_agent_works_as_it_is_printed(tmp_path: Path) -> None:
-    """Copied, started, asked: one function, one model call, and two model calls in a function."""
+    """Copied, started as its console block says, asked: a tool call, a handoff, and a function."""
     (source,) = blocks("python")
+    (start, ask), answer = commands_after(source)
     (tmp_path / "my_agents.py").write_text(source)
-    with platform("compact", tmp_path, "--agents", "my_agents") as running:
-        running.model.script({"text": "We open at nine."}, {"text": "Nine."}, {"text": "At nine, gladly."})
+    with platform("compact", tmp_path, *start[2:]) as running:
+        support = running.cli(*ask[1:])
+        refunds = running.cli(*ask[1:-1], "Please transfer to refunds")
         shout = running.cli("submit", "--tenant", "acme", "--agent", "shout", "--wait", "it works")
-        support = running.cli("submit", "--tenant", "acme", "--agent", "support", "--wait", "When do you open?")
-        second = running.cli("submit", "--tenant", "acme", "--agent", "second-opinion", "--wait", "--json", "When?")
-        asked = running.model.calls()["calls"]
 
-    assert (shout.returncode, shout.stdout.strip()) == (0, "IT WORKS"), shout.stderr
-    assert (support.returncode, support.stdout.strip()) == (0, "We open at nine."), support.stderr
-    assert '"first":"Nine."' in second.stdout
-    assert '"for":"acme"' in second.stdout
-    assert asked[0]["body"]["messages"][0]["content"].startswith("You answer for a bicycle shop.")
+    assert (support.returncode, support.stdout) == (0, answer), support.stderr
+    assert (refunds.returncode, refunds.stdout) == (0, "scripted: Please transfer to refunds\n"), refunds.stderr
+    assert (shout.returncode, shout.stdout) == (0, "IT WORKS, acme\n"), shout.stderr
+
+
+def commands_after(source: str) -> tuple[list[list[str]], str]:
+    """Return the commands of the console block behind a block of code, and what the last one prints."""
+    _, _, after = README.read_text(encoding="utf-8").partition(source)
+    block = re.findall(r"```console\n(.*?)```", after, re.DOTALL)[0]
+    *_, answer = block.splitlines(keepends=True)
+    return [shlex.split(line, comments=True) for line in re.findall(r"^\$ (.*)$", block, re.MULTILINE)], answer
 
 
 @pytest.mark.parametrize("page", [PROMISES, FAULTS], ids=lambda page: page.stem)
