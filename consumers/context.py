@@ -79,6 +79,10 @@ class StepContext:
     waiting: Callable[[], AbstractAsyncContextManager[None]] = kept_slot
     """Returns a scope that gives the run slot to others, and takes one again at its end."""
 
+    store_changed: bool = False
+    """True if the store of journals has changed since an earlier owner may have started the run: the journal that is
+    found may lack its newest steps."""
+
     started_before: bool = False
     """True if an earlier owner may have started the run and its journal may have been lost since."""
 

@@ -158,6 +158,7 @@ class SuspectHost:
             may_start=hosted.may_start,
             owned_until=hosted.owned_until,
             started_before=task.started_before,
+            store_changed=task.store_changed,
         )
         try:
             return await self.execute(task.screened, context)

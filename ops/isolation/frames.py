@@ -63,6 +63,7 @@ class Task(Payload):
 
     lease: Lease
     started_before: bool = False
+    store_changed: bool = False
 
 
 class Drop(Payload):

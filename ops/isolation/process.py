@@ -82,6 +82,7 @@ class Suspected(NamedTuple):
             usage=self.context.spending.itemized,
             lease=self.lease(number),
             started_before=self.context.started_before,
+            store_changed=self.context.store_changed,
         )
 
     def lease(self, number: int) -> Lease:

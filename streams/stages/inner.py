@@ -168,6 +168,7 @@ class InnerStage:
         return outputs
 
     async def _context(self, tenant: Tenant, run: InnerRun) -> StepContext:
+        changed = await run.scope.started_before()
         return StepContext(
             tenant=tenant,
             clock=self.builder.clock,
@@ -179,7 +180,8 @@ class InnerStage:
             may_start=run.scope.may_start,
             owned_until=run.scope.owned_until,
             waiting=run.scope.waiting,
-            started_before=run.begun or await run.scope.started_before(),
+            started_before=run.begun or changed,
+            store_changed=changed,
         )
 
     def _log_error(self, error: HeadraceError, raised: Exception, reply_context: ReplyContext) -> None:

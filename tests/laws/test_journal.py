@@ -94,6 +94,17 @@ async def test_the_first_open_creates_the_journal_and_the_next_one_finds_it(jour
     assert await found(journal, run) == RunJournal(created=False, lost=False, entries={})
 
 
+async def test_a_stale_journal_is_lost_from_then_on(journal: Journal, run: RunKey) -> None:
+    """Its steps stay, and the newest ones may be missing."""
+    await found(journal, run)
+    await journal.write(run, FIRST, [finished("a", b"1")], known=0)
+
+    stale = await journal.open(run, SECOND, lost=True, stale=True, expires_ms=in_an_hour())
+
+    assert (stale.created, stale.lost, list(stale.entries)) == (False, True, ["a"])
+    assert (await found(journal, run, SECOND)).lost
+
+
 async def test_the_lost_flag_is_that_of_the_creation(journal: Journal, run: RunKey) -> None:
     """A journal that is there is not lost; one that was created as lost stays so for every later owner."""
     await found(journal, run, lost=True)

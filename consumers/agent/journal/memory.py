@@ -56,10 +56,13 @@ class MemoryJournal:
         self._runs: dict[RunKey, _StoredRun] = {}
         self._identity = secrets.token_hex(16)
 
-    async def open(self, run: RunKey, token: FencingToken, *, lost: bool, expires_ms: int) -> RunJournal:
+    async def open(
+        self, run: RunKey, token: FencingToken, *, lost: bool, stale: bool = False, expires_ms: int
+    ) -> RunJournal:
         """Return the run's journal; create it if there is none."""
         created = self._stored(run) is None
         stored = self._claimed(run, token, lost=lost, expires_ms=expires_ms)
+        stored.lost = stored.lost or stale
         return RunJournal(created, stored.lost, MappingProxyType(stored.entries))
 
     async def write(

@@ -49,8 +49,12 @@ class RunJournal(NamedTuple):
 class Journal(Protocol):
     """The journals of all runs."""
 
-    async def open(self, run: RunKey, token: FencingToken, *, lost: bool, expires_ms: int) -> RunJournal:
+    async def open(
+        self, run: RunKey, token: FencingToken, *, lost: bool, stale: bool = False, expires_ms: int
+    ) -> RunJournal:
         """Return the run's journal; create it if there is none, and keep *lost* in it.
+
+        With *stale*, a journal that exists counts as lost from then on: its newest steps may be missing.
 
         It expires at *expires_ms*, in milliseconds since the epoch; never earlier than an earlier call has said.
         Raises RunSupersededError for a token lower than one seen before, JournalUnavailableError if the store fails.

@@ -62,6 +62,7 @@ if not exists then
   redis.call('PEXPIRE', key, ARGV[4])
 else
   redis.call('PEXPIRE', key, ARGV[4], 'GT')
+  if ARGV[5] == '1' then redis.call('HSET', key, 'lost', '1') end
 end
 return {exists and 0 or 1, redis.call('HGETALL', key)}
 """

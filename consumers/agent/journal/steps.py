@@ -132,7 +132,9 @@ class RunSteps:
         lost = context.started_before or attempt > 1
 
         async def opened() -> RunJournal:
-            return await journal.open(run, context.token(), lost=lost, expires_ms=expires_ms)
+            return await journal.open(
+                run, context.token(), lost=lost, stale=context.store_changed, expires_ms=expires_ms
+            )
 
         found = await StoreRetry(context, deadline)(opened)
         return cls(journal, run, context, deadline, expires_ms, found)

@@ -47,10 +47,14 @@ class ValkeyJournal:
     def __init__(self, plain: ValkeyLink, durable: ValkeyLink, clock: Clock, shortest_ms: int = SHORTEST_MS) -> None:
         self._plain, self._durable, self._clock, self._shortest_ms = plain, durable, clock, shortest_ms
 
-    async def open(self, run: RunKey, token: FencingToken, *, lost: bool, expires_ms: int) -> RunJournal:
+    async def open(
+        self, run: RunKey, token: FencingToken, *, lost: bool, stale: bool = False, expires_ms: int
+    ) -> RunJournal:
         """Return the run's journal; create it if there is none."""
         created, fields = _checked(
-            await self._evaluated(self._plain, scripts.OPEN, run, *token, int(lost), self._lifetime(expires_ms))
+            await self._evaluated(
+                self._plain, scripts.OPEN, run, *token, int(lost), self._lifetime(expires_ms), int(stale)
+            )
         )
         return _journal(bool(created), fields)
 

@@ -301,6 +301,26 @@ async def test_a_lost_journal_stops_a_run_before_its_first_effect() -> None:
     assert effects.made == []
 
 
+@pytest.mark.parametrize("changed", [False, True])
+async def test_a_journal_that_may_lack_its_newest_step_stops_a_run_too(*, changed: bool) -> None:
+    """A replica that lagged has the model's answer, and not that the tool was started."""
+    effects, model, owned = ToolEffects(), ToldAnswers([calls("order", order='{"item": "tea"}'), "done"]), [True]
+
+    async def loses_ownership(operation: Operation, rest: Next) -> Any:  # noqa: ANN401 - as the operation's
+        answer = await rest(operation)
+        owned[0] = False
+        return answer
+
+    world = AgentWorld(model, (Agent("clerk", tools=[effects.order()], middleware=[loses_ownership]),))
+    assert isinstance(await world.fails(may_start=lambda: owned[0]), RunSupersededError)
+
+    if changed:
+        assert isinstance(await world.fails(started_before=True, store_changed=True), ToolOutcomeUnknownError)
+    else:
+        assert (await world.run(started_before=True)).output == "done"
+    assert effects.made == ([] if changed else ["tea"])
+
+
 async def test_a_handoff_goes_on_in_the_other_agents_name_with_the_conversation() -> None:
     """One result; it names the path."""
     effects = ToolEffects()

@@ -36,9 +36,11 @@ class FailingJournal(MemoryJournal):
         self.after = False
         self.calls: list[tuple[str, bool]] = []
 
-    async def open(self, run: RunKey, token: FencingToken, *, lost: bool, expires_ms: int) -> RunJournal:
+    async def open(
+        self, run: RunKey, token: FencingToken, *, lost: bool, stale: bool = False, expires_ms: int
+    ) -> RunJournal:
         await self._fail()
-        return await super().open(run, token, lost=lost, expires_ms=expires_ms)
+        return await super().open(run, token, lost=lost, stale=stale, expires_ms=expires_ms)
 
     async def write(
         self, run: RunKey, token: FencingToken, entries: Sequence[Entry], *, known: int, durable: bool = False
@@ -122,6 +124,15 @@ async def test_a_new_journal_of_a_run_that_may_have_started_is_a_lost_one(
 
     assert steps.lost is lost
     assert (await opened(journal, owner(2), attempt=2)).lost is lost
+
+
+async def test_a_journal_of_a_store_that_has_changed_counts_as_lost(journal: FailingJournal) -> None:
+    """A replica that lagged may have the run's journal without its newest start."""
+    await (await opened(journal)).finish("model-1", b"call the tool")
+    changed = replace(owner(2, started_before=True), store_changed=True)
+
+    assert (await opened(journal, changed)).lost
+    assert (await opened(journal, owner(3, started_before=False), attempt=2)).lost
 
 
 async def test_a_start_is_written_durably_and_a_finish_is_not(journal: FailingJournal) -> None:
