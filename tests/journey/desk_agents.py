@@ -46,11 +46,12 @@ async def hold(run: Run, moment: str) -> None:
 async def deadly(operation: Operation, rest: Next) -> Any:  # noqa: ANN401 - as the operation's
     """Kill the process, or wait, before or after the operation."""
     run = operation.run
-    once(run, f"before {operation.step}")
-    await hold(run, f"before {operation.step}")
+    name = operation.step.rpartition("/")[2]  # the steps of an agent with a function are below its call
+    once(run, f"before {name}")
+    await hold(run, f"before {name}")
     found = await rest(operation)
-    once(run, f"after {operation.step}")
-    await hold(run, f"after {operation.step}")
+    once(run, f"after {name}")
+    await hold(run, f"after {name}")
     return found
 
 
