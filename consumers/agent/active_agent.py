@@ -13,7 +13,7 @@ from consumers.agent.agents import Agent
 from consumers.agent.contained import contained
 from consumers.agent.genai import AgentTelemetry, name_of
 from consumers.agent.handoff import ASK, Handoff, delegate_spec, handoff_spec
-from consumers.agent.middleware import Operation, compose
+from consumers.agent.middleware import Operation
 from consumers.agent.model_step import ModelCaller
 from consumers.agent.models.port import ModelRequest, ModelResponse, SystemMessage, ToolCall, ToolSpec, UserMessage
 from consumers.agent.run import Question, Run
@@ -153,13 +153,11 @@ class ActiveAgent:
         if steps.finished(name) is None:
             steps.may_start()
             with self.telemetry.handoff(target=handoff.agent, step=name):
-                await self._chain(Operation("handoff", handoff.agent, reason, self.run, name))
+                await self.state.chain(self.agent, _nothing)(
+                    Operation("handoff", handoff.agent, reason, self.run, name)
+                )
             await steps.finish(name, encode(HandoffStep(agent=self.agent.name, to=handoff.agent, reason=reason)))
         return handoff, reason
-
-    @property
-    def _chain(self) -> Any:  # noqa: ANN401 - the next of a chain
-        return compose((*self.state.services.middleware, *self.agent.middleware), _nothing)
 
     def next(self, name: str) -> ActiveAgent:
         """Return the agent that takes over at this place."""

@@ -9,7 +9,7 @@ from consumers.agent.agents import Agent
 from consumers.agent.genai import AgentTelemetry, name_of
 from consumers.agent.history import valid, with_unique_ids
 from consumers.agent.journal.port import ENTRY_LIMIT
-from consumers.agent.middleware import Operation, compose
+from consumers.agent.middleware import Operation
 from consumers.agent.models.port import Model, ModelRequest, ModelResponse, ModelUsage, usage_of
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
@@ -29,8 +29,7 @@ class ModelCaller:
     async def __call__(self, run: Run, request: ModelRequest, step: str) -> ModelResponse:
         """Return the model's answer: the recorded one if the journal has the step.
 
-        Raises StepsExhaustedError at a limit, the last
-        ModelError after the retries, and ExpiredError at the deadline.
+        Raises StepsExhaustedError at a limit, the last ModelError after the retries, and ExpiredError at the deadline.
         """
         recorded = self.state.steps.finished(step)
         if recorded is not None:
@@ -51,7 +50,7 @@ class ModelCaller:
     async def _asked(self, run: Run, request: ModelRequest, step: str) -> ModelResponse:
         services = self.state.services
         await services.budget(request, run)
-        chain = compose((*services.middleware, *self.agent.middleware), self._complete)
+        chain = self.state.chain(self.agent, self._complete)
         response: ModelResponse = await chain(Operation("model", self.agent.model, request, run, step))
         await services.budget.settle(response.usage, run)
         if len({call.id for call in response.tool_calls}) < len(response.tool_calls):

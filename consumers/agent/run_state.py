@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from consumers.agent.agents import Agent
 from consumers.agent.conversation import Turn
 from consumers.agent.journal.steps import JournaledSteps
 from consumers.agent.memory.port import MemoryEntry
+from consumers.agent.middleware import Next, compose
 from consumers.agent.provenance import Source
 from consumers.agent.run import Run
 from consumers.agent.run_limits import RunLimits
@@ -64,6 +66,10 @@ class RunState:
     _named: Counter[str] = field(default_factory=Counter[str])
     _edges: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
     _repeats: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
+
+    def chain(self, agent: Agent, core: Next) -> Next:
+        """Return *core* inside the worker's middleware and that of the agent."""
+        return compose((*self.services.middleware, *agent.middleware), core)
 
     def check_limits(self, run: Run) -> None:
         """Count a model call. Raises StepsExhaustedError if the run has used all that its limits and budget allow."""

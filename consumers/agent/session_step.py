@@ -11,7 +11,7 @@ from consumers.agent.memory.exchanges import decoded, encoded
 from consumers.agent.memory.port import MemoryEntry, MemoryScope, SessionMemory
 from consumers.agent.memory.summary import needs_summary, shortlist, summary_entry, summary_request, with_summary
 from consumers.agent.memory.window import history_messages, window
-from consumers.agent.middleware import Operation, compose
+from consumers.agent.middleware import Operation
 from consumers.agent.model_step import ModelCaller
 from consumers.agent.provenance import Source
 from consumers.agent.run import Run
@@ -48,8 +48,7 @@ async def _entries(state: RunState, agent: Agent, run: Run, limit: int) -> tuple
     async def load(operation: Operation) -> tuple[MemoryEntry, ...]:
         return await _memory(state).load(operation.value)
 
-    chain = compose((*state.services.middleware, *agent.middleware), load)
-    found = await chain(Operation("memory", "session", scope_of(run), run, STEP))
+    found = await state.chain(agent, load)(Operation("memory", "session", scope_of(run), run, STEP))
     guarded = tuple([await _guarded(state, run, each) for each in shortlist(found, limit)])
     await state.steps.finish(STEP, encoded(guarded))
     return guarded

@@ -20,6 +20,7 @@ def adapter_of(output: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - a type
     return TypeAdapter(output)
 
 
+@lru_cache(maxsize=256)
 def instructions_for(output: Any) -> str:  # noqa: ANN401 - a type
     """Return the instruction that asks a model for JSON of this type. It works with every provider."""
     schema = json.dumps(adapter_of(output).json_schema(), separators=(",", ":"))

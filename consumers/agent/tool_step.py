@@ -12,7 +12,7 @@ from typing import Any
 from consumers.agent.agents import Agent
 from consumers.agent.genai import AgentTelemetry
 from consumers.agent.journal.port import ENTRY_LIMIT
-from consumers.agent.middleware import Operation, compose
+from consumers.agent.middleware import Operation
 from consumers.agent.models.port import ToolCall
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
@@ -94,7 +94,8 @@ class ToolCaller:
             self.state.steps.may_start()
             if not tool.repeatable:
                 await self.state.steps.start(step)
-            value = await self._chain(tool, begun)(Operation("tool", tool.name, arguments, run, step))
+            chain = self.state.chain(self.agent, partial(self._run, tool, begun))
+            value = await chain(Operation("tool", tool.name, arguments, run, step))
             outcome = succeeded(tool.name, value, tool.result_limit)
         except ToolError as error:
             outcome = failed(tool.name, error)
@@ -106,9 +107,6 @@ class ToolCaller:
             raise ToolDeniedError(f"this run does not hold the capability {tool.capability}")
         await self.state.services.policy(tool, arguments, run)
         return await self.state.services.tool_guard(tool, arguments, run)
-
-    def _chain(self, tool: Tool, begun: list[str]) -> Any:  # noqa: ANN401 - the next of the chain
-        return compose((*self.state.services.middleware, *self.agent.middleware), partial(self._run, tool, begun))
 
     async def _run(self, tool: Tool, begun: list[str], operation: Operation) -> Any:  # noqa: ANN401 - a tool returns what it likes
         self.state.steps.may_start()  # a middleware may have lasted beyond the worker's session

@@ -30,12 +30,8 @@ class ToolSignature:
     injected: frozenset[str]
     """The parameters of ``INJECTED`` that the function takes."""
 
-    @property
-    def schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of the arguments, as models expect it."""
-        schema = self.arguments.model_json_schema()
-        schema.pop("title", None)
-        return {"type": "object", "properties": {}, **schema}
+    schema: dict[str, Any]
+    """The JSON Schema of the arguments, as models expect it."""
 
 
 def signature_of(function: Callable[..., Any], name: str) -> ToolSignature:
@@ -45,7 +41,10 @@ def signature_of(function: Callable[..., Any], name: str) -> ToolSignature:
     fields: dict[str, Any] = {
         each.name: _field(each, hints, name) for each in parameters.values() if each.name not in INJECTED
     }
-    return ToolSignature(_model(name, fields), frozenset(parameters) & frozenset(INJECTED))
+    arguments = _model(name, fields)
+    schema = {"type": "object", "properties": {}, **arguments.model_json_schema()}
+    schema.pop("title", None)
+    return ToolSignature(arguments, frozenset(parameters) & frozenset(INJECTED), schema)
 
 
 def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
