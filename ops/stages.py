@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,15 +14,13 @@ from typing import Any
 import structlog
 
 from consumers.agent.blocked_agent import blamed_agent
-from consumers.agent.plugin_groups import ModelFactory
 from consumers.agent.registry import AgentRegistry as Agents
 from consumers.agent.services import AgentServices
 from consumers.meter import NoMeter
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.thread_pool import ThreadPool
-from ops.agent_plugins import UsedPlugins, installed_plugins, model_factories, used_plugins
-from ops.agent_stores import agent_stores
-from ops.agents import agents_of, models_of
+from ops.agent_services import agent_services
+from ops.agents import agents_of
 from ops.clock_check import ClockCheck
 from ops.debugging import SESSION_MS
 from ops.errors import LayoutMovingError, OperationError, StoppedError, UsageError
@@ -292,23 +290,8 @@ async def _handler(
     builder = RecordBuilder(stage, process_name(), context.seals, shards, clock, services.metrics, services.tracing)
     if stage == RETRIES:
         return RetryMover.of(builder, services.cancels).handler()
-    odd = partial(services.metrics.count, MODEL_FIELDS_DROPPED)
-    unpriced = partial(services.metrics.count, MODEL_CALLS_UNPRICED)
-    agents = agents_of(settings) if stage == "agent" else Agents()
-    plugins, factories = _plugins(agents)
-    opened = models_of(settings, context.clock, factories, odd, unpriced)
-    models = await stack.enter_async_context(opened) if stage == "agent" else {}
-    stores = await stack.enter_async_context(agent_stores(settings, clock, agents))
+    runs = await _runs(settings, stage, context, services, stack)
     text_work = await stack.enter_async_context(text_processes())
-    runs = AgentServices(
-        agents=agents,
-        models=models,
-        planners=plugins.planners,
-        middleware=plugins.middleware,
-        journal=stores.journal,
-        memory=stores.memory,
-        threads=_threads(settings, services.metrics),
-    )
     steps = steps_of(context.registry, runs, services.cancels, text_work)
     stage_found = JOURNEYS[context.layout.journey](steps).stage(stage)
     if stage_found is None:
@@ -316,8 +299,8 @@ async def _handler(
     if stage_found.group == INGRESS_GROUP:
         counts = services.tenant_follower.counts if services.tenant_follower else {}
         return IngressStage(stage_found, builder, context.registry, services.admission_memory, counts=counts).handler()
-    weight = _weights(settings, context.registry)
-    meter = AgentMetrics(services.metrics, known_names(settings, agents, models)) if agents else NoMeter()
+    weight, agents = _weights(settings, context.registry), runs.agents
+    meter = AgentMetrics(services.metrics, known_names(settings, agents, runs.models)) if agents else NoMeter()
     telemetry = SuspectTelemetry(meter, services.tracing.export, settings.capture_content)
     apart = isolated(settings, services.cancels, services.metrics, clock, telemetry) if agents else None
     return InnerStage(
@@ -329,16 +312,20 @@ async def _handler(
         weight=weight,
         meter=meter,
         prepare_isolated=await stack.enter_async_context(apart) if apart else None,
-        journal_identity=stores.journal.identity if stores.journal else None,
+        journal_identity=runs.journal.identity if runs.journal else None,
     ).handler()
 
 
-def _plugins(agents: Agents) -> tuple[UsedPlugins, Mapping[str, ModelFactory]]:
-    """Return the plugins that *agents* use; none without agents."""
-    if not agents:
-        return UsedPlugins(), {}
-    installed = installed_plugins()
-    return used_plugins(agents, installed), model_factories(agents, installed)
+async def _runs(
+    settings: Settings, stage: str, context: StageContext, services: StageServices, stack: AsyncExitStack
+) -> AgentServices:
+    """Return the services of the worker's agents; no stage but the agent stage has any."""
+    count, threads = services.metrics.count, _threads(settings, services.metrics)
+    if stage != "agent":
+        return AgentServices(agents=Agents(), models={}, threads=threads)
+    odd, unpriced = partial(count, MODEL_FIELDS_DROPPED), partial(count, MODEL_CALLS_UNPRICED)
+    opened = agent_services(settings, context.clock, agents_of(settings), threads, odd=odd, unpriced=unpriced)
+    return await stack.enter_async_context(opened)
 
 
 def _threads(settings: Settings, metrics: MetricStore) -> ThreadPool:

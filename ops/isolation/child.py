@@ -15,7 +15,6 @@ from pathlib import Path
 import structlog
 
 from consumers.agent.executor import Executor
-from consumers.agent.services import AgentServices
 from consumers.context import StepContext
 from consumers.fencing_token import FencingToken
 from consumers.meter import Measurement
@@ -23,9 +22,8 @@ from consumers.resilience.cancel_count import cancel_count
 from consumers.resilience.thread_pool import ThreadPool
 from consumers.spending import Spending
 from ops import import_guard, logs
-from ops.agent_plugins import installed_plugins, model_factories, used_plugins
-from ops.agent_stores import agent_stores
-from ops.agents import agents_of, models_of
+from ops.agent_services import agent_services
+from ops.agents import agents_of
 from ops.failures import report
 from ops.isolation.frames import (
     HEAD,
@@ -187,18 +185,7 @@ async def run(settings: Settings, setup: HostSetup, clock: Clock, channel: socke
     reader, writer = await asyncio.open_connection(sock=channel)
     tracing = _tracing(setup, writer, clock) if setup.spans else None
     agents, threads = agents_of(settings), ThreadPool(settings.threads)
-    installed = installed_plugins()
-    plugins, factories = used_plugins(agents, installed), model_factories(agents, installed)
-    async with models_of(settings, clock, factories) as models, agent_stores(settings, clock, agents) as stores:
-        services = AgentServices(
-            agents=agents,
-            models=models,
-            planners=plugins.planners,
-            middleware=plugins.middleware,
-            journal=stores.journal,
-            memory=stores.memory,
-            threads=threads,
-        )
+    async with agent_services(settings, clock, agents, threads) as services:
         await SuspectHost(Executor(services), writer, clock, tracing).serve(reader)
 
 

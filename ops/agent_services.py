@@ -1,0 +1,46 @@
+"""Open the services of agents: plugins, models, stores and threads. A worker and its process for suspects share it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+from consumers.agent.registry import AgentRegistry as Agents
+from consumers.agent.services import AgentServices
+from consumers.resilience.thread_pool import ThreadPool
+from ops.agent_plugins import installed_plugins, model_factories, used_plugins
+from ops.agent_stores import agent_stores
+from ops.agents import models_of
+from ops.settings import Settings
+from schemas.clock import Clock
+
+
+@asynccontextmanager
+async def agent_services(
+    settings: Settings,
+    clock: Clock,
+    agents: Agents,
+    threads: ThreadPool,
+    *,
+    odd: Callable[[str], None] = lambda _: None,
+    unpriced: Callable[[], None] = lambda: None,
+) -> AsyncGenerator[AgentServices]:
+    """Yield the services of *agents* for the block. *odd* and *unpriced* are those of ``models_of``.
+
+    Raises AgentsError for a plugin that cannot be used, UsageError for a missing or unfit store.
+    """
+    installed = installed_plugins()
+    plugins, factories = used_plugins(agents, installed), model_factories(agents, installed)
+    async with (
+        models_of(settings, clock, factories, odd, unpriced) as models,
+        agent_stores(settings, clock, agents) as stores,
+    ):
+        yield AgentServices(
+            agents=agents,
+            models=models,
+            planners=plugins.planners,
+            middleware=plugins.middleware,
+            journal=stores.journal,
+            memory=stores.memory,
+            threads=threads,
+        )
