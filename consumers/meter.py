@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from schemas.guards import GuardStage
+
 OK = "ok"
 """The outcome of an operation that succeeded. A failed one has the code of its error."""
 
@@ -58,7 +60,22 @@ class HandoffEnded:
     outcome: str
 
 
-Measurement: TypeAlias = AgentEnded | ModelCallEnded | ToolCallEnded | HandoffEnded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardEnded:
+    """A guard has judged one content."""
+
+    kind: Literal["guard"] = "guard"
+    stage: GuardStage
+    guard: str
+    action: str
+    """The action that counts: ``pass`` for a guard in shadow mode."""
+
+    seconds: float
+    shadow: str = ""
+    """The action that a guard in shadow mode would have taken."""
+
+
+Measurement: TypeAlias = AgentEnded | ModelCallEnded | ToolCallEnded | HandoffEnded | GuardEnded
 
 
 class AgentMeter(Protocol):

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from schemas.errors import Status
+from schemas.guards import GuardStage
 from schemas.models import Payload
 
 RESULT_TYPE = "headrace.result.v1"
@@ -47,12 +48,14 @@ class VerdictInfo(Payload):
 
     guard: str
     action: str
+    stage: GuardStage = "input"
+    """``input`` also for tool results and memory; ``tool`` for the arguments of tools; ``output`` for answers."""
 
 
 @lru_cache(maxsize=1_024)
-def verdict_info(guard: str, action: str) -> VerdictInfo:
+def verdict_info(guard: str, action: str, stage: GuardStage = "input") -> VerdictInfo:
     """Return a cached value, because guards are few and their actions repeat."""
-    return VerdictInfo(guard=guard, action=action)
+    return VerdictInfo(guard=guard, action=action, stage=stage)
 
 
 class Result(Payload):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from schemas.admissions import AdmissionKey, Identity
 from schemas.models import Base64, Payload
 from schemas.requests import Request
@@ -87,6 +89,9 @@ class Screened(Payload):
     """The input for the model: normalised, and redacted where a guard requires it."""
 
     verdicts: tuple[Verdict, ...] = ()
+    placeholders: dict[str, str] = Field(default_factory=dict)
+    """The personal data that the text has placeholders for: the placeholder to the original."""
+
     tainted: bool = False
     guard_ms: int = 0
     screened_at_ms: int = 0

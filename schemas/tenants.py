@@ -6,6 +6,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, RootModel, StringConstraints, model_validator
 
+from schemas.budgets import Budgets
+from schemas.guards import TenantGuards
 from schemas.models import Base64, Payload
 
 TENANT_ID = "[a-z0-9][a-z0-9-]{0,62}"
@@ -77,6 +79,11 @@ class Tenant(Payload):
     tools: dict[AgentName, tuple[ToolName, ...]] = Field(default_factory=dict)
     """Tools that each agent may use for this tenant. An agent that is not listed may use all of its own."""
 
+    accepts_taint_from: dict[ToolName, tuple[str, ...]] = Field(default_factory=dict)
+    """For a tool, the sources of untrusted content that may influence its calls: ``tool:NAME``, ``memory:NAME``."""
+
+    guards: TenantGuards = TenantGuards()
+    budgets: Budgets = Budgets()
     limits: Limits = Limits()
     reply_topics: tuple[str, ...] = ()
     """Topics that ``reply_to`` may name in addition to the tenant's results topic."""

@@ -91,21 +91,22 @@ class Executor:
             run.spending.resume(screened.usage)  # what a killed process of this attempt has told counts by its journal
             state.steps = await self._steps(run, state.context)
             await recall(state, agent, run)
-        output = await self._guarded(as_json(await active.answer(screened.text), agent.name), run)
+        output = await self._guarded(as_json(await active.answer(screened.text), agent.name), active)
         await remember(state, run, output)
         return output
 
-    async def _guarded(self, output: Any, run: Run) -> Any:  # noqa: ANN401 - JSON
+    async def _guarded(self, output: Any, active: ActiveAgent) -> Any:  # noqa: ANN401 - JSON
         """Return the output after the output guard, which reads a text, or the JSON of any other value."""
         guard = self.services.output_guard
         if guard is pass_text:
             return output
-        source = Source(kind="agent", name=run.agent)
-        if isinstance(output, str):
-            return await guard(output, source, run)
-        written = to_json(output).decode()
-        passed = await guard(written, source, run)
-        return output if passed == written else from_json(passed)
+        run, state = active.run, active.state
+        written = output if isinstance(output, str) else to_json(output).decode()
+        guarded = await guard(written, Source(kind="agent", name=run.agent), state.scope(run, active.agent))
+        state.note_guarded(guarded.verdicts, guarded.placeholders)
+        if guarded.text == written:
+            return output
+        return guarded.text if isinstance(output, str) else from_json(guarded.text)
 
     async def _steps(self, run: Run, context: StepContext) -> JournaledSteps:
         """Return the steps that the run has in its journal."""
@@ -157,5 +158,8 @@ def _result(screened: Screened, run: Run, output: Any, state: RunState) -> Resul
             agent_ms=int((state.context.clock.monotonic() - state.began) * 1_000),
         ),
         handoffs=tuple(state.handoffs),
-        verdicts=tuple([verdict_info(each.guard, each.action) for each in screened.verdicts]),
+        verdicts=(
+            *[verdict_info(each.guard, each.action) for each in screened.verdicts],
+            *state.verdicts,
+        ),
     )

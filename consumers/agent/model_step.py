@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from consumers.agent.agents import Agent
 from consumers.agent.genai import AgentTelemetry, name_of
@@ -13,6 +14,7 @@ from consumers.agent.middleware import Operation
 from consumers.agent.models.port import Model, ModelRequest, ModelResponse, ModelUsage, usage_of
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
+from consumers.agent.seams import Reservation
 from consumers.agent.step_values import ModelStep, decode, encode
 from consumers.spending import Spending
 from schemas.errors import InternalError, ModelUnreadableError
@@ -48,11 +50,8 @@ class ModelCaller:
         return recorded.response
 
     async def _asked(self, run: Run, request: ModelRequest, step: str) -> ModelResponse:
-        services = self.state.services
-        await services.budget(request, run)
         chain = self.state.chain(self.agent, self._complete)
         response: ModelResponse = await chain(Operation("model", self.agent.model, request, run, step))
-        await services.budget.settle(response.usage, run)
         if len({call.id for call in response.tool_calls}) < len(response.tool_calls):
             return replace(response, tool_calls=with_unique_ids(response.tool_calls))
         return response
@@ -62,7 +61,8 @@ class ModelCaller:
         model = services.models.get(self.agent.model)
         if model is None:
             raise InternalError(f"this worker has no model named {self.agent.model!r}")
-        attempts = Attempts(model, operation, self.telemetry, self.state.steps.may_start)
+        reserve = partial(services.budget, scope=self.state.scope(run, self.agent))
+        attempts = Attempts(model, operation, self.telemetry, self.state.steps.may_start, reserve)
         return await services.retry(attempts, run.deadline, self.state.context.waiting)
 
     async def _record(self, run: Run, response: ModelResponse, step: str) -> None:
@@ -96,6 +96,7 @@ class Attempts:
     may_start: Callable[[], None]
     """Raises RunSupersededError unless this worker owns the run."""
 
+    reserve: Callable[[ModelRequest, str], Awaitable[Reservation]]
     number: int = 0
 
     async def __call__(self) -> ModelResponse:
@@ -104,6 +105,8 @@ class Attempts:
         self.number += 1
         request: ModelRequest = self.operation.value
         spending, named = self.operation.run.spending, name_of(self.model)
+        reserved = await self.reserve(request, named)
+        await reserved.called()
         with self.telemetry.chat(
             model=named,
             step=self.operation.step,
@@ -119,7 +122,9 @@ class Attempts:
             except ModelUnreadableError as error:
                 chat.tokens(error.input_tokens, error.output_tokens)
                 count(spending, error.model, usage_of(error))
+                await reserved.settle(usage_of(error))
                 raise
             chat.respond(response)
             count(spending, response.model, response.usage)
+            await reserved.settle(response.usage)
         return response

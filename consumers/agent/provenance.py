@@ -14,5 +14,8 @@ class Source(Payload):
     name: str = ""
     """Name of the tool, model, memory or agent; the caller's subject for ``user``."""
 
+    trusted: bool = False
+    """True for a tool or a memory that the operator has declared free of other people's instructions."""
+
 
 OPERATOR = Source(kind="operator")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
 from consumers.agent.agents import Agent
 from consumers.agent.conversation import Turn
@@ -16,9 +17,13 @@ from consumers.agent.middleware import Next, compose
 from consumers.agent.provenance import Source
 from consumers.agent.run import Run
 from consumers.agent.run_limits import RunLimits
+from consumers.agent.seams import StepScope
 from consumers.agent.services import AgentServices
 from consumers.context import StepContext
 from schemas.errors import HandoffCycleError, LoopDetectedError, StepsExhaustedError
+from schemas.results import VerdictInfo
+
+NO_PLACEHOLDERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 Respond: TypeAlias = Callable[[Any, str], Awaitable[Any]]
 """Runs the planner of an ActiveAgent on a text. The executor gives it, since a loop may start further agents."""
@@ -59,6 +64,12 @@ class RunState:
     summary: MemoryEntry | None = None
     """The summary that this run has made of older exchanges."""
 
+    placeholders: dict[str, str] = field(default_factory=dict[str, str])
+    """The placeholders known so far, with the personal data that each stands for."""
+
+    verdicts: list[VerdictInfo] = field(default_factory=list[VerdictInfo])
+    """The verdicts of guards in this worker, those that pass excepted."""
+
     sources: dict[tuple[str, str], Source] = field(default_factory=dict[tuple[str, str], Source])
     """By kind and name, the sources that any of its models has read."""
 
@@ -66,6 +77,21 @@ class RunState:
     _named: Counter[str] = field(default_factory=Counter[str])
     _edges: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
     _repeats: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
+
+    def scope(self, run: Run, agent: Agent) -> StepScope:
+        """Return the run as it is now, for a step of *agent*."""
+        return StepScope(
+            run=run,
+            context=self.context,
+            instructions=agent.instructions,
+            sources=tuple(self.sources.values()),
+            placeholders=self.placeholders,
+        )
+
+    def note_guarded(self, verdicts: Iterable[VerdictInfo], placeholders: Mapping[str, str] = NO_PLACEHOLDERS) -> None:
+        """Note what the guards of a step have found."""
+        self.verdicts += verdicts
+        self.placeholders |= placeholders
 
     def chain(self, agent: Agent, core: Next) -> Next:
         """Return *core* inside the worker's middleware and that of the agent."""

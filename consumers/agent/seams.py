@@ -6,19 +6,57 @@ The defaults allow what the tenant's record allows, and pass every content.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 from consumers.agent.models.port import ModelRequest, ModelUsage
 from consumers.agent.provenance import Source
 from consumers.agent.run import Run
 from consumers.agent.tools.tool import Tool
+from consumers.context import StepContext
 from schemas.errors import ToolDeniedError
+from schemas.results import VerdictInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepScope:
+    """The run at one step, for the seams."""
+
+    run: Run
+    context: StepContext
+    instructions: str = field(default="", repr=False)
+    """The instructions of the agent whose step it is."""
+
+    sources: tuple[Source, ...] = ()
+    """The sources of all texts that the run's models have read so far."""
+
+    placeholders: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """The placeholders known so far in the run, with the personal data that each stands for."""
+
+
+class GuardedText(NamedTuple):
+    """A text as the guards pass it on."""
+
+    text: str
+    placeholders: Mapping[str, str] = {}
+    """New placeholders in the text, with the personal data that each stands for."""
+
+    verdicts: tuple[VerdictInfo, ...] = ()
+    """The verdicts other than ``pass``."""
+
+
+class GuardedArguments(NamedTuple):
+    """The arguments of a tool call as the guards pass them on."""
+
+    arguments: Mapping[str, Any]
+    verdicts: tuple[VerdictInfo, ...] = ()
+    """The verdicts other than ``pass``."""
 
 
 class ToolPolicy(Protocol):
     """Decides if a run may call a tool. It is asked after the arguments are validated, before the tool guard."""
 
-    async def __call__(self, tool: Tool, arguments: Mapping[str, Any], run: Run) -> None:
+    async def __call__(self, tool: Tool, arguments: Mapping[str, Any], scope: StepScope) -> None:
         """Raise ToolDeniedError if the run may not."""
         ...
 
@@ -26,7 +64,7 @@ class ToolPolicy(Protocol):
 class ToolGuard(Protocol):
     """Inspects the arguments of a tool call before the tool runs."""
 
-    async def __call__(self, tool: Tool, arguments: Mapping[str, Any], run: Run) -> Mapping[str, Any]:
+    async def __call__(self, tool: Tool, arguments: Mapping[str, Any], scope: StepScope) -> GuardedArguments:
         """Return the arguments, redacted if need be. Raise ToolDeniedError or BlockedError to refuse the call."""
         ...
 
@@ -34,45 +72,62 @@ class ToolGuard(Protocol):
 class ContentGuard(Protocol):
     """Inspects a text: a tool's result or a memory before the model reads it, or an answer before it leaves."""
 
-    async def __call__(self, text: str, source: Source, run: Run) -> str:
+    async def __call__(self, text: str, source: Source, scope: StepScope) -> GuardedText:
         """Return the text, redacted if need be. Raise BlockedError to refuse it."""
+        ...
+
+
+class Reservation(Protocol):
+    """The tokens and the money that are set aside for one model call."""
+
+    async def called(self) -> None:
+        """State that the call is about to be sent: it may cost money from now on."""
+        ...
+
+    async def settle(self, usage: ModelUsage | None) -> None:
+        """Replace the reservation by the actual usage. None: the call was not sent, or the provider refused it."""
         ...
 
 
 class ModelBudget(Protocol):
     """Limits the tokens and the money of model calls."""
 
-    async def __call__(self, request: ModelRequest, run: Run) -> None:
-        """Reserve the call's tokens. Raise BudgetExhaustedError if the budget is spent."""
+    async def __call__(self, request: ModelRequest, model: str, scope: StepScope) -> Reservation:
+        """Reserve the most that one call of *model* can use, and wait for it within the limits of the tenant.
+
+        Raise BudgetExhaustedError if a budget is spent, RateLimitedError if the wait would be too long.
+        """
         ...
 
-    async def settle(self, usage: ModelUsage, run: Run) -> None:
-        """Count the actual usage of the call that was reserved last for the run."""
-        ...
 
-
-async def tenant_tools(tool: Tool, arguments: Mapping[str, Any], run: Run) -> None:  # noqa: ARG001 - the seam's arguments
+async def tenant_tools(tool: Tool, arguments: Mapping[str, Any], scope: StepScope) -> None:  # noqa: ARG001 - the seam's arguments
     """Allow the tools that the tenant's record lists for the agent; without a list, all tools of the agent."""
+    run = scope.run
     allowed = run.tenant.tools.get(run.agent)
     if allowed is not None and tool.name not in allowed:
         raise ToolDeniedError(f"the tenant {run.tenant.id} may not use the tool {tool.name} of {run.agent}")
 
 
-async def pass_arguments(tool: Tool, arguments: Mapping[str, Any], run: Run) -> Mapping[str, Any]:  # noqa: ARG001 - as above
+async def pass_arguments(tool: Tool, arguments: Mapping[str, Any], scope: StepScope) -> GuardedArguments:  # noqa: ARG001 - as above
     """Return the arguments unchanged."""
-    return arguments
+    return GuardedArguments(arguments)
 
 
-async def pass_text(text: str, source: Source, run: Run) -> str:  # noqa: ARG001 - as above
+async def pass_text(text: str, source: Source, scope: StepScope) -> GuardedText:  # noqa: ARG001 - as above
     """Return the text unchanged."""
-    return text
+    return GuardedText(text)
 
 
-class Unlimited:
-    """A budget without limits."""
+class Unreserved:
+    """A reservation of nothing."""
 
-    async def __call__(self, request: ModelRequest, run: Run) -> None:
-        """Reserve nothing."""
+    async def called(self) -> None:
+        """Note nothing."""
 
-    async def settle(self, usage: ModelUsage, run: Run) -> None:
+    async def settle(self, usage: ModelUsage | None) -> None:
         """Count nothing."""
+
+
+async def unlimited(request: ModelRequest, model: str, scope: StepScope) -> Reservation:  # noqa: ARG001 - as above
+    """Reserve nothing: no limit is set."""
+    return Unreserved()

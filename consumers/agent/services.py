@@ -17,10 +17,10 @@ from consumers.agent.seams import (
     ModelBudget,
     ToolGuard,
     ToolPolicy,
-    Unlimited,
     pass_arguments,
     pass_text,
     tenant_tools,
+    unlimited,
 )
 from consumers.resilience.retry import Retry
 from consumers.resilience.thread_pool import ThreadPool
@@ -53,6 +53,6 @@ class AgentServices:
     output_guard: ContentGuard = pass_text
     """For answers, before they leave."""
 
-    budget: ModelBudget = field(default_factory=Unlimited)
+    budget: ModelBudget = unlimited
     threads: ThreadPool = field(default_factory=ThreadPool)
     """Runs the agents and tools that are plain functions."""

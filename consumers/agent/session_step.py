@@ -49,7 +49,7 @@ async def _entries(state: RunState, agent: Agent, run: Run, limit: int) -> tuple
         return await _memory(state).load(operation.value)
 
     found = await state.chain(agent, load)(Operation("memory", "session", scope_of(run), run, STEP))
-    guarded = tuple([await _guarded(state, run, each) for each in shortlist(found, limit)])
+    guarded = tuple([await _guarded(state, agent, run, each) for each in shortlist(found, limit)])
     await state.steps.finish(STEP, encoded(guarded))
     return guarded
 
@@ -61,9 +61,10 @@ def _of_journal(recorded: bytes) -> tuple[MemoryEntry, ...]:
         raise InternalError("the journal has a session that this worker cannot read") from error
 
 
-async def _guarded(state: RunState, run: Run, entry: MemoryEntry) -> MemoryEntry:
-    text = await state.services.input_guard(entry.text, entry.source, run)
-    return entry if text == entry.text else entry.model_copy(update={"text": text})
+async def _guarded(state: RunState, agent: Agent, run: Run, entry: MemoryEntry) -> MemoryEntry:
+    guarded = await state.services.input_guard(entry.text, entry.source, state.scope(run, agent))
+    state.note_guarded(guarded.verdicts, guarded.placeholders)
+    return entry if guarded.text == entry.text else entry.model_copy(update={"text": guarded.text})
 
 
 async def _summary(state: RunState, agent: Agent, run: Run, entries: tuple[MemoryEntry, ...]) -> MemoryEntry | None:

@@ -99,14 +99,22 @@ class ToolCaller:
             outcome = succeeded(tool.name, value, tool.result_limit)
         except ToolError as error:
             outcome = failed(tool.name, error)
-        text = await self.state.services.input_guard(outcome.text, outcome.source, run)
-        return outcome if text == outcome.text else outcome.model_copy(update={"text": text})
+        return await self._guarded(run, outcome)
+
+    async def _guarded(self, run: Run, outcome: ToolOutcome) -> ToolOutcome:
+        state = self.state
+        guarded = await state.services.input_guard(outcome.text, outcome.source, state.scope(run, self.agent))
+        state.note_guarded(guarded.verdicts, guarded.placeholders)
+        return outcome if guarded.text == outcome.text else outcome.model_copy(update={"text": guarded.text})
 
     async def _allowed(self, run: Run, tool: Tool, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         if tool.capability and self.held is not None and tool.capability not in self.held:
             raise ToolDeniedError(f"this run does not hold the capability {tool.capability}")
-        await self.state.services.policy(tool, arguments, run)
-        return await self.state.services.tool_guard(tool, arguments, run)
+        scope = self.state.scope(run, self.agent)
+        await self.state.services.policy(tool, arguments, scope)
+        guarded = await self.state.services.tool_guard(tool, arguments, scope)
+        self.state.note_guarded(guarded.verdicts)
+        return guarded.arguments
 
     async def _run(self, tool: Tool, begun: list[str], operation: Operation) -> Any:  # noqa: ANN401 - a tool returns what it likes
         self.state.steps.may_start()  # a middleware may have lasted beyond the worker's session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, Protocol, TypeAlias
 
@@ -32,6 +33,9 @@ class GuardResult:
 
     hidden: str = field(default="", repr=False)
     """Text that the guard removed because it was invisible; detectors still read it."""
+
+    placeholders: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    """New placeholders in *text*, with the personal data that each stands for."""
 
 
 class Guard(Protocol):

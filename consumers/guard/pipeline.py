@@ -181,7 +181,7 @@ def _ruling(spec: GuardSpec, content: Content, judgement: GuardResult) -> _Rulin
         return _Ruling(_shadowed(verdict), content)
     if judgement.text is None:
         return _Ruling(verdict, content)
-    return _Ruling(verdict, content.rewritten(judgement.text, judgement.hidden))
+    return _Ruling(verdict, content.rewritten(judgement.text, judgement.hidden, judgement.placeholders))
 
 
 def _verdict(guard: str, judgement: GuardResult) -> Verdict:

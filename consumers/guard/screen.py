@@ -33,6 +33,7 @@ class Screen:
             authorized=authorized,
             text=outcome.content.text,
             verdicts=outcome.verdicts,
+            placeholders=dict(outcome.content.placeholders),
             tainted=outcome.content.tainted,
             guard_ms=round((context.clock.monotonic() - started) * 1_000),
             screened_at_ms=context.clock.now_ms(),

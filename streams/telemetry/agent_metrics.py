@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from consumers.meter import OK, AgentEnded, HandoffEnded, Measurement, ModelCallEnded, ToolCallEnded
+from consumers.meter import OK, AgentEnded, GuardEnded, HandoffEnded, Measurement, ModelCallEnded, ToolCallEnded
 from schemas.errors import BY_CODE
 from streams.telemetry.metric_definitions import (
     AGENT_SECONDS,
     AGENT_STEPS,
+    GUARD_SECONDS,
+    GUARD_VERDICTS,
     HANDOFFS,
     MODEL_CALL_SECONDS,
     MODEL_TOKENS,
@@ -29,6 +31,7 @@ class KnownNames:
     """The names that agents use, and those of the provider."""
 
     tools: frozenset[str] = frozenset()
+    guards: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class AgentMetrics:
                 self._tool(measurement)
             case HandoffEnded():
                 self._handoff(measurement)
+            case GuardEnded():
+                self._guard(measurement)
 
     def _agent(self, ended: AgentEnded) -> None:
         agent = _label(ended.agent, self.known.agents)
@@ -74,6 +79,12 @@ class AgentMetrics:
         agent, target = _label(ended.agent, self.known.agents), _label(ended.target, self.known.agents)
         self.metrics.count(HANDOFFS, agent, target, _label(ended.outcome, _OUTCOMES))
         self._step(ended)
+
+    def _guard(self, ended: GuardEnded) -> None:
+        guard = _label(ended.guard, self.known.guards)
+        action = f"shadow_{ended.shadow}" if ended.shadow else ended.action
+        self.metrics.count(GUARD_VERDICTS, ended.stage, guard, action)
+        self.metrics.tally(GUARD_SECONDS, guard).observe(ended.seconds)
 
     def _step(self, ended: ModelCallEnded | ToolCallEnded | HandoffEnded) -> None:
         self.metrics.count(AGENT_STEPS, _label(ended.agent, self.known.agents), ended.kind)

@@ -156,6 +156,18 @@ HANDOFFS = Metric(
     "Handoffs and delegations from one agent to another, failed ones included.",
     ("agent", "target", "outcome"),
 )
+GUARD_VERDICTS = Metric(
+    "headrace_guard_verdicts",
+    "counter",
+    "Verdicts of guards by stage and action. A guard in shadow mode counts as shadow_ACTION.",
+    ("stage", "guard", "action"),
+)
+GUARD_SECONDS = Metric(
+    "headrace_guard_seconds",
+    "histogram",
+    "Time that a guard took for one content.",
+    ("guard",),
+)
 MODEL_CALLS_UNPRICED = Metric(
     "headrace_model_calls_unpriced",
     "counter",

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -21,6 +22,12 @@ _PIN = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[^\s;]+)(?: ; (?P<marker>[^\\
 _HASH = re.compile(r" {4}--hash=sha256:[0-9a-f]{64}(?: \\)?")
 _TOGETHER = {"pydantic-core"}
 """Required at one exact version by what we declare, and part of its documented interface."""
+
+_APART = {"presidio"}
+"""Extras that development does not install: a language model's runtime. What is not installed has no metadata here."""
+
+_OF_VENV = {"pip", "setuptools"}
+"""Installed by the interpreter that makes the environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +40,18 @@ class Pin:
 
 
 def _pins(lock: Path) -> tuple[dict[str, Pin], list[str]]:
-    """What *lock* pins, and the lines that are neither a pin, nor a hash, nor a comment."""
+    """What *lock* pins, and the lines that are neither a pin, nor a hash, nor a comment.
+
+    Of two pins of one name, the one for this interpreter has the name.
+    """
     pins: dict[str, Pin] = {}
     strange: list[str] = []
     name = ""
     for line in lock.read_text(encoding="utf-8").splitlines():
         if found := _PIN.fullmatch(line):
             name = canonicalize_name(found["name"])
+            if name in pins and found["marker"] and not Marker(found["marker"]).evaluate():
+                name = f"{name} elsewhere"
             pins[name] = Pin(name, found["version"], 0)
         elif _HASH.fullmatch(line) and name:
             pins[name] = Pin(name, pins[name].version, pins[name].hashes + 1)
@@ -50,9 +62,10 @@ def _pins(lock: Path) -> tuple[dict[str, Pin], list[str]]:
 
 
 def _shipped(tree: Path) -> Iterator[Requirement]:
-    """What the wheel requires, with all extras."""
+    """What the wheel requires, with all extras but those of _APART."""
     project = tomllib.loads((tree / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    for requirements in (project["dependencies"], *project["optional-dependencies"].values()):
+    extras = [each for name, each in project["optional-dependencies"].items() if name not in _APART]
+    for requirements in (project["dependencies"], *extras):
         yield from map(Requirement, requirements)
 
 
@@ -109,7 +122,7 @@ def _differing(tree: Path) -> list[str]:
     """What is installed here at another version than the lock's."""
     pins, _ = _pins(tree / "requirements.lock")
     here = {canonicalize_name(each.name): each.version for each in metadata.distributions()}
-    return [name for name, version in here.items() if name in pins and pins[name].version != version]
+    return [name for name, version in here.items() if name in pins.keys() - _OF_VENV and pins[name].version != version]
 
 
 def _imports(tree: Path) -> Iterator[tuple[str, str]]:

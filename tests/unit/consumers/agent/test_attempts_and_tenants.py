@@ -12,7 +12,7 @@ from consumers.agent.agents import Agent
 from consumers.agent.executor import Executor
 from consumers.agent.models.port import UserMessage
 from consumers.agent.provenance import Source
-from consumers.agent.run import Run
+from consumers.agent.seams import GuardedText, StepScope
 from consumers.agent.tools.tool import tool
 from consumers.resilience.cancel import Cancels
 from schemas.clock import SystemClock
@@ -139,8 +139,8 @@ async def test_exchanges_beyond_the_window_become_a_summary() -> None:
 async def test_what_the_output_guard_redacts_is_what_is_remembered() -> None:
     """Else the next answer would have it."""
 
-    async def redacted(text: str, source: Source, run: Run) -> str:
-        return text.replace("secret", "***")
+    async def redacted(text: str, source: Source, scope: StepScope) -> GuardedText:
+        return GuardedText(text.replace("secret", "***"))
 
     world = AgentWorld(ToldAnswers(["the secret", "again"]), (Agent("clerk", memory=["session"]),))
     services = replace(world.executor().services, output_guard=redacted)

@@ -1,0 +1,39 @@
+"""Guard plugins: what the platform needs to know of a guard before it makes one for a tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from consumers.guard.guards import Guard, Policy
+from consumers.guard.text_tasks import TextWork
+from schemas.guards import GuardStage
+from schemas.models import Payload
+
+Config = TypeVar("Config", bound=Payload)
+
+ALL_STAGES: frozenset[GuardStage] = frozenset({"input", "tool", "output"})
+
+
+@dataclass(frozen=True, slots=True)
+class GuardPlugin(Generic[Config]):
+    """A kind of guard. An entry point of the group ``headrace.guards`` names a value of this type."""
+
+    name: str
+    """Its name in tenant records, verdicts, results and metrics."""
+
+    config: type[Config]
+    """The model of its configuration. Each field has a default; an unknown field is an error."""
+
+    make: Callable[[Config, GuardStage, TextWork], Guard]
+    """Return the guard of one stage. It is called once for each configuration, and may raise ValueError."""
+
+    rewrites: bool = False
+    """True if it may change the text. Such guards run one after another, before the others."""
+
+    stages: frozenset[GuardStage] = ALL_STAGES
+    """The stages at which it can be used."""
+
+    policy: Policy = field(default_factory=Policy)
+    """The default time limit and failure handling."""
