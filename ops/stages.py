@@ -16,7 +16,7 @@ import structlog
 from consumers.agent.blocked_agent import blamed_agent
 from consumers.agent.registry import AgentRegistry as Agents
 from consumers.agent.services import AgentServices
-from consumers.meter import NoMeter
+from consumers.guard.registry import GuardRegistry
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.thread_pool import ThreadPool
 from ops.agent_services import agent_services
@@ -292,15 +292,19 @@ async def _handler(
         return RetryMover.of(builder, services.cancels).handler()
     runs = await _runs(settings, stage, context, services, stack)
     text_work = await stack.enter_async_context(text_processes())
-    steps = steps_of(context.registry, runs, services.cancels, text_work)
+    guards = GuardRegistry(text_work)
+    known = known_names(settings, runs.agents, runs.models, guards.plugins)
+    meter = AgentMetrics(services.metrics, known)
+    steps = steps_of(context.registry, runs, services.cancels, guards)
     stage_found = JOURNEYS[context.layout.journey](steps).stage(stage)
     if stage_found is None:
         raise UsageError(f"the journey {context.layout.journey} has no stage {stage}")
     if stage_found.group == INGRESS_GROUP:
         counts = services.tenant_follower.counts if services.tenant_follower else {}
-        return IngressStage(stage_found, builder, context.registry, services.admission_memory, counts=counts).handler()
+        return IngressStage(
+            stage_found, builder, context.registry, services.admission_memory, counts=counts, meter=meter
+        ).handler()
     weight, agents = _weights(settings, context.registry), runs.agents
-    meter = AgentMetrics(services.metrics, known_names(settings, agents, runs.models)) if agents else NoMeter()
     telemetry = SuspectTelemetry(meter, services.tracing.export, settings.capture_content)
     apart = isolated(settings, services.cancels, services.metrics, clock, telemetry) if agents else None
     return InnerStage(

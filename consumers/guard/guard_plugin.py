@@ -35,5 +35,8 @@ class GuardPlugin(Generic[Config]):
     stages: frozenset[GuardStage] = ALL_STAGES
     """The stages at which it can be used."""
 
+    reads_views: bool = False
+    """True if it reads ``Content.views``. The pipeline then decodes long texts outside the event loop beforehand."""
+
     policy: Policy = field(default_factory=Policy)
     """The default time limit and failure handling."""

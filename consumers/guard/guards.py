@@ -74,3 +74,6 @@ class GuardSpec:
     """True if it may change the text. Such guards run one after another; the others run side by side."""
 
     policy: Policy = field(default_factory=Policy)
+
+    reads_views: bool = True
+    """False if it does not read ``Content.views``, which take time to decode for a long text."""

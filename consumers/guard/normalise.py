@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from consumers.context import StepContext
 from consumers.guard.content import Content
-from consumers.guard.guards import GuardResult
+from consumers.guard.guard_plugin import GuardPlugin
+from consumers.guard.guards import GuardResult, Policy
 from consumers.guard.marks import MARKS
 from consumers.guard.normal_form import GROWTH, Normalised, is_normal, normalise
 from consumers.guard.text_tasks import NormalText, TextWork, normal_text
 from consumers.guard.text_threads import text_thread
 from schemas.errors import TooLargeError
+from schemas.guards import GuardStage
+from schemas.models import Payload
 
-__all__ = ["GROWTH", "MARKS", "Normalise", "Normalised", "normalise"]
+__all__ = ["GROWTH", "MARKS", "NORMALISE", "Normalise", "NormaliseConfig", "Normalised", "normalise"]
+
+TIMEOUT_S: Final = 30.0
+"""Time limit of the normaliser. A megabyte takes half a second of CPU time, which a busy machine gives slowly."""
 
 SMALL: Final = 2_048
 """Characters that are normalised on the event loop: at most two or three milliseconds."""
@@ -25,9 +31,11 @@ LOOKED_AT: Final = 32_768
 
 @dataclass(frozen=True, slots=True)
 class Normalise:
-    """The guard that normalises. It flags hidden text and changed text order, but none of its other changes."""
+    """The guard that normalises. It reports hidden text and changed text order, but none of its other changes."""
 
     work: TextWork = text_thread
+    action: Literal["flag", "block"] = "flag"
+    """The action for hidden text and changed text order."""
 
     async def __call__(self, content: Content, context: StepContext) -> GuardResult:
         """Return the content in its normal spelling. Raise TooLargeError if that is longer than any topic takes."""
@@ -38,7 +46,7 @@ class Normalise:
             return GuardResult(text=normal.text)
 
         return GuardResult(
-            action="flag",
+            action=self.action,
             score=1.0,
             evidence=normal.evidence,
             note=", ".join(normal.kinds),
@@ -52,3 +60,18 @@ class Normalise:
         if len(text) <= LOOKED_AT and is_normal(text):
             return NormalText(text)
         return NormalText(*await self.work(tenant, "normal_text", text))
+
+
+class NormaliseConfig(Payload):
+    """The configuration of the normaliser."""
+
+    action: Literal["flag", "block"] = "flag"
+    """The action for hidden text and changed text order. All other changes pass."""
+
+
+def _guard(config: NormaliseConfig, _stage: GuardStage, work: TextWork) -> Normalise:
+    normalise("\u200b")  # its tables take some milliseconds, once
+    return Normalise(work, config.action)
+
+
+NORMALISE = GuardPlugin("normalise", NormaliseConfig, _guard, rewrites=True, policy=Policy(timeout=TIMEOUT_S))

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, Protocol
 
 from consumers.context import StepContext
 from consumers.guard.content import LARGE, Content
@@ -17,12 +17,24 @@ from consumers.guard.guard_time import GUARD_TIME, GuardTime
 from consumers.guard.guards import Action, GuardResult, GuardSpec
 from consumers.guard.text_tasks import EVIDENCE_LIMIT, TextWork, unpacked_views
 from consumers.guard.text_threads import text_thread
+from consumers.meter import GuardEnded
 from consumers.resilience.cancel_count import cancel_count
 from consumers.resilience.timeouts import lazy_timeout
 from schemas.errors import GuardUnavailableError, TooLargeError
+from schemas.guards import GuardStage
 from schemas.stage_records import Verdict
+from schemas.tenants import Tenant
 
-__all__ = ["EVIDENCE_LIMIT", "NOTE_LIMIT", "WORST_FIRST", "GuardContractError", "Pipeline", "PipelineResult"]
+__all__ = [
+    "EVIDENCE_LIMIT",
+    "NOTE_LIMIT",
+    "WORST_FIRST",
+    "GuardContractError",
+    "Pipeline",
+    "PipelineOf",
+    "PipelineResult",
+    "always",
+]
 
 WORST_FIRST: Final[tuple[Action, ...]] = ("block", "review", "redact", "flag", "pass")
 NOTE_LIMIT: Final = 200
@@ -87,9 +99,9 @@ class Pipeline:
         tool: Sequence[GuardSpec] = (),
         work: TextWork = text_thread,
     ) -> None:
-        self._input = _Stage.of(input, work)
-        self._output = _Stage.of(output, work)
-        self._tool = _Stage.of(tool, work)
+        self._input = _Stage.of("input", input, work)
+        self._output = _Stage.of("output", output, work)
+        self._tool = _Stage.of("tool", tool, work)
 
     async def input(self, content: Content, context: StepContext) -> PipelineResult:
         """Judge content before the model reads it: a request, a tool's result, a memory."""
@@ -108,20 +120,24 @@ class _Ruling(NamedTuple):
     verdict: Verdict
     content: Content
     unavailable: tuple[str, ...] = ()
+    shadow: Action | Literal[""] = ""
+    """The action that a guard in shadow mode would have taken."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
+    name: GuardStage
     rewriters: tuple[GuardSpec, ...]
     detectors: tuple[GuardSpec, ...]
     work: TextWork
 
     @classmethod
-    def of(cls, specs: Sequence[GuardSpec], work: TextWork) -> _Stage:
+    def of(cls, name: GuardStage, specs: Sequence[GuardSpec], work: TextWork) -> _Stage:
         names = [spec.name for spec in specs]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"guards of one stage share a name: {', '.join(twice)}")
         return cls(
+            name=name,
             rewriters=tuple(spec for spec in specs if spec.rewrites),
             detectors=tuple(spec for spec in specs if not spec.rewrites),
             work=work,
@@ -130,7 +146,7 @@ class _Stage:
     async def run(self, content: Content, context: StepContext) -> PipelineResult:
         rulings: list[_Ruling] = []
         for spec in self.rewriters:
-            rulings.append(await _rule(spec, content, context))
+            rulings.append(await self._measured(spec, content, context))
             content = rulings[-1].content
             if rulings[-1].verdict.action == "block":  # no detector can worsen it, and one may cost a model call
                 return _combined(content, rulings)
@@ -140,13 +156,28 @@ class _Stage:
         return _combined(content, rulings)
 
     async def _detect(self, content: Content, context: StepContext) -> list[_Ruling]:
-        if len(content.text) > LARGE:  # no detector decodes on the loop
+        if len(content.text) > LARGE and any(spec.reads_views for spec in self.detectors):  # none decodes on the loop
             packed = await self.work(context.tenant.id, "packed_views", content.text, content.hidden)
             content.with_views(unpacked_views(packed))
 
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_rule(spec, content, context)) for spec in self.detectors]
+            tasks = [group.create_task(self._measured(spec, content, context)) for spec in self.detectors]
         return [task.result() for task in tasks]
+
+    async def _measured(self, spec: GuardSpec, content: Content, context: StepContext) -> _Ruling:
+        began = context.clock.monotonic()
+        ruling = await _rule(spec, content, context)
+        seconds = context.clock.monotonic() - began
+        context.meter.record(
+            GuardEnded(
+                stage=self.name,
+                guard=spec.name,
+                action=ruling.verdict.action,
+                seconds=seconds,
+                shadow=ruling.shadow,
+            )
+        )
+        return ruling
 
 
 def _combined(content: Content, rulings: list[_Ruling]) -> PipelineResult:
@@ -178,7 +209,7 @@ def _ruling(spec: GuardSpec, content: Content, judgement: GuardResult) -> _Rulin
     _check(spec, judgement)
     verdict = _verdict(spec.name, judgement)
     if spec.policy.shadow:
-        return _Ruling(_shadowed(verdict), content)
+        return _Ruling(_shadowed(verdict), content, shadow=verdict.action)
     if judgement.text is None:
         return _Ruling(verdict, content)
     return _Ruling(verdict, content.rewritten(judgement.text, judgement.hidden, judgement.placeholders))
@@ -213,7 +244,7 @@ def _failure(spec: GuardSpec, content: Content, error: BaseException) -> _Ruling
     action: Action = "block" if spec.policy.failure == "closed" else "flag"
     verdict = Verdict(guard=spec.name, action=action, note=f"failed: {type(error).__name__}"[:NOTE_LIMIT])
     if spec.policy.shadow:
-        return _Ruling(_shadowed(verdict), content)
+        return _Ruling(_shadowed(verdict), content, shadow=verdict.action)
     late = action == "block" and isinstance(error, TimeoutError | GuardUnavailableError)
     return _Ruling(verdict, content, (spec.name,) if late else ())
 
@@ -221,3 +252,20 @@ def _failure(spec: GuardSpec, content: Content, error: BaseException) -> _Ruling
 def _shadowed(verdict: Verdict) -> Verdict:
     note = f"shadow {verdict.action}: {verdict.note}".removesuffix(": ")
     return verdict.model_copy(update={"action": "pass", "note": note[:NOTE_LIMIT]})
+
+
+class PipelineOf(Protocol):
+    """Gives each tenant its pipeline."""
+
+    async def __call__(self, tenant: Tenant, /) -> Pipeline:
+        """Return the pipeline of the tenant. Raise GuardUnavailableError if its guards cannot be used."""
+        ...
+
+
+def always(pipeline: Pipeline) -> PipelineOf:
+    """Return the function that gives every tenant this pipeline."""
+
+    async def same(_: Tenant) -> Pipeline:
+        return pipeline
+
+    return same

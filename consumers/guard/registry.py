@@ -1,20 +1,129 @@
-"""Guard pipelines by name."""
+"""The guards that are installed, and the pipelines that settings make of them."""
 
 from __future__ import annotations
 
-from consumers.guard.guards import GuardSpec, Policy
-from consumers.guard.normal_form import normalise
-from consumers.guard.normalise import Normalise
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, get_args
+
+from pydantic import ValidationError
+
+from consumers.guard.guard_plugin import GuardPlugin
+from consumers.guard.guards import GuardSpec
+from consumers.guard.injection.guard import INJECTION
+from consumers.guard.normalise import NORMALISE
+from consumers.guard.pii.guard import PII
 from consumers.guard.pipeline import Pipeline
+from consumers.guard.secrets.guard import SECRETS
 from consumers.guard.text_tasks import TextWork
 from consumers.guard.text_threads import text_thread
+from schemas.guards import GuardSettings, GuardStage, TenantGuards
 
-NORMALISE_TIMEOUT_S = 30.0
-"""Time limit of the normaliser. A megabyte takes half a second of CPU time, which a busy machine gives slowly."""
+Plugins: TypeAlias = Mapping[str, GuardPlugin[Any]]
+
+OWN: Final[tuple[GuardPlugin[Any], ...]] = (NORMALISE, SECRETS, PII, INJECTION)
+"""Headrace's own guards."""
+
+DEFAULTS: Final[Mapping[GuardStage, tuple[str, ...]]] = MappingProxyType(
+    {
+        "input": ("normalise", "secrets", "pii", "injection"),
+        "tool": ("secrets", "pii"),
+        "output": ("secrets", "pii"),
+    }
+)
+"""The guards of each stage that run unless the settings say otherwise, in this order."""
+
+STAGES: Final[tuple[GuardStage, ...]] = get_args(GuardStage)
+
+UNCHANGED: Final = TenantGuards()
+"""Settings that change nothing."""
+
+
+class GuardConfigError(ValueError):
+    """The settings name guards or configurations that cannot be used. The message is one line, without values."""
+
+
+def by_name(plugins: Iterable[GuardPlugin[Any]] = OWN) -> Plugins:
+    """Return the plugins by their names."""
+    return {plugin.name: plugin for plugin in plugins}
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRegistry:
+    """The installed guards with the platform's settings."""
+
+    work: TextWork = text_thread
+    """Runs the work on long texts."""
+
+    plugins: Plugins = field(default_factory=by_name)
+    platform: TenantGuards = UNCHANGED
+    """The settings for all tenants. Those of a tenant change single fields of them."""
+
+    defaults: Mapping[GuardStage, tuple[str, ...]] = field(default_factory=lambda: DEFAULTS)
+
+    def pipeline(self, tenant: TenantGuards = UNCHANGED) -> Pipeline:
+        """Return the pipeline of a tenant with these settings. Raise GuardConfigError if they cannot be used."""
+        problems: list[str] = []
+        stages = {stage: tuple(self._specs(stage, tenant, problems)) for stage in STAGES}
+        if problems:
+            raise GuardConfigError("; ".join(problems))
+        return Pipeline(**stages, work=self.work)
+
+    def settings(self, stage: GuardStage, tenant: TenantGuards = UNCHANGED) -> dict[str, GuardSettings]:
+        """Return the settings of every guard that runs at a stage, in order."""
+        platform, own = self.platform.at(stage), tenant.at(stage)
+        names = dict.fromkeys((*self.defaults[stage], *platform, *own))
+        merged = {name: _merged(platform.get(name), own.get(name)) for name in names}
+        return {name: settings for name, settings in merged.items() if settings.enabled}
+
+    def _specs(self, stage: GuardStage, tenant: TenantGuards, problems: list[str]) -> Iterator[GuardSpec]:
+        for name, settings in self.settings(stage, tenant).items():
+            try:
+                yield self._spec(name, stage, settings)
+            except GuardConfigError as error:
+                problems.append(f"guard {stage}:{name}: {error}")
+
+    def _spec(self, name: str, stage: GuardStage, settings: GuardSettings) -> GuardSpec:
+        plugin = self.plugins.get(name)
+        if plugin is None:
+            raise GuardConfigError(f"no guard of this name is installed; there are {', '.join(sorted(self.plugins))}")
+        if stage not in plugin.stages:
+            raise GuardConfigError(f"it cannot be used at this stage, only at {', '.join(sorted(plugin.stages))}")
+        given = settings.model_dump(include={"shadow", "failure", "timeout"}, exclude_none=True)
+        return GuardSpec(
+            name=name,
+            guard=_made(plugin, stage, settings.config, self.work),
+            rewrites=plugin.rewrites,
+            policy=plugin.policy.model_copy(update=given),
+            reads_views=plugin.reads_views,
+        )
+
+
+def _merged(platform: GuardSettings | None, tenant: GuardSettings | None) -> GuardSettings:
+    """Return the platform's settings with the tenant's changes. ``config`` is merged by its fields."""
+    if platform is None or tenant is None:
+        return tenant or platform or GuardSettings()
+    changes = tenant.model_dump(exclude_none=True, exclude={"config"})
+    return platform.model_copy(update={**changes, "config": {**platform.config, **tenant.config}})
+
+
+def _made(plugin: GuardPlugin[Any], stage: GuardStage, config: Mapping[str, Any], work: TextWork) -> Any:  # noqa: ANN401 - a plugin's
+    try:
+        return plugin.make(plugin.config.model_validate(config), stage, work)
+    except ValidationError as error:
+        raise GuardConfigError(_faults(error)) from None  # its text quotes the values
+    except ValueError as error:
+        raise GuardConfigError(" ".join(str(error).split())) from error
+    except Exception as error:
+        raise GuardConfigError(f"it cannot be made: {type(error).__name__}") from error
+
+
+def _faults(error: ValidationError) -> str:
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    return ", ".join(f"{'.'.join(map(str, ('config', *each['loc'])))}: {each['msg']}" for each in faults)
 
 
 def default_pipeline(work: TextWork = text_thread) -> Pipeline:
-    """Return the pipeline used by default: the normaliser, before the model. *work* runs its long texts."""
-    normalise("\u200b")  # its tables take some milliseconds, once
-    policy = Policy(timeout=NORMALISE_TIMEOUT_S)
-    return Pipeline(input=[GuardSpec("normalise", Normalise(work), rewrites=True, policy=policy)], work=work)
+    """Return the pipeline of a tenant without settings of its own. *work* runs its long texts."""
+    return GuardRegistry(work).pipeline()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from consumers.context import StepContext
 from consumers.guard.content import Content
-from consumers.guard.pipeline import Pipeline, PipelineResult
+from consumers.guard.pipeline import PipelineOf, PipelineResult
 from schemas.errors import BlockedError, GuardUnavailableError, HeadraceError
 from schemas.stage_records import Authorized, Screened, Verdict
 
@@ -15,7 +15,7 @@ from schemas.stage_records import Authorized, Screened, Verdict
 class Screen:
     """Passes a request on, rewritten if need be, unless a guard blocks it."""
 
-    guards: Pipeline
+    guards: PipelineOf
     reviews: bool = False
     """True if a later stage asks a person about a request with a "review" verdict. If not, it is refused here."""
 
@@ -25,7 +25,8 @@ class Screen:
         Raise BlockedError, which names the guard that refused, or GuardUnavailableError if a guard could not judge.
         """
         started = context.clock.monotonic()
-        outcome = await self.guards.input(Content(authorized.request.text), context)
+        guards = await self.guards(context.tenant)
+        outcome = await guards.input(Content(authorized.request.text), context)
         if refusal := self._refusal(outcome):
             raise refusal
 

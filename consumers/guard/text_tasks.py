@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from functools import cache
+from pkgutil import resolve_name
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 from consumers.guard.normal_form import normalise
 from consumers.guard.views import Pieces, View, views_of
@@ -56,8 +58,24 @@ def unpacked_views(packed: tuple[tuple[Any, str, bytes], ...]) -> tuple[View, ..
     return tuple(View(kind, text, Pieces.unpacked(pieces)) for kind, text, pieces in packed)
 
 
-TASKS: Final[dict[str, Callable[..., tuple[Any, ...]]]] = {"normal_text": normal_text, "packed_views": packed_views}
-"""Each task by its name."""
+TextTask: TypeAlias = Callable[..., tuple[Any, ...]]
+"""A function of texts. Its result has only values that ``marshal`` can write: no named tuples within the tuple."""
+
+TASKS: Final[dict[str, str]] = {
+    "normal_text": f"{__name__}:normal_text",
+    "packed_views": f"{__name__}:packed_views",
+    "secrets": "consumers.guard.secrets.task:find_secrets",
+    "pii": "consumers.guard.pii.task:find_pii",
+    "injection": "consumers.guard.injection.task:find_injection",
+}
+"""The place of each task by its name. A process imports a task when it runs it for the first time."""
+
+
+@cache
+def text_task(name: str) -> TextTask:
+    """Return the function of a task. Raise KeyError if TASKS has none of this name."""
+    found: TextTask = resolve_name(TASKS[name])
+    return found
 
 
 class TextWork(Protocol):

@@ -20,6 +20,7 @@ from ops.cli import (
     config,
     demo,
     dev,
+    guard,
     output,
     plugins,
     results,
@@ -50,6 +51,7 @@ app.command("results")(results.results)
 app.command("config")(config.config)
 app.command("plugins")(plugins.plugins)
 app.add_typer(bench.app, name="bench")
+app.add_typer(guard.app, name="guard")
 app.add_typer(tenants.app, name="tenants")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any, BinaryIO, Final
 
-from consumers.guard.text_tasks import TASKS
+from consumers.guard.text_tasks import text_task
 
 HEAD: Final = 4
 """Bytes of the length before each message. A message is plain values, written by ``marshal``."""
@@ -27,7 +27,7 @@ def answer(encoded: bytes) -> bytes:
     """Run one task. Return the message with its result, or with the class of its error."""
     name, texts = marshal.loads(encoded)  # noqa: S302 - the worker's own bytes
     try:
-        return message((None, tuple(TASKS[name](*texts))))
+        return message((None, tuple(text_task(name)(*texts))))
     except Exception as error:  # noqa: BLE001 - the worker decides what a failure means
         return message((type(error).__name__, ()))
 

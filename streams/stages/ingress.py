@@ -17,6 +17,7 @@ import structlog
 from consumers.admission.controller import AdmissionController, AdmissionDecision
 from consumers.admission.rates import rates_of
 from consumers.context import StepContext
+from consumers.meter import AgentMeter, NoMeter
 from consumers.resilience.timeouts import lazy_timeout
 from producers.admissions import serving_record
 from schemas.admissions import AdmissionKey, serving_key
@@ -107,6 +108,8 @@ class IngressStage:
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
     """Partition counts of the tenants' topics, where known (``ingress_partitions``)."""
 
+    meter: AgentMeter = field(default_factory=NoMeter)
+
     def handler(self) -> StageHandler:
         """Return the stage for the engine. No run survives a reopened shard: admission restarts from the log."""
         return StageHandler(
@@ -174,7 +177,9 @@ class IngressStage:
         return self._request_job(envelope, self._context(tenant, envelope, trace), trace)
 
     def _context(self, tenant: Tenant, envelope: Envelope, trace: Trace) -> StepContext:
-        return StepContext(tenant=tenant, clock=self.builder.clock, trace=trace.headers, envelope=envelope)
+        return StepContext(
+            tenant=tenant, clock=self.builder.clock, trace=trace.headers, envelope=envelope, meter=self.meter
+        )
 
     def _unreadable_job(self, record: Record, error: HeadraceError, tenant: Tenant, trace: Trace) -> Job:
         """Return a job that answers the record if its id can be read, else a job that dead-letters it."""

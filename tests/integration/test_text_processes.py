@@ -13,12 +13,11 @@ import pytest
 from consumers.guard.content import Content
 from consumers.guard.guards import Policy
 from consumers.guard.normalise import Normalise, normalise
-from consumers.guard.pipeline import Pipeline
-from consumers.guard.registry import default_pipeline
+from consumers.guard.pipeline import Pipeline, always
 from consumers.guard.screen import Screen
 from ops.isolation.text_processes import TextProcesses, text_processes
 from schemas.errors import GuardUnavailableError, TooLargeError
-from tests.unit.consumers.guard.fakes import authorized, context, spec
+from tests.unit.consumers.guard.fakes import authorized, context, normaliser, spec
 
 pytestmark = pytest.mark.anyio
 
@@ -125,7 +124,7 @@ async def test_a_process_that_dies_makes_the_guard_unavailable_and_is_replaced()
     """The client may send the request again, and finds a new process."""
     text = "\U000e0041a" * 200_000
     async with text_processes() as work:
-        screen = Screen(default_pipeline(work))
+        screen = Screen(always(normaliser(work)))
         asked = asyncio.create_task(screen(authorized(text), context()))  # noqa: TID251 - it must fail alone
         while not (found := _children()):  # noqa: ASYNC110 - the process is the event
             await asyncio.sleep(0.001)

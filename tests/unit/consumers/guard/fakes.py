@@ -10,6 +10,10 @@ from hypothesis import strategies as st
 from consumers.context import StepContext
 from consumers.guard.content import Content
 from consumers.guard.guards import Guard, GuardResult, GuardSpec, Policy
+from consumers.guard.normalise import NORMALISE, Normalise
+from consumers.guard.pipeline import Pipeline
+from consumers.guard.text_tasks import TextWork
+from consumers.guard.text_threads import text_thread
 from schemas.admissions import AdmissionKey, Identity
 from schemas.envelopes import Sizes, open_envelope
 from schemas.records import Record
@@ -114,3 +118,8 @@ hostile = st.lists(
     max_size=30,
 ).map("".join)
 """Texts of the characters that the normaliser has rules for, and runs of them, and any other."""
+
+
+def normaliser(work: TextWork = text_thread) -> Pipeline:
+    """The pipeline of the normaliser alone."""
+    return Pipeline(input=[GuardSpec("normalise", Normalise(work), rewrites=True, policy=NORMALISE.policy)], work=work)

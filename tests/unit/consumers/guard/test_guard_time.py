@@ -10,7 +10,7 @@ from consumers.context import StepContext
 from consumers.guard.content import Content
 from consumers.guard.guard_time import GUARD_TIME, GuardTime, waiting
 from consumers.guard.guards import GuardResult, Policy
-from consumers.guard.pipeline import Pipeline
+from consumers.guard.pipeline import Pipeline, always
 from consumers.guard.screen import Screen
 from schemas.errors import BlockedError, GuardUnavailableError
 from tests.unit.consumers.guard.fakes import Told, authorized, broken, context, late, spec
@@ -49,7 +49,7 @@ async def test_a_late_guard_is_unavailable_and_blocks_nothing(guard: object, rew
     """Our own slowness says nothing about the content."""
     guards = Pipeline(input=[spec("slow", guard, SHORT, rewrites=rewrites)])  # type: ignore[arg-type]
     with pytest.raises(GuardUnavailableError) as caught:
-        await Screen(guards)(authorized("x"), context())
+        await Screen(always(guards))(authorized("x"), context())
     assert (caught.value.code, caught.value.retryable, caught.value.status) == ("guard_unavailable", True, "failed")
     assert caught.value.public_message == "the guard slow could not judge in time: send the request again"
 
@@ -61,26 +61,26 @@ async def test_a_guard_that_says_that_it_is_unavailable_is_so() -> None:
         raise GuardUnavailableError
 
     with pytest.raises(GuardUnavailableError):
-        await Screen(Pipeline(input=[spec("g", away)]))(authorized("x"), context())
+        await Screen(always(Pipeline(input=[spec("g", away)])))(authorized("x"), context())
 
 
 async def test_a_block_of_one_guard_outweighs_the_lateness_of_another() -> None:
     """The content is refused, and to send it again would not help."""
     guards = Pipeline(input=[spec("slow", late, SHORT), spec("strict", Told(GuardResult("block")))])
     with pytest.raises(BlockedError, match="the guard strict blocked"):
-        await Screen(guards)(authorized("x"), context())
+        await Screen(always(guards))(authorized("x"), context())
 
 
 async def test_a_guard_that_breaks_blocks_as_its_policy_says() -> None:
     """A text that breaks a guard each time must not pass for one of our delays."""
     with pytest.raises(BlockedError):
-        await Screen(Pipeline(input=[spec("g", broken)]))(authorized("x"), context())
+        await Screen(always(Pipeline(input=[spec("g", broken)])))(authorized("x"), context())
 
 
 async def test_a_late_guard_that_fails_open_passes() -> None:
     """Its operator wants it so."""
     guards = Pipeline(input=[spec("g", late, Policy(timeout=0.01, failure="open"))])
-    screened = await Screen(guards)(authorized("x"), context())
+    screened = await Screen(always(guards))(authorized("x"), context())
     assert screened.verdicts[0].action == "flag"
 
 

@@ -12,9 +12,8 @@ from consumers.context import StepContext
 from consumers.guard.content import LARGE, Content
 from consumers.guard.guards import Action, Guard, GuardResult, Policy
 from consumers.guard.pipeline import EVIDENCE_LIMIT, NOTE_LIMIT, WORST_FIRST, Pipeline, PipelineResult
-from consumers.guard.registry import default_pipeline
 from schemas.stage_records import Verdict
-from tests.unit.consumers.guard.fakes import CANARY, Told, broken, context, late, spec
+from tests.unit.consumers.guard.fakes import CANARY, Told, broken, context, late, normaliser, spec
 
 pytestmark = pytest.mark.anyio
 
@@ -245,7 +244,7 @@ async def test_no_verdict_of_ours_carries_content() -> None:
     """Verdicts are sealed, logged and audited; content lives nowhere but in the record."""
     hidden = "".join(chr(0xE0000 + ord(char)) for char in CANARY)
     content = Content(f"{CANARY}{hidden}\u202e{CANARY}")
-    shipped = await default_pipeline().input(content, context())
+    shipped = await normaliser().input(content, context())
     failed = await Pipeline(input=[spec("g", broken, OPEN), spec("h", broken, CLOSED)]).input(content, context())
 
     assert shipped.content.hidden == CANARY
@@ -257,7 +256,7 @@ async def test_no_verdict_of_ours_carries_content() -> None:
 
 async def test_the_default_pipeline_normalises_what_comes_in() -> None:
     """Nothing is looked for unless somebody chooses it, but everything is in one spelling."""
-    guards = default_pipeline()
+    guards = normaliser()
     outcome = await guards.input(Content("Ｈｉ\u200b!"), context())
     assert outcome == PipelineResult(Content("Hi!"), (Verdict(guard="normalise"),))
     assert (await guards.output(Content("Ｈｉ"), context())).content.text == "Ｈｉ"

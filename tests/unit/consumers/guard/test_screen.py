@@ -7,12 +7,11 @@ import traceback
 import pytest
 
 from consumers.guard.guards import GuardResult, Policy
-from consumers.guard.pipeline import Pipeline
-from consumers.guard.registry import default_pipeline
+from consumers.guard.pipeline import Pipeline, always
 from consumers.guard.screen import Screen
 from schemas.errors import BlockedError
 from schemas.stage_records import Screened, Verdict
-from tests.unit.consumers.guard.fakes import CANARY, NOW_MS, Told, authorized, broken, context, spec
+from tests.unit.consumers.guard.fakes import CANARY, NOW_MS, Told, authorized, broken, context, normaliser, spec
 
 pytestmark = pytest.mark.anyio
 
@@ -21,21 +20,21 @@ async def test_a_request_goes_on_in_one_spelling() -> None:
     """The hop contains the one before, and adds what the guards learned."""
     request = authorized("Ｈｉ\u202e there")
 
-    screened = await Screen(default_pipeline())(request, context())
+    screened = await Screen(always(normaliser()))(request, context())
 
     assert screened == Screened(
         authorized=request,
         text="Hi there",
         verdicts=(Verdict(guard="normalise", action="flag", score=1.0, evidence=((2, 3),), note="bidi controls"),),
         tainted=False,
-        guard_ms=250,
+        guard_ms=750,
         screened_at_ms=NOW_MS,
     )
 
 
 async def test_a_screened_request_survives_the_wire() -> None:
     """Joiners and emoji are no trouble to JSON, and nothing is lost of a verdict."""
-    screened = await Screen(default_pipeline())(authorized("a\u200bb 👨\u200d👩\u200d👧"), context())
+    screened = await Screen(always(normaliser()))(authorized("a\u200bb 👨\u200d👩\u200d👧"), context())
     assert Screened.model_validate_json(screened.model_dump_json()) == screened
 
 
@@ -44,7 +43,7 @@ async def test_a_blocked_request_names_the_guard_and_no_content() -> None:
     guards = Pipeline(input=[spec("quiet", Told()), spec("strict", Told(GuardResult("block", note="rule 7")))])
 
     with pytest.raises(BlockedError) as caught:
-        await Screen(guards)(authorized(CANARY), context())
+        await Screen(always(guards))(authorized(CANARY), context())
 
     assert caught.value.public_message == "the guard strict blocked the request"
     assert caught.value.detail == "strict: rule 7"
@@ -53,7 +52,7 @@ async def test_a_blocked_request_names_the_guard_and_no_content() -> None:
 async def test_a_guard_that_fails_closed_leaks_nothing() -> None:
     """Its error quotes the content, and must not be chained to the refusal."""
     with pytest.raises(BlockedError) as caught:
-        await Screen(Pipeline(input=[spec("g", broken)]))(authorized(CANARY), context())
+        await Screen(always(Pipeline(input=[spec("g", broken)])))(authorized(CANARY), context())
     assert CANARY not in "".join(traceback.format_exception(caught.value)) + caught.value.detail
 
 
@@ -62,14 +61,14 @@ async def test_what_needs_a_review_is_refused_where_nobody_can_be_asked() -> Non
     guards = Pipeline(input=[spec("doubt", Told(GuardResult("review")))])
 
     with pytest.raises(BlockedError, match="the guard doubt requires a review"):
-        await Screen(guards)(authorized("x"), context())
+        await Screen(always(guards))(authorized("x"), context())
 
-    screened = await Screen(guards, reviews=True)(authorized("x"), context())
+    screened = await Screen(always(guards), reviews=True)(authorized("x"), context())
     assert screened.verdicts == (Verdict(guard="doubt", action="review"),)
 
 
 async def test_a_shadow_guard_refuses_nothing() -> None:
     """Its report goes on with the request."""
     guards = Pipeline(input=[spec("new", Told(GuardResult("block")), Policy(shadow=True))])
-    screened = await Screen(guards)(authorized("x"), context())
+    screened = await Screen(always(guards))(authorized("x"), context())
     assert screened.verdicts == (Verdict(guard="new", note="shadow block"),)

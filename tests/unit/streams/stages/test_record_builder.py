@@ -50,7 +50,7 @@ def test_a_case_holds_what_an_answer_needs_from_either_hop() -> None:
     assert (early.tenant, early.request_id, early.run_id) == ("acme", "r-1", samples.IDENTITY.digest)
     assert (early.timing.queued_ms, early.timing.guard_ms, early.verdicts) == (5, 0, ())
     assert (late.timing.queued_ms, late.timing.guard_ms) == (5, 3)
-    assert [each.model_dump() for each in late.verdicts] == [{"guard": "pii", "action": "redact"}]
+    assert [each.model_dump() for each in late.verdicts] == [{"guard": "pii", "action": "redact", "stage": "input"}]
     assert (early.admission, early.origin, early.reply_to) == (late.admission, late.origin, "tenants.acme.results")
 
 

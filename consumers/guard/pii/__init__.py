@@ -1,0 +1,1 @@
+"""The detector of personal data, and its placeholders. Credentials do not belong here."""

@@ -1,0 +1,104 @@
+"""``headrace guard``: judge texts as the guards of a stage do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from ops.guard_check import CheckedLine, GuardCheck
+    from schemas.tenants import Tenant
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try the guards on your own texts.")
+
+Stage = Literal["input", "tool", "output"]
+Channel = Literal["request", "tool_result", "memory", "tool_call", "answer"]
+
+
+@app.callback()
+def guard() -> None:
+    """Try the guards on your own texts."""
+
+
+@app.command("check")
+def check(
+    stage: Annotated[Stage, typer.Option(help="The stage whose guards judge.")] = "input",
+    tenant: Annotated[
+        str | None, typer.Option(help="Use the settings of this tenant's record. Default: those of the platform.")
+    ] = None,
+    guards: Annotated[
+        Path | None, typer.Option(help="Use the settings of this JSON file, as in a tenant's record.")
+    ] = None,
+    channel: Annotated[
+        Channel | None, typer.Option(help="Channel of texts that name none. Default: the usual one of the stage.")
+    ] = None,
+) -> None:
+    """Judge texts without running an agent: one JSON object a line on standard input, one verdict a line.
+
+    A line has "text" (or "input"), and may have "id", "channel", "tool" and "instructions". Exit with 1 if a line
+    cannot be read; all others are judged.
+    """
+    import asyncio
+
+    from ops.errors import OperationError, UsageError
+
+    if tenant and guards:
+        raise UsageError("--tenant and --guards exclude each other")
+    if faults := asyncio.run(_check(stage, tenant, guards, channel)):
+        raise OperationError(f"{faults} lines could not be read")
+
+
+async def _check(stage: Stage, tenant: str | None, guards: Path | None, channel: Channel | None) -> int:
+    from consumers.context import StepContext
+    from consumers.guard.registry import GuardRegistry
+    from ops.guard_check import GuardCheck
+    from ops.isolation.text_processes import text_processes
+    from schemas.clock import SystemClock
+
+    judged_for = await _tenant(tenant, guards)
+    async with text_processes() as work:
+        pipeline = GuardRegistry(work).pipeline(judged_for.guards)
+        context = StepContext(tenant=judged_for, clock=SystemClock())
+        return await _print(GuardCheck(pipeline, stage, context, channel))
+
+
+async def _print(guard_check: GuardCheck) -> int:
+    """Print a line for each line of input. Return the number of those that cannot be read."""
+    import asyncio
+    import sys
+
+    from ops.guard_check import chunks_of_lines
+
+    faults, chunks = 0, chunks_of_lines(sys.stdin.buffer)
+    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+        faults += sum(not _printed(each) for each in await guard_check.judged(chunk))
+    return faults
+
+
+def _printed(checked: CheckedLine) -> bool:
+    from ops.cli import output
+
+    if checked.output is None:
+        output.note(f"line {checked.number}: {checked.fault}")
+        return False
+    output.line(checked.output, with_nulls=True)
+    return True
+
+
+async def _tenant(name: str | None, file: Path | None) -> Tenant:
+    from schemas.tenants import Tenant
+
+    if name is not None:
+        from ops.cli.command_settings import begun_anywhere
+        from ops.connection import command_connection
+        from ops.tenancy import Tenancy
+
+        settings = begun_anywhere()
+        return await Tenancy(command_connection(settings), settings).one(name)
+    if file is None:
+        return Tenant(id="check")
+    from ops.guard_settings import guards_in
+
+    return Tenant(id="check", guards=guards_in(file))
