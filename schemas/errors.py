@@ -19,6 +19,7 @@ HeadraceError
 ├── ExpiredError                expired                the deadline has passed: expired result
 ├── CancelledRunError           cancelled              a client cancelled the run: cancelled result
 ├── GuardUnavailableError       guard_unavailable      retryable
+├── BudgetUnavailableError      budget_unavailable     retryable
 ├── ModelError
 │   ├── ModelOverloadedError        model_overloaded       retryable
 │   ├── ModelTimeoutError           model_timeout          retryable
@@ -204,6 +205,15 @@ class GuardUnavailableError(HeadraceError):
     """A guard could not judge the content in time."""
 
     code = "guard_unavailable"
+    retryable = True
+    dead_letters = False
+    platform_fault = True
+
+
+class BudgetUnavailableError(HeadraceError):
+    """The counts of the budget cannot be read now, so no call is made."""
+
+    code = "budget_unavailable"
     retryable = True
     dead_letters = False
     platform_fault = True

@@ -26,6 +26,7 @@ from tests.unit.schemas.wire import record
 
 RETRYABLE = {
     "guard_unavailable",
+    "budget_unavailable",
     "rate_limited",
     "model_overloaded",
     "model_timeout",
