@@ -10,12 +10,12 @@ import structlog
 
 from consumers.agent.journal.port import Journal
 from consumers.agent.journal.valkey import ValkeyJournal, valkey_journal
-from consumers.agent.journal.valkey_info import UnfitStoreError
 from consumers.agent.memory.exchanges import ExchangeLimits
 from consumers.agent.memory.port import SessionMemory
 from consumers.agent.memory.session_valkey import ValkeySessionMemory
 from consumers.agent.memory.valkey_calls import ValkeyCalls, memory_client
 from consumers.agent.registry import AgentRegistry as Agents
+from consumers.valkey.info import UnfitStoreError
 from ops.errors import UsageError
 from ops.settings import Settings
 from schemas.clock import Clock

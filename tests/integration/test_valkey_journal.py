@@ -18,10 +18,10 @@ from redis.asyncio import Redis
 from consumers.agent.journal.port import ENTRY_LIMIT, Entry, Journal, RunKey
 from consumers.agent.journal.steps import RunSteps
 from consumers.agent.journal.valkey import ValkeyJournal, valkey_journal
-from consumers.agent.journal.valkey_info import UnfitStoreError, check_info
 from consumers.context import StepContext
 from consumers.fencing_token import FencingToken
 from consumers.resilience.deadline import Deadline
+from consumers.valkey.info import UnfitStoreError, check_info
 from ops.embedded.valkey import Valkey, embedded_valkey
 from schemas.clock import SystemClock
 from schemas.errors import ExpiredError, JournalLostError, JournalUnavailableError

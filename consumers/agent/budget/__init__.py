@@ -1,1 +1,1 @@
-"""The budgets of model calls: the port, its stores, and the seam that a run waits at. Prices and ledgers are not here."""
+"""The budgets of model calls: the port, its stores, and the seam at which a run waits. Ledgers are not here."""

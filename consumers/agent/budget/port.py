@@ -218,7 +218,7 @@ class BudgetStore(Protocol):
         ...
 
     async def settle(self, granted: Granted, charge: Charge) -> tuple[SoftLimit, ...]:
-        """Replace the reservation by *charge*, and return the soft limits that it reaches. Again, it changes nothing."""
+        """Replace the reservation by *charge*, and return the soft limits that it reaches. A repeat changes nothing."""
         ...
 
     async def needs_load(self, account: str) -> bool:

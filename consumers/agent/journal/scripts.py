@@ -6,8 +6,7 @@ A run is one hash. ``layout`` and ``life`` are the highest token, ``lost`` is th
 
 from __future__ import annotations
 
-import hashlib
-from typing import NamedTuple
+from consumers.valkey.lua import lua_script
 
 SUPERSEDED = b"superseded"
 LOST = b"lost"
@@ -81,25 +80,14 @@ return 'ok'
 """
 
 
-class LuaScript(NamedTuple):
-    """A Lua script and the digest by which Valkey knows it."""
-
-    text: str
-    sha: str
-
-
-def _script(text: str) -> LuaScript:
-    return LuaScript(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
-
-
-OPEN = _script(_CLAIM + _OPEN)
+OPEN = lua_script(_CLAIM + _OPEN)
 """Arguments: layout, life, lost, milliseconds to keep. Returns 1 if created, and the hash."""
 
-WRITE = _script(_CLAIM + _ADD + _WRITE)
+WRITE = lua_script(_CLAIM + _ADD + _WRITE)
 """Arguments: layout, life, known, steps limit, bytes limit, then step, state and value of each entry.
 
 It always writes the token, also if all entries are there: ``WAITAOF`` waits only for a write of its own connection.
 """
 
-REBUILD = _script(_CLAIM + _ADD + _REBUILD)
+REBUILD = lua_script(_CLAIM + _ADD + _REBUILD)
 """Arguments: layout, life, lost, milliseconds to keep, steps limit, bytes limit, then the entries."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from consumers.agent.journal import scripts
 from consumers.agent.journal.limits import (
@@ -20,10 +20,11 @@ from consumers.agent.journal.limits import (
     too_many_steps,
 )
 from consumers.agent.journal.port import Entry, RunJournal, RunKey
-from consumers.agent.journal.scripts import LuaScript
-from consumers.agent.journal.valkey_info import check_info, parse_info
-from consumers.agent.journal.valkey_link import Argument, Durability, ValkeyLink, served
 from consumers.fencing_token import FencingToken
+from consumers.valkey.errors import ValkeyCallError
+from consumers.valkey.info import check_info, parse_info
+from consumers.valkey.link import Argument, Durability, ValkeyLink, served
+from consumers.valkey.lua import LuaScript, evaluate
 from schemas.clock import Clock
 from schemas.errors import JournalLostError, JournalUnavailableError, RunSupersededError
 from schemas.keys import PROBE_KEY, STORE_KEY, journal_key
@@ -51,10 +52,8 @@ class ValkeyJournal:
         self, run: RunKey, token: FencingToken, *, lost: bool, stale: bool = False, expires_ms: int
     ) -> RunJournal:
         """Return the run's journal; create it if there is none."""
-        created, fields = _checked(
-            await self._evaluated(
-                self._plain, scripts.OPEN, run, *token, int(lost), self._lifetime(expires_ms), int(stale)
-            )
+        created, fields = await self._evaluated(
+            self._plain, scripts.OPEN, run, *token, int(lost), self._lifetime(expires_ms), int(stale)
         )
         return _journal(bool(created), fields)
 
@@ -71,7 +70,7 @@ class ValkeyJournal:
         check_entries(entries)
         link = self._durable if durable else self._plain
         limits = (STEPS_LIMIT, BYTES_LIMIT)
-        _checked(await self._evaluated(link, scripts.WRITE, run, *token, known, *limits, *_flat(entries)))
+        await self._evaluated(link, scripts.WRITE, run, *token, known, *limits, *_flat(entries))
 
     async def rebuild(
         self, run: RunKey, token: FencingToken, entries: Sequence[Entry], *, lost: bool, expires_ms: int
@@ -79,30 +78,36 @@ class ValkeyJournal:
         """Add the entries that a lost journal lacks; create it if there is none."""
         check_entries(entries)
         head = (*token, int(lost), self._lifetime(expires_ms), STEPS_LIMIT, BYTES_LIMIT)
-        _checked(await self._evaluated(self._durable, scripts.REBUILD, run, *head, *_flat(entries)))
+        await self._evaluated(self._durable, scripts.REBUILD, run, *head, *_flat(entries))
 
     async def identity(self) -> str:
         """Return the identity of the server process, its replication history, and its data."""
-        info = parse_info(_checked(await self._plain.call("INFO", "server", "replication")))
-        marker = _checked(await self._plain.call("GET", STORE_KEY)) or await self._marked()
+        info = parse_info(await self._called(self._plain, "INFO", "server", "replication"))
+        marker = await self._called(self._plain, "GET", STORE_KEY) or await self._marked()
         return f"{info['run_id']}:{info['master_replid']}:{marker.decode()}"
 
     async def check(self) -> None:
         """Raise UnfitStoreError if the server cannot keep journals. Raise JournalUnavailableError if it fails."""
         sections = ("server", "persistence", "replication", "memory")
-        check_info(parse_info(_checked(await self._plain.call("INFO", *sections))))
-        _checked(await self._durable.call("SET", PROBE_KEY, 1, "PX", 1))
+        check_info(parse_info(await self._called(self._plain, "INFO", *sections)))
+        await self._called(self._durable, "SET", PROBE_KEY, 1, "PX", 1)
 
     async def _marked(self) -> bytes:
         """Mark the data by a random value. Return the stored one, which another worker may have set first."""
         value = secrets.token_hex(16).encode()
-        return _checked(await self._plain.call("SET", STORE_KEY, value, "NX", "GET")) or value
+        return await self._called(self._plain, "SET", STORE_KEY, value, "NX", "GET") or value
 
     async def _evaluated(self, link: ValkeyLink, script: LuaScript, run: RunKey, *arguments: Argument) -> Any:  # noqa: ANN401 - any reply
-        """Return the script's reply. A server that has restarted learns the script when it is sent in full."""
-        call = (1, journal_key(run.tenant, run.run_id), *arguments)
-        reply = await link.call("EVALSHA", script.sha, *call)
-        return await link.call("EVAL", script.text, *call) if isinstance(reply, NoScriptError) else reply
+        try:
+            return _checked(await evaluate(link, script, [journal_key(run.tenant, run.run_id)], *arguments))
+        except ValkeyCallError as error:
+            raise JournalUnavailableError(detail=error.detail) from error
+
+    async def _called(self, link: ValkeyLink, *command: Argument) -> Any:  # noqa: ANN401 - any reply
+        try:
+            return _checked(await link.call(*command))
+        except ValkeyCallError as error:
+            raise JournalUnavailableError(detail=error.detail) from error
 
     def _lifetime(self, expires_ms: int) -> int:
         return lifetime_ms(expires_ms, self._clock.now_ms(), self._shortest_ms)

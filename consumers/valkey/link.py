@@ -14,7 +14,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as LostConnectionError
 from redis.exceptions import RedisError, ResponseError
 
-from schemas.errors import JournalUnavailableError
+from consumers.valkey.errors import ValkeyCallError
 
 Argument: TypeAlias = str | bytes | int
 Command: TypeAlias = tuple[Argument, ...]
@@ -52,13 +52,13 @@ class Durability(NamedTuple):
         return ("WAITAOF", 1, self.replicas, self.timeout_ms)
 
     def check(self, reply: object) -> None:
-        """Raise JournalUnavailableError unless *reply* has enough acknowledgements."""
+        """Raise ValkeyCallError unless *reply* has enough acknowledgements."""
         if isinstance(reply, ResponseError):
-            raise JournalUnavailableError(detail=str(reply))
+            raise ValkeyCallError(str(reply))
         disks, replicas = reply if isinstance(reply, list) else (0, 0)
         if disks < 1 or replicas < self.replicas:
             detail = f"{disks} of 1 disks and {replicas} of {self.replicas} replicas acknowledged the write in time"
-            raise JournalUnavailableError(detail=detail)
+            raise ValkeyCallError(detail)
 
 
 class ValkeyLink:
@@ -76,7 +76,7 @@ class ValkeyLink:
     async def call(self, *command: Argument) -> Any:  # noqa: ANN401 - any reply of Valkey
         """Return the reply to *command*; a ResponseError is returned as a value.
 
-        Raises JournalUnavailableError after the timeout, and if the connection or the acknowledgement fails.
+        Raises ValkeyCallError after the timeout, and if the connection or the acknowledgement fails.
         """
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Call(command, reply))
@@ -85,7 +85,7 @@ class ValkeyLink:
             async with asyncio.timeout(self._timeout):
                 return await reply
         except TimeoutError as error:
-            raise JournalUnavailableError(detail=f"Valkey did not answer within {self._timeout} s") from error
+            raise ValkeyCallError(f"Valkey did not answer within {self._timeout} s") from error
 
     async def serve(self) -> None:
         """Send calls until cancelled."""
@@ -113,7 +113,7 @@ class ValkeyLink:
         try:
             async with asyncio.timeout(self._timeout):
                 replies = await self._exchanged([call.command for call in batch])
-        except JournalUnavailableError as error:
+        except ValkeyCallError as error:
             self._fail(batch, error.detail)
         except (RedisError, OSError) as error:
             await self._connection.disconnect(nowait=True)
@@ -127,7 +127,7 @@ class ValkeyLink:
             detail = detail.replace(secret, "***")
         for call in batch:
             if not call.reply.done():
-                call.reply.set_exception(JournalUnavailableError(detail=detail[:500]))
+                call.reply.set_exception(ValkeyCallError(detail[:500]))
 
     async def _exchanged(self, commands: list[Command]) -> list[Any]:
         """Send commands once; twice if the connection was from before, because the server may have restarted."""
