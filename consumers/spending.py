@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 
 from schemas.results import Usage
-from schemas.usage import ModelSpend, RunUsage, pico_of, usd_of
+from schemas.usage import AgentSpend, ModelSpend, RunUsage, pico_of, usd_of
 
 NOTHING = RunUsage()
 NOTHING_IN_TOTAL = NOTHING.total
@@ -19,9 +20,13 @@ OTHER_MODELS = "other"
 """The name under which all further models are counted together."""
 
 
+AGENT_DAYS_LIMIT = 64
+"""Agents and days of one run that are counted apart. A usage record's agent counts for further ones."""
+
+
 @dataclass(slots=True)
 class _Tally:
-    """The calls of one model."""
+    """The calls of one model, or of one agent on one day."""
 
     calls: int = 0
     input_tokens: int = 0
@@ -46,6 +51,16 @@ class _Tally:
             cost_usd=usd_of(self.cost_pico),
         )
 
+    def share(self, agent: str, day: date) -> AgentSpend:
+        return AgentSpend(
+            agent=agent,
+            day=day,
+            calls=self.calls,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            cost_usd=usd_of(self.cost_pico),
+        )
+
 
 @dataclass(slots=True)
 class Spending:
@@ -56,10 +71,14 @@ class Spending:
 
     tool_calls: int = 0
     models: dict[str, _Tally] = field(default_factory=dict[str, _Tally])
+    agents: dict[tuple[str, date], _Tally] = field(default_factory=dict[tuple[str, date], _Tally])
 
     def resume(self, usage: RunUsage) -> None:
         """Continue from the usage of the earlier attempts."""
-        self.tool_calls, self.models = usage.tool_calls, {}
+        self.tool_calls, self.models, self.agents = usage.tool_calls, {}, {}
+        for share in usage.agents:
+            told = (share.calls, share.input_tokens, share.output_tokens, 0, pico_of(share.cost_usd))
+            self._agent_tally(share.agent, share.day).add(*told)
         for each in usage.models:
             spent = (each.calls, each.input_tokens, each.output_tokens, each.cached_input_tokens)
             self._tally(each.model).add(*spent, pico_of(each.cost_usd))
@@ -72,9 +91,17 @@ class Spending:
         model: str = "",
         cached_input_tokens: int = 0,
         cost_pico: int = 0,
+        agent: str = "",
+        day: date | None = None,
     ) -> None:
-        """Count one answered call of a model. *model* is the provider's name; *cost_pico* is in picodollars."""
-        self._tally(model).add(1, input_tokens, output_tokens, cached_input_tokens, cost_pico)
+        """Count one answered call of a model. *model* is the provider's name; *cost_pico* is in picodollars.
+
+        *day* is the day for which the agent's call counts; None counts it for the run's agent when the run ends.
+        """
+        call = (1, input_tokens, output_tokens, cached_input_tokens, cost_pico)
+        self._tally(model).add(*call)
+        if day is not None:
+            self._agent_tally(agent, day).add(*call)
         self._tell()
 
     def add_tool_call(self) -> None:
@@ -89,7 +116,7 @@ class Spending:
 
     @property
     def itemized(self) -> RunUsage:
-        """The usage so far, with a share for each model."""
+        """The usage so far, with a share for each model, and for each agent and day."""
         if not self.models and not self.tool_calls:
             return NOTHING
         tallies = self.models.values()
@@ -100,12 +127,19 @@ class Spending:
             tool_calls=self.tool_calls,
             cost_usd=usd_of(sum(each.cost_pico for each in tallies)),
             models=tuple(tally.spend(model) for model, tally in self.models.items()),
+            agents=tuple(tally.share(*of) for of, tally in self.agents.items()),
         )
 
     def _tally(self, model: str) -> _Tally:
         if model not in self.models and len(self.models) >= MODELS_LIMIT:
             model = OTHER_MODELS
         return self.models.setdefault(model, _Tally())
+
+    def _agent_tally(self, agent: str, day: date) -> _Tally:
+        """Return the tally of an agent on a day; beyond the limit, one that no record states."""
+        if (agent, day) not in self.agents and len(self.agents) >= AGENT_DAYS_LIMIT:
+            return _Tally()
+        return self.agents.setdefault((agent, day), _Tally())
 
     def _tell(self) -> None:
         if self.counted is not None:

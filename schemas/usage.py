@@ -1,7 +1,8 @@
-"""The usage of a run by model, between stages and on ``platform.usage``: what a bill is made of, and no content."""
+"""The usage of a run, by model and by agent, between stages and on ``platform.usage``. It has no content."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 from pydantic import Field
@@ -16,6 +17,15 @@ PICO = 1_000_000_000_000
 """Picodollars of one dollar. A price of up to six decimals for a million tokens is a whole number of them a token."""
 
 Count = Annotated[int, Field(ge=0)]
+
+
+DAY_MS = 86_400_000
+_EPOCH = date(1970, 1, 1).toordinal()
+
+
+def day_of(at_ms: int) -> date:
+    """Return the day of UTC at a time in milliseconds since the epoch. Raises ValueError beyond the calendar."""
+    return date.fromordinal(_EPOCH + at_ms // DAY_MS)
 
 
 def usd_of(pico: int) -> float:
@@ -44,10 +54,26 @@ class ModelSpend(Payload):
     """By the platform's price table; 0 for a model without a price."""
 
 
+class AgentSpend(Payload):
+    """The calls that one agent made on one day. Budgets of agents, days and months are counted by it."""
+
+    agent: str
+    """The agent that made the calls, also after a handoff."""
+
+    day: date
+    """The day of UTC in which the tokens of the calls were reserved."""
+
+    calls: Count = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cost_usd: Annotated[float, Field(ge=0)] = 0.0
+
+
 class RunUsage(Usage):
-    """The usage of a run with a share for each model. It travels with the run; results state only the total."""
+    """The usage of a run with its shares. It travels with the run; results state only the total."""
 
     models: tuple[ModelSpend, ...] = ()
+    agents: tuple[AgentSpend, ...] = ()
 
     @property
     def used(self) -> bool:
@@ -67,6 +93,9 @@ class UsageRecord(Payload):
     run_id: str
     request_id: str
     agent: str
+    issuer: str = ""
+    """The issuer that vouches for the caller; empty if it is not known."""
+
     subject: str
     """The caller, as the identity names it."""
 
@@ -83,3 +112,7 @@ class UsageRecord(Payload):
     tool_calls: Count = 0
     cost_usd: Annotated[float, Field(ge=0)] = 0.0
     models: tuple[ModelSpend, ...] = ()
+    """The share of each model; together the whole usage."""
+
+    agents: tuple[AgentSpend, ...] = ()
+    """The share of each agent and day. Usage without a share counts for ``agent`` on the day of ``at_ms``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 
 from consumers.agent.agents import Agent
@@ -46,7 +47,7 @@ class ModelCaller:
         """Return a recorded answer. The usage of earlier attempts came with the request; that of this one did not."""
         self.state.model_calls += 1
         if recorded.attempt == run.attempt:
-            count(run.spending, recorded.model, recorded.response.usage)
+            count(run.spending, recorded.model, recorded.response.usage, (recorded.agent, recorded.day))
         return recorded.response
 
     async def _asked(self, run: Run, request: ModelRequest, step: str) -> ModelResponse:
@@ -62,27 +63,30 @@ class ModelCaller:
         if model is None:
             raise InternalError(f"this worker has no model named {self.agent.model!r}")
         reserve = partial(services.budget, scope=self.state.scope(run, self.agent))
-        attempts = Attempts(model, operation, self.telemetry, self.state.steps.may_start, reserve)
+        attempts = Attempts(model, operation, self.agent.name, self.telemetry, self.state, reserve)
         return await services.retry(attempts, run.deadline, self.state.context.waiting)
 
     async def _record(self, run: Run, response: ModelResponse, step: str) -> None:
         if not self.state.recorded:
             return
-        value = encode(ModelStep.of(response, self.agent.name, run.attempt))
+        value = encode(ModelStep.of(response, self.agent.name, run.attempt, self.state.paid_on.get(step)))
         if len(value) <= ENTRY_LIMIT:
             await self.state.steps.finish(step, value)
         elif response.tool_calls:
             raise ModelUnreadableError(f"the model's tool calls are longer than {ENTRY_LIMIT} bytes")
 
 
-def count(spending: Spending, model: str, usage: ModelUsage) -> None:
-    """Count one answered call of a model. *model* is the provider's name."""
+def count(spending: Spending, model: str, usage: ModelUsage, share: tuple[str, date | None]) -> None:
+    """Count one answered call of a model. *model* is the provider's name; *share* is the agent and the day."""
+    agent, day = share
     spending.add(
         usage.input_tokens,
         usage.output_tokens,
         model=model,
         cached_input_tokens=usage.cached_input_tokens,
         cost_pico=usage.cost_pico,
+        agent=agent,
+        day=day,
     )
 
 
@@ -92,21 +96,24 @@ class Attempts:
 
     model: Model
     operation: Operation
-    telemetry: AgentTelemetry
-    may_start: Callable[[], None]
-    """Raises RunSupersededError unless this worker owns the run."""
+    agent: str
+    """The agent that makes the call, which may have taken the run over."""
 
+    telemetry: AgentTelemetry
+    state: RunState
     reserve: Callable[[ModelRequest, str], Awaitable[Reservation]]
     number: int = 0
 
     async def __call__(self) -> ModelResponse:
         """Make one attempt. A middleware or the wait before it may have lasted beyond the worker's session."""
-        self.may_start()
+        self.state.steps.may_start()
         self.number += 1
         request: ModelRequest = self.operation.value
         spending, named = self.operation.run.spending, name_of(self.model)
         reserved = await self.reserve(request, named)
         await reserved.called()
+        share = self.agent, reserved.day
+        self.state.paid_on[self.operation.step] = reserved.day
         with self.telemetry.chat(
             model=named,
             step=self.operation.step,
@@ -121,10 +128,10 @@ class Attempts:
                 )
             except ModelUnreadableError as error:
                 chat.tokens(error.input_tokens, error.output_tokens)
-                count(spending, error.model, usage_of(error))
+                count(spending, error.model, usage_of(error), share)
                 await reserved.settle(usage_of(error))
                 raise
             chat.respond(response)
-            count(spending, response.model, response.usage)
+            count(spending, response.model, response.usage, share)
             await reserved.settle(response.usage)
         return response

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, NamedTuple, Protocol
 
 from consumers.agent.models.port import ModelRequest, ModelUsage
@@ -16,6 +17,7 @@ from consumers.agent.tools.tool import Tool
 from consumers.context import StepContext
 from schemas.errors import ToolDeniedError
 from schemas.results import VerdictInfo
+from schemas.usage import day_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,11 @@ class ContentGuard(Protocol):
 class Reservation(Protocol):
     """The tokens and the money that are set aside for one model call."""
 
+    @property
+    def day(self) -> date:
+        """The day of UTC for which the call counts: that of the reservation, by the clock of the budgets."""
+        ...
+
     async def called(self) -> None:
         """State that the call is about to be sent: it may cost money from now on."""
         ...
@@ -118,8 +125,12 @@ async def pass_text(text: str, source: Source, scope: StepScope) -> GuardedText:
     return GuardedText(text)
 
 
+@dataclass(frozen=True, slots=True)
 class Unreserved:
     """A reservation of nothing."""
+
+    day: date
+    """The day of UTC for which the call counts."""
 
     async def called(self) -> None:
         """Note nothing."""
@@ -130,4 +141,4 @@ class Unreserved:
 
 async def unlimited(request: ModelRequest, model: str, scope: StepScope) -> Reservation:  # noqa: ARG001 - as above
     """Reserve nothing: no limit is set."""
-    return Unreserved()
+    return Unreserved(day_of(scope.context.clock.now_ms()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from consumers.agent.models.port import FinishReason, ModelResponse, ModelUsage, ToolCall
@@ -29,13 +30,16 @@ class ModelStep(Payload):
     output_tokens: int = 0
     cached_input_tokens: int = 0
     cost_pico: int = 0
+    day: date | None = None
+    """The day of UTC for which the call counts."""
 
     @classmethod
-    def of(cls, response: ModelResponse, agent: str, attempt: int) -> ModelStep:
+    def of(cls, response: ModelResponse, agent: str, attempt: int, day: date | None = None) -> ModelStep:
         """Return the step of a response."""
         return cls(
             agent=agent,
             attempt=attempt,
+            day=day,
             source=Source(kind="model", name=response.model),
             text=response.text,
             tool_calls=tuple((each.id, each.name, each.arguments) for each in response.tool_calls),

@@ -15,6 +15,7 @@ import typer
 
 from ops.cli import (
     bench,
+    budgets,
     cancel,
     chaos,
     config,
@@ -53,6 +54,7 @@ app.command("plugins")(plugins.plugins)
 app.add_typer(bench.app, name="bench")
 app.add_typer(guard.app, name="guard")
 app.add_typer(tenants.app, name="tenants")
+app.add_typer(budgets.app, name="budgets")
 app.add_typer(topics.app, name="topics")
 app.add_typer(schemas.app, name="schemas")
 

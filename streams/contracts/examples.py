@@ -11,7 +11,7 @@ from schemas.headers import CORRELATION_ID, REPLY_TO, TRACEPARENT
 from schemas.requests import Budget, Request, TextPart
 from schemas.results import ErrorInfo, Result, Timing, Usage, VerdictInfo
 from schemas.topics import RESULTS as RESULTS_TOPIC
-from schemas.usage import ModelSpend, UsageRecord
+from schemas.usage import AgentSpend, ModelSpend, UsageRecord, day_of
 from streams.contracts.payloads import TYPES, Json
 
 TENANT = "acme"
@@ -103,6 +103,7 @@ USAGE = (
             run_id=_RUN,
             request_id=_ORDER,
             agent="support",
+            issuer="topic",
             subject="customer-17",
             status="succeeded",
             attempt=1,
@@ -115,6 +116,16 @@ USAGE = (
             models=(
                 ModelSpend(
                     model="gpt-4o-mini-2024-07-18", calls=2, input_tokens=212, output_tokens=18, cost_usd=0.0000426
+                ),
+            ),
+            agents=(
+                AgentSpend(
+                    agent="support",
+                    day=day_of(1_896_091_200_000),
+                    calls=2,
+                    input_tokens=212,
+                    output_tokens=18,
+                    cost_usd=0.0000426,
                 ),
             ),
         ),

@@ -179,6 +179,7 @@ class RecordBuilder:
             run_id=reply_context.run_id,
             request_id=reply_context.request_id,
             agent=reply_context.agent,
+            issuer=reply_context.issuer,
             subject=reply_context.admission.subject,
             status=status,
             attempt=reply_context.attempt,

@@ -35,6 +35,7 @@ class ReplyContext(NamedTuple):
     judged: tuple[Verdict, ...] = ()
     attempt: int = 1
     usage: RunUsage = RunUsage()
+    issuer: str = ""
 
     @property
     def timing(self) -> Timing:
@@ -66,6 +67,7 @@ def reply_context_of(stage_record: Authorized | Screened) -> ReplyContext:
         judged=screened.verdicts if screened else (),
         attempt=screened.attempt if screened else 1,
         usage=screened.usage if screened else RunUsage(),
+        issuer=authorized.identity.issuer,
     )
 
 

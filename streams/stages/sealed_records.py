@@ -93,6 +93,7 @@ def _remnant(record: Record) -> ReplyContext | None:
             reply_to=str(authorized["reply_to"]),
             admission=_known(AdmissionKey, authorized["admission"]),
             usage=_known(RunUsage, stage_record.get("usage", {})),
+            issuer=identity.issuer,
         )
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         log.error(  # noqa: TRY400 - the traceback would hold content

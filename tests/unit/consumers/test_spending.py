@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.spending import MODELS_LIMIT, OTHER_MODELS, Spending
+from consumers.spending import AGENT_DAYS_LIMIT, MODELS_LIMIT, OTHER_MODELS, Spending
 from schemas.results import Usage
-from schemas.usage import ModelSpend, RunUsage, pico_of, usd_of
+from schemas.usage import DAY_MS, AgentSpend, ModelSpend, RunUsage, day_of, pico_of, usd_of
+
+MONDAY, TUESDAY = date(2030, 1, 7), date(2030, 1, 8)
 
 
 def test_calls_are_counted_by_model_and_in_total() -> None:
@@ -36,6 +40,42 @@ def test_a_later_attempt_goes_on_from_the_earlier_ones() -> None:
     second.add(10, 2, model="small", cost_pico=5)
 
     assert second.usage == Usage(input_tokens=20, output_tokens=4, model_calls=2, tool_calls=1, cost_usd=1e-11)
+
+
+def test_calls_are_shared_among_agents_and_days_over_attempts() -> None:
+    """A handoff's calls count for the agent that makes them, and a run may go on after midnight."""
+    first, second = Spending(), Spending()
+    first.add(10, 2, agent="desk", day=MONDAY, cost_pico=5)
+    first.add(1, 1, agent="billing", day=MONDAY)
+    second.resume(RunUsage.model_validate_json(first.itemized.model_dump_json()))
+    second.add(3, 4, agent="desk", day=TUESDAY)
+    second.add(3, 4, agent="desk", day=MONDAY, cost_pico=5)
+
+    assert second.itemized.agents == (
+        AgentSpend(agent="desk", day=MONDAY, calls=2, input_tokens=13, output_tokens=6, cost_usd=1e-11),
+        AgentSpend(agent="billing", day=MONDAY, calls=1, input_tokens=1, output_tokens=1),
+        AgentSpend(agent="desk", day=TUESDAY, calls=1, input_tokens=3, output_tokens=4),
+    )
+
+
+def test_the_shares_of_agents_are_bounded() -> None:
+    """The usage travels in every record of the run; the total still has all calls."""
+    spending = Spending()
+    for number in range(100):
+        spending.add(1, 1, agent=f"a-{number}", day=MONDAY)
+
+    assert len(spending.itemized.agents) == AGENT_DAYS_LIMIT
+    assert spending.usage.model_calls == 100
+
+
+def test_a_day_is_one_of_utc() -> None:
+    """Days of budgets begin at midnight of UTC, before 1970 too."""
+    assert [day_of(at_ms) for at_ms in (0, DAY_MS - 1, DAY_MS, -1)] == [
+        date(1970, 1, 1),
+        date(1970, 1, 1),
+        date(1970, 1, 2),
+        date(1969, 12, 31),
+    ]
 
 
 def test_the_models_that_are_counted_apart_are_bounded() -> None:

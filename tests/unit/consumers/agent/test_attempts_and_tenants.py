@@ -18,6 +18,7 @@ from consumers.resilience.cancel import Cancels
 from schemas.clock import SystemClock
 from schemas.errors import ModelOverloadedError, ModelRejectedError
 from schemas.requests import Request
+from schemas.usage import day_of
 from tests.unit.consumers.agent.fakes import TENANT, context_of, screened_of
 from tests.unit.consumers.agent.test_tools_in_a_run import AgentWorld, ToldAnswers, ToolEffects, calls
 
@@ -46,7 +47,30 @@ async def test_a_second_attempt_counts_each_call_once() -> None:
     result = await world.executor()(again, second)
 
     assert (result.usage.model_calls, result.usage.tool_calls, result.usage.input_tokens) == (2, 1, 20)
+    assert [(each.agent, each.calls, each.input_tokens) for each in second.spending.itemized.agents] == [
+        ("clerk", 2, 20)
+    ]
     assert effects.made == ["tea"]
+
+
+async def test_a_call_counts_for_its_agent_on_the_day_of_its_reservation() -> None:
+    """Also if the worker dies after it, and another one resumes the attempt from the journal after midnight."""
+    effects, model = ToolEffects(), ToldAnswers([calls("transfer_to_billing")])
+    world = AgentWorld(model, (Agent("desk", handoffs=["billing"]), Agent("billing", tools=[effects.order()])))
+    screened, today = screened_of(Request(agent="desk", input="raw"), left=7_200.0), day_of(world.clock.now_ms())
+    model.answers += [calls("order", order='{"item": "tea"}'), ModelOverloadedError(retry_after=3_600.0)]
+    with pytest.raises(ModelOverloadedError):
+        await world.executor()(screened, replace(context_of(world.clock)))
+
+    world.clock.pass_by(6_600.0)
+    model.answers, resumed = ["done"], replace(context_of(world.clock))
+    await world.executor()(screened, resumed)
+
+    assert [(each.agent, (each.day - today).days, each.calls) for each in resumed.spending.itemized.agents] == [
+        ("desk", 0, 1),
+        ("billing", 0, 1),
+        ("billing", 1, 1),
+    ]
 
 
 async def _fails(world: AgentWorld, context: Any) -> Any:  # noqa: ANN401 - the error of the run

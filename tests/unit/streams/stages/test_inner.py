@@ -32,7 +32,7 @@ from schemas.relocation import relocated
 from schemas.results import Result, Usage
 from schemas.stage_records import Authorized, Screened
 from schemas.topics import ADMISSIONS, DEAD_LETTERS, EDGE_RECORD_LIMIT, INNER_LIMIT, USAGE
-from schemas.usage import ModelSpend, UsageRecord
+from schemas.usage import ModelSpend, UsageRecord, day_of
 from streams.handler import Outputs, RunScope, StageHandler
 from streams.journey import Step, split
 from streams.registry import tenants as tenants_module
@@ -469,7 +469,7 @@ async def test_a_run_that_used_something_writes_one_usage_record() -> None:
 
     async def pays(_value: object, context: StepContext) -> Result:
         context.spending.add(1_000, 200, model="small", cached_input_tokens=600, cost_pico=2_000_000)
-        context.spending.add(7, 3, model="large", cost_pico=1)
+        context.spending.add(7, 3, model="large", cost_pico=1, agent="helper", day=day_of(0))
         context.spending.add_tool_call()
         return Result(request_id="r-1", run_id="r", agent="echo", status="succeeded", output="secret")
 
@@ -483,6 +483,8 @@ async def test_a_run_that_used_something_writes_one_usage_record() -> None:
         ModelSpend(model="large", calls=1, input_tokens=7, output_tokens=3, cost_usd=1e-12),
     )
     assert (usage.tenant, usage.run_id, usage.status) == ("acme", samples.AUTHORIZED.run_id, "succeeded")
+    assert (usage.issuer, usage.subject) == (samples.AUTHORIZED.identity.issuer, samples.AUTHORIZED.admission.subject)
+    assert [(each.agent, each.input_tokens) for each in usage.agents] == [("helper", 7)]
     assert (usage.model_calls, usage.tool_calls, usage.cost_usd) == (2, 1, 0.000002000001)
     assert record.key == b"acme"
     assert b"secret" not in (record.value or b"")
