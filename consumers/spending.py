@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 from schemas.results import Usage
 from schemas.usage import AgentSpend, ModelSpend, RunUsage, pico_of, usd_of
@@ -20,13 +21,22 @@ OTHER_MODELS = "other"
 """The name under which all further models are counted together."""
 
 
-AGENT_DAYS_LIMIT = 64
-"""Agents and days of one run that are counted apart. A usage record's agent counts for further ones."""
+SHARES_LIMIT = 64
+"""Shares of one run that are counted apart. A usage record's agent counts for further ones."""
+
+
+class Share(NamedTuple):
+    """The share of a run's usage for which a call counts."""
+
+    agent: str
+    day: date
+    generation: str = ""
+    """The state of the budget store that has counted the call; empty if none has."""
 
 
 @dataclass(slots=True)
 class _Tally:
-    """The calls of one model, or of one agent on one day."""
+    """The calls of one model, or of one share."""
 
     calls: int = 0
     input_tokens: int = 0
@@ -51,10 +61,11 @@ class _Tally:
             cost_usd=usd_of(self.cost_pico),
         )
 
-    def share(self, agent: str, day: date) -> AgentSpend:
+    def agent_spend(self, share: Share) -> AgentSpend:
         return AgentSpend(
-            agent=agent,
-            day=day,
+            agent=share.agent,
+            day=share.day,
+            generation=share.generation,
             calls=self.calls,
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
@@ -71,14 +82,14 @@ class Spending:
 
     tool_calls: int = 0
     models: dict[str, _Tally] = field(default_factory=dict[str, _Tally])
-    agents: dict[tuple[str, date], _Tally] = field(default_factory=dict[tuple[str, date], _Tally])
+    agents: dict[Share, _Tally] = field(default_factory=dict[Share, _Tally])
 
     def resume(self, usage: RunUsage) -> None:
         """Continue from the usage of the earlier attempts."""
         self.tool_calls, self.models, self.agents = usage.tool_calls, {}, {}
-        for share in usage.agents:
-            told = (share.calls, share.input_tokens, share.output_tokens, 0, pico_of(share.cost_usd))
-            self._agent_tally(share.agent, share.day).add(*told)
+        for part in usage.agents:
+            counted = (part.calls, part.input_tokens, part.output_tokens, 0, pico_of(part.cost_usd))
+            self._agent_tally(Share(part.agent, part.day, part.generation)).add(*counted)
         for each in usage.models:
             spent = (each.calls, each.input_tokens, each.output_tokens, each.cached_input_tokens)
             self._tally(each.model).add(*spent, pico_of(each.cost_usd))
@@ -91,17 +102,16 @@ class Spending:
         model: str = "",
         cached_input_tokens: int = 0,
         cost_pico: int = 0,
-        agent: str = "",
-        day: date | None = None,
+        share: Share | None = None,
     ) -> None:
         """Count one answered call of a model. *model* is the provider's name; *cost_pico* is in picodollars.
 
-        *day* is the day for which the agent's call counts; None counts it for the run's agent when the run ends.
+        A call without a share counts for the run's agent when the run ends.
         """
         call = (1, input_tokens, output_tokens, cached_input_tokens, cost_pico)
         self._tally(model).add(*call)
-        if day is not None:
-            self._agent_tally(agent, day).add(*call)
+        if share is not None:
+            self._agent_tally(share).add(*call)
         self._tell()
 
     def add_tool_call(self) -> None:
@@ -127,7 +137,7 @@ class Spending:
             tool_calls=self.tool_calls,
             cost_usd=usd_of(sum(each.cost_pico for each in tallies)),
             models=tuple(tally.spend(model) for model, tally in self.models.items()),
-            agents=tuple(tally.share(*of) for of, tally in self.agents.items()),
+            agents=tuple(tally.agent_spend(share) for share, tally in self.agents.items()),
         )
 
     def _tally(self, model: str) -> _Tally:
@@ -135,11 +145,11 @@ class Spending:
             model = OTHER_MODELS
         return self.models.setdefault(model, _Tally())
 
-    def _agent_tally(self, agent: str, day: date) -> _Tally:
-        """Return the tally of an agent on a day; beyond the limit, one that no record states."""
-        if (agent, day) not in self.agents and len(self.agents) >= AGENT_DAYS_LIMIT:
+    def _agent_tally(self, share: Share) -> _Tally:
+        """Return the tally of a share; beyond the limit, one that no record states."""
+        if share not in self.agents and len(self.agents) >= SHARES_LIMIT:
             return _Tally()
-        return self.agents.setdefault((agent, day), _Tally())
+        return self.agents.setdefault(share, _Tally())
 
     def _tell(self) -> None:
         if self.counted is not None:

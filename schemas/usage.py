@@ -63,6 +63,9 @@ class AgentSpend(Payload):
     day: date
     """The day of UTC in which the tokens of the calls were reserved."""
 
+    generation: str = ""
+    """The state of the budget store that has counted the calls; empty if none has. A rebuilt store has another one."""
+
     calls: Count = 0
     input_tokens: Count = 0
     output_tokens: Count = 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import partial
 
 from consumers.agent.agents import Agent
@@ -17,7 +16,7 @@ from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
 from consumers.agent.seams import Reservation
 from consumers.agent.step_values import ModelStep, decode, encode
-from consumers.spending import Spending
+from consumers.spending import Share, Spending
 from schemas.errors import InternalError, ModelUnreadableError
 
 
@@ -47,7 +46,7 @@ class ModelCaller:
         """Return a recorded answer. The usage of earlier attempts came with the request; that of this one did not."""
         self.state.model_calls += 1
         if recorded.attempt == run.attempt:
-            count(run.spending, recorded.model, recorded.response.usage, (recorded.agent, recorded.day))
+            count(run.spending, recorded.model, recorded.response.usage, recorded.share)
         return recorded.response
 
     async def _asked(self, run: Run, request: ModelRequest, step: str) -> ModelResponse:
@@ -69,24 +68,22 @@ class ModelCaller:
     async def _record(self, run: Run, response: ModelResponse, step: str) -> None:
         if not self.state.recorded:
             return
-        value = encode(ModelStep.of(response, self.agent.name, run.attempt, self.state.paid_on.get(step)))
+        value = encode(ModelStep.of(response, self.agent.name, run.attempt, self.state.shares.get(step)))
         if len(value) <= ENTRY_LIMIT:
             await self.state.steps.finish(step, value)
         elif response.tool_calls:
             raise ModelUnreadableError(f"the model's tool calls are longer than {ENTRY_LIMIT} bytes")
 
 
-def count(spending: Spending, model: str, usage: ModelUsage, share: tuple[str, date | None]) -> None:
-    """Count one answered call of a model. *model* is the provider's name; *share* is the agent and the day."""
-    agent, day = share
+def count(spending: Spending, model: str, usage: ModelUsage, share: Share | None) -> None:
+    """Count one answered call of a model. *model* is the provider's name."""
     spending.add(
         usage.input_tokens,
         usage.output_tokens,
         model=model,
         cached_input_tokens=usage.cached_input_tokens,
         cost_pico=usage.cost_pico,
-        agent=agent,
-        day=day,
+        share=share,
     )
 
 
@@ -112,8 +109,8 @@ class Attempts:
         spending, named = self.operation.run.spending, name_of(self.model)
         reserved = await self.reserve(request, named)
         await reserved.called()
-        share = self.agent, reserved.day
-        self.state.paid_on[self.operation.step] = reserved.day
+        share = Share(self.agent, reserved.day, reserved.generation)
+        self.state.shares[self.operation.step] = share
         with self.telemetry.chat(
             model=named,
             step=self.operation.step,

@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -21,6 +20,7 @@ from consumers.agent.run_limits import RunLimits
 from consumers.agent.seams import StepScope
 from consumers.agent.services import AgentServices
 from consumers.context import StepContext
+from consumers.spending import Share
 from schemas.errors import HandoffCycleError, LoopDetectedError, StepsExhaustedError
 from schemas.results import VerdictInfo
 
@@ -74,8 +74,8 @@ class RunState:
     sources: dict[tuple[str, str], Source] = field(default_factory=dict[tuple[str, str], Source])
     """By kind and name, the sources that any of its models has read."""
 
-    paid_on: dict[str, date] = field(default_factory=dict[str, date])
-    """By the id of a model call's step, the day of UTC for which its last answer counts."""
+    shares: dict[str, Share] = field(default_factory=dict[str, Share])
+    """By the id of a model call's step, the share for which its last answer counts."""
 
     _places: set[str] = field(default_factory=set[str])
     _named: Counter[str] = field(default_factory=Counter[str])

@@ -87,6 +87,11 @@ class Reservation(Protocol):
         """The day of UTC for which the call counts: that of the reservation, by the clock of the budgets."""
         ...
 
+    @property
+    def generation(self) -> str:
+        """The state of the store that counts the call; empty if none does."""
+        ...
+
     async def called(self) -> None:
         """State that the call is about to be sent: it may cost money from now on."""
         ...
@@ -131,6 +136,8 @@ class Unreserved:
 
     day: date
     """The day of UTC for which the call counts."""
+
+    generation: str = ""
 
     async def called(self) -> None:
         """Note nothing."""

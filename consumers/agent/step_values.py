@@ -8,6 +8,7 @@ from typing import Any
 from consumers.agent.models.port import FinishReason, ModelResponse, ModelUsage, ToolCall
 from consumers.agent.provenance import Source
 from consumers.agent.tools.outcome import ToolOutcome
+from consumers.spending import Share
 from schemas.errors import InternalError
 from schemas.models import Payload
 
@@ -31,15 +32,17 @@ class ModelStep(Payload):
     cached_input_tokens: int = 0
     cost_pico: int = 0
     day: date | None = None
-    """The day of UTC for which the call counts."""
+    generation: str = ""
+    """The day for which the call counts, and the state of the store that has counted it; None if it is not known."""
 
     @classmethod
-    def of(cls, response: ModelResponse, agent: str, attempt: int, day: date | None = None) -> ModelStep:
+    def of(cls, response: ModelResponse, agent: str, attempt: int, share: Share | None = None) -> ModelStep:
         """Return the step of a response."""
         return cls(
             agent=agent,
             attempt=attempt,
-            day=day,
+            day=share.day if share else None,
+            generation=share.generation if share else "",
             source=Source(kind="model", name=response.model),
             text=response.text,
             tool_calls=tuple((each.id, each.name, each.arguments) for each in response.tool_calls),
@@ -50,6 +53,11 @@ class ModelStep(Payload):
             cached_input_tokens=response.usage.cached_input_tokens,
             cost_pico=response.usage.cost_pico,
         )
+
+    @property
+    def share(self) -> Share | None:
+        """Return the share for which the call counts; None if it is not known."""
+        return Share(self.agent, self.day, self.generation) if self.day else None
 
     @property
     def response(self) -> ModelResponse:

@@ -1,1 +1,1 @@
-"""Budgets of tenants for operators: changes of limits, the ledger, and the rebuild. Limiting calls belongs to agents."""
+"""Budgets for operators: changes of limits, the ledger, and the rebuild. Limiting calls belongs to agents."""
