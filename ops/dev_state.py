@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,9 @@ class DevState:
     started: str
     """The start time of the process, as the system tells it: another process may get the same id later."""
 
+    valkey: str = field(default="", repr=False)
+    """The URL of its Valkey, with the password. Other users cannot read the file."""
+
 
 @dataclass(frozen=True, slots=True)
 class StalePlatform:
@@ -44,9 +47,9 @@ class StalePlatform:
 
 
 @contextmanager
-def announced(folder: Path, bootstrap: str, cluster_id: str) -> Generator[None]:
+def announced(folder: Path, bootstrap: str, cluster_id: str, valkey: str = "") -> Generator[None]:
     """Name this process' platform for the block. Leave a file alone that another platform has written since."""
-    state = DevState(bootstrap, cluster_id, os.getpid(), start_of(os.getpid()))
+    state = DevState(bootstrap, cluster_id, os.getpid(), start_of(os.getpid()), valkey)
     file = folder / NAME
     _write(file, state)
     try:

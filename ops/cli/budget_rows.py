@@ -7,6 +7,11 @@ from schemas.budgets import Budgets, SpendLimits
 NAMES = {"tenant": "tenant", "user": "each user", "agent": "each agent"}
 
 
+def limited(budgets: Budgets) -> str:
+    """Return the spenders with a limit, such as ``tenant, each user``; empty if none has."""
+    return ", ".join(name for field, name in NAMES.items() if getattr(budgets, field).limited)
+
+
 def limit_rows(budgets: Budgets) -> list[tuple[str, str, str]]:
     """Return spender, limit and amount of each limit that is set."""
     return [

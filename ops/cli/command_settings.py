@@ -75,13 +75,17 @@ def begun_anywhere() -> Settings:
     settings = begun()
     if settings.kafka_bootstrap is not None:
         return settings
+    from pydantic import SecretStr
+
     from ops.dev_state import DevState, StalePlatform, running_platform
     from ops.errors import NoBrokerError
     from ops.settings import state_folder, without_cluster
 
     found = running_platform(state_folder())
     if isinstance(found, DevState):
-        return without_cluster(settings).model_copy(update={"kafka_bootstrap": found.bootstrap})
+        valkey = SecretStr(found.valkey) if found.valkey else None
+        addresses = {"kafka_bootstrap": found.bootstrap, "valkey_url": valkey}
+        return without_cluster(settings).model_copy(update=addresses)
     raise NoBrokerError(found.reason if isinstance(found, StalePlatform) else "")
 
 

@@ -118,8 +118,10 @@ def _findable(platform: DevPlatform) -> AbstractContextManager[None]:
     from ops.dev_state import announced
     from ops.settings import state_folder
 
-    bootstrap = platform.settings.kafka_bootstrap
-    return announced(state_folder(), bootstrap or "", platform.cluster_id) if platform.cluster_id else nullcontext()
+    if not platform.cluster_id:
+        return nullcontext()
+    bootstrap = platform.settings.kafka_bootstrap or ""
+    return announced(state_folder(), bootstrap, platform.cluster_id, platform.valkey)
 
 
 def _announce(platform: DevPlatform, journey: str, folder: Path) -> None:

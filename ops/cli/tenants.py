@@ -200,6 +200,7 @@ def list_(as_json: AsJson = False) -> None:
     import asyncio
 
     from ops.cli import output
+    from ops.cli.budget_rows import limited
 
     found = asyncio.run(_tenancy().all())
     if as_json:
@@ -207,10 +208,10 @@ def list_(as_json: AsJson = False) -> None:
             output.line(tenant)
         return
     rows = [
-        (each.id, each.state, each.tier, each.identity, ", ".join(each.agents), each.limits.rpm)
+        (each.id, each.state, each.tier, each.identity, ", ".join(each.agents), each.limits.rpm, limited(each.budgets))
         for each in found.values()
     ]
-    output.table("", ("tenant", "state", "tier", "identity", "agents", "rpm"), rows)
+    output.table("", ("tenant", "state", "tier", "identity", "agents", "rpm", "budgets"), rows)
 
 
 @app.command("show")

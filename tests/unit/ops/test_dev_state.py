@@ -15,6 +15,7 @@ from ops import dev_state
 from ops.dev_state import NAME, DevState, StalePlatform, announced, running_platform, start_of
 
 BROKER, CLUSTER = "127.0.0.1:19092", "hcluster"
+VALKEY = "redis://:{}@127.0.0.1:6379/0".format("w" * 8)
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +35,13 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[[str | None], None]:
 def test_a_running_platform_is_found_by_this_user_only(tmp_path: Path) -> None:
     """The file is private, and gone afterwards."""
     folder = tmp_path / "state" / "headrace"
-    with announced(folder, BROKER, CLUSTER):
+    with announced(folder, BROKER, CLUSTER, VALKEY):
         found = running_platform(folder)
         assert (folder / NAME).stat().st_mode & 0o777 == 0o600
         assert folder.stat().st_mode & 0o777 == 0o700
 
-    assert found == DevState(BROKER, CLUSTER, os.getpid(), start_of(os.getpid()))
+    assert found == DevState(BROKER, CLUSTER, os.getpid(), start_of(os.getpid()), VALKEY)
+    assert VALKEY not in repr(found), "it has a password"
     assert list(folder.iterdir()) == []
     assert running_platform(folder) is None
 
