@@ -72,7 +72,12 @@ class StreamGuard:
     def _check_held(self) -> None:
         held = [stage.held for stage in self.stages]
         if 4 * sum(map(len, held)) > HELD_LIMIT and sum(len(each.encode()) for each in held) > HELD_LIMIT:
-            raise BlockedError(
-                "the output guard blocked the answer: it cannot be judged in parts of 16 KiB",
-                detail="held: a partial match is longer than the limit",
-            )
+            raise too_much_held()
+
+
+def too_much_held() -> BlockedError:
+    """Return the error of a stream that would have to hold back more than HELD_LIMIT."""
+    return BlockedError(
+        "the output guard blocked the answer: it cannot be judged in parts of 16 KiB",
+        detail="held: a partial match is longer than the limit",
+    )

@@ -1,6 +1,6 @@
 """A stage of a stream guard that normalises: the released parts together are the normal form of the whole text.
 
-A text may be cut where the next character starts a new composition whatever precedes it (UAX #15, section 9.1), and
+A text may be cut where the next character starts a new composition after any other (UAX #15, section 9.1), and
 where no rule of ``characters.py`` looks across. Characters after the last such place are held back.
 """
 
@@ -28,7 +28,7 @@ CLOSED: Final = frozenset(" \t\n\r.,;:!?()[]{}'\"`/|-_")
 
 @lru_cache(maxsize=4_096)
 def starts_anew(char: str) -> bool:
-    """Return True if a text may be cut before *char*, whatever comes before and after it."""
+    """Return True if every text may be cut before *char*."""
     if char in UNSEEN or char in PICTURES:
         return False
     first = unicodedata.normalize("NFKD", char)[0]

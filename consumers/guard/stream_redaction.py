@@ -52,6 +52,9 @@ class StreamRedaction:
 
     detector: LiveDetector
     replacement: Replacement
+    context: str = ""
+    """Text before the stream that a detector reads too, such as ``password=``. It does not leave."""
+
     _text: str = field(default="", init=False)
     """The context, then the text that is held back."""
 
@@ -60,6 +63,9 @@ class StreamRedaction:
 
     _due: int = field(default=0, init=False)
     """The length from which it is read again."""
+
+    def __post_init__(self) -> None:
+        self._text, self._left = self.context, len(self.context)
 
     @property
     def held(self) -> str:
@@ -85,7 +91,7 @@ class StreamRedaction:
         until = encoded if final else self._live_from(encoded, views)
         if until <= self._left:
             return ""
-        edits = _merged(each for each in self._findings(views) if each.start >= self._left)
+        edits = _merged(self._ahead(self._findings(views)))
         until = min((each.start for each in edits if each.start < until < each.end), default=until)
         released = self._redacted(edits, until)
         self._left = max(self._left, until)
@@ -109,6 +115,15 @@ class StreamRedaction:
             for each in self.detector.detect(view.text):
                 for start, end in view.locate(each.start, each.end):
                     yield each._replace(start=start, end=end, reading=view.kind)
+
+    def _ahead(self, found: Iterable[Finding]) -> Iterator[Finding]:
+        """Yield the findings in the text that has not left. One that starts in the given context is cut there."""
+        nothing_left = len(self.context) == self._left
+        for each in found:
+            if each.start >= self._left:
+                yield each
+            elif nothing_left and each.end > self._left:
+                yield each._replace(start=self._left)
 
     def _redacted(self, edits: Sequence[_Edit], until: int) -> str:
         parts: list[str] = []
