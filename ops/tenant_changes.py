@@ -32,3 +32,12 @@ def with_tools(tenant: Tenant, lists: Mapping[str, tuple[str, ...]], cleared: Co
         raise InvalidError(f"{both[0]} is in --tool and in --any-tool: leave one of them out")
     kept = {agent: names for agent, names in tenant.tools.items() if agent not in cleared}
     return Tenant.model_validate({**tenant.model_dump(), "tools": {**kept, **lists}})
+
+
+def with_taint(tenant: Tenant, accepted: Mapping[str, tuple[str, ...]]) -> Tenant:
+    """Return *tenant* with these sources of untrusted text for these tools; a tool without any loses its entry.
+
+    Raises ValidationError.
+    """
+    lists = {tool: sources for tool, sources in {**tenant.accepts_taint_from, **accepted}.items() if sources}
+    return Tenant.model_validate({**tenant.model_dump(), "accepts_taint_from": lists})

@@ -80,7 +80,9 @@ class Tenant(Payload):
     """Tools that each agent may use for this tenant. An agent that is not listed may use all of its own."""
 
     accepts_taint_from: dict[ToolName, tuple[str, ...]] = Field(default_factory=dict)
-    """For a tool, the sources of untrusted content that may influence its calls: ``tool:NAME``, ``memory:NAME``."""
+    """For a tool, the sources of untrusted content that may influence its calls: ``tool:NAME``, ``memory:NAME``.
+
+    ``*`` accepts every source, so that any text which the run reads may make the call. A delegate is ``ask_AGENT``."""
 
     guards: TenantGuards = TenantGuards()
     budgets: Budgets = Budgets()

@@ -16,12 +16,15 @@ from consumers.agent.handoff import ASK, Handoff, delegate_spec, handoff_spec
 from consumers.agent.middleware import Operation
 from consumers.agent.model_step import ModelCaller
 from consumers.agent.models.port import ModelRequest, ModelResponse, SystemMessage, ToolCall, ToolSpec, UserMessage
+from consumers.agent.provenance import OPERATOR, Source
 from consumers.agent.run import Question, Run
 from consumers.agent.run_state import RunState
+from consumers.agent.source_log import SourceLog
 from consumers.agent.step_values import HandoffStep, encode
+from consumers.agent.taint import check_taint
 from consumers.agent.tool_step import ToolCaller
 from consumers.agent.tools.outcome import ToolOutcome, failed, succeeded
-from schemas.errors import HandoffCycleError, InternalError, ToolFailedError
+from schemas.errors import HandoffCycleError, InternalError, ToolDeniedError, ToolFailedError
 
 DELEGATE_LIMIT = 64 * 1024
 """Bytes of a delegate's answer that its caller's model reads."""
@@ -42,6 +45,9 @@ class ActiveAgent:
     state: RunState
     agent: Agent
     run: Run
+    read: SourceLog
+    """The sources of all texts that its models have read, those before a handoff or a delegation included."""
+
     prefix: str = ""
     """Start of the ids of its steps: a delegate's steps are below the step of its caller."""
 
@@ -98,7 +104,7 @@ class ActiveAgent:
     def planned(self, calls: Sequence[ToolCall], steps: Sequence[str]) -> Planned:
         """Return the batch as jobs. Raises ToolOutcomeUnknownError before any of them begins."""
         transfers = [call for call in calls if call.name in self._transfers]
-        caller = ToolCaller(self.state, self.agent, self.held, self.telemetry)
+        caller = ToolCaller(self.state, self.agent, self.read, self.held, self.telemetry)
         names = [f"{self.prefix}{step}" for step in steps]
         for call, step in zip(calls, names, strict=True):
             if (tool := self._tools.get(call.name)) is not None:
@@ -115,10 +121,10 @@ class ActiveAgent:
         if (tool := self._tools.get(call.name)) is not None:
             return await caller(self.run, tool, call, step)
         if call.name in self._transfers:
-            return _transferred(call, first=call is transfers[0])
+            return _transferred(first=call is transfers[0])
         if call.name in self._delegates:
             return await self._delegated(call, step)
-        return failed(call.name, ToolFailedError(f"there is no tool named {call.name}"))
+        return failed(ToolFailedError(f"there is no tool named {call.name}"))
 
     @cached_property
     def _tools(self) -> dict[str, Any]:
@@ -140,10 +146,16 @@ class ActiveAgent:
         if name in stack or len(stack) > self.state.limits.handoffs:
             raise HandoffCycleError(f"{self.agent.name} asks {name}: a cycle, or deeper than the limit allows")
         if not request:
-            return failed(call.name, ToolFailedError("the argument request is missing"))
-        below = self._other(name, prefix=f"{step}/", stack=stack)
+            return failed(ToolFailedError("the argument request is missing"))
+        try:
+            check_taint(call.name, self.state.scope(self.run, self.agent, self.read))
+        except ToolDeniedError as error:
+            return failed(error)
+        below = self._other(name, self.read.copy(), prefix=f"{step}/", stack=stack)
         with self.telemetry.handoff(target=name, kind="delegate", step=step):
-            return succeeded(name, await below.answer(request), DELEGATE_LIMIT)
+            answer = await below.answer(request)
+        outcome = succeeded(name, answer, DELEGATE_LIMIT, Source(kind="agent", name=name))
+        return outcome.model_copy(update={"origins": below.read.ordered})
 
     async def handed_over(self, call: ToolCall, step: str) -> tuple[Handoff, str]:
         """Record a handoff, once, and return it with its reason. Raises HandoffCycleError at a limit."""
@@ -161,34 +173,38 @@ class ActiveAgent:
 
     def next(self, name: str) -> ActiveAgent:
         """Return the agent that takes over at this place."""
-        return self._other(name, prefix=self.prefix, stack=self.stack)
+        return self._other(name, self.read, prefix=self.prefix, stack=self.stack)
 
-    def _other(self, name: str, *, prefix: str, stack: tuple[str, ...]) -> ActiveAgent:
+    def _other(self, name: str, read: SourceLog, *, prefix: str, stack: tuple[str, ...]) -> ActiveAgent:
         agents = self.state.services.agents
         if name not in agents:
             raise InternalError(f"{self.agent.name} names an agent that this worker does not have: {name}")
-        return place(self.state, agents[name], self.run, prefix=prefix, held=self.held, stack=stack)
+        return place(self.state, agents[name], self.run, read, prefix=prefix, held=self.held, stack=stack)
 
 
 def place(
     state: RunState,
     agent: Agent,
     run: Run,
+    read: SourceLog,
     *,
     prefix: str = "",
     held: frozenset[str] | None = None,
     stack: tuple[str, ...] = (),
 ) -> ActiveAgent:
-    """Return the agent at a place of the run, holding at most *held*. Its run is *run* in the agent's name."""
+    """Return the agent at a place of the run, holding at most *held*. Its run is *run* in the agent's name.
+
+    *read* has the sources of all that it is told.
+    """
     engine = ActiveAgentEngine()
     own = replace(run, agent=agent.name, engine=engine)
-    engine.active = ActiveAgent(state, agent, own, prefix, _narrowed(held, agent.capabilities), stack)
+    engine.active = ActiveAgent(state, agent, own, read, prefix, _narrowed(held, agent.capabilities), stack)
     return engine.active
 
 
 def first_place(state: RunState, agent: Agent, run: Run, engine: ActiveAgentEngine) -> ActiveAgent:
     """Return the agent that the request names, at the start of its run, whose engine is *engine*."""
-    engine.active = ActiveAgent(state, agent, run, "", agent.capabilities)
+    engine.active = ActiveAgent(state, agent, run, state.read, "", agent.capabilities)
     return engine.active
 
 
@@ -230,10 +246,10 @@ async def _nothing(operation: Operation) -> None:
     """Do nothing: the handoff itself follows."""
 
 
-def _transferred(call: ToolCall, *, first: bool) -> ToolOutcome:
+def _transferred(*, first: bool) -> ToolOutcome:
     if first:
-        return succeeded(call.name, "The conversation was handed over.", limit=1_000)
-    return failed(call.name, ToolFailedError("only one handoff at a time"))
+        return ToolOutcome(text="The conversation was handed over.", source=OPERATOR)
+    return failed(ToolFailedError("only one handoff at a time"))
 
 
 def _text_in(call: ToolCall, name: str) -> str:

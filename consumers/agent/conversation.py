@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -31,8 +30,3 @@ class Conversation:
     def add(self, message: Message, source: Source) -> None:
         """Add a message."""
         self.turns.append(Turn(message, source))
-
-    def extend(self, messages: Iterable[Message], source: Source) -> None:
-        """Add messages of one source."""
-        for message in messages:
-            self.add(message, source)

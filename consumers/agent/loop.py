@@ -13,6 +13,7 @@ from consumers.agent.conversation import Conversation
 from consumers.agent.history import with_unique_ids
 from consumers.agent.models.port import (
     AssistantMessage,
+    Message,
     ModelRequest,
     SystemMessage,
     ToolCall,
@@ -42,6 +43,11 @@ class AgentLoop:
 
     corrected: bool = False
     """True if the model was asked to correct its structured answer."""
+
+    async def answer_to(self, text: str) -> Any:  # noqa: ANN401 - as answer
+        """Return the answer to a text."""
+        self._add(UserMessage(text), self._user)
+        return await self.answer()
 
     async def answer(self) -> Any:  # noqa: ANN401 - a text, or what the agent's ``output`` says
         """Return the answer. Raises a RunError at a limit, and what its steps raise."""
@@ -77,15 +83,20 @@ class AgentLoop:
     async def _ask(self, added: Sequence[Any], *, offers_tools: bool) -> None:
         self.number += 1
         self.model_calls += 1
-        self.conversation.extend(added, OPERATOR)
-        self.active.state.note_sources(*[turn.source for turn in self.conversation.turns])
+        for message in added:
+            self._add(message, OPERATOR)
         request = ModelRequest(
             messages=(*_instructions(self.active.agent), *self.conversation.messages),
             tools=self.active.specs if offers_tools else (),
             traceparent=self.active.run.traceparent,
         )
         response = await self.active.ask(request, f"{self.number}.model")
-        self.conversation.add(response.message, Source(kind="model", name=response.model))
+        self._add(response.message, Source(kind="model", name=response.model))
+
+    def _add(self, message: Message, *sources: Source) -> None:
+        """Add a message of the first source; the others are those that it was made from."""
+        self.conversation.add(message, sources[0])
+        self.active.read.note(*sources)
 
     def _needs_correction(self, text: str) -> bool:
         """Return True once, if the answer is not of the output type. The model is then told why."""
@@ -95,7 +106,7 @@ class AgentLoop:
             parsed(self.active.agent.output, text)
         except ModelUnreadableError as error:
             self.corrected = True
-            self.conversation.add(UserMessage(f"{error.public_message}. Answer again."), OPERATOR)
+            self._add(UserMessage(f"{error.public_message}. Answer again."), OPERATOR)
             return True
         return False
 
@@ -125,12 +136,12 @@ class AgentLoop:
         if not calls or asked.issuperset(call.id for call in calls):
             return calls
         own = with_unique_ids(calls)
-        self.conversation.add(AssistantMessage("", own), Source(kind="agent", name=self.active.agent.name))
+        self._add(AssistantMessage("", own), Source(kind="agent", name=self.active.agent.name))
         return own
 
     def _result(self, call: ToolCall, outcome: ToolOutcome) -> None:
         self.active.state.note_call(call.name, call.arguments, outcome.text)
-        self.conversation.add(ToolMessage(call.id, outcome.text), outcome.source)
+        self._add(ToolMessage(call.id, outcome.text), outcome.source, *outcome.origins)
 
     async def _hand_over(self, call: ToolCall) -> Any:  # noqa: ANN401 - as answer
         """Return the answer of the agent that takes over."""
@@ -140,9 +151,9 @@ class AgentLoop:
             told = f"{self.active.agent.name} hands this over to you: {reason}" if reason else ""
             request = self._request()
             self.conversation = Conversation()
-            self.conversation.add(UserMessage(request), self._user)
+            self._add(UserMessage(request), self._user)
             if told:
-                self.conversation.add(UserMessage(told), Source(kind="agent", name=self.active.agent.name))
+                self._add(UserMessage(told), Source(kind="agent", name=self.active.agent.name))
         self.active = self.active.next(handoff.agent)
         self.model_calls, self.corrected = 0, False
         if self.active.agent.has_function:
@@ -169,8 +180,7 @@ async def respond(active: ActiveAgent, text: str) -> Any:  # noqa: ANN401 - a te
     loop = AgentLoop(replace(active, prefix=prefix))
     if not active.stack and state.responded == 1:
         loop.conversation.turns += state.history
-    loop.conversation.add(UserMessage(text), Source(kind="user", name=active.run.subject))
-    return await loop.answer()
+    return await loop.answer_to(text)
 
 
 def _instructions(agent: Agent) -> tuple[SystemMessage, ...]:

@@ -14,11 +14,11 @@ from consumers.agent.conversation import Turn
 from consumers.agent.journal.steps import JournaledSteps
 from consumers.agent.memory.port import MemoryEntry
 from consumers.agent.middleware import Next, compose
-from consumers.agent.provenance import Source
 from consumers.agent.run import Run
 from consumers.agent.run_limits import RunLimits
 from consumers.agent.seams import StepScope
 from consumers.agent.services import AgentServices
+from consumers.agent.source_log import SourceLog
 from consumers.context import StepContext
 from consumers.spending import Share
 from schemas.errors import HandoffCycleError, LoopDetectedError, StepsExhaustedError
@@ -71,8 +71,8 @@ class RunState:
     verdicts: list[VerdictInfo] = field(default_factory=list[VerdictInfo])
     """The verdicts of guards in this worker, those that pass excepted."""
 
-    sources: dict[tuple[str, str], Source] = field(default_factory=dict[tuple[str, str], Source])
-    """By kind and name, the sources that any of its models has read."""
+    read: SourceLog = field(default_factory=SourceLog)
+    """The sources of all texts that the run's first agent, and those that took over, have read."""
 
     shares: dict[str, Share] = field(default_factory=dict[str, Share])
     """By the id of a model call's step, the share for which its last answer counts."""
@@ -82,13 +82,13 @@ class RunState:
     _edges: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
     _repeats: Counter[tuple[str, str, str]] = field(default_factory=Counter[tuple[str, str, str]])
 
-    def scope(self, run: Run, agent: Agent) -> StepScope:
-        """Return the run as it is now, for a step of *agent*."""
+    def scope(self, run: Run, agent: Agent, read: SourceLog | None = None) -> StepScope:
+        """Return the run as it is now, for a step of *agent* that has *read* these sources; None: those of the run."""
         return StepScope(
             run=run,
             context=self.context,
             instructions=agent.instructions,
-            sources=tuple(self.sources.values()),
+            sources=tuple(self.read if read is None else read),
             placeholders=self.placeholders,
         )
 
@@ -122,10 +122,6 @@ class RunState:
         self.batches += 1
         if self.batches > self.limits.steps:
             raise StepsExhaustedError(f"the run has called tools {self.limits.steps} times")
-
-    def note_sources(self, *sources: Source) -> None:
-        """Note the sources of texts that a model reads."""
-        self.sources |= {(each.kind, each.name): each for each in sources}
 
     def note_call(self, tool: str, arguments: str, text: str) -> None:
         """Count a finished tool call. Raises LoopDetectedError if the run repeats itself."""

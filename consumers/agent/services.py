@@ -19,9 +19,9 @@ from consumers.agent.seams import (
     ToolPolicy,
     pass_arguments,
     pass_text,
-    tenant_tools,
     unlimited,
 )
+from consumers.agent.taint import base_policy
 from consumers.resilience.retry import Retry
 from consumers.resilience.thread_pool import ThreadPool
 
@@ -45,7 +45,7 @@ class AgentServices:
     middleware: tuple[Middleware, ...] = ()
     """Wrappers of all operations, outside those of the agents."""
 
-    policy: ToolPolicy = tenant_tools
+    policy: ToolPolicy = base_policy
     tool_guard: ToolGuard = pass_arguments
     input_guard: ContentGuard = pass_text
     """For tool results and memory, before a model reads them."""

@@ -34,9 +34,10 @@ async def recall(state: RunState, agent: Agent, run: Run) -> None:
     if needs_summary(entries, limit):
         state.summary = await _summary(state, agent, run, entries)
     found = window(with_summary(entries, state.summary), limit)
-    state.history = [Turn(each, _source(run)) for each in history_messages(found)]
-    for entry in (*found.kept, *([found.summary] if found.summary else [])):
-        state.note_sources(entry.source, *entry.origins)
+    entries = (*([found.summary] if found.summary else []), *found.kept)
+    state.history = [Turn(each, entry.source) for entry, each in zip(entries, history_messages(found), strict=True)]
+    for entry in entries:
+        state.read.note(entry.source, *entry.origins)
     state.remembers = True
 
 
@@ -96,7 +97,7 @@ async def remember(state: RunState, run: Run, output: object) -> None:
         role="assistant",
         text=answer,
         source=Source(kind="agent", name=state.handoffs[-1] if state.handoffs else run.agent),
-        origins=tuple(state.sources[each] for each in sorted(state.sources)),
+        origins=state.read.ordered,
         run_id=run.run_id,
         at_ms=now_ms,
     )

@@ -14,8 +14,10 @@ from consumers.agent.genai import AgentTelemetry
 from consumers.agent.journal.port import ENTRY_LIMIT
 from consumers.agent.middleware import Operation
 from consumers.agent.models.port import ToolCall
+from consumers.agent.provenance import Source
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
+from consumers.agent.source_log import SourceLog
 from consumers.agent.step_values import ToolStep, decode, encode
 from consumers.agent.tools.arguments import validated
 from consumers.agent.tools.outcome import ToolOutcome, failed, succeeded
@@ -41,6 +43,9 @@ class ToolCaller:
 
     state: RunState
     agent: Agent
+    read: SourceLog
+    """The sources of all texts that the agent's models have read before these calls."""
+
     held: frozenset[str] | None
     """The capabilities that the run holds; None for all."""
 
@@ -83,7 +88,7 @@ class ToolCaller:
         made = ToolStep(agent=self.agent.name, attempt=run.attempt, tool=tool.name, outcome=outcome, calls=calls)
         value = encode(made)
         if len(value) > ENTRY_LIMIT:  # JSON may take six bytes for one
-            outcome = failed(tool.name, ToolFailedError(f"the result of {tool.name} is too long to be kept"))
+            outcome = failed(ToolFailedError(f"the result of {tool.name} is too long to be kept"))
             value = encode(made.model_copy(update={"outcome": outcome}))
         await self.state.steps.finish(step, value)
         return outcome
@@ -91,26 +96,38 @@ class ToolCaller:
     async def _made(self, run: Run, tool: Tool, call: ToolCall, step: str, begun: list[str]) -> ToolOutcome:
         try:
             arguments = await self._allowed(run, tool, validated(tool, call.arguments))
-            self.state.steps.may_start()
-            if not tool.repeatable:
-                await self.state.steps.start(step)
-            chain = self.state.chain(self.agent, partial(self._run, tool, begun))
-            value = await chain(Operation("tool", tool.name, arguments, run, step))
-            outcome = succeeded(tool.name, value, tool.result_limit)
         except ToolError as error:
-            outcome = failed(tool.name, error)
+            outcome = failed(error)
+        else:
+            outcome = await self._called(run, tool, arguments, step, begun)
         return await self._guarded(run, outcome)
+
+    async def _called(
+        self, run: Run, tool: Tool, arguments: Mapping[str, Any], step: str, begun: list[str]
+    ) -> ToolOutcome:
+        """Return the outcome of an allowed call. Its error may quote the tool's texts, so it is not the platform's."""
+        self.state.steps.may_start()
+        if not tool.repeatable:
+            await self.state.steps.start(step)
+        chain = self.state.chain(self.agent, partial(self._run, tool, begun))
+        source = Source(kind="tool", name=tool.name, trusted=tool.trusted)
+        try:
+            value = await chain(Operation("tool", tool.name, arguments, run, step))
+            return succeeded(tool.name, value, tool.result_limit, source)
+        except ToolError as error:
+            return failed(error, source)
 
     async def _guarded(self, run: Run, outcome: ToolOutcome) -> ToolOutcome:
         state = self.state
-        guarded = await state.services.input_guard(outcome.text, outcome.source, state.scope(run, self.agent))
+        scope = state.scope(run, self.agent, self.read)
+        guarded = await state.services.input_guard(outcome.text, outcome.source, scope)
         state.note_guarded(guarded.verdicts, guarded.placeholders)
         return outcome if guarded.text == outcome.text else outcome.model_copy(update={"text": guarded.text})
 
     async def _allowed(self, run: Run, tool: Tool, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         if tool.capability and self.held is not None and tool.capability not in self.held:
             raise ToolDeniedError(f"this run does not hold the capability {tool.capability}")
-        scope = self.state.scope(run, self.agent)
+        scope = self.state.scope(run, self.agent, self.read)
         await self.state.services.policy(tool, arguments, scope)
         guarded = await self.state.services.tool_guard(tool, arguments, scope)
         self.state.note_guarded(guarded.verdicts)

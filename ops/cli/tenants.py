@@ -18,6 +18,15 @@ Tools = Annotated[
     list[str] | None,
     typer.Option("--tool", help="AGENT=TOOL,TOOL: the tools that this agent may use for the tenant; AGENT= for none."),
 ]
+Accepted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept-taint",
+        metavar="TOOL=SOURCE,SOURCE",
+        help="Untrusted sources that may influence the calls of a tool: tool:NAME, memory:NAME or * (any: dangerous);"
+        " TOOL= for none.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
@@ -88,6 +97,7 @@ def set_(  # noqa: PLR0913, PLR0917 - one argument an option
     any_tool: Annotated[
         list[str] | None, typer.Option(metavar="AGENT", help="Lift the list of --tool: the agent may use all its own.")
     ] = None,
+    accept_taint: Accepted = None,
     reply_topic: Annotated[
         list[str] | None, typer.Option(help="A topic that reply_to may name, may be repeated; replaces all others.")
     ] = None,
@@ -106,8 +116,9 @@ def set_(  # noqa: PLR0913, PLR0917 - one argument an option
 
     from ops.cli import output
     from ops.cli.durations import seconds
+    from ops.cli.taint_lists import taint_lists
     from ops.cli.tool_lists import tool_lists
-    from ops.tenant_changes import changed, with_tools
+    from ops.tenant_changes import changed, with_taint, with_tools
 
     rates = {"rpm": rpm, "rpm_per_agent": rpm_per_agent, "rpm_per_user": rpm_per_user}
     times = {"default_deadline": default_deadline, "max_deadline": max_deadline, "max_wait": max_wait}
@@ -118,10 +129,10 @@ def set_(  # noqa: PLR0913, PLR0917 - one argument an option
     }
     given = {"tier": tier, "identity": identity, "name": name, "agents": agent, "reply_topics": reply_topic}
     fields = {key: value for key, value in {**given, "interactive": interactive}.items() if value is not None}
-    lists, cleared = tool_lists(tool or ()), any_tool or ()
+    lists, cleared, accepted = tool_lists(tool or ()), any_tool or (), taint_lists(accept_taint or ())
 
     def change(known: Tenant) -> Tenant:
-        return with_tools(changed(known, fields, limits), lists, cleared)
+        return with_taint(with_tools(changed(known, fields, limits), lists, cleared), accepted)
 
     record = asyncio.run(_tenancy().alter(tenant, change))
     output.line(record) if as_json else output.text(f"{record.id} is changed: {record.model_dump_json()}")

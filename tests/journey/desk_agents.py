@@ -92,13 +92,13 @@ def note(name: str, run: Run, line: str) -> str:
     return "done"
 
 
-@tool
+@tool(trusted=True)
 async def charge(order: str, run: Run) -> str:
     """Charge an order."""
     return note("effects", run, order)
 
 
-@tool
+@tool(trusted=True)
 async def charge_by_key(order: str, run: Run, idempotency_key: str) -> str:
     """Charge an order once for each key."""
     return note("effects", run, idempotency_key)

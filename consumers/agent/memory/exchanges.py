@@ -21,7 +21,7 @@ NAME_LIMIT = 256
 """Characters of a source's name."""
 
 ORIGIN_LIMIT = 32
-"""Origins of one entry. Beyond it, only their kinds are kept."""
+"""Origins of one entry. Beyond it, only their kinds and their trust are kept."""
 
 _ENTRIES: TypeAdapter[tuple[MemoryEntry, ...]] = TypeAdapter(tuple[MemoryEntry, ...])
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -87,11 +87,11 @@ def cut(text: str, limit: int) -> str:
 
 
 def merged(sources: Sequence[Source]) -> tuple[Source, ...]:
-    """Return the sources without repeats; only their kinds if they are too many."""
+    """Return the sources without repeats; only their kinds and trust if they are too many."""
     found = tuple(dict.fromkeys(_bounded_source(source) for source in sources))
     if len(found) <= ORIGIN_LIMIT:
         return found
-    return tuple(dict.fromkeys(Source(kind=source.kind) for source in found))
+    return tuple(dict.fromkeys(Source(kind=source.kind, trusted=source.trusted) for source in found))
 
 
 def _bounded_source(source: Source) -> Source:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from consumers.agent.provenance import Source
+from consumers.agent.provenance import OPERATOR, Source
 from schemas.errors import HeadraceError, ToolFailedError
 from schemas.models import Payload
 
@@ -20,17 +20,21 @@ class ToolOutcome(Payload):
     """Code of the error; empty for a success."""
 
     source: Source
+    origins: tuple[Source, ...] = ()
+    """The sources of the texts that this one was made from: all that a delegate has read."""
 
 
-def succeeded(name: str, value: object, limit: int) -> ToolOutcome:
+def succeeded(name: str, value: object, limit: int, source: Source) -> ToolOutcome:
     """Return the outcome of a call that returned *value*, cut to *limit* bytes. Raises ToolFailedError if not JSON."""
-    return ToolOutcome(text=cut(text_of(name, value), limit), source=Source(kind="tool", name=name))
+    return ToolOutcome(text=cut(text_of(name, value), limit), source=source)
 
 
-def failed(name: str, error: HeadraceError) -> ToolOutcome:
-    """Return the outcome of a failed call. The model reads the error, and may call again or do without."""
-    text = f"Error ({error.code}): {error.public_message}"
-    return ToolOutcome(text=text, error=error.code, source=Source(kind="tool", name=name))
+def failed(error: HeadraceError, source: Source = OPERATOR) -> ToolOutcome:
+    """Return the outcome of a failed call. The model reads the error, and may call again or do without.
+
+    By default the error's text is the platform's own: the call was refused, and no tool has run.
+    """
+    return ToolOutcome(text=f"Error ({error.code}): {error.public_message}", error=error.code, source=source)
 
 
 def text_of(name: str, value: Any) -> str:  # noqa: ANN401 - a tool returns what it likes

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from ops.errors import InvalidError
-from ops.tenant_changes import with_tools
+from ops.tenant_changes import with_taint, with_tools
 from schemas.tenants import Tenant
 
 ACME = Tenant(id="acme", tools={"support": ("find_order",), "desk": ()}, agents=("support",))
@@ -37,3 +37,12 @@ def test_an_invalid_name_is_refused(agent: str, names: tuple[str, ...]) -> None:
     """`--tool support=a,,b` has an empty name."""
     with pytest.raises(ValidationError):
         with_tools(ACME, {agent: names}, ())
+
+
+def test_accepted_taint_is_changed_tool_by_tool() -> None:
+    """A tool without sources has no entry, so that two equal records are equal."""
+    first = with_taint(ACME, {"send": ("tool:read_mail",), "pay": ("*",)})
+    new = with_taint(first, {"pay": (), "order": ("tool:shop",)})
+
+    assert new.accepts_taint_from == {"send": ("tool:read_mail",), "order": ("tool:shop",)}
+    assert with_taint(new, {"send": (), "order": ()}) == ACME

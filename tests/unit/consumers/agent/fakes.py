@@ -91,7 +91,8 @@ def run_of(
         traceparent=TRACEPARENT,
     )
     context = StepContext(tenant=TENANT, clock=clock, spans=NoSpans(TRACEPARENT))
-    return place(state_of(services, context), agent, run).run
+    state = state_of(services, context)
+    return place(state, agent, run, state.read).run
 
 
 def state_of(services: AgentServices, context: StepContext) -> RunState:

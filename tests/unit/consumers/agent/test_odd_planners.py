@@ -10,6 +10,7 @@ import pytest
 from consumers.agent.agents import Agent
 from consumers.agent.models.port import AssistantMessage, ToolCall, ToolMessage
 from consumers.agent.planners.port import CallModel, CallTools, Finish, PlanState
+from consumers.agent.tools.tool import tool
 from schemas.errors import InternalError, StepsExhaustedError
 from tests.unit.consumers.agent.test_tools_in_a_run import AgentWorld, ToldAnswers
 
@@ -47,6 +48,7 @@ async def test_a_planner_that_calls_tools_for_ever_is_stopped() -> None:
     """Each result is another one, so that the run does not repeat itself."""
     made: list[int] = []
 
+    @tool(trusted=True)
     async def count() -> int:
         made.append(1)
         return len(made)
