@@ -10,6 +10,11 @@ from schemas.tenants import TENANT_ID
 
 MemoryKind: TypeAlias = Literal["session", "runs", "core", "recall", "recall-runs", "archival", "index"]
 
+BudgetPart: TypeAlias = Literal["calls", "expiry", "day", "month", "bucket"]
+
+PLATFORM = "_platform"
+"""The tag of keys that no tenant owns. A tenant's id never begins with an underscore."""
+
 _TENANT = re.compile(TENANT_ID)
 
 
@@ -23,10 +28,10 @@ def journal_key(tenant: str, run_id: str) -> str:
     return f"{tenant_prefix(tenant)}journal:{run_id}"
 
 
-STORE_KEY = f"{tenant_prefix('_platform')}store"
-"""The key of the store's identity. A tenant's id never begins with an underscore."""
+STORE_KEY = f"{tenant_prefix(PLATFORM)}store"
+"""The key of the store's identity."""
 
-PROBE_KEY = f"{tenant_prefix('_platform')}probe"
+PROBE_KEY = f"{tenant_prefix(PLATFORM)}probe"
 """The key that is written to test the store."""
 
 
@@ -38,6 +43,18 @@ def memory_key(tenant: str, kind: MemoryKind, *owner: str) -> str:
     if not _TENANT.fullmatch(tenant):
         raise ValueError(f"{tenant[:64]!r} is not a tenant's id: use the id from the tenant's record")
     return f"{tenant_prefix(tenant)}memory:{kind}:{owner_digest(*owner)}"
+
+
+def budget_key(account: str, part: BudgetPart) -> str:
+    """Return a key of the budgets of *account*: a tenant's id, or ``PLATFORM``.
+
+    ``day``, ``month`` and ``bucket`` are prefixes: a colon and the date or the spender follow.
+
+    Raises ValueError for any other account, because its hash tag would not be its own.
+    """
+    if account != PLATFORM and not _TENANT.fullmatch(account):
+        raise ValueError(f"{account[:64]!r} is not a tenant's id: use the id from the tenant's record")
+    return f"{tenant_prefix(account)}budget:{part}"
 
 
 def owner_digest(*parts: str) -> str:

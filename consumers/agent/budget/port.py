@@ -16,9 +16,6 @@ SpenderKind: TypeAlias = Literal["tenant", "user", "agent", "model"]
 Period: TypeAlias = Literal["minute", "day", "month"]
 Measure: TypeAlias = Literal["tokens", "usd"]
 
-PLATFORM = "_platform"
-"""The account of limits for all tenants together. Its spenders are models."""
-
 
 class Spender(NamedTuple):
     """One that spends from an account: the tenant as a whole, one of its users or agents; for the platform, a model."""
@@ -109,6 +106,13 @@ class Claim:
     """The longest time that the call can take once it is sent, in milliseconds."""
 
 
+class SoftLimit(NamedTuple):
+    """A soft limit that was reached. It is reported once for each spender, limit and period."""
+
+    spender: Spender
+    limit: LimitName
+
+
 class Granted(NamedTuple):
     """The call has its reservation."""
 
@@ -123,7 +127,6 @@ class Granted(NamedTuple):
     generation: str = ""
     """The state of the store: another one has forgotten the reservation."""
 
-    spenders: tuple[Spender, ...] = ()
     limits: tuple[CallLimits, ...] = ()
     soft: float = 1.0
     alerts: tuple[SoftLimit, ...] = ()
@@ -151,18 +154,13 @@ class Spent(NamedTuple):
     amount: int
     """The least that the call needs, in tokens or picodollars."""
 
+    alerts: tuple[SoftLimit, ...] = ()
+
 
 class Unloaded(NamedTuple):
     """The account's usage is not known: it must be loaded from the ledger."""
 
     account: str
-
-
-class SoftLimit(NamedTuple):
-    """A soft limit that was reached. It is reported once for each spender, limit and period."""
-
-    spender: Spender
-    limit: LimitName
 
 
 Answer: TypeAlias = Granted | MustWait | Spent | Unloaded
