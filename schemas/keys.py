@@ -10,7 +10,7 @@ from schemas.tenants import TENANT_ID
 
 MemoryKind: TypeAlias = Literal["session", "runs", "core", "recall", "recall-runs", "archival", "index"]
 
-BudgetPart: TypeAlias = Literal["calls", "expiry", "day", "month", "bucket"]
+BudgetPart: TypeAlias = Literal["calls", "expiry", "day", "month", "bucket", "loader"]
 
 PLATFORM = "_platform"
 """The tag of keys that no tenant owns. A tenant's id never begins with an underscore."""

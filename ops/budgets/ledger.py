@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -42,7 +42,7 @@ class Ledger:
     """The usage records of some tenants, read in order."""
 
     reader: Reader
-    accounts: Mapping[str, AccountSums]
+    accounts: dict[str, AccountSums]
     """By tenant, the sums that the records are added to."""
 
     seen: RunIds = field(default_factory=RunIds)
@@ -60,9 +60,12 @@ class Ledger:
         except TimeoutError:
             raise KafkaUnreachableError(USAGE.name, f"its records were not read in {READ_S:g} s") from None
 
-    async def follow(self) -> None:
-        """Add a portion of the next records, if there are any. The worker's runs go on between two portions."""
-        for record in await self.reader.poll(POLL_S, PORTION):
+    async def follow(self, wait_s: float = POLL_S) -> None:
+        """Add a portion of the next records, or return after *wait_s* seconds if there are none.
+
+        The worker's runs go on between two portions.
+        """
+        for record in await self.reader.poll(wait_s, PORTION):
             self.take(record)
         await asyncio.sleep(0)
 
@@ -84,7 +87,7 @@ class Ledger:
 
 @asynccontextmanager
 async def ledger_of(
-    connection: Connection, layout: Layout, accounts: Mapping[str, AccountSums], month: date
+    connection: Connection, layout: Layout, accounts: dict[str, AccountSums], month: date
 ) -> AsyncGenerator[Ledger]:
     """Yield the ledger of the accounts' tenants from the start of *month* on, not read yet."""
     async with await Reader.open(connection, (), name=NAME) as reader:

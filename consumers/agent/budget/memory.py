@@ -44,7 +44,7 @@ class MemoryBudgetStore:
         """Reserve the claim from all of its spenders, or from none."""
         account, now_ms = self._account(claim.account), self.clock.now_ms()
         if before := account.calls.get(claim.call):
-            account.finish(before, before.unknown_charge, now_ms)
+            account.finish(before, before.unknown_charge, now_ms, unknown=True)
         periodic = any(each.periodic for each in claim.limits)
         if periodic and not account.generation:
             return Unloaded(claim.account)
@@ -55,7 +55,7 @@ class MemoryBudgetStore:
     async def called(self, granted: Granted) -> bool:
         """State that the call is about to be sent. Return False if the reservation is gone."""
         stored = self._account(granted.account, sweep=False).calls.get(granted.call)
-        if stored is None or stored.granted.owner != granted.owner or stored.state == "over":
+        if stored is None or stored.granted.owner != granted.owner:
             return False
         stored.state, stored.ends_ms = "called", self.clock.now_ms() + granted.call_ms
         return True
@@ -64,15 +64,9 @@ class MemoryBudgetStore:
         """Replace the reservation by *charge*, and return the soft limits that it reaches."""
         account, now_ms = self._account(granted.account, sweep=False), self.clock.now_ms()
         stored = account.calls.get(granted.call)
-        if stored is not None:
-            if stored.granted.owner != granted.owner or stored.state == "over":
-                return ()
-            account.finish(stored, charge, now_ms)
-        elif charge != Charge() and _counted(granted) and account.generation != granted.generation:
-            account.charge(granted, charge)
-            account.calls[granted.call] = StoredReservation(granted, now_ms + 60_000, counted=False, state="over")
-        else:
+        if stored is None or stored.granted.owner != granted.owner:
             return ()
+        account.finish(stored, charge, now_ms)
         today = _day(now_ms)
         return account.alerts(granted.limits, granted.soft, today) if granted.day == today else ()
 
@@ -80,14 +74,23 @@ class MemoryBudgetStore:
         """Return True if the account's usage is unknown."""
         return not self._account(account).generation
 
-    async def load(self, account: str, totals: Sequence[PeriodTotal]) -> bool:
-        """Add the totals of the ledger to the account, once. Return False if it was loaded already."""
+    async def load(self, account: str, totals: Sequence[PeriodTotal]) -> str:
+        """Add the totals of the ledger to the account, once, and return its generation; empty if it has one already."""
         found = self._account(account)
         if found.generation:
-            return False
+            return ""
         for total in totals:
             found.load(total)
         found.generation = secrets.token_hex(8)
+        return found.generation
+
+    async def add_late(self, account: str, generation: str, totals: Sequence[PeriodTotal]) -> bool:
+        """Add usage of runs that an earlier generation counted. Return False if this one is over."""
+        found = self._account(account)
+        if found.generation != generation:
+            return False
+        for total in totals:
+            found.load(total)
         return True
 
     async def forget(self, account: str) -> None:

@@ -20,13 +20,13 @@ from consumers.agent.budget.port import (
 )
 from consumers.agent.budget.token_bucket import TokenBucket
 
-ReservationState: TypeAlias = Literal["held", "called", "over"]
+ReservationState: TypeAlias = Literal["held", "called"]
 PERIODS: tuple[Literal["day", "month"], ...] = ("day", "month")
 
 
 @dataclass(slots=True)
 class StoredReservation:
-    """A reservation that has not ended. One that is ``over`` only marks that its charge was counted."""
+    """A reservation that has not ended."""
 
     granted: Granted
     ends_ms: int
@@ -74,15 +74,17 @@ class BudgetAccount:
         if stored.counted:
             self._hold(stored.granted, 1)
 
-    def finish(self, stored: StoredReservation, charge: Charge, now_ms: int) -> None:
-        """Replace a reservation by *charge*."""
+    def finish(self, stored: StoredReservation, charge: Charge, now_ms: int, *, unknown: bool = False) -> None:
+        """Replace a reservation by *charge*, which is *unknown* to the ledger if the call has never told it.
+
+        Another generation takes a charge that is known from the ledger, when its run has ended.
+        """
         granted = stored.granted
         del self.calls[granted.call]
-        if stored.state == "over":
-            return
         if stored.counted:
             self._hold(granted, -1)
-            self.charge(granted, charge)
+            if self.generation and (unknown or self.generation == granted.generation):
+                self.charge(granted, charge)
         for limits in granted.limits:
             if limits.minute_tokens is not None:
                 back = granted.tokens - charge.tokens
@@ -91,7 +93,7 @@ class BudgetAccount:
     def sweep(self, now_ms: int) -> None:
         """End the reservations that have expired."""
         for stored in [each for each in self.calls.values() if each.ends_ms <= now_ms]:
-            self.finish(stored, stored.unknown_charge, now_ms)
+            self.finish(stored, stored.unknown_charge, now_ms, unknown=True)
 
     def charge(self, granted: Granted, charge: Charge) -> None:
         """Count the usage of a call for all of its spenders."""

@@ -223,10 +223,17 @@ class BudgetStore(Protocol):
         """Return True if the account's usage is unknown: reservations with a limit of a day or month are refused."""
         ...
 
-    async def load(self, account: str, totals: Sequence[PeriodTotal]) -> bool:
-        """Add the totals of the ledger to the account, once. Return False if it was loaded already.
+    async def load(self, account: str, totals: Sequence[PeriodTotal]) -> str:
+        """Add the totals of the ledger to the account, once, and return its generation; empty if it has one already.
 
         The totals are those of finished runs. State the current day and month of every spender that has any.
+        """
+        ...
+
+    async def add_late(self, account: str, generation: str, totals: Sequence[PeriodTotal]) -> bool:
+        """Add usage of runs that an earlier generation counted, and that have ended since the load.
+
+        Return False if *generation* is over.
         """
         ...
 

@@ -96,10 +96,13 @@ local function store(id, record, ends)
   redis.call('ZADD', EXPIRY, math.floor(ends), id)
 end
 
-local function finish(id, record, tokens, pico)
-  if record.counted then
+-- another generation takes a charge that is known from the ledger, when its run has ended
+local function finish(id, record, tokens, pico, unknown)
+  if record.generation ~= '' then
     for _, spender in ipairs(record.spenders) do hold(spender, -record.tokens, -record.pico) end
-    if tokens > 0 or pico > 0 then charge(record.spenders, record.day, tokens, pico) end
+    local current = redis.call('HGET', CALLS, '')
+    local counts = current and (unknown or current == record.generation)
+    if counts and (tokens > 0 or pico > 0) then charge(record.spenders, record.day, tokens, pico) end
   end
   for at, spender in ipairs(record.spenders) do
     local cap, back = record.caps[at], record.tokens - tokens
@@ -112,7 +115,7 @@ end
 -- a called reservation was charged by the provider, as far as anyone knows; a held one was not
 local function finish_unknown(id, record)
   local called = record.state == 'called'
-  finish(id, record, called and record.tokens or 0, called and record.pico or 0)
+  finish(id, record, called and record.tokens or 0, called and record.pico or 0, true)
 end
 
 local SWEPT = 64
@@ -120,12 +123,7 @@ local function sweep()
   local ended = redis.call('ZRANGEBYSCORE', EXPIRY, '-inf', now, 'LIMIT', 0, SWEPT)
   for _, id in ipairs(ended) do
     local record = reservation(id)
-    if record and record.state ~= 'over' then
-      finish_unknown(id, record)
-    else
-      redis.call('HDEL', CALLS, 'c' .. id)
-      redis.call('ZREM', EXPIRY, id)
-    end
+    if record then finish_unknown(id, record) else redis.call('ZREM', EXPIRY, id) end
   end
   return #ended == SWEPT
 end
@@ -187,7 +185,7 @@ read_limits(11)
 
 local more = sweep()
 local before = reservation(id)
-if before and before.state ~= 'over' then finish_unknown(id, before) end
+if before then finish_unknown(id, before) end
 
 local generation = redis.call('HGET', CALLS, '')
 if periodic and not generation then return {'unloaded'} end
@@ -260,7 +258,7 @@ for at, spender in ipairs(spenders) do
 end
 local record = {
   state = 'held', owner = owner, tokens = need, pico = amount('pico', output), day = today,
-  counted = periodic and true or false, spenders = names, caps = caps,
+  generation = periodic and generation or '', spenders = names, caps = caps,
 }
 store(id, record, now + held_ms)
 redis.call('PEXPIRE', CALLS, 35 * DAY_MS)
@@ -270,49 +268,53 @@ return {'granted', today, whole(need), whole(record.pico), generation or '', ale
 
 _CALLED = """
 local record = reservation(ARGV[1])
-if not record or record.owner ~= ARGV[2] or record.state == 'over' then return 0 end
+if not record or record.owner ~= ARGV[2] then return 0 end
 record.state = 'called'
 store(ARGV[1], record, now + ARGV[3])
 return 1
 """
 
 _SETTLE = """
-local id, owner, generation, day = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local tokens, pico, soft = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-read_limits(8)
+local id, owner = ARGV[1], ARGV[2]
+local tokens, pico, soft = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+read_limits(6)
 local record = reservation(id)
-if record then
-  if record.owner ~= owner or record.state == 'over' then return {} end
-  finish(id, record, tokens, pico)
-elseif periodic and generation ~= (redis.call('HGET', CALLS, '') or '') and (tokens > 0 or pico > 0) then
-  charge(names, day, tokens, pico)
-  store(id, {state = 'over', owner = owner}, now + 60000)
-else
-  return {}
-end
-if day == today then
+if not record or record.owner ~= owner then return {} end
+finish(id, record, tokens, pico)
+if record.day == today then
   each_limit(function(...) alert(soft, ...) end)
 end
 return alerts
 """
 
+_TOTALS = """
+local function add_totals(first)
+  for at = first, #ARGV, 5 do
+    local key, ttl = day_key(ARGV[at + 2]), 3 * DAY_MS
+    if ARGV[at + 1] == 'month' then key, ttl = month_key(ARGV[at + 2]), 35 * DAY_MS end
+    redis.call('HINCRBY', key, ARGV[at] .. ' tokens', ARGV[at + 3])
+    redis.call('HINCRBY', key, ARGV[at] .. ' pico', ARGV[at + 4])
+    redis.call('PEXPIRE', key, ttl)
+  end
+end
+"""
+
+_LATE = """
+if redis.call('HGET', CALLS, '') ~= ARGV[1] then return 0 end
+add_totals(2)
+return 1
+"""
+
 _LOAD = """
 local loader, first, last, generation = ARGV[1], ARGV[2] == '1', ARGV[3] == '1', ARGV[4]
 if redis.call('HEXISTS', CALLS, '') == 1 then return 0 end
-local other = redis.call('HGET', CALLS, '>')
 if first then
-  if other then redis.call('DEL', day_key(today), month_key(today)) end
+  redis.call('DEL', day_key(today), month_key(today))
   redis.call('HSET', CALLS, '>', loader)
-elseif other ~= loader then
+elseif redis.call('HGET', CALLS, '>') ~= loader then
   return 0
 end
-for at = 5, #ARGV, 5 do
-  local key, ttl = day_key(ARGV[at + 2]), 3 * DAY_MS
-  if ARGV[at + 1] == 'month' then key, ttl = month_key(ARGV[at + 2]), 35 * DAY_MS end
-  add(key, ARGV[at] .. ' tokens', tonumber(ARGV[at + 3]))
-  redis.call('HINCRBY', key, ARGV[at] .. ' pico', ARGV[at + 4])
-  redis.call('PEXPIRE', key, ttl)
-end
+add_totals(5)
 if last then
   redis.call('HSET', CALLS, '', generation)
   redis.call('HDEL', CALLS, '>')
@@ -350,6 +352,7 @@ class BudgetScripts(NamedTuple):
     called: LuaScript
     settle: LuaScript
     load: LuaScript
+    late: LuaScript
     forget: LuaScript
     read: LuaScript
 
@@ -361,7 +364,8 @@ def budget_scripts(time: str = TIME) -> BudgetScripts:
         reserve=lua_script(_ALL + clock + _COUNTS + _LIMITS + _RESERVE),
         called=lua_script(_FREE + clock + _COUNTS + _CALLED),
         settle=lua_script(_FREE + clock + _COUNTS + _LIMITS + _SETTLE),
-        load=lua_script(_ALL + clock + _COUNTS + _LOAD),
+        load=lua_script(_ALL + clock + _TOTALS + _LOAD),
+        late=lua_script(_ALL + clock + _TOTALS + _LATE),
         forget=lua_script(_FREE + clock + _FORGET),
         read=lua_script(_READS + clock + _READ),
     )

@@ -70,7 +70,7 @@ class ValkeyBudgetStore:
 
     async def settle(self, granted: Granted, charge: Charge) -> tuple[SoftLimit, ...]:
         """Replace the reservation by *charge*, and return the soft limits that it reaches."""
-        head = (granted.call, granted.owner, granted.generation, granted.day.isoformat(), *charge, repr(granted.soft))
+        head = (granted.call, granted.owner, *charge, repr(granted.soft))
         reply = await self._run(self._scripts.settle, granted.account, *head, *_limits(granted.limits))
         return _alerts(reply, granted.limits)
 
@@ -78,16 +78,21 @@ class ValkeyBudgetStore:
         """Return True if the account's usage is unknown."""
         return not await self._call("HEXISTS", budget_key(account, "calls"), "")
 
-    async def load(self, account: str, totals: Sequence[PeriodTotal]) -> bool:
-        """Add the totals of the ledger to the account, once. Return False if it was loaded already."""
+    async def load(self, account: str, totals: Sequence[PeriodTotal]) -> str:
+        """Add the totals of the ledger to the account, once, and return its generation; empty if it has one already."""
         loader, generation = secrets.token_hex(8), secrets.token_hex(8)
         parts = [totals[at : at + LOAD_ROWS] for at in range(0, len(totals) or 1, LOAD_ROWS)]
         for number, part in enumerate(parts):
             ends = (int(number == 0), int(number == len(parts) - 1))
             rows = [cell for total in part for cell in _row(total)]
             if not await self._run(self._scripts.load, account, loader, *ends, generation, *rows):
-                return False
-        return True
+                return ""
+        return generation
+
+    async def add_late(self, account: str, generation: str, totals: Sequence[PeriodTotal]) -> bool:
+        """Add usage of runs that an earlier generation counted. Return False if this one is over."""
+        rows = [cell for total in totals for cell in _row(total)]
+        return bool(await self._run(self._scripts.late, account, generation, *rows))
 
     async def forget(self, account: str) -> None:
         """Require that the account is loaded again, from nothing."""

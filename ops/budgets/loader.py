@@ -1,0 +1,142 @@
+"""The loader of budgets: it brings the ledger's sums into a store that has lost its counts, or never had them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from ops.budgets.accounts import LedgerStore, today_of
+from ops.budgets.lease import AccountLease
+from ops.budgets.ledger import Ledger, ledger_of
+from ops.budgets.sums import AccountSums
+from schemas.clock import Clock
+from schemas.errors import BudgetUnavailableError
+from schemas.tenants import Layout, Tenant
+from streams.transport.connection import Connection
+from streams.transport.errors import TransportError
+
+SWEEP_S = 5.0
+"""Seconds between two looks for accounts that no run has asked for: a new budget is loaded before its first call."""
+
+AGAIN_S = 0.5
+"""The shortest time between two loads. Runs ask for an account until it is loaded."""
+
+LATE_S = 60.0
+"""Seconds beyond the longest deadline for which usage is taken over that the lost store had counted."""
+
+LATE_WAIT_S = 1.0
+"""The wait of one poll for such usage."""
+
+SLOW_S = 5.0
+"""Seconds after which a load is a reason not to be ready."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class BudgetLoader:
+    """The loader of one worker. Of several workers, the one that holds an account's lease loads it."""
+
+    connection: Connection
+    layout: Layout
+    store: LedgerStore
+    lease: AccountLease
+    tenants: Callable[[], Iterable[Tenant]]
+    clock: Clock
+    wanted: dict[str, float] = field(default_factory=dict[str, float])
+    """The accounts that are not loaded, with the monotonic seconds since when this worker knows."""
+
+    _asked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def want(self, account: str) -> None:
+        """Ask for an account to be loaded."""
+        self.wanted.setdefault(account, self.clock.monotonic())
+        self._asked.set()
+
+    def reasons(self) -> list[str]:
+        """Return the reason not to be ready while a load takes long."""
+        since = self.clock.monotonic() - SLOW_S
+        late = sorted(account for account, begun in self.wanted.items() if begun < since)
+        return [f"budgets are being rebuilt: {', '.join(late[:3])}{', ...' if late[3:] else ''}"] if late else []
+
+    async def follow(self) -> None:
+        """Load accounts until cancelled. A failure of Kafka or of the store delays them."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._find()
+                if self.wanted:
+                    await self._load(list(self.wanted), tasks)
+                await asyncio.sleep(AGAIN_S)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SWEEP_S):
+                        await self._asked.wait()
+                self._asked.clear()
+
+    async def _find(self) -> None:
+        """Want the limited tenants that are not loaded, and no others."""
+        try:
+            for tenant in self.tenants():
+                if tenant.budgets.limited and await self.store.needs_load(tenant.id):
+                    self.wanted.setdefault(tenant.id, self.clock.monotonic())
+                else:
+                    self.wanted.pop(tenant.id, None)
+        except BudgetUnavailableError as error:
+            log.warning("budget_store_unavailable", detail=error.detail)
+
+    async def _load(self, accounts: list[str], tasks: asyncio.TaskGroup) -> None:
+        async with AsyncExitStack() as stack:
+            try:
+                held = [account for account in accounts if await self.lease.take(account)]
+                if held:
+                    ledger = await self._loaded(held, stack)
+                    tasks.create_task(self._follow_late(ledger, stack.pop_all()))
+            except (TransportError, BudgetUnavailableError) as error:
+                log.warning("budget_load_failed", accounts=len(accounts), error=str(error))
+
+    async def _loaded(self, accounts: list[str], stack: AsyncExitStack) -> Ledger:
+        """Return the ledger after its sums were loaded; its accounts are those that this worker has loaded."""
+        began = self.clock.monotonic()
+        sums = {account: AccountSums(await today_of(self.store, account)) for account in accounts}
+        month = min(each.today for each in sums.values()).replace(day=1)
+        ledger = await stack.enter_async_context(ledger_of(self.connection, self.layout, sums, month))
+        async with self.lease.kept(accounts):
+            await ledger.read()
+            for account, found in sums.items():
+                await self._put(ledger, account, found)
+        runs = sum(each.runs for each in sums.values())
+        log.info("budgets_loaded", accounts=len(accounts), runs=runs, seconds=round(self.clock.monotonic() - began, 2))
+        return ledger
+
+    async def _put(self, ledger: Ledger, account: str, found: AccountSums) -> None:
+        """Load one account. Its further records count unless the store has counted them itself."""
+        generation = await self.store.load(account, found.totals())
+        self.wanted.pop(account, None)
+        del ledger.accounts[account]
+        if generation:
+            ledger.accounts[account] = AccountSums(found.today, counted=generation)
+
+    async def _follow_late(self, ledger: Ledger, stack: AsyncExitStack) -> None:
+        """Take over the usage of runs that had begun before the load, until all of them must have ended."""
+        longest = max((each.limits.max_deadline for each in self.tenants()), default=0.0)
+        end = self.clock.monotonic() + longest + LATE_S
+        async with stack:
+            while ledger.accounts and self.clock.monotonic() < end:
+                try:
+                    await ledger.follow(LATE_WAIT_S)
+                    await self._add_late(ledger)
+                except (TransportError, BudgetUnavailableError) as error:
+                    log.warning("late_usage_delayed", error=str(error))
+                    await asyncio.sleep(AGAIN_S)
+
+    async def _add_late(self, ledger: Ledger) -> None:
+        for account, found in list(ledger.accounts.items()):
+            if not found.totals():
+                continue
+            if await self.store.add_late(account, found.counted, found.totals()):
+                ledger.accounts[account] = AccountSums(found.today, counted=found.counted)
+            else:
+                del ledger.accounts[account]
