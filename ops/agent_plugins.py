@@ -9,15 +9,17 @@ from importlib.metadata import entry_points, version
 from consumers.agent.middleware import Middleware
 from consumers.agent.planners.port import Planner
 from consumers.agent.planners.registry import PLANNERS
-from consumers.agent.plugin_groups import GROUPS, GUARD, MEMORY, MIDDLEWARE, MODEL, PLANNER, ModelFactory
+from consumers.agent.plugin_groups import AGENT_GROUPS, MEMORY, MIDDLEWARE, MODEL, PLANNER, ModelFactory
 from consumers.agent.plugins import OwnPlugins, PluginRegistry
 from consumers.agent.registry import AgentRegistry as Agents
+from consumers.guard.registry import OWN as GUARDS
+from ops.guard_plugins import GUARD
 
 OWN: OwnPlugins = {
     PLANNER.name: {name: f"{each.__module__}:{each.__name__}" for name, each in PLANNERS.items()},
     MODEL.name: {"default": "consumers.agent.models.openai_model:openai_model"},
     MEMORY.name: {"session": "consumers.agent.memory.session_valkey:ValkeySessionMemory"},
-    GUARD.name: {"normalise": "consumers.guard.normalise:Normalise"},
+    GUARD.name: {each.name: f"{each.make.__module__}:{each.name.upper()}" for each in GUARDS},
 }
 """Headrace's own planners, models, memories and guards. An agent names the first three."""
 
@@ -33,10 +35,13 @@ class UsedPlugins:
     """All that is installed, in the order of the names. The first is the outermost."""
 
 
+GROUPS = (*AGENT_GROUPS, GUARD)
+
+
 def installed_plugins() -> PluginRegistry:
     """Return the plugins of all distributions that this process can import. None is loaded yet."""
     found = [each for group in GROUPS for each in entry_points(group=group.entry_points)]
-    return PluginRegistry(tuple(found), OWN, version("headrace"))
+    return PluginRegistry(tuple(found), OWN, version("headrace"), GROUPS)
 
 
 def used_plugins(agents: Agents, plugins: PluginRegistry) -> UsedPlugins:

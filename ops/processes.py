@@ -30,6 +30,9 @@ from schemas.clock import Clock, SystemClock
 AGENT = "agent"
 """The stage that runs the user's agents."""
 
+GUARDED = ("guard", "ingress", AGENT)
+"""The stages that run guards."""
+
 READY = b"ready"
 """The line that a stage sends when it serves its shards. A line with an address tells where its health is."""
 
@@ -62,6 +65,8 @@ def run_alone(
     import_guard.add_user_folder(Path.cwd(), settings.agents)
     if stage == AGENT:
         _check_agents(settings)
+    if stage in GUARDED:
+        _check_guards(settings)
     from ops import logs  # noqa: PLC0415 - who only starts such a process need not wait for what it loads
     from ops.stages import StageCallbacks, run_stage  # noqa: PLC0415 - as above
 
@@ -83,6 +88,13 @@ def _check_agents(settings: Settings) -> None:
     from ops.agent_check import checked_agents  # noqa: PLC0415 - as below
 
     checked_agents(settings.agents)
+
+
+def _check_guards(settings: Settings) -> None:
+    """Make the platform's guards before any client starts. Raises InvalidError."""
+    from ops.guard_settings import guard_registry  # noqa: PLC0415 - as above
+
+    guard_registry(settings)
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

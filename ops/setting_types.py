@@ -92,6 +92,7 @@ ValkeyUrl: TypeAlias = Annotated[
     SecretStr, AfterValidator(_secret_url), ValueForm("redis://[USER:PASSWORD@]HOST:PORT/0")
 ]
 PricesFile: TypeAlias = Annotated[Path, ValueForm("a TOML file")]
+GuardsFile: TypeAlias = Annotated[Path, ValueForm("a JSON file")]
 CaFile: TypeAlias = Annotated[Path, AfterValidator(_ca_file), ValueForm("a PEM file")]
 Token: TypeAlias = Annotated[SecretStr, AfterValidator(_ascii), ValueForm("printable ASCII")]
 SealSecrets: TypeAlias = Annotated[SecretStr, AfterValidator(_ascii), ValueForm("KID:BASE64, comma-separated")]

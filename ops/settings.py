@@ -15,6 +15,7 @@ from ops.setting_types import (
     DAY_S,
     Brokers,
     CaFile,
+    GuardsFile,
     Host,
     HttpUrl,
     LogErrors,
@@ -124,6 +125,10 @@ class Settings(BaseSettings):
     prices: PricesFile | None = None
     """TOML file with prices of models in USD for a million tokens, in the form of `consumers/agent/models/prices.toml`.
     Its entries replace the shipped list prices of the same name. A model without a price costs 0 and is logged once."""
+
+    guards: GuardsFile | None = None
+    """JSON file with guard settings for all tenants, in the form of `guards` in a tenant's record. A tenant's record
+    changes single fields of them. Not set: the default guards, as docs/reference/guards.md has them."""
 
     agents: Text | None = None
     """Module of your agents, `package.module` or `package.module:attribute`. The option `--agents` overrides it."""

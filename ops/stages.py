@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -16,7 +17,9 @@ import structlog
 from consumers.agent.blocked_agent import blamed_agent
 from consumers.agent.registry import AgentRegistry as Agents
 from consumers.agent.services import AgentServices
+from consumers.guard.blocked_guard import blamed_guard
 from consumers.guard.registry import GuardRegistry
+from consumers.guard.tenant_pipelines import TenantPipelines
 from consumers.resilience.cancel import Cancels
 from consumers.resilience.thread_pool import ThreadPool
 from ops.agent_services import agent_services
@@ -24,6 +27,7 @@ from ops.agents import agents_of
 from ops.clock_check import ClockCheck
 from ops.debugging import SESSION_MS
 from ops.errors import LayoutMovingError, OperationError, StoppedError, UsageError
+from ops.guard_settings import guard_registry
 from ops.isolation.process import SuspectTelemetry
 from ops.isolation.step import isolated
 from ops.isolation.text_processes import text_processes
@@ -51,6 +55,7 @@ from streams.stages.run_controls import RunControls, reach_ms
 from streams.stages.tenant_follower import TenantFollower
 from streams.telemetry.agent_metrics import AgentMetrics
 from streams.telemetry.metric_definitions import (
+    GUARD_SETTINGS_UNUSABLE,
     MODEL_CALLS_UNPRICED,
     MODEL_FIELDS_DROPPED,
     THREADS_ABANDONED,
@@ -292,10 +297,10 @@ async def _handler(
         return RetryMover.of(builder, services.cancels).handler()
     runs = await _runs(settings, stage, context, services, stack)
     text_work = await stack.enter_async_context(text_processes())
-    guards = GuardRegistry(text_work)
-    known = known_names(settings, runs.agents, runs.models, guards.plugins)
+    pipelines = _pipelines(guard_registry(settings, text_work), context, services, runs)
+    known = known_names(settings, runs.agents, runs.models, pipelines.registry.plugins)
     meter = AgentMetrics(services.metrics, known)
-    steps = steps_of(context.registry, runs, services.cancels, guards)
+    steps = steps_of(context.registry, runs, services.cancels, pipelines)
     stage_found = JOURNEYS[context.layout.journey](steps).stage(stage)
     if stage_found is None:
         raise UsageError(f"the journey {context.layout.journey} has no stage {stage}")
@@ -344,6 +349,15 @@ def _threads(settings: Settings, metrics: MetricStore) -> ThreadPool:
     return threads
 
 
+def _pipelines(
+    registry: GuardRegistry, context: StageContext, services: StageServices, runs: AgentServices
+) -> TenantPipelines:
+    """Return the tenants' pipelines, with the number of tenants whose guards cannot be used in the metrics."""
+    pipelines, metrics = TenantPipelines(registry, context.clock, runs.threads), services.metrics
+    metrics.look.append(lambda: metrics.set(GUARD_SETTINGS_UNUSABLE, len(pipelines.unusable)))
+    return pipelines
+
+
 def _weights(settings: Settings, registry: TenantRegistry) -> Callable[[str], float]:
     """Return the function for a tenant's weight: that of its tier, as the registry has it now."""
     weights = settings.tier_weights
@@ -359,7 +373,12 @@ def _under(context: StageContext, handler: StageHandler) -> StageHandler:
     """Return *handler* in the group of its layout, guarded so that shards open only while that layout is open."""
     group = versioned(handler.group, context.layout.version)
     load = context.layout_guard.guarding(handler.load_memory)
-    return replace(handler, group=group, load_memory=load, blame=blamed_agent)
+    return replace(handler, group=group, load_memory=load, blame=_blamed)
+
+
+def _blamed(frame: FrameType) -> Mapping[str, object]:
+    """Return log fields: the guard or the agent that a stack belongs to."""
+    return blamed_guard(frame) or blamed_agent(frame)
 
 
 def _config(settings: Settings, stage: str, context: StageContext) -> EngineConfig:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ops import registry_writer
 from ops.errors import NoLayoutError, NotDrainedError, NotServedError, TenantExistsError, UnknownTenantError
+from ops.guard_settings import check_guards
 from ops.open_admissions import open_admissions
 from ops.registry_writer import Entry
 from ops.settings import Settings
@@ -63,7 +64,8 @@ class Tenancy:
     async def alter(self, name: str, change: Callable[[Tenant], Tenant]) -> Tenant:
         """Replace a tenant's record by what *change* returns for the current record, and return it.
 
-        Raises UnknownTenantError, and the errors of *change*. A concurrent writer makes *change* run again.
+        Raises UnknownTenantError, InvalidError for guard settings that cannot be used, and the errors of *change*. A
+        concurrent writer makes *change* run again.
         """
         altered: list[Tenant] = []
 
@@ -71,6 +73,8 @@ class Tenancy:
             if name not in registry.tenants:
                 raise UnknownTenantError(name)
             altered[:] = [change(registry.tenants[name])]
+            if altered[0].guards != registry.tenants[name].guards:
+                check_guards(self.settings, altered[0])
             return [tenant for tenant in altered if tenant != registry.tenants[name]]
 
         registry = await registry_writer.change(self.connection, decide)
@@ -109,7 +113,10 @@ class Tenancy:
         def decide(registry: TenantRegistry) -> list[Entry]:
             if registry.layout is None:
                 raise NoLayoutError
-            return [tenant for tenant in tenants if accept(registry, tenant) and _differs(registry, tenant)]
+            changed = [tenant for tenant in tenants if accept(registry, tenant) and _differs(registry, tenant)]
+            for tenant in changed:
+                check_guards(self.settings, tenant)
+            return [*changed]
 
         await self._create_topics(await registry_writer.change(self.connection, decide), tenants)
 

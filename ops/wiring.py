@@ -5,18 +5,17 @@ from __future__ import annotations
 from consumers.agent.executor import Executor
 from consumers.agent.services import AgentServices
 from consumers.auth.authorize import Authorize
-from consumers.guard.registry import GuardRegistry
+from consumers.guard.pipeline import PipelineOf
 from consumers.guard.screen import Screen
-from consumers.guard.tenant_pipelines import TenantPipelines
 from consumers.resilience.cancel import Cancels
 from streams.journey import Steps
 from streams.registry.tenants import TenantRegistry
 
 
-def steps_of(registry: TenantRegistry, services: AgentServices, cancels: Cancels, guards: GuardRegistry) -> Steps:
+def steps_of(registry: TenantRegistry, services: AgentServices, cancels: Cancels, guards: PipelineOf) -> Steps:
     """Return the steps that every journey consists of."""
     return Steps(
         authorize=Authorize(registry.agents),
-        screen=Screen(TenantPipelines(guards)),
+        screen=Screen(guards),
         execute=Executor(services, cancels),
     )

@@ -43,7 +43,7 @@ class PluginGroup(Generic[Value]):
 
 
 def _planner(_: str, value: object) -> Planner:
-    if not _is_function(value, 1) or _is_async(value):
+    if not is_function(value, 1) or is_async(value):
         message = "it is not a plain function of (state), nor an object that can be called as one"
         raise AgentDefinitionError(message)
     return cast("Planner", value)
@@ -57,7 +57,7 @@ def _model(_: str, value: object) -> ModelFactory:
 
 
 def _middleware(_: str, value: object) -> Middleware:
-    if not _is_function(value, 2):
+    if not is_function(value, 2):
         message = "it is not an async function of (operation, next), nor an object that can be called as one"
         raise AgentDefinitionError(message)
     return cast("Middleware", value)
@@ -78,12 +78,13 @@ def _any(_: str, value: object) -> object:
     return value
 
 
-def _is_function(value: object, count: int) -> TypeGuard[Callable[..., Any]]:
+def is_function(value: object, count: int) -> TypeGuard[Callable[..., Any]]:
     """Return True for a function, or an object with ``__call__``, that takes *count* arguments. A class is none."""
     return callable(value) and not isinstance(value, type) and _takes(value, count)
 
 
-def _is_async(function: Callable[..., Any]) -> bool:
+def is_async(function: Callable[..., Any]) -> bool:
+    """Return True for an async function, or an object whose ``__call__`` is one."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
@@ -103,6 +104,6 @@ MODEL = PluginGroup("models", "model", _model)
 MEMORY = PluginGroup("memories", "memory", _any, used=False)
 TOOL = PluginGroup("tools", "tool", _tool)
 MIDDLEWARE = PluginGroup("middleware", "middleware", _middleware)
-GUARD = PluginGroup("guards", "guard", _any, used=False)
 
-GROUPS: tuple[PluginGroup[Any], ...] = (PLANNER, MODEL, MEMORY, TOOL, MIDDLEWARE, GUARD)
+AGENT_GROUPS: tuple[PluginGroup[Any], ...] = (PLANNER, MODEL, MEMORY, TOOL, MIDDLEWARE)
+"""The groups of agents. ``ops`` adds that of the guards, which agents do not know."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from pydantic import TypeAdapter, ValidationError
 
 from consumers.agent.definition_error import AgentDefinitionError
-from consumers.agent.plugin_groups import GROUPS, PluginGroup, Value
+from consumers.agent.plugin_groups import AGENT_GROUPS, PluginGroup, Value
 from schemas.tenants import ToolName
 
 PluginState: TypeAlias = Literal["ok", "failed", "unused"]
@@ -46,6 +46,8 @@ class PluginRegistry:
     version: str
     """The version of Headrace."""
 
+    groups: tuple[PluginGroup[Any], ...] = AGENT_GROUPS
+
     def names(self, group: PluginGroup[Any]) -> tuple[str, ...]:
         """Return the names that can be meant, sorted: Headrace's own and those of plugins."""
         return tuple(sorted({*self.own.get(group.name, ()), *(each.name for each in self._of(group))}))
@@ -64,7 +66,7 @@ class PluginRegistry:
 
     def listed(self) -> tuple[PluginInfo, ...]:
         """Return Headrace's own values and all plugins, group by group. Plugins are loaded and checked."""
-        return tuple(info for group in GROUPS for info in (*self._own(group), *self._installed(group)))
+        return tuple(info for group in self.groups for info in (*self._own(group), *self._installed(group)))
 
     def _of(self, group: PluginGroup[Any]) -> list[EntryPoint]:
         return [each for each in self.entries if each.group == group.entry_points]

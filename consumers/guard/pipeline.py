@@ -8,19 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from consumers.context import StepContext
 from consumers.guard.content import LARGE, Content
-from consumers.guard.guard_time import GUARD_TIME, GuardTime
-from consumers.guard.guards import Action, GuardResult, GuardSpec
+from consumers.guard.guard_contract import NOTE_LIMIT, GuardContractError
+from consumers.guard.guards import Action, GuardSpec
+from consumers.guard.ruling import Ruling, failure, rule
 from consumers.guard.text_tasks import EVIDENCE_LIMIT, TextWork, unpacked_views
 from consumers.guard.text_threads import text_thread
 from consumers.meter import GuardEnded
-from consumers.resilience.cancel_count import cancel_count
-from consumers.resilience.timeouts import lazy_timeout
-from schemas.errors import GuardUnavailableError, TooLargeError
+from schemas.errors import BlockedError, GuardUnavailableError
 from schemas.guards import GuardStage
 from schemas.stage_records import Verdict
 from schemas.tenants import Tenant
@@ -37,12 +35,6 @@ __all__ = [
 ]
 
 WORST_FIRST: Final[tuple[Action, ...]] = ("block", "review", "redact", "flag", "pass")
-NOTE_LIMIT: Final = 200
-"""Characters of a note that a verdict carries at most."""
-
-
-class GuardContractError(Exception):
-    """The guard did something that its spec excludes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +108,21 @@ class Pipeline:
         return await self._tool.run(content, context)
 
 
-class _Ruling(NamedTuple):
-    verdict: Verdict
-    content: Content
-    unavailable: tuple[str, ...] = ()
-    shadow: Action | Literal[""] = ""
-    """The action that a guard in shadow mode would have taken."""
+class PipelineOf(Protocol):
+    """Gives each tenant its pipeline."""
+
+    async def __call__(self, tenant: Tenant, /) -> Pipeline:
+        """Return the pipeline of the tenant. Raise GuardUnavailableError if its guards cannot be used."""
+        ...
+
+
+def always(pipeline: Pipeline) -> PipelineOf:
+    """Return the function that gives every tenant this pipeline."""
+
+    async def same(_: Tenant) -> Pipeline:
+        return pipeline
+
+    return same
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +145,16 @@ class _Stage:
         )
 
     async def run(self, content: Content, context: StepContext) -> PipelineResult:
-        rulings: list[_Ruling] = []
+        outcome = await self._judged(content, context)
+        if outcome.action != "pass":
+            _record(self.name, outcome, context)
+        return outcome
+
+    async def _judged(self, content: Content, context: StepContext) -> PipelineResult:
+        rulings: list[Ruling] = []
         for spec in self.rewriters:
-            rulings.append(await self._measured(spec, content, context))
+            undecoded = await self._decode((spec,), content, context)
+            rulings.append(await self._rule(spec, content, context, undecoded))
             content = rulings[-1].content
             if rulings[-1].verdict.action == "block":  # no detector can worsen it, and one may cost a model call
                 return _combined(content, rulings)
@@ -155,117 +163,54 @@ class _Stage:
             rulings += await self._detect(content, context)
         return _combined(content, rulings)
 
-    async def _detect(self, content: Content, context: StepContext) -> list[_Ruling]:
-        if len(content.text) > LARGE and any(spec.reads_views for spec in self.detectors):  # none decodes on the loop
-            packed = await self.work(context.tenant.id, "packed_views", content.text, content.hidden)
-            content.with_views(unpacked_views(packed))
-
+    async def _detect(self, content: Content, context: StepContext) -> list[Ruling]:
+        undecoded = await self._decode(self.detectors, content, context)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._measured(spec, content, context)) for spec in self.detectors]
+            tasks = [group.create_task(self._rule(spec, content, context, undecoded)) for spec in self.detectors]
         return [task.result() for task in tasks]
 
-    async def _measured(self, spec: GuardSpec, content: Content, context: StepContext) -> _Ruling:
+    async def _decode(
+        self, specs: Sequence[GuardSpec], content: Content, context: StepContext
+    ) -> GuardUnavailableError | None:
+        """Compute the views of a long text outside the event loop if a guard reads them. Return the failure."""
+        if len(content.text) <= LARGE or not any(spec.reads_views for spec in specs):
+            return None
+        try:
+            packed = await self.work(context.tenant.id, "packed_views", content.text, content.hidden)
+        except GuardUnavailableError as error:
+            return error
+        content.with_views(unpacked_views(packed))
+        return None
+
+    async def _rule(
+        self, spec: GuardSpec, content: Content, context: StepContext, undecoded: GuardUnavailableError | None
+    ) -> Ruling:
+        """Return the measured ruling of one guard. A guard without its views has failed."""
         began = context.clock.monotonic()
-        ruling = await _rule(spec, content, context)
-        seconds = context.clock.monotonic() - began
+        if undecoded is not None and spec.reads_views:
+            ruling = failure(spec, content, undecoded)
+        else:
+            ruling = await rule(spec, content, context)
+        action, seconds = ruling.verdict.action, context.clock.monotonic() - began
         context.meter.record(
-            GuardEnded(
-                stage=self.name,
-                guard=spec.name,
-                action=ruling.verdict.action,
-                seconds=seconds,
-                shadow=ruling.shadow,
-            )
+            GuardEnded(stage=self.name, guard=spec.name, action=action, seconds=seconds, shadow=ruling.shadow)
         )
         return ruling
 
 
-def _combined(content: Content, rulings: list[_Ruling]) -> PipelineResult:
+def _combined(content: Content, rulings: list[Ruling]) -> PipelineResult:
     unavailable = tuple(name for ruling in rulings for name in ruling.unavailable)
     return PipelineResult(content, tuple(ruling.verdict for ruling in rulings), unavailable)
 
 
-async def _rule(spec: GuardSpec, content: Content, context: StepContext) -> _Ruling:
-    """Run one guard within its time limit. Every failure inside it becomes a verdict."""
-    before = cancel_count()
-    guard_time = GuardTime(spec.policy.timeout)
-    token = GUARD_TIME.set(guard_time)
-    try:
-        judgement = await lazy_timeout(lambda: guard_time, spec.guard(content, context))
-        return _ruling(spec, content, judgement)
-    except asyncio.CancelledError as error:
-        if cancel_count() > before:
-            raise
-        return _failure(spec, content, error)  # something inside the guard was cancelled, not the run
-    except TooLargeError:
-        raise  # a property of the content, not a failure of the guard
-    except Exception as error:  # noqa: BLE001 - guards are plug-ins: the policy decides what their failure means
-        return _failure(spec, content, error)
-    finally:
-        GUARD_TIME.reset(token)
-
-
-def _ruling(spec: GuardSpec, content: Content, judgement: GuardResult) -> _Ruling:
-    _check(spec, judgement)
-    verdict = _verdict(spec.name, judgement)
-    if spec.policy.shadow:
-        return _Ruling(_shadowed(verdict), content, shadow=verdict.action)
-    if judgement.text is None:
-        return _Ruling(verdict, content)
-    return _Ruling(verdict, content.rewritten(judgement.text, judgement.hidden, judgement.placeholders))
-
-
-def _verdict(guard: str, judgement: GuardResult) -> Verdict:
-    if not (judgement.score or judgement.evidence or judgement.note):
-        return _bare(guard, judgement.action)
-    return Verdict(
-        guard=guard,
-        action=judgement.action,
-        score=judgement.score,
-        evidence=judgement.evidence[:EVIDENCE_LIMIT],
-        note=judgement.note[:NOTE_LIMIT],
-    )
-
-
-@lru_cache(maxsize=1_024)  # the verdict of most guards on most texts
-def _bare(guard: str, action: Action) -> Verdict:
-    return Verdict(guard=guard, action=action)
-
-
-def _check(spec: GuardSpec, judgement: GuardResult) -> None:
-    if judgement.text is not None and not spec.rewrites:
-        raise GuardContractError("a detector gave another text")
-    if judgement.text is None and judgement.action == "redact":
-        raise GuardContractError("a redaction without a text")
-
-
-def _failure(spec: GuardSpec, content: Content, error: BaseException) -> _Ruling:
-    # Only the error's class: its message may quote the content.
-    action: Action = "block" if spec.policy.failure == "closed" else "flag"
-    verdict = Verdict(guard=spec.name, action=action, note=f"failed: {type(error).__name__}"[:NOTE_LIMIT])
-    if spec.policy.shadow:
-        return _Ruling(_shadowed(verdict), content, shadow=verdict.action)
-    late = action == "block" and isinstance(error, TimeoutError | GuardUnavailableError)
-    return _Ruling(verdict, content, (spec.name,) if late else ())
-
-
-def _shadowed(verdict: Verdict) -> Verdict:
-    note = f"shadow {verdict.action}: {verdict.note}".removesuffix(": ")
-    return verdict.model_copy(update={"action": "pass", "note": note[:NOTE_LIMIT]})
-
-
-class PipelineOf(Protocol):
-    """Gives each tenant its pipeline."""
-
-    async def __call__(self, tenant: Tenant, /) -> Pipeline:
-        """Return the pipeline of the tenant. Raise GuardUnavailableError if its guards cannot be used."""
-        ...
-
-
-def always(pipeline: Pipeline) -> PipelineOf:
-    """Return the function that gives every tenant this pipeline."""
-
-    async def same(_: Tenant) -> Pipeline:
-        return pipeline
-
-    return same
+def _record(stage: GuardStage, outcome: PipelineResult, context: StepContext) -> None:
+    """Record a span for content that does not pass unchanged. Most content passes, and costs nothing."""
+    found = {verdict.guard: verdict.action for verdict in outcome.verdicts if verdict.action != "pass"}
+    attributes = {
+        "headrace.guard.stage": stage,
+        "headrace.guard.action": outcome.action,
+        "headrace.guard.verdicts": tuple(f"{guard}:{action}" for guard, action in found.items()),
+    }
+    with context.spans.open(f"guard {stage}", "internal", attributes) as span:
+        if outcome.blocks:
+            span.fail(BlockedError.code if outcome.refusal() else GuardUnavailableError.code)

@@ -60,6 +60,9 @@ class GuardRegistry:
     platform: TenantGuards = UNCHANGED
     """The settings for all tenants. Those of a tenant change single fields of them."""
 
+    failed: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The installed guards that cannot be loaded, with the error of each."""
+
     defaults: Mapping[GuardStage, tuple[str, ...]] = field(default_factory=lambda: DEFAULTS)
 
     def pipeline(self, tenant: TenantGuards = UNCHANGED) -> Pipeline:
@@ -85,9 +88,7 @@ class GuardRegistry:
                 problems.append(f"guard {stage}:{name}: {error}")
 
     def _spec(self, name: str, stage: GuardStage, settings: GuardSettings) -> GuardSpec:
-        plugin = self.plugins.get(name)
-        if plugin is None:
-            raise GuardConfigError(f"no guard of this name is installed; there are {', '.join(sorted(self.plugins))}")
+        plugin = self._plugin(name)
         if stage not in plugin.stages:
             raise GuardConfigError(f"it cannot be used at this stage, only at {', '.join(sorted(plugin.stages))}")
         given = settings.model_dump(include={"shadow", "failure", "timeout"}, exclude_none=True)
@@ -98,6 +99,13 @@ class GuardRegistry:
             policy=plugin.policy.model_copy(update=given),
             reads_views=plugin.reads_views,
         )
+
+    def _plugin(self, name: str) -> GuardPlugin[Any]:
+        if name in self.failed:
+            raise GuardConfigError(f"it cannot be loaded: {self.failed[name]}")
+        if name not in self.plugins:
+            raise GuardConfigError(f"no guard of this name is installed; there are {', '.join(sorted(self.plugins))}")
+        return self.plugins[name]
 
 
 def _merged(platform: GuardSettings | None, tenant: GuardSettings | None) -> GuardSettings:

@@ -1,45 +1,158 @@
-"""The pipeline of each tenant, built from its record when it is first needed."""
+"""The pipeline of each tenant, built from its record when it is first needed and after each change of it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Final, Generic, TypeVar
 
 import structlog
 
 from consumers.guard.pipeline import Pipeline
-from consumers.guard.registry import GuardConfigError, GuardRegistry
-from schemas.errors import GuardUnavailableError
+from consumers.guard.registry import UNCHANGED, GuardConfigError, GuardRegistry
+from consumers.resilience.deadline import Deadline
+from consumers.resilience.thread_pool import ThreadPool
+from schemas.clock import Clock
+from schemas.errors import ExpiredError, GuardUnavailableError
 from schemas.guards import TenantGuards
 from schemas.tenants import Tenant
 
-KEPT: Final = 1_024
+TENANTS_KEPT: Final = 10_000
 """Tenants whose newest pipeline is kept."""
+
+PIPELINES_KEPT: Final = 256
+"""Pipelines that tenants with equal settings share."""
+
+BUILD_S: Final = 30.0
+"""Seconds for the guards of one tenant to be made: a plugin may load a model."""
+
+RETRY_S: Final = 30.0
+"""Seconds until settings that could not be used are tried again, without a change of the record."""
+
+Key = TypeVar("Key", bound=Hashable)
+Kept = TypeVar("Kept")
 
 log = structlog.get_logger()
 
 
-class TenantPipelines:
-    """Pipelines by tenant. A tenant whose record becomes unusable keeps its last good pipeline."""
+class GuardsNotMadeError(GuardConfigError):
+    """A plugin did not make its guard in time."""
 
-    def __init__(self, registry: GuardRegistry) -> None:
-        self._registry = registry
-        self._of: OrderedDict[str, tuple[TenantGuards, Pipeline]] = OrderedDict()
+
+class Recent(Generic[Key, Kept]):
+    """The values that were used last, at most *size*."""
+
+    __slots__ = ("_size", "_values")
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[Key, Kept] = OrderedDict()
+
+    def get(self, key: Key) -> Kept | None:
+        """Return the value and note its use; None if there is none."""
+        if key in self._values:
+            self._values.move_to_end(key)
+        return self._values.get(key)
+
+    def put(self, key: Key, value: Kept) -> None:
+        """Keep *value*, and drop the value whose last use is the oldest if there are too many."""
+        self._values[key] = value
+        self._values.move_to_end(key)
+        if len(self._values) > self._size:
+            self._values.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Current:
+    """The newest settings of a tenant, with the pipeline that it has."""
+
+    guards: TenantGuards
+    pipeline: Pipeline | None
+    """The pipeline of these settings, or of the last good ones. None if there were no good ones."""
+
+    retry_at: float | None = None
+    """Monotonic seconds from which the settings are tried again; None if they are not."""
+
+
+@dataclass(slots=True)
+class TenantPipelines:
+    """Pipelines by tenant. A tenant whose settings become unusable keeps its last good pipeline.
+
+    The constructor raises GuardConfigError if the platform's settings cannot be used.
+    """
+
+    registry: GuardRegistry
+    clock: Clock
+    threads: ThreadPool = field(default_factory=ThreadPool)
+    """The threads in which guards are made."""
+
+    unusable: set[str] = field(default_factory=set[str])
+    """The tenants whose newest settings could not be used when they were tried last."""
+
+    _default: Pipeline = field(init=False)
+    _of: Recent[str, _Current] = field(default_factory=lambda: Recent[str, _Current](TENANTS_KEPT))
+    _shared: Recent[str, Pipeline] = field(default_factory=lambda: Recent[str, Pipeline](PIPELINES_KEPT))
+    _building: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
+
+    def __post_init__(self) -> None:
+        self._default = self.registry.pipeline()
 
     async def __call__(self, tenant: Tenant) -> Pipeline:
         """Return the pipeline for the tenant's record. Raise GuardUnavailableError if it never had a usable one."""
         known = self._of.get(tenant.id)
-        if known is not None and known[0] == tenant.guards:
-            return known[1]
+        if known is None or self._is_outdated(known, tenant):
+            known = await self._renewed(tenant)
+        if known.pipeline is None:
+            raise GuardUnavailableError("the tenant's guards cannot be used: an operator must correct its record")
+        return known.pipeline
+
+    def _is_outdated(self, known: _Current, tenant: Tenant) -> bool:
+        if known.guards is not tenant.guards and known.guards != tenant.guards:
+            return True
+        return known.retry_at is not None and self.clock.monotonic() >= known.retry_at
+
+    async def _renewed(self, tenant: Tenant) -> _Current:
+        """Build the tenant's pipeline, once for all of its waiting requests."""
         try:
-            pipeline = self._registry.pipeline(tenant.guards)
+            async with self._building.setdefault(tenant.id, asyncio.Lock()):
+                known = self._of.get(tenant.id)
+                if known is None or self._is_outdated(known, tenant):
+                    known = await self._current(tenant, known)
+                    self._of.put(tenant.id, known)
+                return known
+        finally:
+            self._building.pop(tenant.id, None)
+
+    async def _current(self, tenant: Tenant, known: _Current | None) -> _Current:
+        try:
+            pipeline = await self._pipeline(tenant.guards)
         except GuardConfigError as error:
-            log.error("guards_unusable", tenant=tenant.id, error=str(error), kept=known is not None)  # noqa: TRY400
-            if known is not None:
-                return known[1]
-            raise GuardUnavailableError("the tenant's guards cannot be used: its record must be corrected") from error
-        self._of[tenant.id] = tenant.guards, pipeline
-        self._of.move_to_end(tenant.id)
-        if len(self._of) > KEPT:
-            self._of.popitem(last=False)
+            return self._unusable(tenant, known, error)
+        if tenant.id in self.unusable:
+            self.unusable.discard(tenant.id)
+            log.info("guards_usable", tenant=tenant.id)
+        return _Current(tenant.guards, pipeline)
+
+    async def _pipeline(self, guards: TenantGuards) -> Pipeline:
+        if guards == UNCHANGED:
+            return self._default
+        value = guards.model_dump_json()
+        if (shared := self._shared.get(value)) is not None:
+            return shared
+        deadline = Deadline(self.clock.now_ms() + int(BUILD_S * 1_000), self.clock)
+        try:
+            pipeline = await self.threads.run(self.registry.pipeline, guards, deadline=deadline)
+        except ExpiredError as error:
+            raise GuardsNotMadeError(f"the guards were not made within {BUILD_S:g} s") from error
+        self._shared.put(value, pipeline)
         return pipeline
+
+    def _unusable(self, tenant: Tenant, known: _Current | None, error: GuardConfigError) -> _Current:
+        """Keep the last good pipeline: a tenant is never left without its guards."""
+        last_good = None if known is None else known.pipeline
+        self.unusable.add(tenant.id)
+        log.error("guards_unusable", tenant=tenant.id, error=str(error), keeps_last_good=last_good is not None)
+        hangs = isinstance(error, GuardsNotMadeError)  # its thread is lost, so it is not tried again
+        return _Current(tenant.guards, last_good, None if hangs else self.clock.monotonic() + RETRY_S)

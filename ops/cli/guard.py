@@ -9,9 +9,13 @@ import typer
 
 if TYPE_CHECKING:
     from ops.guard_check import CheckedLine, GuardCheck
+    from ops.settings import Settings
     from schemas.tenants import Tenant
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Try the guards on your own texts.")
+
+ANYONE = "check"
+"""The tenant that texts are judged for if none is named."""
 
 Stage = Literal["input", "tool", "output"]
 Channel = Literal["request", "tool_result", "memory", "tool_call", "answer"]
@@ -52,14 +56,19 @@ def check(
 
 async def _check(stage: Stage, tenant: str | None, guards: Path | None, channel: Channel | None) -> int:
     from consumers.context import StepContext
-    from consumers.guard.registry import GuardRegistry
+    from consumers.guard.registry import GuardConfigError
+    from ops.errors import InvalidError
     from ops.guard_check import GuardCheck
+    from ops.guard_settings import guard_registry
     from ops.isolation.text_processes import text_processes
     from schemas.clock import SystemClock
 
-    judged_for = await _tenant(tenant, guards)
+    settings, judged_for = await _settings_and_tenant(tenant, guards)
     async with text_processes() as work:
-        pipeline = GuardRegistry(work).pipeline(judged_for.guards)
+        try:
+            pipeline = guard_registry(settings, work).pipeline(judged_for.guards)
+        except GuardConfigError as error:
+            raise InvalidError(str(error)) from error
         context = StepContext(tenant=judged_for, clock=SystemClock())
         return await _print(GuardCheck(pipeline, stage, context, channel))
 
@@ -87,18 +96,16 @@ def _printed(checked: CheckedLine) -> bool:
     return True
 
 
-async def _tenant(name: str | None, file: Path | None) -> Tenant:
+async def _settings_and_tenant(name: str | None, file: Path | None) -> tuple[Settings, Tenant]:
+    """Return the settings, and the tenant of the registry or one of these guard settings."""
+    from ops.cli.command_settings import begun, begun_anywhere
+    from ops.guard_settings import guards_in
     from schemas.tenants import Tenant
 
-    if name is not None:
-        from ops.cli.command_settings import begun_anywhere
-        from ops.connection import command_connection
-        from ops.tenancy import Tenancy
+    if name is None:
+        return begun(), Tenant(id=ANYONE) if file is None else Tenant(id=ANYONE, guards=guards_in(file))
+    from ops.connection import command_connection
+    from ops.tenancy import Tenancy
 
-        settings = begun_anywhere()
-        return await Tenancy(command_connection(settings), settings).one(name)
-    if file is None:
-        return Tenant(id="check")
-    from ops.guard_settings import guards_in
-
-    return Tenant(id="check", guards=guards_in(file))
+    settings = begun_anywhere()
+    return settings, await Tenancy(command_connection(settings), settings).one(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -101,6 +102,13 @@ def set_(  # noqa: PLR0913, PLR0917 - one argument an option
     reply_topic: Annotated[
         list[str] | None, typer.Option(help="A topic that reply_to may name, may be repeated; replaces all others.")
     ] = None,
+    guard: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STAGE:NAME=VALUE", help="off, on, shadow, default or a JSON object; may be repeated."),
+    ] = None,
+    guards_file: Annotated[
+        Path | None, typer.Option(help="A JSON file with all guard settings; replaces those of the tenant.")
+    ] = None,
     interactive: Annotated[bool | None, typer.Option("--interactive", help="Add topics for events, control.")] = None,
     rpm: Annotated[int | None, typer.Option(help="Requests a minute; 0: no limit.")] = None,
     rpm_per_agent: Annotated[int | None, typer.Option(help="Requests a minute of each agent; 0: no limit.")] = None,
@@ -116,8 +124,10 @@ def set_(  # noqa: PLR0913, PLR0917 - one argument an option
 
     from ops.cli import output
     from ops.cli.durations import seconds
+    from ops.cli.guard_changes import guard_changes, with_guards
     from ops.cli.taint_lists import taint_lists
     from ops.cli.tool_lists import tool_lists
+    from ops.guard_settings import guards_in
     from ops.tenant_changes import changed, with_taint, with_tools
 
     rates = {"rpm": rpm, "rpm_per_agent": rpm_per_agent, "rpm_per_user": rpm_per_user}
@@ -130,9 +140,11 @@ def set_(  # noqa: PLR0913, PLR0917 - one argument an option
     given = {"tier": tier, "identity": identity, "name": name, "agents": agent, "reply_topics": reply_topic}
     fields = {key: value for key, value in {**given, "interactive": interactive}.items() if value is not None}
     lists, cleared, accepted = tool_lists(tool or ()), any_tool or (), taint_lists(accept_taint or ())
+    guards, all_guards = guard_changes(guard or ()), guards_in(guards_file) if guards_file else None
 
     def change(known: Tenant) -> Tenant:
-        return with_taint(with_tools(changed(known, fields, limits), lists, cleared), accepted)
+        settings = with_guards(all_guards or known.guards, guards)
+        return with_taint(with_tools(changed(known, {**fields, "guards": settings}, limits), lists, cleared), accepted)
 
     record = asyncio.run(_tenancy().alter(tenant, change))
     output.line(record) if as_json else output.text(f"{record.id} is changed: {record.model_dump_json()}")

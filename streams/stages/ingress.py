@@ -178,7 +178,12 @@ class IngressStage:
 
     def _context(self, tenant: Tenant, envelope: Envelope, trace: Trace) -> StepContext:
         return StepContext(
-            tenant=tenant, clock=self.builder.clock, trace=trace.headers, envelope=envelope, meter=self.meter
+            tenant=tenant,
+            clock=self.builder.clock,
+            trace=trace.headers,
+            envelope=envelope,
+            spans=self.builder.tracing.below(trace, tenant.id),
+            meter=self.meter,
         )
 
     def _unreadable_job(self, record: Record, error: HeadraceError, tenant: Tenant, trace: Trace) -> Job:

@@ -168,6 +168,11 @@ GUARD_SECONDS = Metric(
     "Time that a guard took for one content.",
     ("guard",),
 )
+GUARD_SETTINGS_UNUSABLE = Metric(
+    "headrace_guard_settings_unusable",
+    "gauge",
+    "Tenants whose guard settings this worker could not use. They keep their last good ones, or are refused.",
+)
 MODEL_CALLS_UNPRICED = Metric(
     "headrace_model_calls_unpriced",
     "counter",
@@ -330,6 +335,7 @@ VOCABULARY: tuple[Metric, ...] = (
     MODEL_TOKENS,
     TOOL_CALL_SECONDS,
     HANDOFFS,
+    GUARD_SETTINGS_UNUSABLE,
     MODEL_CALLS_UNPRICED,
     UNWRITABLE,
     DELAYED_OUTPUT_WARNINGS,

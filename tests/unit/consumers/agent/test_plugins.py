@@ -9,7 +9,7 @@ import pytest
 
 from consumers.agent.agents import Agent
 from consumers.agent.definition_error import AgentDefinitionError
-from consumers.agent.plugin_groups import GUARD, MIDDLEWARE, MODEL, PLANNER, TOOL, PluginGroup
+from consumers.agent.plugin_groups import MEMORY, MIDDLEWARE, MODEL, PLANNER, TOOL, PluginGroup
 from consumers.agent.plugins import PluginRegistry
 from consumers.agent.references import check_models, resolved
 from consumers.agent.registry import AgentRegistry
@@ -166,7 +166,7 @@ def test_a_list_states_what_is_not_used_and_what_failed(tmp_path: Path) -> None:
     install(
         tmp_path,
         "acme",
-        {GUARD.entry_points: {"strict": f"{PLACE}:plan"}, PLANNER.entry_points: {"late": f"{PLACE}:plan_later"}},
+        {MEMORY.entry_points: {"strict": f"{PLACE}:plan"}, PLANNER.entry_points: {"late": f"{PLACE}:plan_later"}},
     )
     listed = {each.name: each for each in registry(tmp_path).listed()}
 

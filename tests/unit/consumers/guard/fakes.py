@@ -122,4 +122,7 @@ hostile = st.lists(
 
 def normaliser(work: TextWork = text_thread) -> Pipeline:
     """The pipeline of the normaliser alone."""
-    return Pipeline(input=[GuardSpec("normalise", Normalise(work), rewrites=True, policy=NORMALISE.policy)], work=work)
+    normalise = GuardSpec(
+        "normalise", Normalise(work), rewrites=True, policy=NORMALISE.policy, reads_views=NORMALISE.reads_views
+    )
+    return Pipeline(input=[normalise], work=work)

@@ -220,7 +220,7 @@ async def test_a_large_content_is_decoded_before_the_detectors_read_it() -> None
 async def test_evidence_and_note_are_bounded() -> None:
     """A verdict travels with the request; a million spans must not."""
     says = GuardResult(evidence=tuple((at, at + 1) for at in range(1_000)), note="n" * 1_000)
-    outcome = await Pipeline(input=[spec("g", Told(says))]).input(Content("x"), context())
+    outcome = await Pipeline(input=[spec("g", Told(says))]).input(Content("x" * 1_000), context())
     (verdict,) = outcome.verdicts
     assert verdict.evidence == tuple((at, at + 1) for at in range(EVIDENCE_LIMIT))
     assert len(verdict.note) == NOTE_LIMIT
