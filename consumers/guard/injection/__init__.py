@@ -1,1 +1,1 @@
-"""The detector of prompt injection: rules and a classifier. Provenance, which is the boundary, does not belong here."""
+"""The injection guard: its rules, its classifier and the seams of other models. No other detector belongs here."""

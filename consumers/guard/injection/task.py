@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final, cast
 
-import re2
+from consumers.guard.content import Channel
+from consumers.guard.detection import Detected
+from consumers.guard.injection.classifier import classifier
+from consumers.guard.injection.rule_set import rule_set
+from consumers.guard.injection.scoring import Scoring
+from consumers.guard.text_tasks import EVIDENCE_LIMIT
 
-from consumers.guard.detection import Detected, detected
-from consumers.guard.finding import Finding, findings
-
-_RULES = {
-    "override": (
-        re2.compile(
-            r"(?i)\b(?:ignore|disregard|forget)\s+(?:all\s+|any\s+|the\s+|your\s+){0,3}"
-            r"(?:previous|prior|above|earlier|preceding)\s+(?:instructions?|prompts?|rules|directions)"
-        ),
-        0.95,
-    ),
-    "prompt_extraction": (
-        re2.compile(
-            r"(?i)\b(?:reveal|print|show|repeat|output)\s+(?:me\s+)?(?:your|the)\s+"
-            r"(?:full\s+|entire\s+|hidden\s+|initial\s+)?system\s+(?:prompt|message|instructions)"
-        ),
-        0.7,
-    ),
-}
+RULES_ONLY: Final = "rules"
+WITH_CLASSIFIER: Final = "classifier"
 
 
-def find_injection(text: str, hidden: str) -> Detected:
-    """Return the signs of prompt injection in the text and its other readings."""
-    return detected(findings(_rules, text, hidden))
+def find_injection(
+    text: str, hidden: str, channel: str = "request", method: str = WITH_CLASSIFIER, off: str = ""
+) -> Detected:
+    """Return the score, and the signs of prompt injection in the text and its other readings.
+
+    *off* has the kinds of rules that do not count, with commas between them.
+    """
+    scored = _scoring(method, off)(text, hidden, cast("Channel", channel))
+    spans = sorted({(each.start, each.end) for each in scored.findings if each.end})
+    return Detected(
+        kinds=tuple(sorted({each.kind for each in scored.findings})),
+        score=scored.score,
+        evidence=tuple(spans[:EVIDENCE_LIMIT]),
+    )
 
 
-def _rules(text: str) -> Iterator[Finding]:
-    for kind, (rule, score) in _RULES.items():
-        for match in rule.finditer(text):
-            yield Finding(kind, match.start(), match.end(), score)
+@lru_cache(maxsize=64)
+def _scoring(method: str, off: str) -> Scoring:
+    weights = classifier() if method == WITH_CLASSIFIER else None
+    return Scoring(rule_set(), weights, frozenset(filter(None, off.split(","))))
+
+
+def warm() -> None:
+    """Load the rules and the weights, which takes half a second of CPU time once."""
+    find_injection("warm", "")
