@@ -7,7 +7,9 @@ from contextlib import asynccontextmanager
 
 from consumers.agent.registry import AgentRegistry as Agents
 from consumers.agent.services import AgentServices
+from consumers.guard.pipeline import PipelineOf
 from consumers.resilience.thread_pool import ThreadPool
+from ops.agent_guards import AgentGuards
 from ops.agent_plugins import installed_plugins, model_factories, used_plugins
 from ops.agent_stores import agent_stores
 from ops.agents import models_of
@@ -21,15 +23,18 @@ async def agent_services(
     clock: Clock,
     agents: Agents,
     threads: ThreadPool,
+    pipelines: PipelineOf,
     *,
     odd: Callable[[str], None] = lambda _: None,
     unpriced: Callable[[], None] = lambda: None,
 ) -> AsyncGenerator[AgentServices]:
-    """Yield the services of *agents* for the block. *odd* and *unpriced* are those of ``models_of``.
+    """Yield the services of *agents* for the block, with the guards of *pipelines*.
+
+    *odd* and *unpriced* are those of ``models_of``.
 
     Raises AgentsError for a plugin that cannot be used, UsageError for a missing or unfit store.
     """
-    installed = installed_plugins()
+    installed, guards = installed_plugins(), AgentGuards(pipelines)
     plugins, factories = used_plugins(agents, installed), model_factories(agents, installed)
     async with (
         models_of(settings, clock, factories, odd, unpriced) as models,
@@ -42,5 +47,8 @@ async def agent_services(
             middleware=plugins.middleware,
             journal=stores.journal,
             memory=stores.memory,
+            tool_guard=guards.arguments,
+            input_guard=guards.read,
+            output_guard=guards.answer,
             threads=threads,
         )

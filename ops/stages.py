@@ -295,9 +295,10 @@ async def _handler(
     builder = RecordBuilder(stage, process_name(), context.seals, shards, clock, services.metrics, services.tracing)
     if stage == RETRIES:
         return RetryMover.of(builder, services.cancels).handler()
-    runs = await _runs(settings, stage, context, services, stack)
+    threads = _threads(settings, services.metrics)
     text_work = await stack.enter_async_context(text_processes())
-    pipelines = _pipelines(guard_registry(settings, text_work), context, services, runs)
+    pipelines = _pipelines(guard_registry(settings, text_work), context, services, threads)
+    runs = await _runs(settings, stage, context, services, pipelines, stack)
     known = known_names(settings, runs.agents, runs.models, pipelines.registry.plugins)
     meter = AgentMetrics(services.metrics, known)
     steps = steps_of(context.registry, runs, services.cancels, pipelines)
@@ -326,14 +327,20 @@ async def _handler(
 
 
 async def _runs(
-    settings: Settings, stage: str, context: StageContext, services: StageServices, stack: AsyncExitStack
+    settings: Settings,
+    stage: str,
+    context: StageContext,
+    services: StageServices,
+    pipelines: TenantPipelines,
+    stack: AsyncExitStack,
 ) -> AgentServices:
     """Return the services of the worker's agents; no stage but the agent stage has any."""
-    count, threads = services.metrics.count, _threads(settings, services.metrics)
+    count, threads = services.metrics.count, pipelines.threads
     if stage != "agent":
         return AgentServices(agents=Agents(), models={}, threads=threads)
     odd, unpriced = partial(count, MODEL_FIELDS_DROPPED), partial(count, MODEL_CALLS_UNPRICED)
-    opened = agent_services(settings, context.clock, agents_of(settings), threads, odd=odd, unpriced=unpriced)
+    agents = agents_of(settings)
+    opened = agent_services(settings, context.clock, agents, threads, pipelines, odd=odd, unpriced=unpriced)
     return await stack.enter_async_context(opened)
 
 
@@ -350,10 +357,10 @@ def _threads(settings: Settings, metrics: MetricStore) -> ThreadPool:
 
 
 def _pipelines(
-    registry: GuardRegistry, context: StageContext, services: StageServices, runs: AgentServices
+    registry: GuardRegistry, context: StageContext, services: StageServices, threads: ThreadPool
 ) -> TenantPipelines:
     """Return the tenants' pipelines, with the number of tenants whose guards cannot be used in the metrics."""
-    pipelines, metrics = TenantPipelines(registry, context.clock, runs.threads), services.metrics
+    pipelines, metrics = TenantPipelines(registry, context.clock, threads), services.metrics
     metrics.look.append(lambda: metrics.set(GUARD_SETTINGS_UNUSABLE, len(pipelines.unusable)))
     return pipelines
 

@@ -12,10 +12,10 @@ from streams.journey import Steps
 from streams.registry.tenants import TenantRegistry
 
 
-def steps_of(registry: TenantRegistry, services: AgentServices, cancels: Cancels, guards: PipelineOf) -> Steps:
+def steps_of(registry: TenantRegistry, services: AgentServices, cancels: Cancels, pipelines: PipelineOf) -> Steps:
     """Return the steps that every journey consists of."""
     return Steps(
         authorize=Authorize(registry.agents),
-        screen=Screen(guards),
+        screen=Screen(pipelines),
         execute=Executor(services, cancels),
     )

@@ -7,19 +7,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pydantic_core import from_json, to_json
-
 from consumers.agent.active_agent import ActiveAgent, ActiveAgentEngine, first_place
 from consumers.agent.agents import Agent
+from consumers.agent.answer_guard import AnswerGuard
 from consumers.agent.contained import contained
 from consumers.agent.journal.port import RunKey
 from consumers.agent.journal.steps import JournaledSteps, NoSteps, RunSteps
 from consumers.agent.loop import respond
 from consumers.agent.output import as_json
-from consumers.agent.provenance import Source
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
-from consumers.agent.seams import pass_text
 from consumers.agent.services import AgentServices
 from consumers.agent.session_step import recall, remember
 from consumers.context import StepContext
@@ -91,22 +88,9 @@ class Executor:
             run.spending.resume(screened.usage)  # what a killed process of this attempt has told counts by its journal
             state.steps = await self._steps(run, state.context)
             await recall(state, agent, run)
-        output = await self._guarded(as_json(await active.answer(screened.text), agent.name), active)
+        output = await AnswerGuard(state, agent, run)(as_json(await active.answer(screened.text), agent.name))
         await remember(state, run, output)
         return output
-
-    async def _guarded(self, output: Any, active: ActiveAgent) -> Any:  # noqa: ANN401 - JSON
-        """Return the output after the output guard, which reads a text, or the JSON of any other value."""
-        guard = self.services.output_guard
-        if guard is pass_text:
-            return output
-        run, state = active.run, active.state
-        written = output if isinstance(output, str) else to_json(output).decode()
-        guarded = await guard(written, Source(kind="agent", name=run.agent), state.scope(run, active.agent))
-        state.note_guarded(guarded.verdicts, guarded.placeholders)
-        if guarded.text == written:
-            return output
-        return guarded.text if isinstance(output, str) else from_json(guarded.text)
 
     async def _steps(self, run: Run, context: StepContext) -> JournaledSteps:
         """Return the steps that the run has in its journal."""

@@ -141,6 +141,7 @@ class AgentLoop:
 
     def _result(self, call: ToolCall, outcome: ToolOutcome) -> None:
         self.active.state.note_call(call.name, call.arguments, outcome.text)
+        self.active.state.note_verdicts(outcome.verdicts)
         self._add(ToolMessage(call.id, outcome.text), outcome.source, *outcome.origins)
 
     async def _hand_over(self, call: ToolCall) -> Any:  # noqa: ANN401 - as answer

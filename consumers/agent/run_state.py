@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from consumers.agent.agents import Agent
 from consumers.agent.conversation import Turn
@@ -23,8 +22,6 @@ from consumers.context import StepContext
 from consumers.spending import Share
 from schemas.errors import HandoffCycleError, LoopDetectedError, StepsExhaustedError
 from schemas.results import VerdictInfo
-
-NO_PLACEHOLDERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 Respond: TypeAlias = Callable[[Any, str], Awaitable[Any]]
 """Runs the planner of an ActiveAgent on a text. The executor gives it, since a loop may start further agents."""
@@ -92,10 +89,9 @@ class RunState:
             placeholders=self.placeholders,
         )
 
-    def note_guarded(self, verdicts: Iterable[VerdictInfo], placeholders: Mapping[str, str] = NO_PLACEHOLDERS) -> None:
-        """Note what the guards of a step have found."""
+    def note_verdicts(self, verdicts: Iterable[VerdictInfo]) -> None:
+        """Note the verdicts about a step, in the order of the run: a resumed run notes the same ones."""
         self.verdicts += verdicts
-        self.placeholders |= placeholders
 
     def chain(self, agent: Agent, core: Next) -> Next:
         """Return *core* inside the worker's middleware and that of the agent."""

@@ -46,13 +46,24 @@ class GuardedText(NamedTuple):
     verdicts: tuple[VerdictInfo, ...] = ()
     """The verdicts other than ``pass``."""
 
+    refusal: str = ""
+    """The reason for which the text must not be passed on, in one line that may be shown; empty if it may."""
+
 
 class GuardedArguments(NamedTuple):
     """The arguments of a tool call as the guards pass them on."""
 
     arguments: Mapping[str, Any]
+    """The same object if the guards have changed nothing; else JSON values, which are validated again."""
+
+    placeholders: Mapping[str, str] = {}
+    """New placeholders in the arguments, with the personal data that each stands for."""
+
     verdicts: tuple[VerdictInfo, ...] = ()
     """The verdicts other than ``pass``."""
+
+    refusal: str = ""
+    """The reason for which the tool must not be called, in one line that the model reads; empty if it may."""
 
 
 class ToolPolicy(Protocol):
@@ -67,7 +78,10 @@ class ToolGuard(Protocol):
     """Inspects the arguments of a tool call before the tool runs."""
 
     async def __call__(self, tool: Tool, arguments: Mapping[str, Any], scope: StepScope) -> GuardedArguments:
-        """Return the arguments, redacted if need be. Raise ToolDeniedError or BlockedError to refuse the call."""
+        """Return the arguments, redacted if need be, or refused. Raise GuardUnavailableError if they cannot be judged.
+
+        The arguments have placeholders for personal data that the guards have found before.
+        """
         ...
 
 
@@ -75,7 +89,7 @@ class ContentGuard(Protocol):
     """Inspects a text: a tool's result or a memory before the model reads it, or an answer before it leaves."""
 
     async def __call__(self, text: str, source: Source, scope: StepScope) -> GuardedText:
-        """Return the text, redacted if need be. Raise BlockedError to refuse it."""
+        """Return the text, redacted if need be, or refused. Raise GuardUnavailableError if it cannot be judged now."""
         ...
 
 

@@ -16,9 +16,13 @@ from consumers.agent.model_step import ModelCaller
 from consumers.agent.provenance import Source
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
-from schemas.errors import InternalError, MemoryUnavailableError, ModelError
+from consumers.agent.seams import GuardedText
+from consumers.agent.step_values import GuardStep, decode, encode
+from consumers.agent.taint import taint_of
+from schemas.errors import BlockedError, InternalError, MemoryUnavailableError, ModelError
+from schemas.results import VerdictInfo
 
-STEP, SUMMARY_STEP = "memory.session", "memory.summary"
+STEP, GUARD_STEP, SUMMARY_STEP = "memory.session", "memory.guard", "memory.summary"
 
 
 async def recall(state: RunState, agent: Agent, run: Run) -> None:
@@ -44,15 +48,26 @@ async def recall(state: RunState, agent: Agent, run: Run) -> None:
 async def _entries(state: RunState, agent: Agent, run: Run, limit: int) -> tuple[MemoryEntry, ...]:
     recorded = state.steps.finished(STEP)
     if recorded is not None:
+        state.note_verdicts(_verdicts_of_journal(state))
         return _of_journal(recorded)
 
     async def load(operation: Operation) -> tuple[MemoryEntry, ...]:
         return await _memory(state).load(operation.value)
 
     found = await state.chain(agent, load)(Operation("memory", "session", scope_of(run), run, STEP))
-    guarded = tuple([await _guarded(state, agent, run, each) for each in shortlist(found, limit)])
+    verdicts: list[VerdictInfo] = []
+    guarded = tuple([await _guarded(state, agent, run, each, verdicts) for each in shortlist(found, limit)])
+    if verdicts:
+        await state.steps.finish(GUARD_STEP, encode(GuardStep(verdicts=tuple(verdicts))))
     await state.steps.finish(STEP, encoded(guarded))
+    state.note_verdicts(verdicts)
     return guarded
+
+
+def _verdicts_of_journal(state: RunState) -> tuple[VerdictInfo, ...]:
+    recorded = state.steps.finished(GUARD_STEP)
+    found: GuardStep | None = None if recorded is None else decode(GuardStep, recorded)
+    return found.verdicts if found else ()
 
 
 def _of_journal(recorded: bytes) -> tuple[MemoryEntry, ...]:
@@ -62,10 +77,19 @@ def _of_journal(recorded: bytes) -> tuple[MemoryEntry, ...]:
         raise InternalError("the journal has a session that this worker cannot read") from error
 
 
-async def _guarded(state: RunState, agent: Agent, run: Run, entry: MemoryEntry) -> MemoryEntry:
-    guarded = await state.services.input_guard(entry.text, entry.source, state.scope(run, agent))
-    state.note_guarded(guarded.verdicts, guarded.placeholders)
-    return entry if guarded.text == entry.text else entry.model_copy(update={"text": guarded.text})
+async def _guarded(
+    state: RunState, agent: Agent, run: Run, entry: MemoryEntry, verdicts: list[VerdictInfo]
+) -> MemoryEntry:
+    """Return the entry as the model may read it. A refused text is replaced, so that its exchange stays whole."""
+    clean = not taint_of((entry.source, *entry.origins))
+    source = Source(kind="memory", name=run.session or "", trusted=clean)
+    try:
+        guarded = await state.services.input_guard(entry.text, source, state.scope(run, agent))
+    except BlockedError as error:
+        guarded = GuardedText("", refusal=error.public_message)
+    verdicts += guarded.verdicts
+    text = f"[removed: {guarded.refusal}]" if guarded.refusal else guarded.text
+    return entry if text == entry.text else entry.model_copy(update={"text": text})
 
 
 async def _summary(state: RunState, agent: Agent, run: Run, entries: tuple[MemoryEntry, ...]) -> MemoryEntry | None:
@@ -113,7 +137,3 @@ def _memory(state: RunState) -> SessionMemory:
     if state.services.memory is None:
         raise InternalError("an agent of this worker has session memory, and the worker has no store for it")
     return state.services.memory
-
-
-def _source(run: Run) -> Source:
-    return Source(kind="memory", name=run.session or "")

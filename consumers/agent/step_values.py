@@ -5,12 +5,15 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+from pydantic import Field
+
 from consumers.agent.models.port import FinishReason, ModelResponse, ModelUsage, ToolCall
 from consumers.agent.provenance import Source
 from consumers.agent.tools.outcome import ToolOutcome
 from consumers.spending import Share
 from schemas.errors import InternalError
 from schemas.models import Payload
+from schemas.results import VerdictInfo
 
 
 class ModelStep(Payload):
@@ -88,6 +91,20 @@ class HandoffStep(Payload):
     agent: str
     to: str
     reason: str
+
+
+class GuardStep(Payload):
+    """The outcome of the guards about a memory or an answer, kept if they have found something."""
+
+    text: str = ""
+    """The answer that the guards pass on; empty for a memory, whose texts are in its own step."""
+
+    verdicts: tuple[VerdictInfo, ...] = ()
+    placeholders: dict[str, str] = Field(default_factory=dict, repr=False)
+    """The placeholders that are new in the text, with the personal data that each stands for."""
+
+    refusal: str = ""
+    """The reason for which the answer must not leave; empty if it may."""
 
 
 def encode(step: Payload) -> bytes:

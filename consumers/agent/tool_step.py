@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from consumers.agent.agents import Agent
+from consumers.agent.call_check import CallCheck
 from consumers.agent.genai import AgentTelemetry
 from consumers.agent.journal.port import ENTRY_LIMIT
 from consumers.agent.middleware import Operation
@@ -19,15 +20,16 @@ from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
 from consumers.agent.source_log import SourceLog
 from consumers.agent.step_values import ToolStep, decode, encode
-from consumers.agent.tools.arguments import validated
 from consumers.agent.tools.outcome import ToolOutcome, failed, succeeded
 from consumers.agent.tools.signature import IDEMPOTENCY_KEY, RUN
 from consumers.agent.tools.tool import Tool
 from consumers.resilience.cancel_count import cancel_count
 from schemas.errors import (
+    BlockedError,
+    GuardUnavailableError,
     HeadraceError,
     InternalError,
-    ToolDeniedError,
+    TooLargeError,
     ToolError,
     ToolFailedError,
     ToolOutcomeUnknownError,
@@ -35,6 +37,7 @@ from schemas.errors import (
     chain_of,
     resolve_error,
 )
+from schemas.results import VerdictInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +97,15 @@ class ToolCaller:
         return outcome
 
     async def _made(self, run: Run, tool: Tool, call: ToolCall, step: str, begun: list[str]) -> ToolOutcome:
+        check, verdicts = CallCheck(self.state, self.agent, self.read, self.held), list[VerdictInfo]()
         try:
-            arguments = await self._allowed(run, tool, validated(tool, call.arguments))
+            arguments = await check(run, tool, call.arguments, verdicts)
         except ToolError as error:
             outcome = failed(error)
         else:
             outcome = await self._called(run, tool, arguments, step, begun)
-        return await self._guarded(run, outcome)
+            outcome = await self._guarded(run, tool, outcome, verdicts)
+        return outcome.model_copy(update={"verdicts": tuple(verdicts)}) if verdicts else outcome
 
     async def _called(
         self, run: Run, tool: Tool, arguments: Mapping[str, Any], step: str, begun: list[str]
@@ -117,21 +122,24 @@ class ToolCaller:
         except ToolError as error:
             return failed(error, source)
 
-    async def _guarded(self, run: Run, outcome: ToolOutcome) -> ToolOutcome:
-        state = self.state
-        scope = state.scope(run, self.agent, self.read)
-        guarded = await state.services.input_guard(outcome.text, outcome.source, scope)
-        state.note_guarded(guarded.verdicts, guarded.placeholders)
-        return outcome if guarded.text == outcome.text else outcome.model_copy(update={"text": guarded.text})
+    async def _guarded(self, run: Run, tool: Tool, outcome: ToolOutcome, verdicts: list[VerdictInfo]) -> ToolOutcome:
+        """Return the outcome as the model may read it. A refused result becomes an error, and the run goes on.
 
-    async def _allowed(self, run: Run, tool: Tool, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        if tool.capability and self.held is not None and tool.capability not in self.held:
-            raise ToolDeniedError(f"this run does not hold the capability {tool.capability}")
+        Raises GuardUnavailableError only if the tool may be called again: an effect must not lose its outcome.
+        """
         scope = self.state.scope(run, self.agent, self.read)
-        await self.state.services.policy(tool, arguments, scope)
-        guarded = await self.state.services.tool_guard(tool, arguments, scope)
-        self.state.note_guarded(guarded.verdicts)
-        return guarded.arguments
+        try:
+            guarded = await self.state.services.input_guard(outcome.text, outcome.source, scope)
+        except (BlockedError, TooLargeError) as error:
+            return failed(error)
+        except GuardUnavailableError as error:
+            if tool.repeatable:
+                raise
+            return failed(error)
+        verdicts += guarded.verdicts
+        if guarded.refusal:
+            return failed(BlockedError(guarded.refusal))
+        return outcome if guarded.text == outcome.text else outcome.model_copy(update={"text": guarded.text})
 
     async def _run(self, tool: Tool, begun: list[str], operation: Operation) -> Any:  # noqa: ANN401 - a tool returns what it likes
         self.state.steps.may_start()  # a middleware may have lasted beyond the worker's session

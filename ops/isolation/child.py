@@ -17,6 +17,7 @@ import structlog
 from consumers.agent.executor import Executor
 from consumers.context import StepContext
 from consumers.fencing_token import FencingToken
+from consumers.guard.tenant_pipelines import TenantPipelines
 from consumers.meter import Measurement
 from consumers.resilience.cancel_count import cancel_count
 from consumers.resilience.thread_pool import ThreadPool
@@ -25,6 +26,7 @@ from ops import import_guard, logs
 from ops.agent_services import agent_services
 from ops.agents import agents_of
 from ops.failures import report
+from ops.guard_settings import guard_registry
 from ops.isolation.frames import (
     HEAD,
     SETUP,
@@ -185,7 +187,9 @@ async def run(settings: Settings, setup: HostSetup, clock: Clock, channel: socke
     reader, writer = await asyncio.open_connection(sock=channel)
     tracing = _tracing(setup, writer, clock) if setup.spans else None
     agents, threads = agents_of(settings), ThreadPool(settings.threads)
-    async with agent_services(settings, clock, agents, threads) as services:
+    # Long texts are judged in threads: this process ends with its parent, and takes no child along.
+    pipelines = TenantPipelines(guard_registry(settings), clock, threads)
+    async with agent_services(settings, clock, agents, threads, pipelines) as services:
         await SuspectHost(Executor(services), writer, clock, tracing).serve(reader)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from pydantic import Field
 from pydantic_core import PydanticSerializationError, to_json
 
 from consumers.agent.provenance import OPERATOR, Source
 from schemas.errors import HeadraceError, ToolFailedError
 from schemas.models import Payload
+from schemas.results import VerdictInfo
 
 
 class ToolOutcome(Payload):
@@ -22,6 +24,12 @@ class ToolOutcome(Payload):
     source: Source
     origins: tuple[Source, ...] = ()
     """The sources of the texts that this one was made from: all that a delegate has read."""
+
+    verdicts: tuple[VerdictInfo, ...] = ()
+    """The verdicts of guards about the call's arguments and its result, those that pass excepted."""
+
+    placeholders: dict[str, str] = Field(default_factory=dict, repr=False)
+    """The placeholders that are new in the text, with the personal data that each stands for."""
 
 
 def succeeded(name: str, value: object, limit: int, source: Source) -> ToolOutcome:
