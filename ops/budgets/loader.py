@@ -105,7 +105,7 @@ class BudgetLoader:
         ledger = await stack.enter_async_context(ledger_of(self.connection, self.layout, sums, month))
         async with self.lease.kept(accounts):
             await ledger.read()
-            for account, found in sums.items():
+            for account, found in list(sums.items()):
                 await self._put(ledger, account, found)
         runs = sum(each.runs for each in sums.values())
         log.info("budgets_loaded", accounts=len(accounts), runs=runs, seconds=round(self.clock.monotonic() - began, 2))
