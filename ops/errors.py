@@ -24,6 +24,7 @@
     ├── UnknownTenantError              no tenant of this name is registered
     ├── NotInteractiveError             the tenant has no control topic
     ├── TenantExistsError               a tenant of this name is registered with other settings
+    ├── BudgetStoreError                the counts of budgets cannot be read
     ├── NotServedError                  no worker serves the tenant
     ├── NotDrainedError                 admitted requests of a removed tenant still run
     ├── NoSealError                     the seal's secret is missing, and the broker is not on this machine
@@ -197,6 +198,16 @@ class UnknownTenantError(OperationError):
         super().__init__(
             f"no tenant is called {tenant}: `headrace tenants list` shows who is,"
             f" `headrace tenants add {tenant}` adds it"
+        )
+
+
+class BudgetStoreError(OperationError):
+    """The counts of budgets cannot be read."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(
+            f"the counts of budgets cannot be read: {detail}:"
+            " is Valkey running, and is HEADRACE_VALKEY_URL its address?"
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import NamedTuple
 
-from consumers.agent.budget.port import TENANT, PeriodTotal, Spender, user_spender
+from consumers.agent.budget.port import TENANT, Charge, PeriodTotal, Spender, user_spender
 from schemas.usage import UsageRecord, day_of, pico_of
 
 Period = tuple[str, date]
@@ -80,6 +80,10 @@ class AccountSums:
     def __len__(self) -> int:
         """Return the number of sums, which is what they need memory for."""
         return len(self._sums)
+
+    def charge(self, spender: Spender, period: Period) -> Charge:
+        """Return the usage of a spender in a period: ``day`` or ``month``, and its first day."""
+        return Charge(*self._sums.get((spender, period), (0, 0)))
 
     def totals(self) -> list[PeriodTotal]:
         """Return the sums."""
