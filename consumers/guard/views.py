@@ -30,6 +30,12 @@ _URL_LETTERS: Final = bytes.maketrans(b"-_", b"+/")
 """RFC 4648: maps the URL characters of section 5 to the alphabet of section 4."""
 
 _WORD: Final = re.compile(b"([A-Za-z0-9+/_-]{%d,})=*" % SHORTEST)
+_NOISELESS: Final = 10
+"""Characters of a word that decodes to seven bytes at most: ``_readable`` allows no noise in them."""
+
+_NO_START: Final = frozenset(b"ghijklmnopqrstuv")
+"""Letters for 0x80 to 0xBF in the six upper bits of the first byte."""
+
 _SHORT: Final = 6
 """Characters of a short run of percent-encoded bytes."""
 
@@ -111,6 +117,7 @@ class View:
         return piece.end if offset <= piece.until else piece.end + offset - piece.until
 
 
+@lru_cache(maxsize=1)  # the guards of a stage read the same text, one after another
 def views_of(text: str, hidden: str = "") -> tuple[View, ...]:
     """Return every other reading of *text*, with its *hidden* text as one of them. Takes linear time."""
     readings = (_decoded("base64", text, _base64), _decoded("percent", text, _percent))
@@ -135,8 +142,13 @@ def _base64(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield each base64 word that decodes to readable text, with or without its padding."""
     letters = text.encode("ascii", "replace")  # one byte per character: offsets do not change
     for word in _WORD.finditer(letters):
-        if (decoded := _readable(_unpack(word[1]))) is not None:
+        if not _is_noise(word[1]) and (decoded := _readable(_unpack(word[1]))) is not None:
             yield word.start(), word.end(), decoded
+
+
+def _is_noise(word: bytes) -> bool:
+    """Return True for a short word with a first byte that starts no UTF-8 character: half the words of prose."""
+    return len(word) <= _NOISELESS and word[0] in _NO_START
 
 
 def _unpack(word: bytes) -> bytes:
@@ -148,6 +160,8 @@ def _unpack(word: bytes) -> bytes:
 
 def _percent(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield each run of percent-encoded bytes (RFC 3986, section 2.1), readable or not: a stray one hides no other."""
+    if "%" not in text:
+        return
     for run in _TRIPLETS.finditer(text):
         start, end = run.span()
         yield start, end, (_unquoted_short if end - start <= _SHORT else _unquoted)(run[0])

@@ -179,6 +179,20 @@ def texts(rounds: Rounds = 3, as_json: AsJson = False) -> None:
     _measure("texts", partial(texts.run, texts.TextsPlan(rounds)), as_json=as_json)
 
 
+@app.command("guards")
+def guards(
+    calls: Annotated[int, typer.Option(min=20, help="Short texts of each round.")] = 320,
+    rounds: Rounds = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the CPU time of each input guard and of the pipeline, for texts of several lengths."""
+    from functools import partial
+
+    from ops.lab.bench import guards
+
+    _measure("guards", partial(guards.run, guards.GuardsPlan(calls=calls, rounds=rounds)), as_json=as_json)
+
+
 def _journeys(chosen: str) -> tuple[JourneyName, ...]:
     named: dict[str, tuple[JourneyName, ...]] = {
         "compact": ("compact",),

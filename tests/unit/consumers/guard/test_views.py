@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import string
 from urllib.parse import quote
 
 import pytest
@@ -146,6 +147,24 @@ def test_what_is_plain_in_a_view_is_the_same_in_the_text(before: str, after: str
         if (at := view.text.find(SECRET)) >= 0:
             ((first, last),) = view.locate(at, at + len(SECRET))
             assert text[first:last] == ENCODED
+
+
+@given(
+    st.text(alphabet=string.ascii_letters + string.digits + "+/-_", min_size=8, max_size=11), st.sampled_from(" =\n")
+)
+def test_a_word_is_left_out_only_if_it_decodes_to_noise(word: str, after: str) -> None:
+    """Most words of prose are left out before they are decoded."""
+    raw = (
+        base64.urlsafe_b64decode(word.replace("+", "-").replace("/", "_") + "=" * (-len(word) % 4))
+        if len(word) % 4 != 1
+        else b""
+    )
+    try:
+        readable = raw.decode().isprintable() and bool(raw)
+    except UnicodeDecodeError:
+        readable = False
+    if readable:
+        assert raw.decode() in readings(word + after)[0]
 
 
 def test_a_content_reads_as_its_text_and_its_views() -> None:
