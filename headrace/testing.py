@@ -34,6 +34,7 @@ from consumers.agent.references import resolved
 from consumers.agent.registry import AgentRegistry
 from consumers.agent.services import AgentServices
 from consumers.context import StepContext
+from consumers.guard.conformance import GuardConformanceError, check_guard
 from consumers.resilience.retry import Retry
 from ops.agent_plugins import installed_plugins, used_plugins
 from ops.embedded.scenario import ANY_TOOLS, Scenario
@@ -50,12 +51,14 @@ from schemas.stage_records import Authorized, Origin, Screened
 from schemas.tenants import Tenant
 
 __all__ = [
+    "GuardConformanceError",
     "ScriptedAnswer",
     "ScriptedResult",
     "ScriptedToolCall",
     "ScriptedWorker",
     "UnscriptedCallError",
     "call",
+    "check_guard",
     "run_agent",
     "scripted_worker",
 ]

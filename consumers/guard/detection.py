@@ -16,11 +16,13 @@ included. The guard runs it on the event loop for short texts, and outside of it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from consumers.context import StepContext
+from consumers.guard.character_sets import REPLACEMENT
 from consumers.guard.content import LARGE, Content
 from consumers.guard.finding import Finding
 from consumers.guard.guards import Action, GuardResult
@@ -50,6 +52,7 @@ class Detected(NamedTuple):
 
 
 NOTHING: Final = Detected()
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 def detected(found: Sequence[Finding], *, text: str | None = None, placeholders: PlaceholderItems = ()) -> Detected:
@@ -86,6 +89,11 @@ class Act(Protocol):
         ...
 
 
+def encodable(text: str) -> str:
+    """Return *text* with U+FFFD for each lone surrogate, which re2 refuses. Offsets stay. JSON can have surrogates."""
+    return text if text.isascii() else _SURROGATE.sub(REPLACEMENT, text)
+
+
 def no_options(_: Content) -> tuple[str, ...]:
     """Return no options: the task needs the text alone."""
     return ()
@@ -96,7 +104,7 @@ class Detection:
     """A guard that runs one text task."""
 
     task: str
-    """Name of the task in ``text_tasks.TASKS``."""
+    """Name of the task in ``text_tasks.TASKS``, or its place, ``package.module:function``."""
 
     act: Act
     work: TextWork
@@ -126,7 +134,7 @@ class Detection:
 
     async def detected(self, content: Content, tenant: str) -> Detected:
         """Return the result of the task."""
-        texts = (content.text, content.hidden, *self.options(content))
+        texts = (encodable(content.text), content.hidden, *self.options(content))
         if len(content.text) + len(content.hidden) <= self.on_loop:
             return Detected(*text_task(self.task)(*texts))
         return Detected(*await self.work(tenant, self.task, *texts))

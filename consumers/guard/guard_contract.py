@@ -1,4 +1,4 @@
-"""The contract of a guard's result. A result that breaks it counts as a failure of the guard."""
+"""The contract of a plugin and of a guard's result. A result that breaks it counts as a failure of the guard."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final, get_args
 
+from pydantic import ValidationError
+
 from consumers.guard.content import Content
-from consumers.guard.guards import Action, GuardResult
+from consumers.guard.guard_plugin import ALL_STAGES, GuardPlugin
+from consumers.guard.guards import Action, GuardResult, Policy
 from consumers.guard.text_tasks import EVIDENCE_LIMIT, SIZE_LIMIT
+from schemas.models import Payload
 
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
@@ -76,3 +80,26 @@ def _check_placeholders(placeholders: Mapping[Any, Any]) -> None:
     for name, original in placeholders.items():
         if not (isinstance(name, str) and isinstance(original, str) and 0 < len(name) <= PLACEHOLDER_LIMIT):
             raise GuardContractError("its placeholders are no texts")
+
+
+def check_plugin(plugin: GuardPlugin[Any]) -> None:
+    """Raise GuardContractError if the plugin breaks the contract."""
+    _check_config(plugin.config)
+    if not callable(plugin.make):
+        raise GuardContractError("its `make` is no function of (config, stage, work)")
+    if not plugin.stages or not set(plugin.stages) <= ALL_STAGES:
+        raise GuardContractError(f"its stages are not among {', '.join(sorted(ALL_STAGES))}")
+    if not isinstance(plugin.policy, Policy):
+        raise GuardContractError("its policy is no Policy")
+
+
+def _check_config(config: object) -> None:
+    if not (isinstance(config, type) and issubclass(config, Payload)):
+        raise GuardContractError("its config is no subclass of Payload")
+    if config.model_config.get("extra") != "forbid":
+        raise GuardContractError("its config accepts unknown fields, so that a misspelt one would be ignored")
+    try:
+        config()
+    except ValidationError as error:
+        fields = ", ".join(".".join(map(str, each["loc"])) for each in error.errors())
+        raise GuardContractError(f"its config has fields without a default: {fields}") from error

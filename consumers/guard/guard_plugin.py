@@ -1,4 +1,4 @@
-"""Guard plugins: what the platform needs to know of a guard before it makes one for a tenant."""
+"""Guard plugins: the facts of a guard that the platform needs before it makes one for a tenant."""
 
 from __future__ import annotations
 
@@ -40,3 +40,12 @@ class GuardPlugin(Generic[Config]):
 
     policy: Policy = field(default_factory=Policy)
     """The default time limit and failure handling."""
+
+
+class NoConfig(Payload):
+    """The configuration of a guard without settings."""
+
+
+def plugin_of(name: str, guard: Guard) -> GuardPlugin[NoConfig]:
+    """Return the plugin of a function that is a guard: a detector without settings, for every stage."""
+    return GuardPlugin(name, NoConfig, lambda _config, _stage, _work: guard, reads_views=True)

@@ -18,7 +18,7 @@ from consumers.guard.ruling import Ruling, failure, rule
 from consumers.guard.text_tasks import EVIDENCE_LIMIT, TextWork, unpacked_views
 from consumers.guard.text_threads import text_thread
 from consumers.meter import GuardEnded
-from schemas.errors import BlockedError, GuardUnavailableError
+from schemas.errors import BlockedError, GuardUnavailableError, resolve_error
 from schemas.guards import GuardStage
 from schemas.stage_records import Verdict
 from schemas.tenants import Tenant
@@ -165,8 +165,11 @@ class _Stage:
 
     async def _detect(self, content: Content, context: StepContext) -> list[Ruling]:
         undecoded = await self._decode(self.detectors, content, context)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._rule(spec, content, context, undecoded)) for spec in self.detectors]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._rule(spec, content, context, undecoded)) for spec in self.detectors]
+        except ExceptionGroup as errors:  # a TooLargeError, the one error that leaves a ruling
+            raise resolve_error(errors) from errors
         return [task.result() for task in tasks]
 
     async def _decode(

@@ -73,8 +73,11 @@ TASKS: Final[dict[str, str]] = {
 
 @cache
 def text_task(name: str) -> TextTask:
-    """Return the function of a task. Raise KeyError if TASKS has none of this name."""
-    found: TextTask = resolve_name(TASKS[name])
+    """Return the function of a task. A name that TASKS has not is its place, ``package.module:function``.
+
+    Raise ImportError or AttributeError if there is none.
+    """
+    found: TextTask = resolve_name(TASKS.get(name, name))
     return found
 
 

@@ -59,12 +59,14 @@ PUBLIC = (
 """The promise. A name enters with a line in CHANGELOG.md, and leaves with a major version."""
 
 TESTING = (
+    "GuardConformanceError",
     "ScriptedAnswer",
     "ScriptedResult",
     "ScriptedToolCall",
     "ScriptedWorker",
     "UnscriptedCallError",
     "call",
+    "check_guard",
     "run_agent",
     "scripted_worker",
 )

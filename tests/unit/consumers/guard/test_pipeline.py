@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from typing import get_args
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
 
 import pytest
 
@@ -12,6 +14,9 @@ from consumers.context import StepContext
 from consumers.guard.content import LARGE, Content
 from consumers.guard.guards import Action, Guard, GuardResult, Policy
 from consumers.guard.pipeline import EVIDENCE_LIMIT, NOTE_LIMIT, WORST_FIRST, Pipeline, PipelineResult
+from consumers.meter import GuardEnded, Measurement
+from consumers.spans import Attribute, OpenSpan, SpanKind
+from schemas.errors import GuardUnavailableError, TooLargeError
 from schemas.stage_records import Verdict
 from tests.unit.consumers.guard.fakes import CANARY, Told, broken, context, late, normaliser, spec
 
@@ -278,3 +283,106 @@ async def test_a_cancellation_of_long_ago_is_not_the_runs() -> None:
         await asyncio.sleep(0)
         task.cancel()
     assert task.result().blocks
+
+
+async def too_large(content: Content, context: StepContext) -> GuardResult:
+    """Refuses the content itself."""
+    raise TooLargeError
+
+
+@pytest.mark.parametrize("rewrites", [True, False])
+async def test_a_content_that_is_too_large_is_no_failure_of_its_guard(rewrites: bool) -> None:  # noqa: FBT001 - a parameter
+    """The client is told so, also by one of several detectors."""
+    guards = Pipeline(input=[spec("g", too_large, OPEN, rewrites=rewrites), spec("h", Told())])
+    with pytest.raises(TooLargeError):
+        await guards.input(Content("x"), context())
+
+
+@dataclass
+class Noted:
+    """Notes measurements and spans."""
+
+    measured: list[GuardEnded] = field(default_factory=list[GuardEnded])
+    spans: list[tuple[str, dict[str, Attribute], str]] = field(
+        default_factory=list[tuple[str, dict[str, Attribute], str]]
+    )
+    captures_content: bool = False
+    traceparent: str | None = None
+    failed: str = ""
+
+    def record(self, measurement: Measurement) -> None:
+        assert isinstance(measurement, GuardEnded)
+        self.measured.append(measurement)
+
+    @contextmanager
+    def open(self, name: str, kind: SpanKind, attributes: Mapping[str, Attribute]) -> Generator[OpenSpan]:
+        self.failed = ""
+        yield self
+        self.spans.append((name, dict(attributes), self.failed))
+
+    def set(self, attributes: Mapping[str, Attribute]) -> None:
+        raise AssertionError
+
+    def fail(self, error_type: str) -> None:
+        self.failed = error_type
+
+
+async def test_each_verdict_is_measured() -> None:
+    """A guard in shadow mode counts with the action that it would have taken."""
+    noted = Noted()
+    guards = Pipeline(
+        tool=[
+            spec("a", Told(GuardResult("redact", text="y")), rewrites=True),
+            spec("b", Told(GuardResult("block")), Policy(shadow=True)),
+            spec("c", broken, OPEN),
+        ]
+    )
+    await guards.tool(Content("x"), replace(context(), meter=noted))
+
+    assert [(each.stage, each.guard, each.action, each.shadow) for each in noted.measured] == [
+        ("tool", "a", "redact", ""),
+        ("tool", "b", "pass", "block"),
+        ("tool", "c", "flag", ""),
+    ]
+    assert all(each.seconds > 0 for each in noted.measured)
+
+
+@pytest.mark.parametrize(
+    ("guard", "action", "failed"),
+    [
+        (Told(GuardResult("flag")), "flag", ""),
+        (Told(GuardResult("block")), "block", "blocked"),
+        (late, "block", "guard_unavailable"),
+    ],
+)
+async def test_a_content_that_does_not_pass_has_a_span(guard: Guard, action: str, failed: str) -> None:
+    """A trace shows which guard acted. Content that passes costs nothing."""
+    noted = Noted()
+    guards = Pipeline(input=[spec("g", guard, CLOSED), spec("quiet", Told())], output=[spec("quiet", Told())])
+    for judge in (guards.output, guards.input):
+        await judge(Content(CANARY), replace(context(), spans=noted))
+
+    attributes = {
+        "headrace.guard.stage": "input",
+        "headrace.guard.action": action,
+        "headrace.guard.verdicts": (f"g:{action}",),
+    }
+    assert noted.spans == [("guard input", attributes, failed)]
+
+
+async def no_process(tenant: str, task: str, *texts: str) -> tuple[Any, ...]:
+    """Text work without a process."""
+    raise GuardUnavailableError
+
+
+@pytest.mark.parametrize("rewrites", [True, False])
+async def test_a_long_text_that_cannot_be_decoded_is_a_failure_of_those_who_read_it(rewrites: bool) -> None:  # noqa: FBT001 - a parameter
+    """A guard that reads no views judges all the same."""
+    reader = replace(spec("reader", Told(), CLOSED, rewrites=rewrites), reads_views=True)
+    other = replace(spec("other", Told(GuardResult("flag"))), reads_views=False)
+    outcome = await Pipeline(input=[other, reader], work=no_process).input(Content("x" * (LARGE + 1)), context())
+
+    actions = {each.guard: each.action for each in outcome.verdicts}
+    assert actions["reader"] == "block"
+    assert outcome.unavailable == ("reader",)
+    assert rewrites or actions["other"] == "flag"
