@@ -75,7 +75,21 @@ class GuardEnded:
     """The action that a guard in shadow mode would have taken."""
 
 
-Measurement: TypeAlias = AgentEnded | ModelCallEnded | ToolCallEnded | HandoffEnded | GuardEnded
+BudgetOutcome: TypeAlias = Literal["waited", "rate_limited", "exhausted", "unavailable", "soft_limit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetDecided:
+    """A limit has delayed or refused a model call, or its soft share was reached."""
+
+    kind: Literal["budget"] = "budget"
+    tenant: str
+    outcome: BudgetOutcome
+    limit: str
+    """Spender, period and measure, such as ``user_day_tokens``; ``store`` or ``ledger`` for ``unavailable``."""
+
+
+Measurement: TypeAlias = AgentEnded | ModelCallEnded | ToolCallEnded | HandoffEnded | GuardEnded | BudgetDecided
 
 
 class AgentMeter(Protocol):

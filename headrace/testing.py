@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from consumers.agent.agents import Agent
+from consumers.agent.budget.local_budget import local_budget
 from consumers.agent.executor import Executor
 from consumers.agent.journal.memory import MemoryJournal
 from consumers.agent.memory.session_local import LocalSessionMemory
@@ -190,6 +191,7 @@ def _executor(agents: AgentRegistry, model: Model, clock: Clock) -> Executor:
             middleware=plugins.middleware,
             journal=MemoryJournal(clock),
             memory=LocalSessionMemory(clock=clock),
+            budget=local_budget(clock),
             retry=Retry(wait_first=0.0),
         )
     )

@@ -10,7 +10,7 @@ import ssl
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, TypeAlias
 
-from pydantic import AfterValidator, BeforeValidator, PositiveFloat, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveFloat, SecretStr
 
 from ops.addresses import BROKERS_FORM, checked_brokers, checked_host, checked_url
 
@@ -21,6 +21,7 @@ DAY_S = 86_400
 """Maximum seconds of a time limit in the settings."""
 
 WEIGHTS_FORM = '{"gold": 4, "trial": 0.5}'
+RATES_FORM = '{"gpt-4o-mini": 2000000, "*": 100000}'
 
 
 class ValueForm(NamedTuple):
@@ -60,7 +61,7 @@ def _ascii(secret: SecretStr) -> SecretStr:
     return SecretStr(text)
 
 
-def _weights(value: object) -> object:
+def _json_object(value: object, form: str) -> object:
     if not isinstance(value, str):
         return value
     try:
@@ -68,8 +69,16 @@ def _weights(value: object) -> object:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise ValueError(f"that is no JSON object: write {WEIGHTS_FORM}")  # noqa: TRY004 - pydantic reports this one
+        raise ValueError(f"that is no JSON object: write {form}")  # noqa: TRY004 - pydantic reports this one
     return found
+
+
+def _weights(value: object) -> object:
+    return _json_object(value, WEIGHTS_FORM)
+
+
+def _rates(value: object) -> object:
+    return _json_object(value, RATES_FORM)
 
 
 def _no_surrogates(value: object) -> object:
@@ -109,4 +118,9 @@ Weights: TypeAlias = Annotated[
     dict[str, PositiveFloat],
     BeforeValidator(_weights),
     ValueForm(f"JSON with numbers above 0, as {WEIGHTS_FORM}"),
+]
+TokenRates: TypeAlias = Annotated[
+    dict[str, Annotated[int, Field(gt=0, le=10**15)]],
+    BeforeValidator(_rates),
+    ValueForm(f"JSON with tokens a minute, as {RATES_FORM}"),
 ]

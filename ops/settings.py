@@ -30,6 +30,7 @@ from ops.setting_types import (
     Switch,
     Text,
     Token,
+    TokenRates,
     ValkeyUrl,
     Weights,
 )
@@ -99,7 +100,7 @@ class Settings(BaseSettings):
 
     valkey_url: ValkeyUrl | None = None
     """Address of Valkey or Redis, with an append-only file. Agent workers need it if an agent has tools, handoffs or
-    memory."""
+    memory, if a tenant has budgets, and for `HEADRACE_PROVIDER_LIMITS`."""
 
     valkey_replicas: int = Field(default=0, ge=0, le=9)
     """Replicas of Valkey that must have the start of a tool on their disks before the tool starts. 0: a failover to a
@@ -129,6 +130,14 @@ class Settings(BaseSettings):
     guards: GuardsFile | None = None
     """JSON file with guard settings for all tenants, in the form of `guards` in a tenant's record. A tenant's record
     changes single fields of them. Not set: the default guards, as docs/reference/guards.md has them."""
+
+    provider_limits: Annotated[TokenRates, NoDecode] = Field(default_factory=dict[str, int])
+    """Tokens a minute of all tenants together, by the provider's name of the model; `*` is each model that is not
+    named. A call above it waits. Not set: no such limit."""
+
+    reserved_output_tokens: int = Field(default=4_096, ge=1, le=1_000_000)
+    """Output tokens that are reserved for a model call without a maximum, as far as its budgets and rates leave them.
+    The call may write more, which is then charged."""
 
     agents: Text | None = None
     """Module of your agents, `package.module` or `package.module:attribute`. The option `--agents` overrides it."""

@@ -24,6 +24,7 @@ from consumers.resilience.cancel import Cancels
 from consumers.resilience.thread_pool import ThreadPool
 from ops.agent_services import agent_services
 from ops.agents import agents_of
+from ops.budget_watch import BudgetWatch
 from ops.clock_check import ClockCheck
 from ops.debugging import SESSION_MS
 from ops.errors import LayoutMovingError, OperationError, StoppedError, UsageError
@@ -143,6 +144,7 @@ class StageRun:
     start: StageStart
     clock_check: ClockCheck
     at_terminal: bool
+    budgets: BudgetWatch = field(default_factory=BudgetWatch)
     context: StageContext = field(init=False)
     services: StageServices = field(init=False)
 
@@ -153,11 +155,14 @@ class StageRun:
         await self.clock_check.measure(self.context.connection, deadline_s)
         self.services = await _services(settings, stage, self.context, stack)
         self.clock_check.shown_in(self.services.metrics)
-        handler = _under(self.context, await _handler(settings, stage, self.context, self.services, stack))
+        handler = _under(
+            self.context, await _handler(settings, stage, self.context, self.services, stack, self.budgets)
+        )
         config = _config(settings, stage, self.context)
         if self.at_terminal:
             config = replace(config, session_ms=SESSION_MS)
-        worker = Worker(config, handler, self.context.clock, self.services.metrics)
+        worker = Worker(config, _under(self.context, handler), self.context.clock, self.services.metrics)
+        self.budgets.owned, self.budgets.shards = lambda: len(worker.owned), self.context.layout.shards
         self.callbacks.worker(worker)
         await worker.start()
         stack.push_async_callback(worker.stop, settings.grace)
@@ -165,7 +170,7 @@ class StageRun:
 
     def reasons(self) -> list[str]:
         """Return the reasons, beside those of the worker, why the stage is not ready."""
-        return self.start.reasons() + self.clock_check.reasons()
+        return self.start.reasons() + self.clock_check.reasons() + self.budgets.reasons()
 
     @property
     def ready(self) -> bool:
@@ -289,7 +294,12 @@ async def _controls(context: StageContext, cancels: Cancels, stack: AsyncExitSta
 
 
 async def _handler(
-    settings: Settings, stage: str, context: StageContext, services: StageServices, stack: AsyncExitStack
+    settings: Settings,
+    stage: str,
+    context: StageContext,
+    services: StageServices,
+    stack: AsyncExitStack,
+    budgets: BudgetWatch,
 ) -> StageHandler:
     shards, clock = context.layout.shards, context.clock
     builder = RecordBuilder(stage, process_name(), context.seals, shards, clock, services.metrics, services.tracing)
@@ -298,7 +308,7 @@ async def _handler(
     threads = _threads(settings, services.metrics)
     text_work = await stack.enter_async_context(text_processes())
     pipelines = _pipelines(guard_registry(settings, text_work), context, services, threads)
-    runs = await _runs(settings, stage, context, services, pipelines, stack)
+    runs = await _runs(settings, stage, context, services, pipelines, budgets, stack)
     known = known_names(settings, runs.agents, runs.models, pipelines.registry.plugins)
     meter = AgentMetrics(services.metrics, known)
     steps = steps_of(context.registry, runs, services.cancels, pipelines)
@@ -332,6 +342,7 @@ async def _runs(
     context: StageContext,
     services: StageServices,
     pipelines: TenantPipelines,
+    budgets: BudgetWatch,
     stack: AsyncExitStack,
 ) -> AgentServices:
     """Return the services of the worker's agents; no stage but the agent stage has any."""
@@ -339,8 +350,9 @@ async def _runs(
     if stage != "agent":
         return AgentServices(agents=Agents(), models={}, threads=threads)
     odd, unpriced = partial(count, MODEL_FIELDS_DROPPED), partial(count, MODEL_CALLS_UNPRICED)
-    agents = agents_of(settings)
-    opened = agent_services(settings, context.clock, agents, threads, pipelines, odd=odd, unpriced=unpriced)
+    opened = agent_services(
+        settings, context.clock, agents_of(settings), threads, pipelines, budgets, odd=odd, unpriced=unpriced
+    )
     return await stack.enter_async_context(opened)
 
 

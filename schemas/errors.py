@@ -223,12 +223,15 @@ class ModelError(HeadraceError):
     """The model could not answer."""
 
     code = "model_rejected"
+    uncharged: bool = False
+    """True if the provider surely charged nothing: it refused the call, or the call did not reach it."""
 
 
 class ModelOverloadedError(ModelError):
     """The provider is overloaded; it may name a time for the retry."""
 
     code = "model_overloaded"
+    uncharged = True
     retryable = True
 
 
@@ -277,18 +280,21 @@ class ModelRejectedError(ModelError):
     """The provider rejected the request."""
 
     code = "model_rejected"
+    uncharged = True
 
 
 class ModelQuotaError(ModelError):
     """The provider's quota is spent."""
 
     code = "model_quota"
+    uncharged = True
 
 
 class ContextOverflowError(ModelError):
     """The conversation is longer than the model's context."""
 
     code = "context_overflow"
+    uncharged = True
 
 
 class ToolError(HeadraceError):

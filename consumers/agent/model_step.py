@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -12,12 +11,12 @@ from consumers.agent.history import valid, with_unique_ids
 from consumers.agent.journal.port import ENTRY_LIMIT
 from consumers.agent.middleware import Operation
 from consumers.agent.models.port import Model, ModelRequest, ModelResponse, ModelUsage, usage_of
+from consumers.agent.paid_call import Reserve, send, settle_failed
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
-from consumers.agent.seams import Reservation
 from consumers.agent.step_values import ModelStep, decode, encode
 from consumers.spending import Share, Spending
-from schemas.errors import InternalError, ModelUnreadableError
+from schemas.errors import InternalError, ModelError, ModelUnreadableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ class Attempts:
 
     telemetry: AgentTelemetry
     state: RunState
-    reserve: Callable[[ModelRequest, str], Awaitable[Reservation]]
+    reserve: Reserve
     number: int = 0
 
     async def __call__(self) -> ModelResponse:
@@ -107,8 +106,8 @@ class Attempts:
         self.number += 1
         request: ModelRequest = self.operation.value
         spending, named = self.operation.run.spending, name_of(self.model)
-        reserved = await self.reserve(request, named)
-        await reserved.called()
+        reserved = await self.reserve(request, named, call=f"{self.operation.step}/{self.number}")
+        await send(reserved)
         share = Share(self.agent, reserved.day, reserved.generation)
         self.state.shares[self.operation.step] = share
         with self.telemetry.chat(
@@ -126,7 +125,10 @@ class Attempts:
             except ModelUnreadableError as error:
                 chat.tokens(error.input_tokens, error.output_tokens)
                 count(spending, error.model, usage_of(error), share)
-                await reserved.settle(usage_of(error))
+                await settle_failed(reserved, error)
+                raise
+            except ModelError as error:
+                await settle_failed(reserved, error)
                 raise
             chat.respond(response)
             count(spending, response.model, response.usage, share)

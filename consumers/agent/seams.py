@@ -107,21 +107,28 @@ class Reservation(Protocol):
         ...
 
     async def called(self) -> None:
-        """State that the call is about to be sent: it may cost money from now on."""
+        """State that the call is about to be sent: it may cost money from now on.
+
+        Raise BudgetUnavailableError if that cannot be stated. Then the call is not sent.
+        """
         ...
 
     async def settle(self, usage: ModelUsage | None) -> None:
-        """Replace the reservation by the actual usage. None: the call was not sent, or the provider refused it."""
+        """Replace the reservation by the actual usage. None: the call was not sent, or the provider refused it.
+
+        A call whose usage is unknown is not settled: it is charged in full.
+        """
         ...
 
 
 class ModelBudget(Protocol):
     """Limits the tokens and the money of model calls."""
 
-    async def __call__(self, request: ModelRequest, model: str, scope: StepScope) -> Reservation:
+    async def __call__(self, request: ModelRequest, model: str, scope: StepScope, call: str) -> Reservation:
         """Reserve the most that one call of *model* can use, and wait for it within the limits of the tenant.
 
-        Raise BudgetExhaustedError if a budget is spent, RateLimitedError if the wait would be too long.
+        *call* names the step and the try: a resumed run repeats it. Raise BudgetExhaustedError if a budget is spent,
+        RateLimitedError if the wait is too long, BudgetUnavailableError if the budget cannot be counted now.
         """
         ...
 
@@ -160,6 +167,6 @@ class Unreserved:
         """Count nothing."""
 
 
-async def unlimited(request: ModelRequest, model: str, scope: StepScope) -> Reservation:  # noqa: ARG001 - as above
+async def unlimited(request: ModelRequest, model: str, scope: StepScope, call: str) -> Reservation:  # noqa: ARG001 - as above
     """Reserve nothing: no limit is set."""
     return Unreserved(day_of(scope.context.clock.now_ms()))

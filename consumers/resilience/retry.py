@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
 from consumers.resilience.deadline import Deadline
-from schemas.errors import HeadraceError, resolve_error, seconds_of
+from schemas.errors import HeadraceError, RefusedError, resolve_error, seconds_of
 
 T = TypeVar("T")
 Waiting: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
@@ -58,6 +58,8 @@ class Retry:
     def _wait(self, error: HeadraceError, tried: int) -> float | None:
         """Return the seconds before the next attempt; None if there is none. A ``retry_after`` takes precedence."""
         fate = resolve_error(error)
+        if isinstance(fate, RefusedError):
+            return None  # it has waited already, for as long as the limits allow
         if tried >= (self.attempts if fate.retryable else min(self.attempts, fate.calls)):
             return None
         asked = seconds_of(fate.retry_after)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from consumers.meter import OK, AgentEnded, GuardEnded, HandoffEnded, Measurement, ModelCallEnded, ToolCallEnded
+from consumers.meter import (
+    OK,
+    AgentEnded,
+    BudgetDecided,
+    GuardEnded,
+    HandoffEnded,
+    Measurement,
+    ModelCallEnded,
+    ToolCallEnded,
+)
 from schemas.errors import BY_CODE
 from streams.telemetry.metric_definitions import (
     AGENT_SECONDS,
     AGENT_STEPS,
+    BUDGET_DECISIONS,
     GUARD_SECONDS,
     GUARD_VERDICTS,
     HANDOFFS,
@@ -54,6 +64,8 @@ class AgentMetrics:
                 self._handoff(measurement)
             case GuardEnded():
                 self._guard(measurement)
+            case BudgetDecided():
+                self._budget(measurement)
 
     def _agent(self, ended: AgentEnded) -> None:
         agent = _label(ended.agent, self.known.agents)
@@ -85,6 +97,9 @@ class AgentMetrics:
         action = f"shadow_{ended.shadow}" if ended.shadow else ended.action
         self.metrics.count(GUARD_VERDICTS, ended.stage, guard, action)
         self.metrics.tally(GUARD_SECONDS, guard).observe(ended.seconds)
+
+    def _budget(self, decided: BudgetDecided) -> None:
+        self.metrics.count(BUDGET_DECISIONS, decided.outcome, decided.limit, *self.metrics.tenant(decided.tenant))
 
     def _step(self, ended: ModelCallEnded | ToolCallEnded | HandoffEnded) -> None:
         self.metrics.count(AGENT_STEPS, _label(ended.agent, self.known.agents), ended.kind)

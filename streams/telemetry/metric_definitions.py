@@ -173,6 +173,13 @@ GUARD_SETTINGS_UNUSABLE = Metric(
     "gauge",
     "Tenants whose guard settings this worker could not use. They keep their last good ones, or are refused.",
 )
+BUDGET_DECISIONS = Metric(
+    "headrace_budget_decisions",
+    "counter",
+    "Model calls that a limit of spending has affected: `waited`, `rate_limited`, `exhausted`, `unavailable`; and "
+    "`soft_limit`, once for each spender and period. `limit` is spender, period and measure: `user_day_tokens`.",
+    ("outcome", "limit", "tier", "tenant"),
+)
 MODEL_CALLS_UNPRICED = Metric(
     "headrace_model_calls_unpriced",
     "counter",
@@ -335,7 +342,10 @@ VOCABULARY: tuple[Metric, ...] = (
     MODEL_TOKENS,
     TOOL_CALL_SECONDS,
     HANDOFFS,
+    GUARD_VERDICTS,
+    GUARD_SECONDS,
     GUARD_SETTINGS_UNUSABLE,
+    BUDGET_DECISIONS,
     MODEL_CALLS_UNPRICED,
     UNWRITABLE,
     DELAYED_OUTPUT_WARNINGS,

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from consumers.agent.budget.memory_account import BudgetAccount, StoredReservation, limits_of, start_of
 from consumers.agent.budget.port import (
     Answer,
+    BudgetSpent,
     BudgetUse,
     Charge,
     Claim,
@@ -19,7 +20,6 @@ from consumers.agent.budget.port import (
     PeriodTotal,
     SoftLimit,
     Spender,
-    Spent,
     Unloaded,
 )
 from schemas.clock import Clock
@@ -38,6 +38,9 @@ class MemoryBudgetStore:
 
     clock: Clock
     held_ms: int = HELD_MS
+    generation: str = ""
+    """That of a new account; not empty if there is no ledger to load it from."""
+
     accounts: dict[str, BudgetAccount] = field(default_factory=dict[str, BudgetAccount])
 
     async def reserve(self, claim: Claim) -> Answer:
@@ -106,7 +109,7 @@ class MemoryBudgetStore:
         return tuple(_use(found, spender, today) for spender in spenders)
 
     def _account(self, name: str, *, sweep: bool = True) -> BudgetAccount:
-        account = self.accounts.setdefault(name, BudgetAccount())
+        account = self.accounts.setdefault(name, BudgetAccount(self.generation))
         if sweep:
             account.sweep(self.clock.now_ms())
         return account
@@ -122,7 +125,7 @@ class _Reserving:
     held_ms: int
     output: int = 0
     waits: MustWait | None = None
-    refused: Spent | None = None
+    refused: BudgetSpent | None = None
 
     def answer(self) -> Answer:
         claim, day = self.claim, _day(self.now_ms)
@@ -146,7 +149,7 @@ class _Reserving:
         fixed, unit = self._amounts(name)
         least, free = fixed + self.claim.size.least_output_tokens * unit, limit - used - held
         if least > limit - used:
-            self._refuse(Spent(name, least > limit, limit, least))
+            self._refuse(BudgetSpent(name, least > limit, limit, least))
         elif least > free:
             self._wait(name, IN_FLIGHT_WAIT_MS)
         elif unit:
@@ -164,7 +167,9 @@ class _Reserving:
                 continue
             if size.least_tokens > each.minute_tokens:
                 name = LimitName(each.spender.kind, "minute", "tokens")
-                self._refuse(Spent(name, too_large=True, limit_amount=each.minute_tokens, amount=size.least_tokens))
+                self._refuse(
+                    BudgetSpent(name, too_large=True, limit_amount=each.minute_tokens, amount=size.least_tokens)
+                )
             self.output = min(self.output, each.minute_tokens - size.prompt_tokens)
 
     def _check_buckets(self) -> None:
@@ -204,7 +209,7 @@ class _Reserving:
         shortest = min(LONGEST_WAIT_MS, max(SHORTEST_WAIT_MS, wait_ms))
         self.waits = self.waits or MustWait(name, shortest / 1_000, self._ticket())
 
-    def _refuse(self, spent: Spent) -> None:
+    def _refuse(self, spent: BudgetSpent) -> None:
         self.refused = self.refused or spent
 
 

@@ -18,7 +18,7 @@ from consumers.agent.budget.port import (
     SoftLimit,
     Spender,
 )
-from consumers.agent.budget.token_bucket import TokenBucket
+from consumers.agent.budget.token_bucket import QueuedBucket
 
 ReservationState: TypeAlias = Literal["held", "called"]
 PERIODS: tuple[Literal["day", "month"], ...] = ("day", "month")
@@ -58,13 +58,13 @@ class BudgetAccount:
     """By the start of the period, the spender and the measure."""
 
     held: Counter[tuple[Spender, str]] = field(default_factory=Counter[tuple[Spender, str]])
-    buckets: dict[Spender, TokenBucket] = field(default_factory=dict[Spender, TokenBucket])
+    buckets: dict[Spender, QueuedBucket] = field(default_factory=dict[Spender, QueuedBucket])
     alerted: set[tuple[str, SoftLimit]] = field(default_factory=set[tuple[str, SoftLimit]])
 
-    def bucket(self, limits: CallLimits, now_ms: int) -> TokenBucket:
+    def bucket(self, limits: CallLimits, now_ms: int) -> QueuedBucket:
         """Return the spender's bucket, refilled."""
         cap = limits.minute_tokens or 0
-        found = self.buckets.setdefault(limits.spender, TokenBucket(cap, now_ms))
+        found = self.buckets.setdefault(limits.spender, QueuedBucket(cap, now_ms))
         found.refill(cap, now_ms)
         return found
 

@@ -89,13 +89,13 @@ class Claim:
     call: str
     """The run, its attempt, the step and the number of the try: a resumed run repeats it, and replaces its own."""
 
-    owner: str
-    """A random name of this try in this process. Only its owner may change a reservation."""
-
     limits: tuple[CallLimits, ...]
     """Narrow spenders first: a wait for a user's limit holds no place in the queue of the tenant."""
 
     size: CallSize
+    owner: str = ""
+    """A random name of this question. Only its owner may change a reservation."""
+
     soft: float = 1.0
     """The share of a daily or monthly limit at which an alert is raised."""
 
@@ -141,7 +141,7 @@ class MustWait(NamedTuple):
     ticket: int
 
 
-class Spent(NamedTuple):
+class BudgetSpent(NamedTuple):
     """The budget of a day or month does not have the call, or the call is larger than the limit itself."""
 
     limit: LimitName
@@ -163,7 +163,7 @@ class Unloaded(NamedTuple):
     account: str
 
 
-Answer: TypeAlias = Granted | MustWait | Spent | Unloaded
+Answer: TypeAlias = Granted | MustWait | BudgetSpent | Unloaded
 
 
 class Charge(NamedTuple):

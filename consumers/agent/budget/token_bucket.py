@@ -14,7 +14,7 @@ HEAD_MS = 3_000
 
 
 @dataclass(slots=True)
-class TokenBucket:
+class QueuedBucket:
     """The tokens of one spender."""
 
     level: float

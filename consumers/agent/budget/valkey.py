@@ -12,6 +12,7 @@ from redis.exceptions import OutOfMemoryError, ResponseError
 
 from consumers.agent.budget.port import (
     Answer,
+    BudgetSpent,
     BudgetUse,
     CallLimits,
     Charge,
@@ -22,7 +23,6 @@ from consumers.agent.budget.port import (
     PeriodTotal,
     SoftLimit,
     Spender,
-    Spent,
     Unloaded,
 )
 from consumers.agent.budget.scripts import BudgetScripts, budget_scripts
@@ -178,7 +178,7 @@ def _answer(reply: list[Any], claim: Claim) -> Answer:
             return MustWait(_name(claim.limits, at, period, measure), ms / 1_000, int(ticket))
         case [b"spent", at, period, measure, too_large, limit, amount, alerts]:
             name = _name(claim.limits, at, period, measure)
-            return Spent(name, bool(too_large), int(limit), int(amount), _alerts(alerts, claim.limits))
+            return BudgetSpent(name, bool(too_large), int(limit), int(amount), _alerts(alerts, claim.limits))
         case [b"unloaded"]:
             return Unloaded(claim.account)
         case _:

@@ -37,6 +37,9 @@ BY_STATUS: Mapping[int, type[ModelError]] = {
     529: ModelOverloadedError,
 }
 _SERVER_ERROR = 500
+CHARGED = frozenset({408, 502, 504})
+"""Statuses of a server in between, behind which the model may have answered. No other error answer is charged."""
+
 _NUMBER = re.compile(r"[0-9]{1,300}(\.[0-9]{0,300})?")
 _DATE_LIMIT = 64
 _NAME = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
@@ -59,7 +62,9 @@ def error_of(refusal: Refusal, clock: Clock, odd: Callable[[str], None]) -> Mode
     *odd* is called with ``retry_after`` if the provider's is clamped or dropped.
     """
     kind, message = _said(refusal)
-    return kind(message, detail=_detail(refusal), retry_after=retry_after_of(refusal.headers, clock, odd))
+    error = kind(message, detail=_detail(refusal), retry_after=retry_after_of(refusal.headers, clock, odd))
+    error.uncharged = refusal.status not in CHARGED
+    return error
 
 
 def _said(refusal: Refusal) -> tuple[type[ModelError], str]:

@@ -119,5 +119,7 @@ def _error(error: object) -> ModelError:
     for reason in (facts.get("code"), facts.get("type")):
         if isinstance(reason, str) and reason in BY_REASON:
             kind, message = BY_REASON[reason]
-            return kind(message)
+            found = kind(message)
+            found.uncharged = False
+            return found
     return ModelUnreadableError("the provider ended its stream with an error")

@@ -101,13 +101,14 @@ class Prices:
 
     def pico(self, model: str, usage: ModelUsage) -> int:
         """Return the price of a call in picodollars, 0 if the model has none."""
-        price = self._price(model)
+        price = self.price_of(model)
         if price is None:
             self.unpriced(model)
             return 0
         return price.pico(usage)
 
-    def _price(self, model: str) -> ModelPrice | None:
+    def price_of(self, model: str) -> ModelPrice | None:
+        """Return the prices of *model*, None if it has none."""
         if model not in self._known and len(self._known) < NAMES_LIMIT:
             self._known[model] = self.table.find(model)
         return self._known[model] if model in self._known else self.table.find(model)

@@ -134,7 +134,14 @@ def fate_of(error: aiohttp.ClientError) -> ModelError:
     """Return the Headrace error for a failure below HTTP."""
     name = type(error).__name__
     if isinstance(error, aiohttp.ServerTimeoutError):
-        return ModelTimeoutError("the provider accepted no connection in time", detail=name)
+        return _not_sent(ModelTimeoutError("the provider accepted no connection in time", detail=name))
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return _not_sent(ModelUnavailableError(detail=name))
     if isinstance(error, aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
         return ModelUnreadableError("the provider's answer is not valid HTTP", detail=name)
     return ModelUnavailableError(detail=name)
+
+
+def _not_sent(error: ModelError) -> ModelError:
+    error.uncharged = True
+    return error
