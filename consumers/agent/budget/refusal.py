@@ -23,9 +23,7 @@ def exhausted(spent: BudgetSpent) -> BudgetExhaustedError:
     if not spent.too_large:
         return BudgetExhaustedError(f"{limit} is spent")
     need = _amount(spent.limit, spent.amount)
-    return BudgetExhaustedError(
-        f"the model call needs {need}, which is more than {limit}: shorten it, or raise the limit"
-    )
+    return BudgetExhaustedError(f"the model call needs {need}, more than {limit}: shorten it, or raise the limit")
 
 
 def waited(wait: MustWait, seconds: float) -> RateLimitedError:
