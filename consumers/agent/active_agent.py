@@ -198,12 +198,14 @@ def place(
     """
     engine = ActiveAgentEngine()
     own = replace(run, agent=agent.name, engine=engine)
+    state.instructions[agent.name] = agent.instructions
     engine.active = ActiveAgent(state, agent, own, read, prefix, _narrowed(held, agent.capabilities), stack)
     return engine.active
 
 
 def first_place(state: RunState, agent: Agent, run: Run, engine: ActiveAgentEngine) -> ActiveAgent:
     """Return the agent that the request names, at the start of its run, whose engine is *engine*."""
+    state.instructions[agent.name] = agent.instructions
     engine.active = ActiveAgent(state, agent, run, state.read, "", agent.capabilities)
     return engine.active
 

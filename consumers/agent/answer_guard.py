@@ -59,5 +59,6 @@ class AnswerGuard:
         return step
 
     async def _text(self, text: str, known: Mapping[str, str]) -> GuardedText:
-        source, scope = Source(kind="agent", name=self.run.agent), self.state.scope(self.run, self.agent)
-        return await self.state.services.output_guard(text, source, replace(scope, placeholders=known))
+        source, told = Source(kind="agent", name=self.run.agent), "\n".join(self.state.instructions.values())
+        scope = replace(self.state.scope(self.run, self.agent), placeholders=known, instructions=told)
+        return await self.state.services.output_guard(text, source, scope)

@@ -65,6 +65,9 @@ class RunState:
     placeholders: dict[str, str] = field(default_factory=dict[str, str])
     """The placeholders known so far, with the personal data that each stands for."""
 
+    instructions: dict[str, str] = field(default_factory=dict[str, str])
+    """By agent, the instructions of all that have taken part: an answer may repeat those of any."""
+
     verdicts: list[VerdictInfo] = field(default_factory=list[VerdictInfo])
     """The verdicts of guards in this worker, those that pass excepted."""
 

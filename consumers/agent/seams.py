@@ -27,7 +27,7 @@ class StepScope:
     run: Run
     context: StepContext
     instructions: str = field(default="", repr=False)
-    """The instructions of the agent whose step it is."""
+    """The instructions of the agent whose step it is; for an answer, those of all agents that took part."""
 
     sources: tuple[Source, ...] = ()
     """The sources of all texts that the run's models have read so far."""

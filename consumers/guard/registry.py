@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from consumers.guard.guard_plugin import GuardPlugin
 from consumers.guard.guards import GuardSpec
 from consumers.guard.injection.guard import INJECTION
+from consumers.guard.leak import LEAK
+from consumers.guard.links import LINKS
 from consumers.guard.normalise import NORMALISE
 from consumers.guard.pii.guard import PII
 from consumers.guard.pipeline import Pipeline
@@ -22,14 +24,14 @@ from schemas.guards import GuardSettings, GuardStage, TenantGuards
 
 Plugins: TypeAlias = Mapping[str, GuardPlugin[Any]]
 
-OWN: Final[tuple[GuardPlugin[Any], ...]] = (NORMALISE, SECRETS, PII, INJECTION)
+OWN: Final[tuple[GuardPlugin[Any], ...]] = (NORMALISE, SECRETS, PII, INJECTION, LEAK, LINKS)
 """Headrace's own guards."""
 
 DEFAULTS: Final[Mapping[GuardStage, tuple[str, ...]]] = MappingProxyType(
     {
         "input": ("normalise", "secrets", "pii", "injection"),
         "tool": ("secrets", "pii"),
-        "output": ("secrets", "pii"),
+        "output": ("secrets", "pii", "leak", "links"),
     }
 )
 """The guards of each stage that run unless the settings say otherwise, in this order."""

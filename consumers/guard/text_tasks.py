@@ -67,6 +67,8 @@ TASKS: Final[dict[str, str]] = {
     "secrets": "consumers.guard.secrets.task:find_secrets",
     "pii": "consumers.guard.pii.task:find_pii",
     "injection": "consumers.guard.injection.task:find_injection",
+    "leak": "consumers.guard.leak_places:find_leak",
+    "links": "consumers.guard.link_places:find_links",
 }
 """The place of each task by its name. A process imports a task when it runs it for the first time."""
 
