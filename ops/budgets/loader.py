@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 
@@ -46,6 +46,9 @@ class BudgetLoader:
     store: LedgerStore
     lease: AccountLease
     tenants: Callable[[], Iterable[Tenant]]
+    changed: Callable[[], Awaitable[None]]
+    """Waits for the next change of a tenant."""
+
     clock: Clock
     wanted: dict[str, float] = field(default_factory=dict[str, float])
     """The accounts that are not loaded, with the monotonic seconds since when this worker knows."""
@@ -66,6 +69,7 @@ class BudgetLoader:
     async def follow(self) -> None:
         """Load accounts until cancelled. A failure of Kafka or of the store delays them."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch())
             while True:
                 await self._find()
                 if self.wanted:
@@ -75,6 +79,12 @@ class BudgetLoader:
                     async with asyncio.timeout(SWEEP_S):
                         await self._asked.wait()
                 self._asked.clear()
+
+    async def _watch(self) -> None:
+        """Look for accounts after each change of a tenant."""
+        while True:
+            await self.changed()
+            self._asked.set()
 
     async def _find(self) -> None:
         """Want the limited tenants that are not loaded, and no others."""

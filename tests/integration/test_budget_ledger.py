@@ -10,7 +10,17 @@ from uuid import uuid4
 
 import pytest
 
-from consumers.agent.budget.port import TENANT, BudgetUse, CallLimits, CallSize, Charge, Claim, Granted, Unloaded
+from consumers.agent.budget.port import (
+    TENANT,
+    BudgetUse,
+    CallLimits,
+    CallSize,
+    Charge,
+    Claim,
+    Granted,
+    PeriodTotal,
+    Unloaded,
+)
 from consumers.agent.budget.valkey import ValkeyBudgetStore
 from consumers.valkey.link import ValkeyLink, served
 from ops.background import background
@@ -59,12 +69,16 @@ class World:
 
     def __init__(self, connection: Connection, link: ValkeyLink, tenant: Tenant, writer: Writer) -> None:
         self.connection, self.link, self.tenant, self.writer = connection, link, tenant, writer
-        self.store = ValkeyBudgetStore(link)
+        self.store, self.changes = ValkeyBudgetStore(link), asyncio.Event()
 
     def loader(self, worker: str = "one") -> BudgetLoader:
         """Return the loader of a new worker."""
         lease = AccountLease(self.link, f"{self.tenant.id}-{worker}")
-        return BudgetLoader(self.connection, LAYOUT, self.store, lease, lambda: [self.tenant], CLOCK)
+        return BudgetLoader(self.connection, LAYOUT, self.store, lease, lambda: [self.tenant], self.changed, CLOCK)
+
+    async def changed(self) -> None:
+        """Wait for a change of the tenant, which none of these tests makes."""
+        await self.changes.wait()
 
     async def reserved(self) -> Granted:
         """Reserve a call of 100 tokens, and send it."""
@@ -202,6 +216,10 @@ async def test_a_rebuild_by_hand_counts_calls_in_flight_once(world: World) -> No
         await world.end(flying)
         await world.settle(unknown)
         await world.until_used(10)
+        await world.end(tokens=7)
+        await world.until_used(17)
+        await asyncio.sleep(1.2)  # the follower of the first load sees it too
+        await world.until_used(17)
 
 
 async def test_another_worker_takes_a_load_over_from_one_that_died(
@@ -235,5 +253,8 @@ async def test_two_loads_at_once_count_once(world: World) -> None:
         each.lease = AccountLease(world.link, "both")
     async with loading(loaders[0]), loading(loaders[1]):
         await world.until_used(70)
-        await asyncio.sleep(0.3)
-        await world.until_used(70)
+        await world.settle(await world.reserved())
+        assert (
+            await world.store.load(world.tenant.id, [PeriodTotal(TENANT, "day", (await world.used()).day, 7, 7)]) == ""
+        )
+        await world.until_used(80)
