@@ -25,6 +25,8 @@ from consumers.resilience.thread_pool import ThreadPool
 from ops.agent_services import agent_services
 from ops.agents import agents_of
 from ops.budget_watch import BudgetWatch
+from ops.budgets.loader import BudgetLoader
+from ops.budgets.loading import budget_loader
 from ops.clock_check import ClockCheck
 from ops.debugging import SESSION_MS
 from ops.errors import LayoutMovingError, OperationError, StoppedError, UsageError
@@ -147,6 +149,7 @@ class StageRun:
     budgets: BudgetWatch = field(default_factory=BudgetWatch)
     context: StageContext = field(init=False)
     services: StageServices = field(init=False)
+    loader: BudgetLoader | None = None
 
     async def attempt(self, stack: AsyncExitStack, deadline_s: float) -> Worker:
         """Build the stage and start its worker. Raises TransportError if Kafka does not answer in *deadline_s*."""
@@ -155,9 +158,8 @@ class StageRun:
         await self.clock_check.measure(self.context.connection, deadline_s)
         self.services = await _services(settings, stage, self.context, stack)
         self.clock_check.shown_in(self.services.metrics)
-        handler = _under(
-            self.context, await _handler(settings, stage, self.context, self.services, stack, self.budgets)
-        )
+        handler = await _handler(settings, stage, self.context, self.services, stack, self.budgets)
+        self.loader = await stack.enter_async_context(budget_loader(settings, self.context, self.budgets))
         config = _config(settings, stage, self.context)
         if self.at_terminal:
             config = replace(config, session_ms=SESSION_MS)
@@ -187,6 +189,7 @@ class StageRun:
                 tasks.create_task(retry_forever(services.admission_memory.follow)),
                 *([tasks.create_task(retry_forever(services.controls.follow))] if services.controls else []),
                 *([tasks.create_task(retry_forever(partial(follower.follow, worker)))] if follower else []),
+                *([tasks.create_task(self.loader.follow())] if self.loader else []),
                 tasks.create_task(_tell_ready(lambda: self.ready, self.callbacks.ready)),
                 tasks.create_task(self.clock_check.follow(context.connection, MEASURE_S)),
             ]

@@ -169,4 +169,9 @@ class Unreserved:
 
 async def unlimited(request: ModelRequest, model: str, scope: StepScope, call: str) -> Reservation:  # noqa: ARG001 - as above
     """Reserve nothing: no limit is set."""
+    return unreserved(scope)
+
+
+def unreserved(scope: StepScope) -> Unreserved:
+    """Return a reservation of nothing, for today by the worker's clock."""
     return Unreserved(day_of(scope.context.clock.now_ms()))

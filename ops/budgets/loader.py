@@ -31,9 +31,6 @@ LATE_S = 60.0
 LATE_WAIT_S = 1.0
 """The wait of one poll for such usage."""
 
-SLOW_S = 5.0
-"""Seconds after which a load is a reason not to be ready."""
-
 log = structlog.get_logger()
 
 
@@ -50,21 +47,15 @@ class BudgetLoader:
     """Waits for the next change of a tenant."""
 
     clock: Clock
-    wanted: dict[str, float] = field(default_factory=dict[str, float])
-    """The accounts that are not loaded, with the monotonic seconds since when this worker knows."""
+    wanted: set[str] = field(default_factory=set[str])
+    """The accounts that are not loaded."""
 
     _asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def want(self, account: str) -> None:
         """Ask for an account to be loaded."""
-        self.wanted.setdefault(account, self.clock.monotonic())
+        self.wanted.add(account)
         self._asked.set()
-
-    def reasons(self) -> list[str]:
-        """Return the reason not to be ready while a load takes long."""
-        since = self.clock.monotonic() - SLOW_S
-        late = sorted(account for account, begun in self.wanted.items() if begun < since)
-        return [f"budgets are being rebuilt: {', '.join(late[:3])}{', ...' if late[3:] else ''}"] if late else []
 
     async def follow(self) -> None:
         """Load accounts until cancelled. A failure of Kafka or of the store delays them."""
@@ -91,9 +82,9 @@ class BudgetLoader:
         try:
             for tenant in self.tenants():
                 if tenant.budgets.limited and await self.store.needs_load(tenant.id):
-                    self.wanted.setdefault(tenant.id, self.clock.monotonic())
+                    self.wanted.add(tenant.id)
                 else:
-                    self.wanted.pop(tenant.id, None)
+                    self.wanted.discard(tenant.id)
         except BudgetUnavailableError as error:
             log.warning("budget_store_unavailable", detail=error.detail)
 
@@ -124,7 +115,7 @@ class BudgetLoader:
     async def _put(self, ledger: Ledger, account: str, found: AccountSums) -> None:
         """Load one account. Its further records count unless the store has counted them itself."""
         generation = await self.store.load(account, found.totals())
-        self.wanted.pop(account, None)
+        self.wanted.discard(account)
         del ledger.accounts[account]
         if generation:
             ledger.accounts[account] = AccountSums(found.today, counted=generation)

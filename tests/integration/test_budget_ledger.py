@@ -174,10 +174,9 @@ async def test_a_new_budget_counts_what_was_spent_before(world: World) -> None:
         Unloaded,
     )
 
-    async with loading(world.loader()) as loader:
+    async with loading(world.loader()):
         await world.until_loaded()
         await world.until_used(100)
-        assert loader.reasons() == []
 
 
 async def test_a_store_that_is_emptied_agrees_with_the_ledger_after_the_load(world: World) -> None:

@@ -17,10 +17,9 @@ from consumers.agent.budget.refusal import exhausted, waited
 from consumers.agent.budget.reserved_call import Grant, ReservedCall, unanswered
 from consumers.agent.budget.store_state import StoreState
 from consumers.agent.models.port import ModelRequest
-from consumers.agent.seams import Reservation, StepScope, Unreserved
+from consumers.agent.seams import Reservation, StepScope, unreserved
 from consumers.meter import BudgetDecided, BudgetOutcome
 from schemas.errors import BudgetUnavailableError
-from schemas.usage import day_of
 
 FRESH_S = 10.0
 """Seconds for which a reservation is kept while its run waits for a slot. An older one is made again."""
@@ -46,7 +45,7 @@ class CountedBudget:
         """
         claims = self.claims.of(request, model, scope, call)
         if not claims:
-            return Unreserved(day_of(scope.context.clock.now_ms()))
+            return unreserved(scope)
         reserving = _Reserving(self, scope, claims)
         return ReservedCall(await reserving.granted(), self.state, reserving.reached)
 

@@ -11,7 +11,6 @@ from consumers.agent.budget.port import BudgetStore, Charge, Claim, Granted, Sof
 from consumers.agent.budget.store_state import StoreState
 from consumers.agent.models.port import ModelUsage
 from schemas.errors import BudgetUnavailableError
-from schemas.keys import PLATFORM
 
 
 class Grant(NamedTuple):
@@ -47,8 +46,8 @@ class ReservedCall:
 
     @property
     def generation(self) -> str:
-        """The state of the store that counts the call for the tenant; empty if none does."""
-        return next((each.granted.generation for each in self.grants if each.granted.account != PLATFORM), "")
+        """The state of the tenant's counts that has the call; empty if they do not count days or months."""
+        return self.grants[0].granted.generation
 
     async def called(self) -> None:
         """State that the call is about to be sent. Raise BudgetUnavailableError if it must not be sent."""

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from consumers.agent.models.port import ModelRequest
-from consumers.agent.seams import Reservation, StepScope, Unreserved
+from consumers.agent.seams import Reservation, StepScope, unreserved
 from schemas.errors import BudgetUnavailableError
-from schemas.usage import day_of
 
 LOGGED_LIMIT = 1_000
 
@@ -27,7 +26,7 @@ class Uncounted:
         """Reserve nothing. Raise BudgetUnavailableError for a tenant with limits."""
         tenant = scope.run.tenant
         if not tenant.budgets.limited:
-            return Unreserved(day_of(scope.context.clock.now_ms()))
+            return unreserved(scope)
         if tenant.id not in self.logged and len(self.logged) < LOGGED_LIMIT:
             self.logged.add(tenant.id)
             log.error("budget_store_missing", tenant=tenant.id, next="set HEADRACE_VALKEY_URL for this worker")
