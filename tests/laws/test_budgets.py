@@ -551,17 +551,38 @@ async def test_totals_of_the_ledger_are_loaded_once(world: BudgetWorld) -> None:
     assert isinstance(await world.store.reserve(claim_of(account, day(1_000))), BudgetSpent)
 
 
-async def test_usage_of_a_lost_reservation_is_counted_once(world: BudgetWorld) -> None:
-    """The run of such a call is not in the ledger yet, as it has not ended."""
+async def test_usage_of_a_lost_reservation_comes_from_the_ledger(world: BudgetWorld) -> None:
+    """Its run states that another generation has counted it, and is added once it has ended."""
     account = await world.account()
     found = await sent(world, claim_of(account, day(1_000)))
     lost = found._replace(account=new_account())
-    for _ in range(2):
-        await world.store.settle(lost, Charge(60, 3))
-    await world.store.load(lost.account, [PeriodTotal(TENANT, "day", TODAY, 100, 1)])
     await world.store.settle(lost, Charge(60, 3))
+    generation = await world.store.load(lost.account, [PeriodTotal(TENANT, "day", TODAY, 100, 1)])
+    await world.store.settle(lost, Charge(60, 3))
+    assert (await use_of(world, lost.account)).day_tokens == 100
 
+    late = [PeriodTotal(TENANT, "day", TODAY, 60, 3)]
+    assert [await world.store.add_late(lost.account, each, late) for each in (generation, "", "old")] == [
+        True,
+        False,
+        False,
+    ]
     assert (await use_of(world, lost.account)).day_tokens == 160
+
+
+async def test_a_call_of_a_forgotten_generation_is_released_and_not_charged(world: BudgetWorld) -> None:
+    """The ledger has it when its run ends. A call whose usage is never told is charged in full, as always."""
+    account = await world.account()
+    known = await sent(world, claim_of(account, day(1_000)))
+    await sent(world, claim_of(account, day(1_000)))
+    await world.store.forget(account)
+    await world.store.load(account, [])
+    await world.store.settle(known, Charge(60, 3))
+    assert (await use_of(world, account)).day_tokens == 0
+
+    await world.pass_by(3_600)
+    await world.store.reserve(claim_of(account, day(1_000)))
+    assert (await use_of(world, account)).day_tokens == known.tokens
 
 
 async def test_an_account_without_budgets_is_loaded_again_when_it_has_some(world: BudgetWorld) -> None:
