@@ -21,7 +21,8 @@ def encoded_from(text: str) -> int:
     start = word if word < len(bare) else len(text)
     if "%" not in text[max(0, start - 1) :]:
         return start
-    return min(start, *(run.start() for run in _RUNS.finditer(text, len(text.rstrip(_LETTERS))) if run.end() >= start))
+    runs = _RUNS.finditer(text, len(text.rstrip(_LETTERS)))
+    return min((run.start() for run in runs if run.end() >= start), default=start)
 
 
 def word_start(text: str, at: int) -> int:

@@ -12,30 +12,31 @@ from types import TracebackType
 class GuardTime:
     """A timeout of *limit* seconds that can pause. It raises TimeoutError, as ``asyncio.timeout`` does."""
 
-    __slots__ = ("_entered", "_left", "_paused", "_scope")
+    __slots__ = ("_left", "_paused", "_scope")
 
     def __init__(self, limit: float) -> None:
         self._left = limit
         self._paused = 0
-        self._entered = False
-        self._scope = asyncio.timeout(None)
+        self._scope: asyncio.Timeout | None = None  # most guards never suspend
 
     async def __aenter__(self) -> None:
-        await self._scope.__aenter__()
-        self._entered = True
+        scope = asyncio.timeout(None)
+        await scope.__aenter__()
+        self._scope = scope
         self._run_for(None if self._paused else self._left)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._entered = False
-        await self._scope.__aexit__(kind, raised, trace)
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            await scope.__aexit__(kind, raised, trace)
 
     @contextmanager
     def paused(self) -> Generator[None]:
         """Stop the time during the block. The block may begin before this scope is entered."""
         self._paused += 1
-        if (when := self._scope.when()) is not None:
+        if self._scope is not None and (when := self._scope.when()) is not None:
             self._left = max(0.0, when - asyncio.get_running_loop().time())
             self._run_for(None)
         try:
@@ -46,7 +47,7 @@ class GuardTime:
                 self._run_for(self._left)
 
     def _run_for(self, left: float | None) -> None:
-        if self._entered and not self._scope.expired():
+        if self._scope is not None and not self._scope.expired():
             self._scope.reschedule(None if left is None else asyncio.get_running_loop().time() + left)
 
 

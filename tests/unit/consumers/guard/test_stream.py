@@ -92,6 +92,7 @@ _TEXTS = st.lists(_PIECES, max_size=12).map("".join)
 
 
 @given(_TEXTS, st.lists(st.integers(0, 400), max_size=12))
+@example("%" + TOKEN, [])
 @example("a" * 300 + TOKEN, [299, 301])
 @example("1" * 500 + " " + TOKEN + "%41", [250, 501])
 def test_every_split_gives_the_redaction_of_the_whole(text: str, cuts: list[int]) -> None:
