@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from consumers.guard.content import Content
 from consumers.guard.guards import Guard, Policy
+from consumers.guard.stream import StreamStage
 from consumers.guard.text_tasks import TextWork
 from schemas.guards import GuardStage
 from schemas.models import Payload
@@ -37,6 +39,11 @@ class GuardPlugin(Generic[Config]):
 
     reads_views: bool = False
     """True if it reads ``Content.views``. The pipeline then decodes long texts outside the event loop beforehand."""
+
+    stream: Callable[[Config, Content, str], Sequence[StreamStage]] | None = None
+    """Returns the stages that guard one stream: none if nothing is to be done for this content, whose text is empty.
+    The last argument is text before the stream, such as ``password=`` before a member of a tool's arguments.
+    Without this function, an answer under this guard is not streamed."""
 
     policy: Policy = field(default_factory=Policy)
     """The default time limit and failure handling."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -9,9 +10,13 @@ from pydantic import Field
 from consumers.context import StepContext
 from consumers.guard.content import Content
 from consumers.guard.detection import Detected, Detection
+from consumers.guard.finding import Finding
 from consumers.guard.guard_plugin import GuardPlugin
 from consumers.guard.guards import Guard, GuardResult
-from consumers.guard.leak_places import GRAM
+from consumers.guard.leak_places import GRAM, REMOVED
+from consumers.guard.leak_stream import LiveHexadecimal, LiveLeak
+from consumers.guard.stream import StreamStage
+from consumers.guard.stream_redaction import StreamRedaction, blocking
 from consumers.guard.text_tasks import TextWork
 from schemas.guards import GuardStage
 from schemas.models import Payload
@@ -40,4 +45,19 @@ def _guard(config: LeakConfig, _stage: GuardStage, work: TextWork) -> Guard:
     return judge
 
 
-LEAK = GuardPlugin("leak", LeakConfig, _guard, rewrites=True, stages=frozenset({"output"}))
+def _stream(config: LeakConfig, content: Content, context: str) -> Sequence[StreamStage]:
+    if config.action == "flag" or not content.instructions:
+        return ()
+    replacement = blocking("leak") if config.action == "block" else _removed
+    told, shortest = content.instructions, max(config.characters, GRAM)
+    return (
+        StreamRedaction(LiveLeak(told, shortest), replacement, context),
+        StreamRedaction(LiveHexadecimal(told, shortest), replacement, context, views=False),
+    )
+
+
+def _removed(_found: Finding, _text: str) -> str:
+    return REMOVED
+
+
+LEAK = GuardPlugin("leak", LeakConfig, _guard, rewrites=True, stages=frozenset({"output"}), stream=_stream)

@@ -30,19 +30,19 @@ _HEX: Final = re.compile(r"(?:[0-9a-fA-F]{2}[\s:,-]?){32,}")
 
 def find_leak(text: str, hidden: str, instructions: str, shortest: str) -> Detected:
     """Return the runs of at least *shortest* letters and digits that repeat the instructions, and the text without."""
-    grams = _grams(instructions)
+    grams = fragments(instructions)
     if not grams:
         return NOTHING
 
-    def runs(reading: str) -> Iterator[Finding]:
-        return _runs(reading, grams, max(int(shortest), GRAM))
+    def detect(reading: str) -> Iterator[Finding]:
+        return runs(reading, grams, max(int(shortest), GRAM))
 
-    found = (*findings(runs, text, hidden), *_in_hexadecimal(text, grams, max(int(shortest), GRAM)))
+    found = (*findings(detect, text, hidden), *in_hexadecimal(text, grams, max(int(shortest), GRAM)))
     return detected(found, text=redacted(text, found, lambda _: REMOVED) if any(each.end for each in found) else None)
 
 
 @lru_cache(maxsize=32)
-def _grams(instructions: str) -> frozenset[str]:
+def fragments(instructions: str) -> frozenset[str]:
     """Return the fragments of the instructions, of their reverse and of their ROT13."""
     told = folded(instructions)
     readings = (told, told[::-1], codecs.encode(told, "rot13"))
@@ -64,13 +64,19 @@ def _fold(character: str) -> str:
     return "".join(each for each in unicodedata.normalize("NFKC", character).casefold() if each.isalnum())
 
 
-def _runs(text: str, grams: frozenset[str], shortest: int) -> Iterator[Finding]:
+def runs(text: str, grams: frozenset[str], shortest: int) -> Iterator[Finding]:
+    """Yield the runs of a reading."""
     told = folded(text)
     found = [*_spans(told, grams, shortest)]
     if found:
-        places = [place for place, character in enumerate(text) for _ in _fold(character)]
+        places = character_places(text)
         for start, end in found:
             yield Finding("instructions", places[start], places[end - 1] + 1)
+
+
+def character_places(text: str) -> list[int]:
+    """Return the offset in *text* of each character of its folded form."""
+    return [place for place, character in enumerate(text) for _ in _fold(character)]
 
 
 def _spans(told: str, grams: frozenset[str], shortest: int) -> Iterator[tuple[int, int]]:
@@ -89,7 +95,8 @@ def _spans(told: str, grams: frozenset[str], shortest: int) -> Iterator[tuple[in
             yield start, done
 
 
-def _in_hexadecimal(text: str, grams: frozenset[str], shortest: int) -> Iterator[Finding]:
+def in_hexadecimal(text: str, grams: frozenset[str], shortest: int) -> Iterator[Finding]:
+    """Yield the rows of hexadecimal digits that spell a run."""
     for written in _HEX.finditer(text):
         digits = "".join(each for each in written[0] if each.isalnum())
         read = bytes.fromhex(digits[: len(digits) // 2 * 2]).decode("utf-8", "replace")

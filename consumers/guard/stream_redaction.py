@@ -55,6 +55,9 @@ class StreamRedaction:
     context: str = ""
     """Text before the stream that a detector reads too, such as ``password=``. It does not leave."""
 
+    views: bool = True
+    """False: the detector reads the text alone, not its decoded readings."""
+
     _text: str = field(default="", init=False)
     """The context, then the text that is held back."""
 
@@ -86,8 +89,8 @@ class StreamRedaction:
         return self._release(final=True)
 
     def _release(self, *, final: bool) -> str:
-        encoded = len(self._text) if final else encoded_from(self._text)
-        views = views_of(self._text[:encoded])
+        encoded = len(self._text) if final or not self.views else encoded_from(self._text)
+        views = views_of(self._text[:encoded]) if self.views else ()
         until = encoded if final else self._live_from(encoded, views)
         if until <= self._left:
             return ""
@@ -117,13 +120,10 @@ class StreamRedaction:
                     yield each._replace(start=start, end=end, reading=view.kind)
 
     def _ahead(self, found: Iterable[Finding]) -> Iterator[Finding]:
-        """Yield the findings in the text that has not left. One that starts in the given context is cut there."""
-        nothing_left = len(self.context) == self._left
+        """Yield the findings in the text that has not left. One that starts before it is cut there."""
         for each in found:
-            if each.start >= self._left:
-                yield each
-            elif nothing_left and each.end > self._left:
-                yield each._replace(start=self._left)
+            if each.end > self._left:
+                yield each if each.start >= self._left else each._replace(start=self._left)
 
     def _redacted(self, edits: Sequence[_Edit], until: int) -> str:
         parts: list[str] = []
