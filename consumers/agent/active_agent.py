@@ -77,6 +77,15 @@ class ActiveAgent:
         with self.telemetry.invoke_agent(model=name, resumed=self.state.steps.resumed):
             yield
 
+    def asked(self, text: str) -> ActiveAgent:
+        """Return the agent with another text of the request, as the run's engine uses it from now on."""
+        if text == self.run.request.text:
+            return self
+        engine = ActiveAgentEngine()
+        request = self.run.request.model_copy(update={"input": text})
+        engine.active = replace(self, run=replace(self.run, request=request, engine=engine))
+        return engine.active
+
     # --- the model ----------------------------------------------------------------------------------------------------
 
     async def ask(self, request: ModelRequest, step: str) -> ModelResponse:

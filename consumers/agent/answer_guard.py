@@ -39,20 +39,25 @@ class AnswerGuard:
         recorded = self.state.steps.finished(STEP)
         step = await self._judged(output) if recorded is None else decode(GuardStep, recorded)
         self.state.note_verdicts(step.verdicts)
+        self.state.placeholders.keep(step.placeholders)
         if step.refusal:
             raise BlockedError(step.refusal)
         return step.text if isinstance(output, str) else from_json(step.text)
 
     async def _judged(self, output: Any) -> GuardStep:  # noqa: ANN401 - as above
-        known = self.state.placeholders
+        placeholders, known = self.state.placeholders, dict(self.state.placeholders.known)
         if isinstance(output, str):
             guarded = await self._text(output, known)
-            changed, written = guarded.text != output, guarded.text
+            changed = guarded.text != output
         else:
             fields = await judge_fields(output, self._text, known)
-            guarded = GuardedText("", fields.placeholders, fields.verdicts, fields.refusal)
-            changed, written = fields.value is not output, to_json(fields.value).decode()
-        step = GuardStep(text=written, verdicts=guarded.verdicts, refusal=guarded.refusal)
+            written = to_json(fields.value).decode()
+            guarded = GuardedText(written, fields.placeholders, fields.verdicts, fields.refusal)
+            changed = fields.value is not output
+        text = placeholders.take_guarded(guarded, known)
+        step = GuardStep(
+            text=text, verdicts=guarded.verdicts, placeholders=placeholders.within(text), refusal=guarded.refusal
+        )
         value = encode(step)
         if self.state.recorded and (guarded.verdicts or changed) and len(value) <= ENTRY_LIMIT:
             await self.state.steps.finish(STEP, value)

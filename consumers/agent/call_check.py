@@ -12,7 +12,7 @@ from consumers.agent.agents import Agent
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
 from consumers.agent.source_log import SourceLog
-from consumers.agent.tools.arguments import validated
+from consumers.agent.tools.arguments import arguments_of
 from consumers.agent.tools.tool import Tool
 from schemas.errors import ToolDeniedError
 from schemas.results import VerdictInfo
@@ -33,19 +33,22 @@ class CallCheck:
     async def __call__(self, run: Run, tool: Tool, written: str, verdicts: list[VerdictInfo]) -> Mapping[str, Any]:
         """Return the arguments for the tool, which a model has *written* as JSON. Add the guard's verdicts.
 
+        Policy and guard see placeholders; the tool gets the personal data that they stand for.
+
         Raises a ToolError if the call is not allowed; GuardUnavailableError if the guard cannot judge it now.
         """
-        arguments = validated(tool, written)
+        given = arguments_of(tool, written, self.state.placeholders.known)
         self._check_capability(tool)
         scope = self.state.scope(run, self.agent, self.read)
-        await self.state.services.policy(tool, arguments, scope)
-        guarded = await self.state.services.tool_guard(tool, arguments, scope)
+        await self.state.services.policy(tool, given.shown, scope)
+        guarded = await self.state.services.tool_guard(tool, given.shown, scope)
         verdicts += guarded.verdicts
         if guarded.refusal:
             raise ToolDeniedError(guarded.refusal)
-        if guarded.arguments is arguments:
-            return arguments
-        return validated(tool, to_json(guarded.arguments, inf_nan_mode="constants").decode())
+        if guarded.arguments is given.shown:
+            return given.real
+        changed = to_json(guarded.arguments, inf_nan_mode="constants").decode()
+        return arguments_of(tool, changed, {**scope.placeholders, **guarded.placeholders}).real
 
     def _check_capability(self, tool: Tool) -> None:
         if tool.capability and self.held is not None and tool.capability not in self.held:

@@ -15,6 +15,7 @@ from consumers.agent.journal.port import RunKey
 from consumers.agent.journal.steps import JournaledSteps, NoSteps, RunSteps
 from consumers.agent.loop import respond
 from consumers.agent.output import as_json
+from consumers.agent.placeholder_steps import keep_recorded, take_request
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
 from consumers.agent.services import AgentServices
@@ -87,10 +88,13 @@ class Executor:
         if agent.keeps_journal:
             run.spending.resume(screened.usage)  # what a killed process of this attempt has told counts by its journal
             state.steps = await self._steps(run, state.context)
+            keep_recorded(state)
             await recall(state, agent, run)
-        output = await AnswerGuard(state, agent, run)(as_json(await active.answer(screened.text), agent.name))
-        await remember(state, run, output)
-        return output
+        active = active.asked(take_request(state, screened))
+        answer = await active.answer(active.run.request.text)
+        output = await AnswerGuard(state, agent, run)(as_json(answer, agent.name))
+        await remember(state, active.run, output)
+        return state.placeholders.restored_for_user(output)
 
     async def _steps(self, run: Run, context: StepContext) -> JournaledSteps:
         """Return the steps that the run has in its journal."""

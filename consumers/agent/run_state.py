@@ -15,6 +15,7 @@ from consumers.agent.memory.port import MemoryEntry
 from consumers.agent.middleware import Next, compose
 from consumers.agent.run import Run
 from consumers.agent.run_limits import RunLimits
+from consumers.agent.run_placeholders import RunPlaceholders
 from consumers.agent.seams import StepScope
 from consumers.agent.services import AgentServices
 from consumers.agent.source_log import SourceLog
@@ -59,11 +60,13 @@ class RunState:
     history: list[Turn] = field(default_factory=list[Turn])
     """The session so far."""
 
+    summarised: str = ""
+    """The text of the summary that its models read."""
+
     summary: MemoryEntry | None = None
     """The summary that this run has made of older exchanges."""
 
-    placeholders: dict[str, str] = field(default_factory=dict[str, str])
-    """The placeholders known so far, with the personal data that each stands for."""
+    placeholders: RunPlaceholders = field(default_factory=RunPlaceholders)
 
     instructions: dict[str, str] = field(default_factory=dict[str, str])
     """By agent, the instructions of all that have taken part: an answer may repeat those of any."""
@@ -89,7 +92,7 @@ class RunState:
             context=self.context,
             instructions=agent.instructions,
             sources=tuple(self.read if read is None else read),
-            placeholders=self.placeholders,
+            placeholders=dict(self.placeholders.known),  # as it is now: guards of other calls may add to it meanwhile
         )
 
     def note_verdicts(self, verdicts: Iterable[VerdictInfo]) -> None:

@@ -35,9 +35,14 @@ async def recall(state: RunState, agent: Agent, run: Run) -> None:
         return
     limit = agent.memory_tokens
     entries = await _entries(state, agent, run, limit)
+    for entry in entries:
+        state.placeholders.keep(entry.placeholders)
+        if entry.source.kind == "user":
+            state.placeholders.note_own(entry.placeholders)
     if needs_summary(entries, limit):
         state.summary = await _summary(state, agent, run, entries)
     found = window(with_summary(entries, state.summary), limit)
+    state.summarised = found.summary.text if found.summary else ""
     entries = (*([found.summary] if found.summary else []), *found.kept)
     state.history = [Turn(each, entry.source) for entry, each in zip(entries, history_messages(found), strict=True)]
     for entry in entries:
@@ -56,7 +61,10 @@ async def _entries(state: RunState, agent: Agent, run: Run, limit: int) -> tuple
 
     found = await state.chain(agent, load)(Operation("memory", "session", scope_of(run), run, STEP))
     verdicts: list[VerdictInfo] = []
-    guarded = tuple([await _guarded(state, agent, run, each, verdicts) for each in shortlist(found, limit)])
+    used = shortlist(found, limit)
+    for entry in used:
+        state.placeholders.keep(entry.placeholders)
+    guarded = tuple([await _guarded(state, agent, run, each, verdicts) for each in used])
     if verdicts:
         await state.steps.finish(GUARD_STEP, encode(GuardStep(verdicts=tuple(verdicts))))
     await state.steps.finish(STEP, encoded(guarded))
@@ -81,15 +89,25 @@ async def _guarded(
     state: RunState, agent: Agent, run: Run, entry: MemoryEntry, verdicts: list[VerdictInfo]
 ) -> MemoryEntry:
     """Return the entry as the model may read it. A refused text is replaced, so that its exchange stays whole."""
-    clean = not taint_of((entry.source, *entry.origins))
+    entry = _rewritten(state, entry, state.placeholders.take(entry.text, entry.placeholders))
+    clean, scope = not taint_of((entry.source, *entry.origins)), state.scope(run, agent)
     source = Source(kind="memory", name=run.session or "", trusted=clean)
     try:
-        guarded = await state.services.input_guard(entry.text, source, state.scope(run, agent))
+        guarded = await state.services.input_guard(entry.text, source, scope)
     except BlockedError as error:
         guarded = GuardedText("", refusal=error.public_message)
     verdicts += guarded.verdicts
-    text = f"[removed: {guarded.refusal}]" if guarded.refusal else guarded.text
-    return entry if text == entry.text else entry.model_copy(update={"text": text})
+    if guarded.refusal:
+        return entry.model_copy(update={"text": f"[removed: {guarded.refusal}]"})
+    text = state.placeholders.take_guarded(guarded, scope.placeholders)
+    return entry if text == entry.text else _rewritten(state, entry, text)
+
+
+def _rewritten(state: RunState, entry: MemoryEntry, text: str) -> MemoryEntry:
+    """Return the entry with a text of this run's placeholders. Those that it keeps for a summary stay."""
+    values = set(entry.placeholders.values())
+    others = {name: value for name, value in state.placeholders.known.items() if value in values}
+    return entry.model_copy(update={"text": text, "placeholders": {**others, **state.placeholders.within(text)}})
 
 
 async def _summary(state: RunState, agent: Agent, run: Run, entries: tuple[MemoryEntry, ...]) -> MemoryEntry | None:
@@ -99,9 +117,10 @@ async def _summary(state: RunState, agent: Agent, run: Run, entries: tuple[Memor
         response = await ModelCaller(state, agent, telemetry)(run, summary_request(entries, limit), SUMMARY_STEP)
     except ModelError:
         return None
-    return summary_entry(
+    entry = summary_entry(
         entries, limit, response.text, model=response.model, run_id=run.run_id, at_ms=run.clock.now_ms()
     )
+    return entry and entry.model_copy(update={"placeholders": state.placeholders.within(entry.text)})
 
 
 async def remember(state: RunState, run: Run, output: object) -> None:
@@ -114,6 +133,7 @@ async def remember(state: RunState, run: Run, output: object) -> None:
         role="user",
         text=run.request.text,
         source=Source(kind="user", name=run.subject),
+        placeholders=_own_within(state, run.request.text, state.summarised),
         run_id=run.run_id,
         at_ms=now_ms,
     )
@@ -122,10 +142,16 @@ async def remember(state: RunState, run: Run, output: object) -> None:
         text=answer,
         source=Source(kind="agent", name=state.handoffs[-1] if state.handoffs else run.agent),
         origins=state.read.ordered,
+        placeholders=state.placeholders.within(answer),
         run_id=run.run_id,
         at_ms=now_ms,
     )
     await _memory(state).append(scope_of(run), run.run_id, (asked, said), summary=state.summary)
+
+
+def _own_within(state: RunState, *texts: str) -> dict[str, str]:
+    own = state.placeholders.own
+    return {name: value for name, value in state.placeholders.within(*texts).items() if name in own}
 
 
 def scope_of(run: Run) -> MemoryScope:

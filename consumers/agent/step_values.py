@@ -101,7 +101,7 @@ class GuardStep(Payload):
 
     verdicts: tuple[VerdictInfo, ...] = ()
     placeholders: dict[str, str] = Field(default_factory=dict, repr=False)
-    """The placeholders that are new in the text, with the personal data that each stands for."""
+    """The placeholders in the text, with the personal data that each stands for."""
 
     refusal: str = ""
     """The reason for which the answer must not leave; empty if it may."""

@@ -139,7 +139,10 @@ class ToolCaller:
         verdicts += guarded.verdicts
         if guarded.refusal:
             return failed(BlockedError(guarded.refusal))
-        return outcome if guarded.text == outcome.text else outcome.model_copy(update={"text": guarded.text})
+        if guarded.text == outcome.text:
+            return outcome
+        text = self.state.placeholders.take_guarded(guarded, scope.placeholders)
+        return outcome.model_copy(update={"text": text, "placeholders": self.state.placeholders.within(text)})
 
     async def _run(self, tool: Tool, begun: list[str], operation: Operation) -> Any:  # noqa: ANN401 - a tool returns what it likes
         self.state.steps.may_start()  # a middleware may have lasted beyond the worker's session

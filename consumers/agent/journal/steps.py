@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Protocol
 
@@ -29,6 +30,10 @@ class JournaledSteps(Protocol):
 
     def finished(self, step: str) -> bytes | None:
         """Return the recorded outcome of *step*; None if there is none."""
+        ...
+
+    def recorded(self) -> Iterable[tuple[str, bytes]]:
+        """Return all finished steps with their outcomes, in the order of their first writes."""
         ...
 
     def started(self, step: str) -> bool:
@@ -74,6 +79,10 @@ class NoSteps:
     def finished(self, step: str) -> bytes | None:  # noqa: ARG002 - the seam's argument
         """Return None."""
         return None
+
+    def recorded(self) -> Iterable[tuple[str, bytes]]:
+        """Return nothing."""
+        return ()
 
     def started(self, step: str) -> bool:  # noqa: ARG002 - as above
         """Return False."""
@@ -143,6 +152,10 @@ class RunSteps:
         """Return the recorded outcome of *step*; None if there is none."""
         entry = self._entries.get(step)
         return None if entry is None or entry.state == "started" else entry.value
+
+    def recorded(self) -> Iterable[tuple[str, bytes]]:
+        """Return all finished steps with their outcomes."""
+        return [(entry.step, entry.value) for entry in self._entries.values() if entry.state == "finished"]
 
     def started(self, step: str) -> bool:
         """Return True if an earlier owner of the run started *step*, and no outcome is recorded."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from pydantic import Field
+
 from consumers.agent.provenance import Source
 from schemas.models import Payload
 
@@ -41,6 +43,11 @@ class MemoryEntry(Payload):
     source: Source
     origins: tuple[Source, ...] = ()
     """Sources of the texts that this text was made from, without repeats: a summary is as trusted as its origins."""
+
+    placeholders: dict[str, str] = Field(default_factory=dict, repr=False)
+    """The placeholders in the text, with the personal data that each stands for.
+
+    A user's entry also has the user's own ones in the summary before it, so that it stays known who wrote them."""
 
     run_id: str = ""
     at_ms: int = 0

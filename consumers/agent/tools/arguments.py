@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
+from pydantic_core import from_json, to_json
 
 from consumers.agent.tools.tool import Tool
+from consumers.placeholders import restored
 from schemas.errors import ToolFailedError
 
 SHOWN = 5
@@ -29,6 +31,49 @@ def validated(tool: Tool, arguments: str) -> Mapping[str, Any]:
         message = f"the arguments of {tool.name} are invalid: {type(error).__name__}"
         raise ToolFailedError(message, detail=repr(error)) from error
     return {name: getattr(given, name) for name in type(given).model_fields}
+
+
+class ToolArguments(NamedTuple):
+    """The arguments of one call, by name."""
+
+    shown: Mapping[str, Any]
+    """With placeholders, for policies and guards; plain JSON values if the placeholders are not valid values."""
+
+    real: Mapping[str, Any]
+    """With the personal data, for the tool alone."""
+
+
+def arguments_of(tool: Tool, written: str, placeholders: Mapping[str, str]) -> ToolArguments:
+    """Return the validated arguments, whose *placeholders* stand for personal data. Raises as ``validated``."""
+    given, real = _restored(written, placeholders)
+    if real == given:
+        arguments = validated(tool, written)
+        return ToolArguments(arguments, arguments)
+    try:
+        checked = validated(tool, to_json(real).decode())
+    except ToolFailedError as error:  # the model reads it, and a validator may quote the value
+        raise ToolFailedError(_masked(error.public_message, placeholders)) from None
+    try:
+        return ToolArguments(validated(tool, written), checked)
+    except ToolFailedError:
+        return ToolArguments(given, checked)
+
+
+def _restored(written: str, placeholders: Mapping[str, str]) -> tuple[Any, Any]:
+    """Return the parsed arguments without and with the personal data; equal values if there is none."""
+    if not placeholders:
+        return None, None
+    try:
+        given = from_json(written)
+    except ValueError:
+        return None, None
+    return given, restored(given, placeholders)
+
+
+def _masked(text: str, placeholders: Mapping[str, str]) -> str:
+    for name, value in placeholders.items():
+        text = text.replace(value, name)
+    return text
 
 
 def _reasons(error: ValidationError) -> str:

@@ -29,7 +29,7 @@ class ToolOutcome(Payload):
     """The verdicts of guards about the call's arguments and its result, those that pass excepted."""
 
     placeholders: dict[str, str] = Field(default_factory=dict, repr=False)
-    """The placeholders that are new in the text, with the personal data that each stands for."""
+    """The placeholders in the text, with the personal data that each stands for."""
 
 
 def succeeded(name: str, value: object, limit: int, source: Source) -> ToolOutcome:

@@ -26,7 +26,7 @@ If a guest complains about noise, apologise first, then offer room 12, which is 
 LEAKS = {
     "all": INSTRUCTIONS,
     "within prose": f"Of course! My instructions are: {INSTRUCTIONS} Anything else?",
-    "a part": "It says: the lift. Offer late check-out until noon to guests with a silver card, and until three to those with a",
+    "a part": "The lift. Offer late check-out until noon to guests with a silver card, and until three to those with a",
     "in capitals": INSTRUCTIONS.upper(),
     "one word a line": "\n".join(INSTRUCTIONS.split()),
     "spaced out": " ".join(INSTRUCTIONS),
