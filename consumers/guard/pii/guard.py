@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from collections.abc import Callable
+from typing import Literal, TypeAlias
 
-from consumers.guard.content import Content
-from consumers.guard.detection import Detected, Detection
+from consumers.guard.content import Channel, Content
+from consumers.guard.detection import Act, Detected, Detection
 from consumers.guard.guard_plugin import GuardPlugin
+from consumers.guard.guards import Guard
+from consumers.guard.pii.detector import PiiRules
+from consumers.guard.pii.task import LITERAL, detector_of
 from consumers.guard.text_tasks import TextWork
 from schemas.guards import GuardStage
-from schemas.models import Payload
+
+PiiAction: TypeAlias = Literal["flag", "redact", "block"]
+
+_FOREIGN: frozenset[Channel] = frozenset({"request", "tool_result"})
+"""Channels in whose texts no placeholder is the platform's. Memories, calls and answers have those of their run."""
 
 
-class PiiConfig(Payload):
+class PiiConfig(PiiRules):
     """The configuration of the guard for personal data."""
 
-    action: Literal["flag", "redact", "block"] = "redact"
-    """The action for a text with personal data."""
+    action: PiiAction = "redact"
+    """The action for a text with personal data. ``redact`` replaces the data by placeholders."""
 
 
-def _guard(config: PiiConfig, _stage: GuardStage, work: TextWork) -> Detection:
-    def act(_found: Detected, _content: Content) -> Literal["flag", "redact", "block"]:
-        return config.action
+def _guard(config: PiiConfig, _stage: GuardStage, work: TextWork) -> Guard:
+    rules = config.model_dump_json(include=set(PiiRules.model_fields), exclude_defaults=True)
+    detector_of(rules)  # refuses unknown regions
+    return Detection("pii", pii_action(config.action), work, options=_options(rules))
 
-    return Detection("pii", act, work)
+
+def pii_action(action: PiiAction) -> Act:
+    """Return the action for each result. Literal placeholders alone are escaped, and block nothing."""
+
+    def act(found: Detected, _content: Content, /) -> PiiAction:
+        return "redact" if found.kinds == (LITERAL,) else action
+
+    return act
+
+
+def _options(rules: str) -> Callable[[Content], tuple[str, ...]]:
+    def options(content: Content) -> tuple[str, ...]:
+        if not content.placeholders:
+            return (rules,)
+        known = json.dumps(dict(content.placeholders))
+        return (rules, known, "" if content.channel in _FOREIGN else known)
+
+    return options
 
 
 PII = GuardPlugin("pii", PiiConfig, _guard, rewrites=True)

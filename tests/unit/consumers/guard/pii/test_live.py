@@ -1,0 +1,98 @@
+"""A text that grows: no part of a value leaves before the value is replaced, however the text is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from consumers.guard.pii.detector import PiiDetector
+from consumers.guard.stream_redaction import StreamRedaction
+from consumers.placeholders import PlaceholderNames
+
+VALUES = [
+    "john.doe+x@mail.example.co.uk",
+    "jürgen@bücher.example",
+    "4111 1111 1111 1111",
+    "4111111111111111",
+    "3782 822463 10005",
+    "4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1",
+    "GB33 BUKB 2020 1555 5555 55",
+    "de89370400440532013000",
+    "MT84 MALT 0110 0001 2345 MTLC AST0 01S",
+    "123-45-6789",
+    "SSN 123456789",
+    "93.184.216.34",
+    "2a02:8070:1::5",
+    "2a02:8070:1:2:3:4:5:6",
+    "+49 (0) 30 123456-78",
+    "+1-764-819-0925x0208",
+    "(555) 234-5678 ext. 1234",
+    "030 1234 5678",
+    "tel 5551234",
+    "5551234567 is my new mobile phone number",
+    "001-284-978-3957",
+    "01 23 45 67 89 / 06 12 34 56 78",
+    "٤١١١ ١١١١ ١١١١ ١١١١",
+]
+
+LOOKALIKES = [
+    "0171 2345678 EUR",
+    "4111 1111 1111 1111-a",
+    "1.2.3.4-5b",
+    "a@b.example:foo/bar",
+    "a@b.example(",
+    "8.8.8.0/24",
+    "4111 1111 1111 1111 1111 1111",
+    "version 8.8.8.8",
+    "https://joe@example.com/x",
+]
+"""Texts of which only the end shows that they are no value, and texts with a context before them."""
+
+TEXTS = ["My data: {} thanks a lot", "{}", "Hi,\n{}, ok?", "({})", "x {} 12/27 y", "and {}. Then {} more"]
+
+
+def named(names: PlaceholderNames, detector: PiiDetector, deltas: Iterable[str]) -> str:
+    """Return the stream's text with placeholders."""
+    stream = StreamRedaction(detector, lambda found, value: names.name(found.kind, value))
+    return "".join(stream.feed(delta) for delta in deltas) + stream.finish()
+
+
+@pytest.mark.parametrize("value", VALUES + LOOKALIKES)
+@pytest.mark.parametrize("template", TEXTS)
+def test_a_stream_reads_like_the_whole_text_at_every_cut(value: str, template: str) -> None:
+    """A fragment that left would be read, and a fragment that was held too long would be found alone."""
+    text = template.replace("{}", value)
+    detector = PiiDetector()
+    whole = named(PlaceholderNames({}), detector, [text])
+    cuts = [[text[:at], text[at:]] for at in range(len(text) + 1)]
+    for deltas in [*cuts, list(text), [text[at : at + 3] for at in range(0, len(text), 3)]]:
+        assert named(PlaceholderNames({}), detector, deltas) == whole
+    if value in VALUES:
+        assert value not in whole
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_finding_before_the_live_end_is_final(value: str) -> None:
+    """The stream releases what is before it, and reads it no more."""
+    detector = PiiDetector()
+    text = f"Data: {value}. And then: {value} is all."
+    final = set(detector.detect(text))
+    for end in range(len(text)):
+        live = detector.live_from(text[:end])
+        released = [each for each in detector.detect(text[:end]) if each.end <= live]
+        assert final.issuperset(released)
+
+
+def test_little_of_prose_is_held() -> None:
+    """A reader waits for a word at most."""
+    detector = PiiDetector()
+    text = "The committee (founded in 1994) met again, and of 120 members 45 came; the others had said no. " * 3
+    held = [end - detector.live_from(text[:end]) for end in range(1, len(text))]
+    assert sum(held) / len(held) < 5
+    assert max(held) < 32
+
+
+def test_nothing_is_held_if_no_kind_is_on() -> None:
+    """A tenant without this guard's kinds does not wait."""
+    assert PiiDetector(frozenset()).live_from("john.doe") == len("john.doe")
