@@ -43,7 +43,7 @@ def guard_registry(settings: Settings, work: TextWork = text_thread) -> GuardReg
     platform = UNCHANGED if settings.guards is None else _platform(settings.guards)
     registry = GuardRegistry(work, installed.plugins, platform, failed=installed.failed)
     try:
-        registry.pipeline()
+        registry.check(platform)
     except GuardConfigError as error:
         raise InvalidError(f"HEADRACE_GUARDS: {settings.guards}: {error}") from error
     for name, fault in installed.failed.items():
@@ -63,6 +63,6 @@ def check_guards(settings: Settings, tenant: Tenant) -> None:
     if tenant.guards == UNCHANGED:
         return
     try:
-        guard_registry(settings).pipeline(tenant.guards)
+        guard_registry(settings).check(tenant.guards)
     except GuardConfigError as error:
         raise InvalidError(str(error)) from error

@@ -30,9 +30,6 @@ from schemas.clock import Clock, SystemClock
 AGENT = "agent"
 """The stage that runs the user's agents."""
 
-GUARDED = ("guard", "ingress", AGENT)
-"""The stages that run guards."""
-
 READY = b"ready"
 """The line that a stage sends when it serves its shards. A line with an address tells where its health is."""
 
@@ -65,7 +62,7 @@ def run_alone(
     import_guard.add_user_folder(Path.cwd(), settings.agents)
     if stage == AGENT:
         _check_agents(settings)
-    if stage in GUARDED:
+    if settings.guards is not None:
         _check_guards(settings)
     from ops import logs  # noqa: PLC0415 - who only starts such a process need not wait for what it loads
     from ops.stages import StageCallbacks, run_stage  # noqa: PLC0415 - as above

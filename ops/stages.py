@@ -77,6 +77,9 @@ STAGES = ("auth", "guard", "ingress", "agent", RETRIES)
 CANCELLABLE = ("agent", RETRIES)
 """Stages that can cancel a run after admission: where it runs, and where it waits for its retry."""
 
+GUARDED = ("guard", "ingress", "agent")
+"""Stages that run guards."""
+
 READY_POLL_S = 0.02
 MEASURE_S = 10.0
 """Seconds for one measurement of the clock while the stage serves."""
@@ -311,6 +314,8 @@ async def _handler(
     threads = _threads(settings, services.metrics)
     text_work = await stack.enter_async_context(text_processes())
     pipelines = _pipelines(guard_registry(settings, text_work), context, services, threads)
+    if stage in GUARDED:
+        await pipelines.warm()
     runs = await _runs(settings, stage, context, services, pipelines, budgets, stack)
     known = known_names(settings, runs.agents, runs.models, pipelines.registry.plugins)
     meter = AgentMetrics(services.metrics, known)

@@ -75,6 +75,14 @@ class GuardRegistry:
             raise GuardConfigError("; ".join(problems))
         return Pipeline(**stages, work=self.work)
 
+    def check(self, tenant: TenantGuards) -> None:
+        """Raise GuardConfigError if a tenant's settings cannot be used, or if they turn off a guard that is unknown."""
+        self.pipeline(tenant)
+        known = {*self.plugins, *self.failed}
+        for stage in STAGES:
+            if unknown := sorted(set(tenant.at(stage)) - known):
+                raise GuardConfigError(f"guard {stage}:{unknown[0]}: {self._unknown()}")
+
     def settings(self, stage: GuardStage, tenant: TenantGuards = UNCHANGED) -> dict[str, GuardSettings]:
         """Return the settings of every guard that runs at a stage, in order."""
         platform, own = self.platform.at(stage), tenant.at(stage)
@@ -106,8 +114,11 @@ class GuardRegistry:
         if name in self.failed:
             raise GuardConfigError(f"it cannot be loaded: {self.failed[name]}")
         if name not in self.plugins:
-            raise GuardConfigError(f"no guard of this name is installed; there are {', '.join(sorted(self.plugins))}")
+            raise GuardConfigError(self._unknown())
         return self.plugins[name]
+
+    def _unknown(self) -> str:
+        return f"no guard of this name is installed; there are {', '.join(sorted(self.plugins))}"
 
 
 def _merged(platform: GuardSettings | None, tenant: GuardSettings | None) -> GuardSettings:

@@ -10,6 +10,8 @@ from typing import Final, Generic, TypeVar
 
 import structlog
 
+from consumers.context import StepContext
+from consumers.guard.content import Content
 from consumers.guard.pipeline import Pipeline
 from consumers.guard.registry import UNCHANGED, GuardConfigError, GuardRegistry
 from consumers.resilience.deadline import Deadline
@@ -30,6 +32,12 @@ BUILD_S: Final = 30.0
 
 RETRY_S: Final = 30.0
 """Seconds until settings that could not be used are tried again, without a change of the record."""
+
+WARM_TEXT: Final = "Hello, \u200bworld. Write to jo@example.com, or call +49 30 901820 or (212) 555-0123."
+"""A text for which detectors load their tables."""
+
+NOBODY: Final = "none"
+"""The tenant of the texts that are judged before the first request."""
 
 Key = TypeVar("Key", bound=Hashable)
 Kept = TypeVar("Kept")
@@ -98,6 +106,12 @@ class TenantPipelines:
 
     def __post_init__(self) -> None:
         self._default = self.registry.pipeline()
+
+    async def warm(self) -> None:
+        """Judge a short text at each stage, so that no request waits for what detectors load at their first one."""
+        context = StepContext(tenant=Tenant(id=NOBODY), clock=self.clock)
+        for judge in (self._default.input, self._default.tool, self._default.output):
+            await judge(Content(WARM_TEXT, hidden=WARM_TEXT), context)
 
     async def __call__(self, tenant: Tenant) -> Pipeline:
         """Return the pipeline for the tenant's record. Raise GuardUnavailableError if it never had a usable one."""

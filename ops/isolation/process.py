@@ -265,6 +265,7 @@ def _setup(settings: Settings, clock: Clock, telemetry: SuspectTelemetry) -> Hos
         "model_name": settings.model_name,
         "model_client": settings.model_client,
         "prices": None if settings.prices is None else str(settings.prices),
+        "guards": None if settings.guards is None else str(settings.guards),
         "valkey_url": valkey,
         "session_ttl": str(settings.session_ttl),
         "threads": str(settings.threads),

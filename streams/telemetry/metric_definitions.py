@@ -159,8 +159,8 @@ HANDOFFS = Metric(
 GUARD_VERDICTS = Metric(
     "headrace_guard_verdicts",
     "counter",
-    "Verdicts of guards by stage and action. A guard in shadow mode counts as shadow_ACTION.",
-    ("stage", "guard", "action"),
+    "Verdicts of guards by the guards' stage and action. A guard in shadow mode counts as shadow_ACTION.",
+    ("guard_stage", "guard", "action"),
 )
 GUARD_SECONDS = Metric(
     "headrace_guard_seconds",

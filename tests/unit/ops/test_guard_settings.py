@@ -92,6 +92,13 @@ def test_a_record_with_unusable_guards_is_refused_where_it_is_written() -> None:
     check_guards(Settings(), Tenant(id="acme", guards=TenantGuards(input={"pii": GuardSettings(enabled=False)})))
 
 
+def test_a_misspelt_name_is_refused_also_if_it_is_turned_off() -> None:
+    """The guard that was meant would stay on."""
+    off = TenantGuards(output={"pi": GuardSettings(enabled=False)})
+    with pytest.raises(InvalidError, match="guard output:pi: no guard of this name is installed"):
+        check_guards(Settings(), Tenant(id="acme", guards=off))
+
+
 def entry(name: str, value: str) -> EntryPoint:
     """An entry point of a package."""
     return EntryPoint(name, f"{__name__}:{value}", GUARD.entry_points)

@@ -187,3 +187,22 @@ def test_the_values_used_last_are_kept() -> None:
     assert recent.get("a") == 1
     recent.put("c", 3)
     assert (recent.get("a"), recent.get("b"), recent.get("c")) == (1, None, 3)
+
+
+async def test_the_guards_load_what_they_need_before_the_first_request() -> None:
+    """The event loop of a worker that serves must not wait for it."""
+    asked: list[GuardStage] = []
+
+    def make(config: WordConfig, stage: GuardStage, work: TextWork) -> Guard:
+        async def guard(content: Content, _: object) -> GuardResult:
+            asked.append(stage)
+            return GuardResult()
+
+        return guard
+
+    registry = GuardRegistry(
+        plugins=by_name([GuardPlugin("g", WordConfig, make)]),
+        defaults={"input": ("g",), "tool": ("g",), "output": ("g",)},
+    )
+    await TenantPipelines(registry, SetClock()).warm()
+    assert asked == ["input", "tool", "output"]

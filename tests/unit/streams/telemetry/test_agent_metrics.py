@@ -6,14 +6,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from consumers.meter import AgentEnded, HandoffEnded, Measurement, ModelCallEnded, ToolCallEnded
+from consumers.meter import AgentEnded, GuardEnded, HandoffEnded, Measurement, ModelCallEnded, ToolCallEnded
 from schemas.errors import BY_CODE
 from streams.telemetry.agent_metrics import AgentMetrics, KnownNames
 from streams.telemetry.metric_definitions import VOCABULARY
 from streams.telemetry.metric_store import MetricStore
 
 KNOWN = KnownNames(
-    agents=frozenset({"support", "billing"}), models=frozenset({"default"}), tools=frozenset({"get_weather"})
+    agents=frozenset({"support", "billing"}),
+    models=frozenset({"default"}),
+    tools=frozenset({"get_weather"}),
+    guards=frozenset({"pii"}),
 )
 
 
@@ -76,12 +79,33 @@ def test_an_invocation_a_tool_call_and_a_handoff_are_counted() -> None:
     }
 
 
+def test_a_guard_in_shadow_mode_counts_with_its_own_action() -> None:
+    """An operator compares both before the guard is turned on."""
+    read = series(
+        GuardEnded(stage="input", guard="pii", action="redact", seconds=1.0),
+        GuardEnded(stage="output", guard="pii", action="pass", shadow="block", seconds=1.0),
+    )
+
+    assert read == {
+        ("headrace_guard_verdicts_total", "input", "pii", "redact"): 1,
+        ("headrace_guard_verdicts_total", "output", "pii", "shadow_block"): 1,
+        ("headrace_guard_seconds_count", "pii"): 2,
+        ("headrace_guard_seconds_sum", "pii"): 2.0,
+    }
+
+
+def test_no_metric_has_a_label_of_every_metric() -> None:
+    """The worker's stage is a label of all; a second one would overwrite it."""
+    assert [each.name for each in VOCABULARY if "stage" in each.labels] == []
+
+
 def _odd(name: str) -> list[Measurement]:
     return [
         AgentEnded(agent=name, outcome=name, seconds=1, resumed=True),
         ModelCallEnded(agent=name, model=name, outcome=name, seconds=1, input_tokens=1),
         ToolCallEnded(agent=name, tool=name, outcome=name, seconds=1),
         HandoffEnded(agent=name, target=name, outcome=name),
+        GuardEnded(stage="tool", guard=name, action="flag", seconds=1),
     ]
 
 
