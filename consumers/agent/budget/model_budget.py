@@ -12,7 +12,17 @@ import structlog
 
 from consumers.agent.budget.claims import Claims
 from consumers.agent.budget.local_share import LocalShare
-from consumers.agent.budget.port import Answer, BudgetSpent, BudgetStore, Charge, Claim, Granted, MustWait, SoftLimit
+from consumers.agent.budget.port import (
+    Answer,
+    BudgetSpent,
+    BudgetStore,
+    Charge,
+    Claim,
+    Granted,
+    MustWait,
+    SoftLimit,
+    Unloaded,
+)
 from consumers.agent.budget.refusal import exhausted, waited
 from consumers.agent.budget.reserved_call import Grant, ReservedCall, unanswered
 from consumers.agent.budget.store_state import StoreState
@@ -23,6 +33,9 @@ from schemas.errors import BudgetUnavailableError
 
 FRESH_S = 10.0
 """Seconds for which a reservation is kept while its run waits for a slot. An older one is made again."""
+
+LOAD_LOOKS, LOAD_LOOK_S = 50, 0.1
+"""Looks at an account that is being loaded, and the seconds between them. Then the request is tried again later."""
 
 log = structlog.get_logger()
 
@@ -112,6 +125,8 @@ class _Reserving:
 
     async def _answer(self, claim: Claim, grants: list[Grant]) -> MustWait | None:
         store, answer = await self._reserved(claim)
+        if isinstance(answer, Unloaded) and await self._loads(claim.account):
+            store, answer = await self._reserved(claim)
         match answer:
             case Granted():
                 grants.append(Grant(store, answer))
@@ -124,9 +139,18 @@ class _Reserving:
                 self._note("exhausted", str(answer.limit))
                 raise exhausted(answer)
             case _:
-                self.budget.state.needs_load(claim.account)
                 self._note("unavailable", "ledger")
                 raise BudgetUnavailableError("the budget is being counted anew: the call may be tried again")
+
+    async def _loads(self, account: str) -> bool:
+        """Ask for the account to be loaded. Return True if that is done soon; the run waits without its slot."""
+        self.budget.state.needs_load(account)
+        async with self.scope.context.waiting():
+            for _ in range(LOAD_LOOKS):
+                await asyncio.sleep(LOAD_LOOK_S)
+                if not await self.budget.store.needs_load(account):
+                    return True
+        return False
 
     async def _reserved(self, asked: Claim) -> tuple[BudgetStore, Answer]:
         """Return the answer of the store. Rates alone are granted by this worker while the store is away."""
