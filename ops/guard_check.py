@@ -12,6 +12,7 @@ from pydantic import AliasChoices, Field, ValidationError
 from consumers.context import StepContext
 from consumers.guard.content import Channel, Content
 from consumers.guard.pipeline import Pipeline, PipelineResult
+from ops.guard_streams import StreamCheck
 from schemas.errors import HeadraceError
 from schemas.guards import GuardStage
 from schemas.models import TolerantPayload
@@ -55,6 +56,9 @@ class GuardCheck:
     channel: Channel | None = None
     """The channel of a line that names none; None: the usual one of the stage."""
 
+    stream: StreamCheck | None = None
+    """Judges each text as a stream, too."""
+
     async def judged(self, lines: Iterable[tuple[int, bytes]]) -> list[CheckedLine]:
         """Return the results of numbered lines, in order. The lines are judged side by side."""
         async with asyncio.TaskGroup() as group:
@@ -67,7 +71,9 @@ class GuardCheck:
         except ValidationError as error:
             return CheckedLine(number, None, _fault(error))
         name = number if checked.id is None else checked.id
-        return CheckedLine(number, {"id": name, **await self._judgement(self._content(checked))})
+        content = self._content(checked)
+        streamed = {"stream": self.stream(content)} if self.stream else {}
+        return CheckedLine(number, {"id": name, **await self._judgement(content), **streamed})
 
     def _content(self, checked: CheckedText) -> Content:
         return Content(

@@ -38,11 +38,16 @@ def check(
     channel: Annotated[
         Channel | None, typer.Option(help="Channel of texts that name none. Default: the usual one of the stage.")
     ] = None,
+    stream: Annotated[
+        int | None,
+        typer.Option(min=1, help="Also judge each text in deltas of so many characters, as it would stream."),
+    ] = None,
 ) -> None:
     """Judge texts without running an agent: one JSON object a line on standard input, one verdict a line.
 
     A line has "text" (or "input"), and may have "id", "channel", "tool" and "instructions". Exit with 1 if a line
-    cannot be read; all others are judged.
+    cannot be read; all others are judged. With --stream, "stream" has the action, the text that leaves, and the most
+    characters that were held back.
     """
     import asyncio
 
@@ -50,27 +55,42 @@ def check(
 
     if tenant and guards:
         raise UsageError("--tenant and --guards exclude each other")
-    if faults := asyncio.run(_check(stage, tenant, guards, channel)):
+    if stream and stage != "output":
+        raise UsageError("--stream needs --stage output: nothing else is streamed")
+    if faults := asyncio.run(_check(stage, tenant, guards, channel, stream)):
         raise OperationError(f"{faults} lines could not be read")
 
 
-async def _check(stage: Stage, tenant: str | None, guards: Path | None, channel: Channel | None) -> int:
+async def _check(
+    stage: Stage, tenant: str | None, guards: Path | None, channel: Channel | None, stream: int | None
+) -> int:
+    from functools import partial
+
     from consumers.context import StepContext
+    from consumers.guard.content import Content
     from consumers.guard.registry import GuardConfigError
+    from consumers.guard.stream_guards import stream_guard
     from ops.errors import InvalidError
     from ops.guard_check import GuardCheck
     from ops.guard_settings import guard_registry
+    from ops.guard_streams import StreamCheck
     from ops.isolation.text_processes import text_processes
     from schemas.clock import SystemClock
 
     settings, judged_for = await _settings_and_tenant(tenant, guards)
     async with text_processes() as work:
+        registry = guard_registry(settings, work)
         try:
-            pipeline = guard_registry(settings, work).pipeline(judged_for.guards)
+            pipeline = registry.pipeline(judged_for.guards)
+            streamed = (
+                StreamCheck(partial(stream_guard, registry, tenant=judged_for.guards), stream) if stream else None
+            )
+            if streamed:
+                streamed.make(Content(""))
         except GuardConfigError as error:
             raise InvalidError(str(error)) from error
         context = StepContext(tenant=judged_for, clock=SystemClock())
-        return await _print(GuardCheck(pipeline, stage, context, channel))
+        return await _print(GuardCheck(pipeline, stage, context, channel, streamed))
 
 
 async def _print(guard_check: GuardCheck) -> int:
