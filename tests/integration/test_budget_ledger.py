@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from uuid import uuid4
@@ -151,7 +151,7 @@ async def world(connection: Connection, valkey: Valkey, tenant: Tenant) -> Async
 
 
 @asynccontextmanager
-async def loading(loader: BudgetLoader) -> AsyncIterator[BudgetLoader]:
+async def loading(loader: BudgetLoader) -> AsyncGenerator[BudgetLoader]:
     """Run a worker's loader for the block."""
     async with background(loader.follow()):
         yield loader
