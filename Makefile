@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help demo test check static unit faults chaos soak bench lock pin docs schemas metrics settings install dev clean
+.PHONY: help demo test check static unit faults chaos soak bench lock pin docs schemas metrics settings guards install dev clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -78,7 +78,7 @@ SOAK_MINUTES ?= 20
 soak: dev
 	$(BIN)/python -m tests.soak $(SOAK_MINUTES)
 
-docs: schemas metrics settings
+docs: schemas metrics settings guards
 
 schemas: install
 	$(BIN)/headrace schemas export
@@ -88,6 +88,9 @@ metrics: install
 
 settings: install
 	$(BIN)/python -c 'from ops.settings_page import page; print(page(), end="")' > docs/reference/settings.md
+
+guards: install
+	$(BIN)/python -c 'from ops.guards_page import page; print(page(), end="")' > docs/reference/guard-settings.md
 
 # --- what is installed ---
 
