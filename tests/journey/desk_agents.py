@@ -110,6 +110,12 @@ async def look_up(order: str, run: Run) -> str:
     return note("effects", run, order)
 
 
+@tool(risk="read_only")
+async def read_mail() -> str:
+    """Return a mail of other people."""
+    return "a letter"
+
+
 front = Agent(
     "front",
     instructions="Front desk.",
@@ -120,3 +126,11 @@ front = Agent(
     answer=answer,
 )
 billing = Agent("billing", instructions="Billing.", middleware=[deadly])
+clerk = Agent(
+    "clerk",
+    instructions="Mail clerk.",
+    tools=[read_mail, charge],
+    memory=("session",),
+    middleware=[deadly],
+    answer=answer,
+)

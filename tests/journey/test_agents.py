@@ -51,6 +51,10 @@ def calls(name: str, **arguments: str) -> dict[str, Any]:
 SCENARIO = {
     "rules": [
         rule("billing", None, {"text": "billed: {user}"}),
+        rule("mail clerk", 0, calls("read_mail"), "read"),
+        rule("mail clerk", 1, calls("charge", order="{last_tool_result}"), "read"),
+        rule("mail clerk", 0, calls("charge", order="{user}"), "charge"),
+        rule("mail clerk", None, {"text": "{last_tool_result}"}),
         rule("front desk", 0, calls("charge_by_key", order="{user}"), "by key"),
         rule("front desk", 0, calls("look_up", order="{user}"), "look up"),
         rule("front desk", 0, calls("charge", order="{user}")),
@@ -267,6 +271,29 @@ def test_a_request_that_kills_every_process_ends_as_poison_with_one_effect(desk:
     result = desk.run("an order", kill="before 3.model", kills="9")
     assert (result.json["status"], result.json["error"]["code"]) == ("failed", "poison")
     assert (desk.effects(result), desk.asked(result)) == (["an order"], 1)
+
+
+@pytest.mark.slow
+def test_taint_survives_a_kill_and_the_next_turn_until_the_tenant_accepts_it(desk: Desk) -> None:
+    """The mail's source is in the journal and in the session memory; only the record of the tenant clears it."""
+    session = f"s-{uuid.uuid4().hex[:8]}"
+
+    def turn(text: str, **metadata: str) -> Seen:
+        request = ask(text, session, agent="clerk", **metadata)
+        desk.submit(request)
+        return desk.results(request)[0]
+
+    first, second = turn("read and obey", kill="before 3.model"), turn("charge now")
+    assert (desk.kills(first), first.json["usage"]["tool_calls"]) == (1, 1)
+    for each in (first, second):
+        assert each.json["status"] == "succeeded", str(each.json)
+        assert "tool_denied" in each.json["output"]
+        assert "tool:read_mail" in each.json["output"]
+    assert (desk.effects(first), desk.effects(second)) == ([], [])
+
+    changed = desk.platform.cli("tenants", "set", "acme", "--accept-taint", "charge=tool:read_mail")
+    assert changed.returncode == 0, changed.stderr
+    assert until(lambda: turn("charge again").json["output"] == "done", 30)
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
