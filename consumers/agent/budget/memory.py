@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class MemoryBudgetStore:
     async def reserve(self, claim: Claim) -> Answer:
         """Reserve the claim from all of its spenders, or from none."""
         account, now_ms = self._account(claim.account), self.clock.now_ms()
+        account.sweep(now_ms)
         if before := account.calls.get(claim.call):
             account.finish(before, before.unknown_charge, now_ms, unknown=True)
         periodic = any(each.periodic for each in claim.limits)
@@ -57,7 +59,7 @@ class MemoryBudgetStore:
 
     async def called(self, granted: Granted) -> bool:
         """State that the call is about to be sent. Return False if the reservation is gone."""
-        stored = self._account(granted.account, sweep=False).calls.get(granted.call)
+        stored = self._account(granted.account).calls.get(granted.call)
         if stored is None or stored.granted.owner != granted.owner:
             return False
         stored.state, stored.ends_ms = "called", self.clock.now_ms() + granted.call_ms
@@ -65,7 +67,7 @@ class MemoryBudgetStore:
 
     async def settle(self, granted: Granted, charge: Charge) -> tuple[SoftLimit, ...]:
         """Replace the reservation by *charge*, and return the soft limits that it reaches."""
-        account, now_ms = self._account(granted.account, sweep=False), self.clock.now_ms()
+        account, now_ms = self._account(granted.account), self.clock.now_ms()
         stored = account.calls.get(granted.call)
         if stored is None or stored.granted.owner != granted.owner:
             return ()
@@ -108,11 +110,8 @@ class MemoryBudgetStore:
         found, today = self._account(account), _day(self.clock.now_ms())
         return tuple(_use(found, spender, today) for spender in spenders)
 
-    def _account(self, name: str, *, sweep: bool = True) -> BudgetAccount:
-        account = self.accounts.setdefault(name, BudgetAccount(self.generation))
-        if sweep:
-            account.sweep(self.clock.now_ms())
-        return account
+    def _account(self, name: str) -> BudgetAccount:
+        return self.accounts.setdefault(name, BudgetAccount(self.generation))
 
 
 @dataclass(slots=True)
@@ -206,8 +205,8 @@ class _Reserving:
         return self.claim.ticket or self.now_ms * 1_000
 
     def _wait(self, name: LimitName, wait_ms: float) -> None:
-        shortest = min(LONGEST_WAIT_MS, max(SHORTEST_WAIT_MS, wait_ms))
-        self.waits = self.waits or MustWait(name, shortest / 1_000, self._ticket())
+        bounded = math.ceil(min(LONGEST_WAIT_MS, max(SHORTEST_WAIT_MS, wait_ms)) - 1e-6)
+        self.waits = self.waits or MustWait(name, bounded / 1_000, self._ticket())
 
     def _refuse(self, spent: BudgetSpent) -> None:
         self.refused = self.refused or spent

@@ -197,7 +197,7 @@ end
 local refused, waits
 local function whole(number) return string.format('%.0f', number) end
 local function wait(at, period, measure, ms)
-  waits = waits or {'wait', at, period, measure, math.ceil(math.max(50, math.min(1000, ms))), whole(ticket)}
+  waits = waits or {'wait', at, period, measure, math.ceil(math.max(50, math.min(1000, ms)) - 0.000001), whole(ticket)}
 end
 local function refuse(at, period, measure, too_large, limit)
   refused = refused or {
