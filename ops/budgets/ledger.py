@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Ledger:
+class UsageLedger:
     """The usage records of some tenants, read in order."""
 
     reader: Reader
@@ -88,13 +88,13 @@ class Ledger:
 @asynccontextmanager
 async def ledger_of(
     connection: Connection, layout: Layout, accounts: dict[str, AccountSums], month: date
-) -> AsyncGenerator[Ledger]:
+) -> AsyncGenerator[UsageLedger]:
     """Yield the ledger of the accounts' tenants from the start of *month* on, not read yet."""
     async with await Reader.open(connection, (), name=NAME) as reader:
         partitions = await _partitions(reader, layout, accounts)
         start = await reader.since(_start_ms(month), partitions)
         await reader.add(partitions, start)
-        yield Ledger(reader, accounts)
+        yield UsageLedger(reader, accounts)
 
 
 async def _partitions(reader: Reader, layout: Layout, tenants: Collection[str]) -> list[Partition]:

@@ -11,7 +11,7 @@ import structlog
 
 from ops.budgets.accounts import LedgerStore, today_of
 from ops.budgets.lease import AccountLease
-from ops.budgets.ledger import Ledger, ledger_of
+from ops.budgets.ledger import UsageLedger, ledger_of
 from ops.budgets.sums import AccountSums
 from schemas.clock import Clock
 from schemas.errors import BudgetUnavailableError
@@ -98,7 +98,7 @@ class BudgetLoader:
             except (TransportError, BudgetUnavailableError) as error:
                 log.warning("budget_load_failed", accounts=len(accounts), error=str(error))
 
-    async def _loaded(self, accounts: list[str], stack: AsyncExitStack) -> Ledger:
+    async def _loaded(self, accounts: list[str], stack: AsyncExitStack) -> UsageLedger:
         """Return the ledger after its sums were loaded; its accounts are those that this worker has loaded."""
         began = self.clock.monotonic()
         sums = {account: AccountSums(await today_of(self.store, account)) for account in accounts}
@@ -112,7 +112,7 @@ class BudgetLoader:
         log.info("budgets_loaded", accounts=len(accounts), runs=runs, seconds=round(self.clock.monotonic() - began, 2))
         return ledger
 
-    async def _put(self, ledger: Ledger, account: str, found: AccountSums) -> None:
+    async def _put(self, ledger: UsageLedger, account: str, found: AccountSums) -> None:
         """Load one account. Its further records count unless the store has counted them itself."""
         generation = await self.store.load(account, found.totals())
         self.wanted.discard(account)
@@ -120,7 +120,7 @@ class BudgetLoader:
         if generation:
             ledger.accounts[account] = AccountSums(found.today, counted=generation)
 
-    async def _follow_late(self, ledger: Ledger, stack: AsyncExitStack) -> None:
+    async def _follow_late(self, ledger: UsageLedger, stack: AsyncExitStack) -> None:
         """Take over the usage of runs that had begun before the load, until all of them must have ended."""
         longest = max((each.limits.max_deadline for each in self.tenants()), default=0.0)
         end = self.clock.monotonic() + longest + LATE_S
@@ -133,7 +133,7 @@ class BudgetLoader:
                     log.warning("late_usage_delayed", error=str(error))
                     await asyncio.sleep(AGAIN_S)
 
-    async def _add_late(self, ledger: Ledger) -> None:
+    async def _add_late(self, ledger: UsageLedger) -> None:
         for account, found in list(ledger.accounts.items()):
             if not found.totals():
                 continue

@@ -64,7 +64,7 @@ def tenant() -> Tenant:
     return Tenant(id=f"t-{uuid4().hex[:12]}", budgets=Budgets(tenant=SpendLimits(tokens_per_day=1_000)))
 
 
-class World:
+class LedgerWorld:
     """One tenant, its budget store, and workers that load it."""
 
     def __init__(self, connection: Connection, link: ValkeyLink, tenant: Tenant, writer: Writer) -> None:
@@ -143,11 +143,11 @@ class World:
 
 
 @pytest.fixture
-async def world(connection: Connection, valkey: Valkey, tenant: Tenant) -> AsyncIterator[World]:
+async def world(connection: Connection, valkey: Valkey, tenant: Tenant) -> AsyncIterator[LedgerWorld]:
     """The world of one tenant, with a deadline."""
     link = ValkeyLink(valkey.url, 5.0)
     async with served(link), await Writer.open(connection) as writer, asyncio.timeout(PATIENCE_S):
-        yield World(connection, link, tenant, writer)
+        yield LedgerWorld(connection, link, tenant, writer)
 
 
 @asynccontextmanager
@@ -157,7 +157,7 @@ async def loading(loader: BudgetLoader) -> AsyncGenerator[BudgetLoader]:
         yield loader
 
 
-async def test_a_new_budget_counts_what_was_spent_before(world: World) -> None:
+async def test_a_new_budget_counts_what_was_spent_before(world: LedgerWorld) -> None:
     """No run has asked yet; calls are refused until the ledger is read."""
     await world.end(tokens=70)
     await world.end(tokens=30)
@@ -179,7 +179,7 @@ async def test_a_new_budget_counts_what_was_spent_before(world: World) -> None:
         await world.until_used(100)
 
 
-async def test_a_store_that_is_emptied_agrees_with_the_ledger_after_the_load(world: World) -> None:
+async def test_a_store_that_is_emptied_agrees_with_the_ledger_after_the_load(world: LedgerWorld) -> None:
     """Runs go on meanwhile: one has ended, one has a settled call, one a call in flight, one begins afterwards."""
     async with loading(world.loader()) as loader:
         await world.until_loaded()
@@ -201,7 +201,7 @@ async def test_a_store_that_is_emptied_agrees_with_the_ledger_after_the_load(wor
         await world.until_used(40)
 
 
-async def test_a_rebuild_by_hand_counts_calls_in_flight_once(world: World) -> None:
+async def test_a_rebuild_by_hand_counts_calls_in_flight_once(world: LedgerWorld) -> None:
     """Their reservations are still in the store, of an earlier generation."""
     async with loading(world.loader()) as loader:
         await world.until_loaded()
@@ -222,7 +222,7 @@ async def test_a_rebuild_by_hand_counts_calls_in_flight_once(world: World) -> No
 
 
 async def test_another_worker_takes_a_load_over_from_one_that_died(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: LedgerWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease of the dead one ends by itself. Both have read the ledger; it counts once."""
     monkeypatch.setattr("ops.budgets.lease.HELD_S", 0.3)
@@ -244,7 +244,7 @@ async def test_another_worker_takes_a_load_over_from_one_that_died(
         await world.until_used(70)
 
 
-async def test_two_loads_at_once_count_once(world: World) -> None:
+async def test_two_loads_at_once_count_once(world: LedgerWorld) -> None:
     """A worker that was stopped for longer than its lease goes on with its load."""
     await world.end(tokens=70)
     loaders = [world.loader(name) for name in ("a", "b")]

@@ -7,7 +7,7 @@ from typing import cast
 from structlog.testing import capture_logs
 
 from consumers.agent.budget.port import TENANT
-from ops.budgets.ledger import Ledger
+from ops.budgets.ledger import UsageLedger
 from ops.budgets.sums import AccountSums
 from schemas.records import Record
 from schemas.topics import USAGE
@@ -20,9 +20,9 @@ def record(key: bytes | None, value: bytes | None) -> Record:
     return Record(topic=USAGE.name, partition=0, offset=1, timestamp=1, key=key, value=value, headers=())
 
 
-def ledger() -> Ledger:
+def ledger() -> UsageLedger:
     """A ledger of acme that reads no topic."""
-    return Ledger(cast("Reader", None), {"acme": AccountSums(TODAY)})
+    return UsageLedger(cast("Reader", None), {"acme": AccountSums(TODAY)})
 
 
 def test_a_run_counts_once() -> None:
