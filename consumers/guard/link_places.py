@@ -19,7 +19,7 @@ from consumers.guard.finding import Finding
 REMOVED: Final = "[link removed]"
 """No valid destination of a Markdown link: its first blank ends the link."""
 
-_START: Final = re.compile(
+START: Final = re.compile(
     r"(?P<scheme>(?<![a-z0-9])(?:(?:https?|ftp|wss?|javascript|vbscript|mailto):(?=\S)|file:(?=[/\\])|blob:(?=http)"
     r"|data:(?=[\w.+/;=-]{0,200},)))"
     r"|(?P<slashes>:[/\\]{2})"
@@ -37,9 +37,9 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*\Z", re.IGNORECASE)
 _SCHEME_LENGTH: Final = 32
 _TOKEN: Final = re.compile(r"[^\s<>\"'`()]+")
 _ESCAPE: Final = re.compile(r"\\([!-/:-@\[-`{-~])")
-_VALUE: Final = re.compile(r"=\s{0,20}([\"'])")
+VALUE: Final = re.compile(r"=\s{0,20}([\"'])")
 _BREAKS: Final = str.maketrans("", "", "\t\n\r")
-_VALUE_LENGTH: Final = 2_000
+VALUE_LENGTH: Final = 2_000
 
 
 class Place(NamedTuple):
@@ -51,7 +51,7 @@ class Place(NamedTuple):
 
 def find_links(text: str, hidden: str, hosts: str) -> Detected:  # noqa: ARG001 - a task's arguments
     """Return the links to other hosts than those of the JSON array *hosts*, and the text without them."""
-    places = _places(text, _listed(hosts))
+    places = link_places(text, hosts)
     if not places:
         return NOTHING
     found = [Finding("link", *place) for place in places]
@@ -74,7 +74,9 @@ def _listed(hosts: str) -> Hosts:
     return Hosts(tuple(each.lower() for each in json.loads(hosts)))
 
 
-def _places(text: str, hosts: Hosts) -> list[Place]:
+def link_places(text: str, listed: str) -> list[Place]:
+    """Return the links to other hosts than those of the JSON array *listed*."""
+    hosts = _listed(listed)
     places = [*_plain(text, hosts), *_broken(text, hosts)]
     if "&" in text or "\\" in text:
         places += _escaped(text, hosts)
@@ -83,8 +85,8 @@ def _places(text: str, hosts: Hosts) -> list[Place]:
 
 def _plain(text: str, hosts: Hosts) -> Iterator[Place]:
     done = 0
-    while (found := _START.search(text, done)) is not None:
-        start = found.start() if found.lastgroup != "slashes" else _scheme_start(text, found.start(), done)
+    while (found := START.search(text, done)) is not None:
+        start = found.start() if found.lastgroup != "slashes" else scheme_start(text, found.start(), done)
         if _is_listed(text, found, hosts):
             done = found.end()
             continue
@@ -92,7 +94,8 @@ def _plain(text: str, hosts: Hosts) -> Iterator[Place]:
         yield Place(start, done)
 
 
-def _scheme_start(text: str, colon: int, done: int) -> int:
+def scheme_start(text: str, colon: int, done: int) -> int:
+    """Return the start of the scheme before a colon, at *done* or after it; the colon if there is none."""
     found = _SCHEME.search(text[max(done, colon - _SCHEME_LENGTH) : colon])
     return colon - len(found[0]) if found else colon
 
@@ -138,8 +141,8 @@ def _escaped(text: str, hosts: Hosts) -> Iterator[Place]:
 
 def _broken(text: str, hosts: Hosts) -> Iterator[Place]:
     """Yield the quoted values of HTML attributes that are links once their line breaks are removed."""
-    for quote in _VALUE.finditer(text):
-        end = text.find(quote[1], quote.end(), quote.end() + _VALUE_LENGTH)
+    for quote in VALUE.finditer(text):
+        end = text.find(quote[1], quote.end(), quote.end() + VALUE_LENGTH)
         value = text[quote.end() : max(end, 0)]
         if any(each in value for each in "\t\n\r") and _leads_out(html.unescape(value), hosts):
             yield Place(quote.end(), end)

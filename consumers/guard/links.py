@@ -6,6 +6,7 @@ An image of such a host would send what its address contains, without a click.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import StringConstraints
@@ -13,8 +14,13 @@ from pydantic import StringConstraints
 from consumers.context import StepContext
 from consumers.guard.content import Content
 from consumers.guard.detection import Detected, Detection
+from consumers.guard.finding import Finding
 from consumers.guard.guard_plugin import GuardPlugin
 from consumers.guard.guards import Guard, GuardResult
+from consumers.guard.link_places import REMOVED
+from consumers.guard.links_stream import LiveLinks
+from consumers.guard.stream import StreamStage
+from consumers.guard.stream_redaction import StreamRedaction, blocking
 from consumers.guard.text_tasks import TextWork
 from schemas.guards import GuardStage
 from schemas.models import Payload
@@ -45,4 +51,15 @@ def _guard(config: LinksConfig, _stage: GuardStage, work: TextWork) -> Guard:
     return judge
 
 
-LINKS = GuardPlugin("links", LinksConfig, _guard, rewrites=True, stages=frozenset({"output"}))
+def _stream(config: LinksConfig, content: Content, context: str) -> Sequence[StreamStage]:
+    if config.action == "flag" or not content.tainted:
+        return ()
+    replacement = blocking("links") if config.action == "block" else _removed
+    return (StreamRedaction(LiveLinks(json.dumps(config.hosts)), replacement, context, views=False),)
+
+
+def _removed(_found: Finding, _text: str) -> str:
+    return REMOVED
+
+
+LINKS = GuardPlugin("links", LinksConfig, _guard, rewrites=True, stages=frozenset({"output"}), stream=_stream)
