@@ -13,7 +13,7 @@ from consumers.guard.content import Channel, Content
 from consumers.guard.guard_contract import GuardContractError, check, check_plugin
 from consumers.guard.guard_plugin import GuardPlugin, plugin_of
 from consumers.guard.guards import Guard, GuardResult
-from consumers.guard.measurement import STOP_S, StoppedError, measured
+from consumers.guard.measurement import STOP_S, OverrunError, measured
 from consumers.guard.registry import UNCHANGED, GuardConfigError, GuardRegistry, by_name
 from consumers.guard.text_threads import text_thread
 from schemas.clock import SystemClock
@@ -175,7 +175,7 @@ class _Trial:
             content = Content(unit * max(1, size // len(unit)), channel)
             try:
                 took, held = await measured(guard, content, _context())
-            except StoppedError:
+            except OverrunError:
                 self.note(f"it took more than {STOP_S:g} s of CPU time for {size:,} characters", name)
                 return False
             if took > MEASURABLE_S and before and took > 8 * GROWTH * before:

@@ -24,7 +24,7 @@ LONG_S: Final = 1.0
 """CPU seconds from which a measurement is not repeated."""
 
 
-class StoppedError(BaseException):
+class OverrunError(BaseException):
     """A measurement took too long. Guards do not catch it."""
 
 
@@ -39,7 +39,7 @@ class CpuTime(NamedTuple):
 
 
 async def measured(guard: Guard, content: Content, context: StepContext) -> CpuTime:
-    """Return the least CPU times of some judgements. Raise StoppedError after STOP_S of one of them."""
+    """Return the least CPU times of some judgements. Raise OverrunError after STOP_S of one of them."""
     found: list[CpuTime] = []
     while len(found) < TIMES and (not found or found[-1].total < LONG_S):
         began, steps = time.process_time(), [0.0]
@@ -72,13 +72,13 @@ def _stepped(steps: Generator[Any, Any, object], seconds: list[float]) -> Genera
 
 @contextmanager
 def _stopped_after(seconds: float) -> Generator[None]:
-    """Raise StoppedError in the block after so much CPU time, where the platform can."""
+    """Raise OverrunError in the block after so much CPU time, where the platform can."""
     if not hasattr(signal, "SIGVTALRM") or current_thread() is not main_thread():
         yield
         return
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise StoppedError
+        raise OverrunError
 
     before = signal.signal(signal.SIGVTALRM, stop)
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)

@@ -30,7 +30,7 @@ def test_every_setting_is_on_the_page_with_a_meaning() -> None:
     assert all(meaning.endswith(".") for *_, meaning in rows)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_document_names_only_settings_that_exist(document: Path) -> None:
     """A renamed setting would be set in vain."""
     named = set(re.findall(r"\bHEADRACE_[A-Z0-9_]*[A-Z0-9]\b", document.read_text(encoding="utf-8")))
