@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final, TypeAlias
 
@@ -47,6 +48,7 @@ def addresses(text: str) -> Iterator[Finding]:
             yield Finding("ip_address", *found.span())
 
 
+@lru_cache(maxsize=4_096)
 def personal(spelling: str) -> Address | None:
     """Return the address if it can be a person's: global, and no multicast; None otherwise."""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from consumers.guard.pii.surroundings import WINDOW
@@ -39,6 +40,9 @@ _DIRECT: Final = re.compile(
     rf"(?ix) (?<![^\W_]) (?:{_NOUN}|{_VERB}) (?![^\W_]) {_SMALL} | (?:{_UNSPACED}) [^\d]{{0,12}} \Z"
 )
 _NEAR: Final = re.compile(rf"(?ix) (?<![^\W_]) (?: {_NOUN} | (?P<verb>{_VERB}) ) (?![^\W_]) | {_UNSPACED}")
+_SAME_DIGITS: Final = str.maketrans("123456789", "000000000")
+"""Most lists of numbers have the same words before each, so the words are searched once."""
+
 _LETTER: Final = re.compile(r"[^\W\d_]")
 _FOLLOWING: Final = re.compile(
     r"(?i)['\")]?,?\s(?:is|was)\s(?:my|his|her|our|the|their)\s(?:\w+\s){0,2}(?:number|phone|mobile|cell|landline|tel)"
@@ -49,7 +53,12 @@ _FOLLOWING: Final = re.compile(
 def announcement(text: str, start: int) -> Announcement:
     """Return how words before *start* announce a phone number."""
     before = text[max(0, start - WINDOW) : start]
-    if not _LETTER.search(before) or not (near := _NEAR.search(before)):
+    return _announcement(before.translate(_SAME_DIGITS)) if _LETTER.search(before) else ""
+
+
+@lru_cache(maxsize=8_192)
+def _announcement(before: str) -> Announcement:
+    if not (near := _NEAR.search(before)):
         return ""
     if _DIRECT.search(before, near.start()):
         return "direct"

@@ -65,14 +65,21 @@ def phones(text: str, regions: tuple[str, ...] = REGIONS) -> Iterator[Finding]:
 
 
 def _in_run(text: str, start: int, stop: int, regions: tuple[str, ...]) -> Iterator[Span]:
-    if _longest(text, start, stop, regions) == stop:
+    pieces = list(_pieces(text, start, stop))
+    if len(pieces) > 1 and _longest(text, start, stop, regions) == stop:
         yield start, stop
         return
-    at = start
+    for first, end in pieces:
+        if end - first >= _FEWEST:
+            yield from _in_piece(text, first, end, regions)
+
+
+def _pieces(text: str, start: int, stop: int) -> Iterator[Span]:
+    """Yield the parts of a run between gaps that are wider than a separator."""
     for gap in _GAP.finditer(text, start, stop):
-        yield from _in_piece(text, at, gap.start() + gap[0].startswith(")"), regions)
-        at = gap.end() - gap[0].endswith("(")
-    yield from _in_piece(text, at, stop, regions)
+        yield start, gap.start() + gap[0].startswith(")")
+        start = gap.end() - gap[0].endswith("(")
+    yield start, stop
 
 
 def _in_piece(text: str, start: int, stop: int, regions: tuple[str, ...]) -> Iterator[Span]:
@@ -99,7 +106,7 @@ def _longest(text: str, start: int, stop: int, regions: tuple[str, ...]) -> int:
     ends = _ends(text, start, stop)
     if not ends or _DATE.match(text, start, stop):
         return 0
-    if end := next((end for end, _ in ends if _is_international(text[start:end])), 0):
+    if end := _international(text, start, ends):
         return end
     if names_identifier(text, start):
         return 0
@@ -107,6 +114,12 @@ def _longest(text: str, start: int, stop: int, regions: tuple[str, ...]) -> int:
     if not _GROUP.search(text, whole, stop) and _is_shaped(text[start:whole], digits, regions):
         return whole
     return _announced(text, start, ends)
+
+
+def _international(text: str, start: int, ends: list[tuple[int, str]]) -> int:
+    if text[start] not in "+(0":
+        return 0
+    return next((end for end, _ in ends if _is_international(text[start:end])), 0)
 
 
 def _ends(text: str, start: int, stop: int) -> list[tuple[int, str]]:
