@@ -311,9 +311,8 @@ async def _handler(
     builder = RecordBuilder(stage, process_name(), context.seals, shards, clock, services.metrics, services.tracing)
     if stage == RETRIES:
         return RetryMover.of(builder, services.cancels).handler()
-    threads = _threads(settings, services.metrics)
     text_work = await stack.enter_async_context(text_processes())
-    pipelines = _pipelines(guard_registry(settings, text_work), context, services, threads)
+    pipelines = _pipelines(guard_registry(settings, text_work), context, services)
     if stage in GUARDED:
         await pipelines.warm()
     runs = await _runs(settings, stage, context, services, pipelines, budgets, stack)
@@ -354,7 +353,7 @@ async def _runs(
     stack: AsyncExitStack,
 ) -> AgentServices:
     """Return the services of the worker's agents; no stage but the agent stage has any."""
-    count, threads = services.metrics.count, pipelines.threads
+    count, threads = services.metrics.count, _threads(settings, services.metrics)
     if stage != "agent":
         return AgentServices(agents=Agents(), models={}, threads=threads)
     odd, unpriced = partial(count, MODEL_FIELDS_DROPPED), partial(count, MODEL_CALLS_UNPRICED)
@@ -376,11 +375,9 @@ def _threads(settings: Settings, metrics: MetricStore) -> ThreadPool:
     return threads
 
 
-def _pipelines(
-    registry: GuardRegistry, context: StageContext, services: StageServices, threads: ThreadPool
-) -> TenantPipelines:
+def _pipelines(registry: GuardRegistry, context: StageContext, services: StageServices) -> TenantPipelines:
     """Return the tenants' pipelines, with the number of tenants whose guards cannot be used in the metrics."""
-    pipelines, metrics = TenantPipelines(registry, context.clock, threads), services.metrics
+    pipelines, metrics = TenantPipelines(registry, context.clock), services.metrics
     metrics.look.append(lambda: metrics.set(GUARD_SETTINGS_UNUSABLE, len(pipelines.unusable)))
     return pipelines
 

@@ -116,6 +116,10 @@ class Detection:
     on_loop: int = LARGE
     """Characters up to which the task runs on the event loop: at most some milliseconds."""
 
+    def __post_init__(self) -> None:
+        """Import the task. Raise ImportError or AttributeError if there is none."""
+        text_task(self.task)
+
     async def __call__(self, content: Content, context: StepContext) -> GuardResult:
         """Return the result for the content. Raise GuardUnavailableError if a long text cannot be judged now."""
         found = await self.detected(content, context.tenant.id)

@@ -92,7 +92,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _shadowed(verdict: Verdict) -> Verdict:
-    if verdict.action == "pass":
+    if verdict.action == "pass" and not verdict.note:
         return verdict
     note = f"shadow {verdict.action}: {verdict.note}".removesuffix(": ")
     return verdict.model_copy(update={"action": "pass", "note": note[:NOTE_LIMIT]})

@@ -30,6 +30,9 @@ PIPELINES_KEPT: Final = 256
 BUILD_S: Final = 30.0
 """Seconds for the guards of one tenant to be made: a plugin may load a model."""
 
+MAKERS: Final = 8
+"""Threads in which guards are made, beside those of agents: a plugin that hangs keeps one."""
+
 RETRY_S: Final = 30.0
 """Seconds until settings that could not be used are tried again, without a change of the record."""
 
@@ -38,6 +41,9 @@ WARM_TEXT: Final = "Hello, \u200bworld. Write to jo@example.com, or call +49 30 
 
 NOBODY: Final = "none"
 """The tenant of the texts that are judged before the first request."""
+
+HANG_RETRY_S: Final = 600.0
+"""The same for settings whose guards were not made in time: each attempt may cost a thread."""
 
 Key = TypeVar("Key", bound=Hashable)
 Kept = TypeVar("Kept")
@@ -81,7 +87,7 @@ class _Current:
     """The pipeline of these settings, or of the last good ones. None if there were no good ones."""
 
     retry_at: float | None = None
-    """Monotonic seconds from which the settings are tried again; None if they are not."""
+    """Monotonic seconds from which the settings are tried again; None if they could be used."""
 
 
 @dataclass(slots=True)
@@ -93,13 +99,11 @@ class TenantPipelines:
 
     registry: GuardRegistry
     clock: Clock
-    threads: ThreadPool = field(default_factory=ThreadPool)
-    """The threads in which guards are made."""
-
     unusable: set[str] = field(default_factory=set[str])
     """The tenants whose newest settings could not be used when they were tried last."""
 
     _default: Pipeline = field(init=False)
+    _threads: ThreadPool = field(default_factory=lambda: ThreadPool(MAKERS))
     _of: Recent[str, _Current] = field(default_factory=lambda: Recent[str, _Current](TENANTS_KEPT))
     _shared: Recent[str, Pipeline] = field(default_factory=lambda: Recent[str, Pipeline](PIPELINES_KEPT))
     _building: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
@@ -157,7 +161,7 @@ class TenantPipelines:
             return shared
         deadline = Deadline(self.clock.now_ms() + int(BUILD_S * 1_000), self.clock)
         try:
-            pipeline = await self.threads.run(self.registry.pipeline, guards, deadline=deadline)
+            pipeline = await self._threads.run(self.registry.pipeline, guards, deadline=deadline)
         except ExpiredError as error:
             raise GuardsNotMadeError(f"the guards were not made within {BUILD_S:g} s") from error
         self._shared.put(value, pipeline)
@@ -168,5 +172,5 @@ class TenantPipelines:
         last_good = None if known is None else known.pipeline
         self.unusable.add(tenant.id)
         log.error("guards_unusable", tenant=tenant.id, error=str(error), keeps_last_good=last_good is not None)
-        hangs = isinstance(error, GuardsNotMadeError)  # its thread is lost, so it is not tried again
-        return _Current(tenant.guards, last_good, None if hangs else self.clock.monotonic() + RETRY_S)
+        wait_s = HANG_RETRY_S if isinstance(error, GuardsNotMadeError) else RETRY_S
+        return _Current(tenant.guards, last_good, self.clock.monotonic() + wait_s)

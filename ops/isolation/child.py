@@ -188,7 +188,7 @@ async def run(settings: Settings, setup: HostSetup, clock: Clock, channel: socke
     tracing = _tracing(setup, writer, clock) if setup.spans else None
     agents, threads = agents_of(settings), ThreadPool(settings.threads)
     # Long texts are judged in threads: this process ends with its parent, and takes no child along.
-    pipelines = TenantPipelines(guard_registry(settings), clock, threads)
+    pipelines = TenantPipelines(guard_registry(settings), clock)
     async with agent_services(settings, clock, agents, threads, pipelines) as services:
         await SuspectHost(Executor(services), writer, clock, tracing).serve(reader)
 

@@ -386,3 +386,9 @@ async def test_a_long_text_that_cannot_be_decoded_is_a_failure_of_those_who_read
     assert actions["reader"] == "block"
     assert outcome.unavailable == ("reader",)
     assert rewrites or actions["other"] == "flag"
+
+
+async def test_a_shadow_guard_that_would_pass_says_nothing() -> None:
+    """Its verdict is that of most contents."""
+    guards = Pipeline(input=[spec("g", Told(GuardResult(score=0.1)), Policy(shadow=True))])
+    assert (await guards.input(Content("x"), context())).verdicts == (Verdict(guard="g", score=0.1),)

@@ -161,12 +161,17 @@ async def test_settings_that_could_not_be_used_are_tried_again() -> None:
 async def test_a_guard_that_is_never_made_stops_its_tenant_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is made in a thread, and its tenant is told after the time limit."""
     monkeypatch.setattr(tenant_pipelines, "BUILD_S", 0.01)
-    maker = Maker(release=threading.Event())
-    of = pipelines(maker)
+    maker, clock = Maker(release=threading.Event()), SetClock()
+    of = pipelines(maker, clock)
     try:
         with pytest.raises(GuardUnavailableError):
             await of(tenant("slow"))
         assert await word_of(await of(tenant("one", "other"))) == "one"
+        clock.seconds += RETRY_S
+        began = len(maker.made)
+        with pytest.raises(GuardUnavailableError):
+            await of(tenant("slow"))
+        assert len(maker.made) == began
     finally:
         assert maker.release is not None
         maker.release.set()
