@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, StringConstraints
 
 from consumers.guard.content import Channel, Content
 from consumers.guard.detection import Act, Detected, Detection
@@ -16,6 +18,7 @@ from consumers.guard.text_tasks import TextWork
 from schemas.guards import GuardStage
 
 PiiAction: TypeAlias = Literal["flag", "redact", "block"]
+PresidioEntity: TypeAlias = Annotated[str, StringConstraints(pattern="^[A-Z][A-Z0-9_]{0,31}$")]
 
 _FOREIGN: frozenset[Channel] = frozenset({"request", "tool_result"})
 """Channels in whose texts no placeholder is the platform's. Memories, calls and answers have those of their run."""
@@ -27,11 +30,37 @@ class PiiConfig(PiiRules):
     action: PiiAction = "redact"
     """The action for a text with personal data. ``redact`` replaces the data by placeholders."""
 
+    presidio: tuple[PresidioEntity, ...] = ()
+    """Further kinds, by Presidio's names, such as ``PERSON``. They need the extra ``presidio``."""
+
+    presidio_language: Annotated[str, StringConstraints(pattern="^[a-z]{2,3}$")] = "en"
+    """The language of the model that Presidio uses."""
+
+    presidio_score: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The lowest score at which a finding of Presidio counts."""
+
 
 def _guard(config: PiiConfig, _stage: GuardStage, work: TextWork) -> Guard:
     rules = config.model_dump_json(include=set(PiiRules.model_fields), exclude_defaults=True)
     detector_of(rules)  # refuses unknown regions
-    return Detection("pii", pii_action(config.action), work, options=_options(rules))
+    act, options = pii_action(config.action), _options(rules)
+    if not config.presidio:
+        return Detection("pii", act, work, options=options)
+    return _with_presidio(config, Detection("pii", act, work, options=options))
+
+
+def _with_presidio(config: PiiConfig, own: Detection) -> Guard:
+    from consumers.guard.pii.presidio import PresidioDetection, presidio  # noqa: PLC0415 - only where it is configured
+
+    return PresidioDetection(
+        own.task,
+        own.act,
+        own.work,
+        options=own.options,
+        presidio=presidio(config.presidio_language),
+        entities=config.presidio,
+        least=config.presidio_score,
+    )
 
 
 def pii_action(action: PiiAction) -> Act:
