@@ -16,7 +16,7 @@ class RunPlaceholders:
 
     known: dict[str, str] = field(default_factory=dict[str, str])
     own: set[str] = field(default_factory=set[str])
-    """Those whose data the user has written in this session: only these are restored in the answer."""
+    """Placeholders for data that the user has written in this session: the answer has the data of these alone."""
 
     def keep(self, placeholders: Mapping[str, str]) -> None:
         """Add placeholders under their own numbers, those excepted whose number or value the run has already."""
