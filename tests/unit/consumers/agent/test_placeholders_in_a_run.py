@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -42,8 +43,11 @@ def placed(text: str, known: Mapping[str, str], own: Mapping[str, str] | None = 
 
 
 async def read(text: str, source: Source, scope: StepScope) -> GuardedText:
-    """Guard tool results and memories."""
-    return placed(text, scope.placeholders, scope.placeholders if source.kind == "memory" else None)
+    """Guard tool results and memories. Other guards run between its beginning and its end."""
+    guarded = placed(text, dict(scope.placeholders), scope.placeholders if source.kind == "memory" else None)
+    await asyncio.sleep(0)
+    new = {name: value for name, value in guarded.placeholders.items() if name not in scope.placeholders}
+    return guarded._replace(placeholders=new)
 
 
 async def leave(text: str, source: Source, scope: StepScope) -> GuardedText:
@@ -187,6 +191,22 @@ async def test_a_resumed_run_has_the_same_numbers() -> None:
     assert "<EMAIL_2>" in result.output
     said = (await again.world.memory.load(SCOPE))[-1]
     assert said.placeholders == {"<EMAIL_1>": ADA, "<EMAIL_2>": BOB}
+
+
+async def test_a_resumed_second_turn_knows_the_data_of_the_first() -> None:
+    """The session comes from the journal of the run, and not from the store."""
+    desk = Desk()
+    await desk.ask(f"I am {ADA}")
+    dying = Desk(model=_StoppedModel(asked=[ModelRequest(())]))
+    dying.world.journal, dying.world.memory = desk.world.journal, desk.world.memory
+    with pytest.raises(RunSupersededError):
+        await dying.ask(f"And {BOB}?", "r-2")
+
+    again = Desk()
+    again.world.journal = desk.world.journal
+    result = await again.ask(f"And {BOB}?", "r-2")
+    assert ADA in result.output
+    assert BOB in result.output
 
 
 async def test_another_users_placeholder_does_not_resolve() -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from consumers.agent.agents import Agent
 from consumers.agent.handoff import Handoff
+from consumers.agent.memory.exchanges import merged
 from consumers.agent.memory.port import MemoryEntry, MemoryScope
 from consumers.agent.models.port import ModelRequest, ModelResponse, ToolMessage
 from consumers.agent.provenance import Source
@@ -304,6 +305,14 @@ async def test_an_untrusted_source_stays_one_after_its_tool_is_declared_trusted(
     again = ObedientWorld((trusting,), memory=world.memory)
     await again.run("DO read_mail {};", request="r-2")
     assert effects.made == []
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_too_many_origins_lose_their_names_and_not_their_trust(trusted: bool) -> None:  # noqa: FBT001 - a case
+    """An entry keeps a bounded number of sources. Nameless ones are accepted by ``*`` alone."""
+    many = merged([Source(kind="tool", name=f"t{number}", trusted=trusted) for number in range(40)])
+    assert len(many) == 1
+    assert taint_of(many) == (() if trusted else ("tool:",))
 
 
 def _trusted_mail() -> Any:  # noqa: ANN401 - a Tool
