@@ -169,6 +169,21 @@ def journal(
     _measure("journal", partial(journal.run, journal.JournalPlan(runs, steps, rounds)), as_json=as_json)
 
 
+@app.command("budgets")
+def budgets(
+    calls: Annotated[int, typer.Option(min=1, help="Round trips of each kind in each round.")] = 1_000,
+    quantile: Annotated[float, typer.Option(min=0, max=1, help="Quantile that is reported.")] = 0.5,
+    rounds: Rounds = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the round trips of a model call's reservation in Valkey, against a PING and an empty script."""
+    from functools import partial
+
+    from ops.lab.bench import budgets
+
+    _measure("budgets", partial(budgets.run, budgets.BudgetsPlan(calls, rounds, quantile)), as_json=as_json)
+
+
 @app.command("texts")
 def texts(rounds: Rounds = 3, as_json: AsJson = False) -> None:
     """Measure the CPU time of the guards for a megabyte of text of each alphabet."""

@@ -15,7 +15,7 @@ import pytest
 from ops.cli.command_settings import settings_with
 from ops.connection import connection_of
 from ops.embedded.kafka import Kafka, embedded_kafka
-from ops.lab.bench import admission, chain, hop, inflight, journal, latency, models, tenants
+from ops.lab.bench import admission, budgets, chain, hop, inflight, journal, latency, models, tenants
 from ops.lab.bench.figures import Comparison, Rounds
 from ops.settings import Settings
 from schemas.records import ProducerRecord, Record
@@ -163,3 +163,13 @@ async def test_a_journaled_step_is_measured_beside_a_plain_one(tmp_path: Path) -
 
     assert set(found) == {(journal.STEP, journal.RAW), (journal.STEP, journal.NO_STEP)}
     assert found[journal.STEP, journal.NO_STEP].ratio > 2
+
+
+async def test_a_reservation_is_measured_beside_a_bare_call(tmp_path: Path) -> None:
+    """Three calls of a reservation are more than one PING, on any machine."""
+    plan = budgets.BudgetsPlan(calls=30, rounds=1)
+
+    found = by_name(await budgets.run(plan, settings_with(None), tmp_path, lambda _: None))
+
+    assert found[budgets.WHOLE, budgets.PING].ratio > 1
+    assert (budgets.RESERVE, budgets.SCRIPT) in found

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from consumers.agent.budget.memory import MemoryBudgetStore
 from consumers.agent.budget.port import TENANT, BudgetStore, CallLimits, CallSize, Claim, Granted
-from consumers.agent.budget.scripts import budget_scripts
+from consumers.agent.budget.scripts import SWEPT, budget_scripts
 from consumers.agent.budget.valkey import valkey_budgets
 from ops.embedded.valkey import Valkey
 
@@ -73,10 +73,10 @@ async def in_memory() -> AsyncGenerator[BudgetWorld]:
 
 
 @asynccontextmanager
-async def in_valkey(server: Valkey) -> AsyncGenerator[BudgetWorld]:
+async def in_valkey(server: Valkey, swept: int = SWEPT) -> AsyncGenerator[BudgetWorld]:
     """Open a store in a real Valkey."""
     async with (
-        valkey_budgets(server.url, scripts=budget_scripts(SET_TIME)) as store,
+        valkey_budgets(server.url, scripts=budget_scripts(SET_TIME, swept)) as store,
         Redis.from_url(server.url) as redis,
     ):
         world = BudgetWorld(store, redis=redis)

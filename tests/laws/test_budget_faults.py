@@ -127,10 +127,10 @@ async def test_killed_workers_neither_overspend_nor_block_the_budget(server: Val
     assert (used.day_tokens, used.held_tokens) == (10 * 100 + 10 * 60, 8_400)
 
 
-async def test_an_emptied_store_refuses_until_the_ledger_is_loaded(
+async def test_an_emptied_store_grants_nothing_until_the_ledger_is_loaded(
     store: ValkeyBudgetStore, worker: BudgetWorker, admin: Redis
 ) -> None:
-    """It must not grant the whole budget anew. The call in flight at the loss is counted when it is settled."""
+    """It must not grant the whole budget anew. The ledger has the call that was in flight at the loss, later."""
     account = await account_in(store)
     tenant = tenant_of(account, SpendLimits(tokens_per_day=1_000))
     in_flight = await store.reserve(claim_of(account, DAY))
@@ -138,15 +138,27 @@ async def test_an_emptied_store_refuses_until_the_ledger_is_loaded(
     await store.called(in_flight)
     await admin.flushall()
 
-    assert await worker.run(tenant, "capped") == "budget_unavailable"
-    assert worker.state.reasons() == ["the budgets of 1 tenants are not loaded from the ledger yet"]
-    await store.settle(in_flight, Charge(70))
-    today = in_flight.day
-    await store.load(account, [PeriodTotal(TENANT, "day", today, 900, 0)])
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(worker.run(tenant, "capped"))
+        await until(lambda: bool(worker.state.reasons()))
+        assert worker.state.reasons() == ["the budgets of 1 tenants are not loaded from the ledger yet"]
+        await store.settle(in_flight, Charge(70))
+        await store.load(account, [PeriodTotal(TENANT, "day", in_flight.day, 900, 0)])
+    assert waiting.result() == "ok"
     await until(lambda: not worker.state.reasons())
 
-    assert (await use_of(store, account)).day_tokens == 970
-    assert await worker.run(tenant, "capped") == "budget_exhausted"
+    assert (await use_of(store, account)).day_tokens == 930
+
+
+async def test_a_run_that_no_ledger_serves_is_not_unlimited(
+    store: ValkeyBudgetStore, worker: BudgetWorker, admin: Redis
+) -> None:
+    """It waits, and ends by its own deadline without a call."""
+    account = await account_in(store)
+    await admin.flushall()
+
+    assert await worker.run(tenant_of(account, SpendLimits(tokens_per_day=1_000)), "capped", left=0.5) == "expired"
+    assert worker.outcomes == {"expired": 1}
 
 
 async def test_a_restart_keeps_the_counts_and_the_settlements(

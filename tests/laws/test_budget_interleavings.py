@@ -24,7 +24,7 @@ from tests.laws.budget_worlds import START_MS, BudgetWorld, claim_of, in_memory,
 
 pytestmark = pytest.mark.anyio
 
-OPERATIONS = 250
+OPERATIONS = 200
 DAY_TOKENS, MONTH_PICO = 6_000, 12_000
 USERS = [user_spender("", name) for name in "ab"]
 
@@ -32,7 +32,7 @@ USERS = [user_spender("", name) for name in "ab"]
 @pytest.fixture(scope="module")
 async def worlds(valkey: Valkey) -> AsyncIterator[list[BudgetWorld]]:
     """Both implementations."""
-    async with in_memory() as memory, in_valkey(valkey) as shared:
+    async with in_memory() as memory, in_valkey(valkey, OPERATIONS) as shared:
         yield [memory, shared]
 
 

@@ -1,9 +1,10 @@
 """The Lua scripts of budgets in Valkey. Each is one operation over all spenders of an account, by Valkey's clock.
 
 ``calls`` is a hash. ``c`` and a call's id is its reservation; ``n`` and ``p`` and a spender are its reserved tokens and
-picodollars. The empty field is the generation of a loaded account. ``expiry`` has the ends of reservations.
+picodollars. The empty field is the generation of a loaded account, ``t`` the day on which its end was last moved.
+``expiry`` has the ends of reservations.
 ``day:DATE`` and ``month:DATE`` are hashes of what was used, and of the alerts that were raised. ``bucket:SPENDER`` is a
-token bucket: ``level`` at the time ``at``, and the head of its queue with its ``ticket``, its ``need`` and its end.
+token bucket: its level, the time, and the head of its queue after its ticket, its end and its need.
 
 Amounts used are 64-bit integers in Valkey. Lua compares them as doubles: exact up to 2^53, which is 9,007 dollars,
 and to a billionth of a dollar beyond that. The keys after the first two are prefixes, in the slot of the account.
@@ -16,6 +17,9 @@ from typing import NamedTuple
 from consumers.valkey.lua import LuaScript, lua_script
 
 TIME = "redis.call('TIME')"
+
+SWEPT = 8
+"""Expired reservations that one script ends: the work of a call is bounded."""
 
 _ALL = "#!lua\n"
 """A full Valkey refuses such a script before its first line, never in its middle."""
@@ -50,40 +54,64 @@ local function month_key(day) return MONTHS .. ':' .. string.sub(day, 1, 7) end
 """
 
 _COUNTS = """
-local function add(key, field, amount)
-  if amount == 0 then return end
-  return redis.pcall('HINCRBY', key, field, string.format('%.0f', amount))
+local EXACT = 9000000000000000
+local function whole(number) return string.format('%.0f', number) end
+
+local function pairs_of(spenders, tokens, pico)
+  local fields = {}
+  for _, spender in ipairs(spenders) do
+    fields[#fields + 1] = tokens(spender)
+    fields[#fields + 1] = pico(spender)
+  end
+  return fields
+end
+local function used_fields(spenders)
+  return pairs_of(spenders, function(each) return each .. ' tokens' end, function(each) return each .. ' pico' end)
+end
+local function held_fields(spenders)
+  return pairs_of(spenders, function(each) return 'n' .. each end, function(each) return 'p' .. each end)
 end
 
-local function hold(spender, tokens, pico)
-  for field, amount in pairs({n = tokens, p = pico}) do
-    if amount ~= 0 and add(CALLS, field .. spender, amount) == 0 then redis.call('HDEL', CALLS, field .. spender) end
+local function add(key, field, amount) return redis.pcall('HINCRBY', key, field, amount) end
+
+local function charge_period(key, ttl, fields, tokens, pico)
+  local used, changed = redis.call('HMGET', key, unpack(fields)), {}
+  for at, field in ipairs(fields) do
+    local amount = at % 2 == 1 and tokens or pico
+    local total = (used[at] or 0) + amount
+    if total > EXACT then
+      add(key, field, whole(amount))
+    elseif amount > 0 then
+      changed[#changed + 1] = field
+      changed[#changed + 1] = whole(total)
+    end
   end
+  if #changed > 0 then redis.call('HSET', key, unpack(changed)) end
+  if not used[#fields - 1] then redis.call('PEXPIRE', key, ttl) end
 end
 
 local function charge(spenders, day, tokens, pico)
-  local key, month = day_key(day), month_key(day)
-  for _, spender in ipairs(spenders) do
-    add(key, spender .. ' tokens', tokens)
-    add(key, spender .. ' pico', pico)
-    add(month, spender .. ' tokens', tokens)
-    add(month, spender .. ' pico', pico)
-  end
-  redis.call('PEXPIRE', key, 3 * DAY_MS)
-  redis.call('PEXPIRE', month, 35 * DAY_MS)
+  local fields = used_fields(spenders)
+  charge_period(day_key(day), 3 * DAY_MS, fields, tokens, pico)
+  charge_period(month_key(day), 35 * DAY_MS, fields, tokens, pico)
 end
 
-local function level_of(spender, cap)
-  local found = redis.call('HMGET', BUCKETS .. ':' .. spender, 'level', 'at', 'head', 'ticket', 'until', 'need')
-  local level = cap
-  if found[1] then level = math.min(cap, found[1] + math.max(0, now - found[2]) * cap / 60000) end
-  return level, found
+local function bucket_of(spender, cap)
+  local found = redis.call('GET', BUCKETS .. ':' .. spender)
+  if not found then return {level = cap, ticket = 0, ends = 0, need = 0, head = ''} end
+  local level, at, ticket, ends, need, head = string.match(found, '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
+  return {
+    level = math.min(cap, level + math.max(0, now - at) * cap / 60000),
+    ticket = tonumber(ticket), ends = tonumber(ends), need = tonumber(need), head = head,
+  }
 end
 
-local function put_level(spender, cap, level)
-  local key = BUCKETS .. ':' .. spender
-  redis.call('HSET', key, 'level', string.format('%.3f', level), 'at', now)
-  redis.call('PEXPIRE', key, math.ceil(math.max(61000, (cap - level) * 60000 / cap + 1000)))
+local function put_bucket(spender, cap, bucket)
+  local text = string.format(
+    '%.3f %.0f %.0f %.0f %.0f %s', bucket.level, now, bucket.ticket, bucket.ends, bucket.need, bucket.head
+  )
+  local full_ms = math.ceil((cap - bucket.level) * 60000 / cap) + 1000
+  redis.call('SET', BUCKETS .. ':' .. spender, text, 'PX', math.max(61000, full_ms))
 end
 
 local function reservation(id)
@@ -98,17 +126,34 @@ end
 
 -- another generation takes a charge that is known from the ledger, when its run has ended
 local function finish(id, record, tokens, pico, unknown)
+  local gone, kept = {'c' .. id}, {}
   if record.generation ~= '' then
-    for _, spender in ipairs(record.spenders) do hold(spender, -record.tokens, -record.pico) end
-    local current = redis.call('HGET', CALLS, '')
+    local fields = held_fields(record.spenders)
+    fields[#fields + 1] = ''
+    local held = redis.call('HMGET', CALLS, unpack(fields))
+    local current = table.remove(fields) and held[#fields + 1]
+    for at, field in ipairs(fields) do
+      local left = (held[at] or 0) - (at % 2 == 1 and record.tokens or record.pico)
+      if left > 0 then
+        kept[#kept + 1] = field
+        kept[#kept + 1] = whole(left)
+      elseif held[at] then
+        gone[#gone + 1] = field
+      end
+    end
     local counts = current and (unknown or current == record.generation)
     if counts and (tokens > 0 or pico > 0) then charge(record.spenders, record.day, tokens, pico) end
   end
   for at, spender in ipairs(record.spenders) do
     local cap, back = record.caps[at], record.tokens - tokens
-    if cap > 0 and back ~= 0 then put_level(spender, cap, math.min(cap, (level_of(spender, cap)) + back)) end
+    if cap > 0 and back ~= 0 then
+      local bucket = bucket_of(spender, cap)
+      bucket.level = math.min(cap, bucket.level + back)
+      put_bucket(spender, cap, bucket)
+    end
   end
-  redis.call('HDEL', CALLS, 'c' .. id)
+  redis.call('HDEL', CALLS, unpack(gone))
+  if #kept > 0 then redis.call('HSET', CALLS, unpack(kept)) end
   redis.call('ZREM', EXPIRY, id)
 end
 
@@ -118,7 +163,7 @@ local function finish_unknown(id, record)
   finish(id, record, called and record.tokens or 0, called and record.pico or 0, true)
 end
 
-local SWEPT = 64
+local SWEPT = @SWEPT@
 local function sweep()
   local ended = redis.call('ZRANGEBYSCORE', EXPIRY, '-inf', now, 'LIMIT', 0, SWEPT)
   for _, id in ipairs(ended) do
@@ -133,36 +178,42 @@ _LIMITS = """
 local PERIODS, MEASURES = {'day', 'month'}, {'tokens', 'pico'}
 local spenders, names, caps, periodic = {}, {}, {}, false
 local function read_limits(first)
-  for at = first, #ARGV, 6 do
-    local function limit(place) return tonumber(ARGV[at + place]) end
+  for at = first, #ARGV do
+    local cap, day, month, day_pico, month_pico, name = string.match(ARGV[at], '^(%S+) (%S+) (%S+) (%S+) (%S+) (.*)$')
     local spender = {
-      name = ARGV[at], cap = limit(1),
-      day = {tokens = limit(2), pico = limit(4)}, month = {tokens = limit(3), pico = limit(5)},
+      name = name, cap = tonumber(cap),
+      day = {tokens = tonumber(day), pico = tonumber(day_pico)},
+      month = {tokens = tonumber(month), pico = tonumber(month_pico)},
     }
-    spenders[#spenders + 1], names[#names + 1], caps[#caps + 1] = spender, spender.name, spender.cap or 0
-    periodic = periodic or limit(2) or limit(3) or limit(4) or limit(5)
+    spenders[at - first + 1], names[at - first + 1], caps[at - first + 1] = spender, name, spender.cap or 0
+    periodic = periodic or spender.day.tokens or spender.day.pico or spender.month.tokens or spender.month.pico
   end
 end
 
 -- calls visit(spender's place, period, measure, limit, amount used) for each limit of a day or month
 local function each_limit(visit)
-  local keys = {day = day_key(today), month = month_key(today)}
+  local fields = used_fields(names)
+  local used = {
+    day = redis.call('HMGET', day_key(today), unpack(fields)),
+    month = redis.call('HMGET', month_key(today), unpack(fields)),
+  }
   for at, spender in ipairs(spenders) do
     for _, period in ipairs(PERIODS) do
-      local limits = spender[period]
-      if limits.tokens or limits.pico then
-        local used = redis.call('HMGET', keys[period], spender.name .. ' tokens', spender.name .. ' pico')
-        for place, measure in ipairs(MEASURES) do
-          if limits[measure] then visit(at, period, measure, limits[measure], tonumber(used[place] or 0)) end
-        end
+      for place, measure in ipairs(MEASURES) do
+        local limit = spender[period][measure]
+        if limit then visit(at, period, measure, limit, tonumber(used[period][2 * at - 2 + place] or 0)) end
       end
     end
   end
 end
 
-local alerts = {}
-local function alert(soft, at, period, measure, limit, used)
-  if used >= soft * limit then
+local alerts, reached = {}, {}
+local function note(soft, at, period, measure, limit, used)
+  if used >= soft * limit then reached[#reached + 1] = {at, period, measure} end
+end
+local function raise_alerts()
+  for _, each in ipairs(reached) do
+    local at, period, measure = unpack(each)
     local key = period == 'day' and day_key(today) or month_key(today)
     if redis.call('HSETNX', key, 'alert ' .. spenders[at].name .. ' ' .. measure, 1) == 1 then
       redis.call('PEXPIRE', key, period == 'day' and 3 * DAY_MS or 35 * DAY_MS)
@@ -173,21 +224,28 @@ end
 """
 
 _RESERVE = """
-local id, owner, held_ms, soft = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[5])
-local ticket = tonumber(ARGV[4])
+local id, owner = ARGV[1], ARGV[2]
+local numbers = {}
+for number in string.gmatch(ARGV[3], '%S+') do numbers[#numbers + 1] = tonumber(number) end
+local held_ms, ticket, soft, prompt, output, least_output, prompt_pico, output_pico = unpack(numbers)
 if ticket == 0 then ticket = clock[1] * 1000000 + clock[2] end
-local output = tonumber(ARGV[7])
-local fixed = {tokens = tonumber(ARGV[6]), pico = tonumber(ARGV[9])}
-local unit = {tokens = 1, pico = tonumber(ARGV[10])}
+local fixed = {tokens = prompt, pico = prompt_pico}
+local unit = {tokens = 1, pico = output_pico}
 local function amount(measure, tokens) return fixed[measure] + tokens * unit[measure] end
-local least = {tokens = amount('tokens', ARGV[8]), pico = amount('pico', ARGV[8])}
-read_limits(11)
+local least = {tokens = amount('tokens', least_output), pico = amount('pico', least_output)}
+read_limits(4)
 
 local more = sweep()
-local before = reservation(id)
-if before then finish_unknown(id, before) end
+local fields = held_fields(names)
+local function read_calls() return redis.call('HMGET', CALLS, 'c' .. id, '', 't', unpack(fields)) end
+local known = read_calls()
+if known[1] then
+  finish_unknown(id, cmsgpack.unpack(known[1]))
+  known = read_calls()
+end
+local generation = known[2]
+local function held_of(at, measure) return tonumber(known[2 + 2 * at + (measure == 'tokens' and 0 or 1)] or 0) end
 
-local generation = redis.call('HGET', CALLS, '')
 if periodic and not generation then return {'unloaded'} end
 if not periodic and generation then
   redis.call('HDEL', CALLS, '')
@@ -195,9 +253,9 @@ if not periodic and generation then
 end
 
 local refused, waits
-local function whole(number) return string.format('%.0f', number) end
 local function wait(at, period, measure, ms)
-  waits = waits or {'wait', at, period, measure, math.ceil(math.max(50, math.min(1000, ms)) - 0.000001), whole(ticket)}
+  local bounded = math.ceil(math.max(50, math.min(1000, ms)) - 0.000001)
+  waits = waits or {'wait', at, period, measure, bounded, whole(ticket)}
 end
 local function refuse(at, period, measure, too_large, limit)
   refused = refused or {
@@ -205,18 +263,19 @@ local function refuse(at, period, measure, too_large, limit)
   }
 end
 
-each_limit(function(at, period, measure, limit, used)
-  alert(soft, at, period, measure, limit, used)
-  local held = tonumber(redis.call('HGET', CALLS, (measure == 'tokens' and 'n' or 'p') .. names[at]) or 0)
-  local free = limit - used - held
-  if least[measure] > limit - used then
-    refuse(at, period, measure, least[measure] > limit, limit)
-  elseif least[measure] > free then
-    wait(at, period, measure, 250)
-  elseif unit[measure] > 0 then
-    output = math.min(output, math.floor((free - fixed[measure]) / unit[measure]))
-  end
-end)
+if periodic then
+  each_limit(function(at, period, measure, limit, used)
+    note(soft, at, period, measure, limit, used)
+    local free = limit - used - held_of(at, measure)
+    if least[measure] > limit - used then
+      refuse(at, period, measure, least[measure] > limit, limit)
+    elseif least[measure] > free then
+      wait(at, period, measure, 250)
+    elseif unit[measure] > 0 then
+      output = math.min(output, math.floor((free - fixed[measure]) / unit[measure]))
+    end
+  end)
+end
 for at, spender in ipairs(spenders) do
   if spender.cap then
     if least.tokens > spender.cap then refuse(at, 'minute', 'tokens', true, spender.cap) end
@@ -224,46 +283,62 @@ for at, spender in ipairs(spenders) do
   end
 end
 if more and (refused or waits) then return {'again'} end
+raise_alerts()
 if refused then
   refused[#refused + 1] = alerts
   return refused
 end
 
 local need = amount('tokens', output)
-local levels = {}
+local buckets = {}
 for at, spender in ipairs(spenders) do
   if spender.cap and not waits then
-    local level, found = level_of(spender.name, spender.cap)
-    local headed = found[3] and found[3] ~= id and tonumber(found[5]) > now
-    if headed and tonumber(found[4]) < ticket then
-      wait(at, 'minute', 'tokens', (found[6] + need - level) * 60000 / spender.cap)
-    elseif level < need then
-      wait(at, 'minute', 'tokens', (need - level) * 60000 / spender.cap)
-      put_level(spender.name, spender.cap, level)
-      redis.call('HSET', BUCKETS .. ':' .. spender.name, 'head', id, 'ticket', whole(ticket),
-        'until', now + 3000, 'need', need)
+    local bucket = bucket_of(spender.name, spender.cap)
+    local others_turn = bucket.head ~= '' and bucket.head ~= id and bucket.ends > now
+    if others_turn and bucket.ticket < ticket then
+      wait(at, 'minute', 'tokens', (bucket.need + need - bucket.level) * 60000 / spender.cap)
+    elseif bucket.level < need then
+      wait(at, 'minute', 'tokens', (need - bucket.level) * 60000 / spender.cap)
+      bucket.head, bucket.ticket, bucket.ends, bucket.need = id, ticket, now + 3000, need
+      put_bucket(spender.name, spender.cap, bucket)
     end
-    levels[at] = level
+    buckets[at] = bucket
   end
 end
 if waits then return waits end
 
+local cost = amount('pico', output)
 for at, spender in ipairs(spenders) do
   if spender.cap then
-    put_level(spender.name, spender.cap, levels[at] - need)
-    local key = BUCKETS .. ':' .. spender.name
-    if redis.call('HGET', key, 'head') == id then redis.call('HDEL', key, 'head', 'ticket', 'until', 'need') end
+    local bucket = buckets[at]
+    bucket.level = bucket.level - need
+    if bucket.head == id then bucket.head = '' end
+    put_bucket(spender.name, spender.cap, bucket)
   end
-  if periodic then hold(spender.name, need, amount('pico', output)) end
 end
 local record = {
-  state = 'held', owner = owner, tokens = need, pico = amount('pico', output), day = today,
+  state = 'held', owner = owner, tokens = need, pico = cost, day = today,
   generation = periodic and generation or '', spenders = names, caps = caps,
 }
-store(id, record, now + held_ms)
-redis.call('PEXPIRE', CALLS, 35 * DAY_MS)
-redis.call('PEXPIRE', EXPIRY, 35 * DAY_MS)
-return {'granted', today, whole(need), whole(record.pico), generation or '', alerts}
+local changed = {'c' .. id, cmsgpack.pack(record)}
+if periodic then
+  for at, field in ipairs(fields) do
+    local more_held = at % 2 == 1 and need or cost
+    if more_held > 0 then
+      changed[#changed + 1] = field
+      changed[#changed + 1] = whole((known[3 + at] or 0) + more_held)
+    end
+  end
+end
+if known[3] ~= today then
+  changed[#changed + 1] = 't'
+  changed[#changed + 1] = today
+end
+redis.call('HSET', CALLS, unpack(changed))
+redis.call('ZADD', EXPIRY, now + held_ms, id)
+redis.call('PEXPIRE', EXPIRY, 35 * DAY_MS)  -- a set that was empty is a new one, without an end
+if known[3] ~= today then redis.call('PEXPIRE', CALLS, 35 * DAY_MS) end
+return {'granted', today, whole(need), whole(cost), generation or '', alerts}
 """
 
 _CALLED = """
@@ -282,7 +357,8 @@ local record = reservation(id)
 if not record or record.owner ~= owner then return {} end
 finish(id, record, tokens, pico)
 if record.day == today then
-  each_limit(function(...) alert(soft, ...) end)
+  each_limit(function(...) note(soft, ...) end)
+  raise_alerts()
 end
 return alerts
 """
@@ -357,13 +433,16 @@ class BudgetScripts(NamedTuple):
     read: LuaScript
 
 
-def budget_scripts(time: str = TIME) -> BudgetScripts:
-    """Return the scripts. *time* is a Lua expression for seconds and microseconds since the epoch, as of ``TIME``."""
-    clock = _CLOCK % time
+def budget_scripts(time: str = TIME, swept: int = SWEPT) -> BudgetScripts:
+    """Return the scripts. *time* is a Lua expression for seconds and microseconds since the epoch, as of ``TIME``.
+
+    *swept* is the number of expired reservations that one script ends.
+    """
+    clock, counts = _CLOCK % time, _COUNTS.replace("@SWEPT@", str(swept))
     return BudgetScripts(
-        reserve=lua_script(_ALL + clock + _COUNTS + _LIMITS + _RESERVE),
-        called=lua_script(_FREE + clock + _COUNTS + _CALLED),
-        settle=lua_script(_FREE + clock + _COUNTS + _LIMITS + _SETTLE),
+        reserve=lua_script(_ALL + clock + counts + _LIMITS + _RESERVE),
+        called=lua_script(_FREE + clock + counts + _CALLED),
+        settle=lua_script(_FREE + clock + counts + _LIMITS + _SETTLE),
         load=lua_script(_ALL + clock + _TOTALS + _LOAD),
         late=lua_script(_ALL + clock + _TOTALS + _LATE),
         forget=lua_script(_FREE + clock + _FORGET),

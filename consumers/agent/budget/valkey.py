@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from redis.exceptions import OutOfMemoryError, ResponseError
@@ -39,7 +40,7 @@ TIMEOUT_S = 1.0
 HELD_MS = 30_000
 """Milliseconds after which a reservation is free again if its call was not sent."""
 
-SWEEPS = 100
+SWEEPS = 1_000
 """Calls in a row that end expired reservations, before one is refused because of them."""
 
 LOAD_ROWS = 500
@@ -56,7 +57,8 @@ class ValkeyBudgetStore:
 
     async def reserve(self, claim: Claim) -> Answer:
         """Reserve the claim from all of its spenders, or from none."""
-        head = (claim.call, claim.owner, self._held_ms, claim.ticket, repr(claim.soft), *claim.size)
+        numbers = (self._held_ms, claim.ticket, claim.soft, *claim.size)
+        head = (claim.call, claim.owner, " ".join(map(repr, numbers)))
         for _ in range(SWEEPS):
             reply = await self._run(self._scripts.reserve, claim.account, *head, *_limits(claim.limits))
             if reply[0] != b"again":
@@ -110,9 +112,8 @@ class ValkeyBudgetStore:
         check_info(parse_info(await self._call("INFO", *sections)))
 
     async def _run(self, script: LuaScript, account: str, *arguments: Argument) -> Any:  # noqa: ANN401 - any reply
-        keys = [budget_key(account, part) for part in _PARTS]
         try:
-            return _checked(await evaluate(self._link, script, keys, *arguments))
+            return _checked(await evaluate(self._link, script, _keys(account), *arguments))
         except ValkeyCallError as error:
             raise BudgetUnavailableError(detail=error.detail) from error
 
@@ -146,12 +147,16 @@ def _field(spender: Spender) -> str:
 
 
 def _limits(limits: Iterable[CallLimits]) -> list[Argument]:
-    """Return six arguments for each spender; an empty one is no limit."""
+    """Return one argument for each spender: its five limits and its name. A dash is no limit."""
     return [
-        cell
-        for each in limits
-        for cell in (_field(each.spender), *("" if limit is None else limit for limit in each[1:]))
+        " ".join(("-" if each is None else str(each)) for each in limit[1:]) + " " + _field(limit.spender)
+        for limit in limits
     ]
+
+
+@lru_cache(maxsize=10_000)
+def _keys(account: str) -> tuple[str, ...]:
+    return tuple(budget_key(account, part) for part in _PARTS)
 
 
 def _row(total: PeriodTotal) -> tuple[Argument, ...]:
