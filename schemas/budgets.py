@@ -29,6 +29,11 @@ class SpendLimits(Payload):
         """True if any limit is set."""
         return any(getattr(self, name) is not None for name in type(self).model_fields)
 
+    @property
+    def periodic(self) -> bool:
+        """True if a limit of a day or a month is set."""
+        return self.model_copy(update={"tokens_per_minute": None}).limited
+
 
 class Budgets(Payload):
     """The budgets of one tenant."""
@@ -49,3 +54,8 @@ class Budgets(Payload):
     def limited(self) -> bool:
         """True if any limit is set."""
         return self.tenant.limited or self.user.limited or self.agent.limited
+
+    @property
+    def periodic(self) -> bool:
+        """True if a limit of a day or a month is set: then usage is counted, and loaded from the ledger."""
+        return self.tenant.periodic or self.user.periodic or self.agent.periodic

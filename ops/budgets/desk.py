@@ -65,7 +65,7 @@ class BudgetDesk:
 
     async def recounted(self, account: str) -> AccountSums:
         """Return the sums of the account's usage records."""
-        sums = AccountSums(await today_of(self.store, account))
+        sums = AccountSums(await today_of(self.store, account), users={})
         async with ledger_of(self.connection, self.layout, {account: sums}, sums.today.replace(day=1)) as ledger:
             await ledger.read()
         return sums

@@ -78,10 +78,10 @@ class BudgetLoader:
             self._asked.set()
 
     async def _find(self) -> None:
-        """Want the limited tenants that are not loaded, and no others."""
+        """Want the tenants with limits of days or months that are not loaded, and no others."""
         try:
             for tenant in self.tenants():
-                if tenant.budgets.limited and await self.store.needs_load(tenant.id):
+                if tenant.budgets.periodic and await self.store.needs_load(tenant.id):
                     self.wanted.add(tenant.id)
                 else:
                     self.wanted.discard(tenant.id)
@@ -91,12 +91,16 @@ class BudgetLoader:
     async def _load(self, accounts: list[str], tasks: asyncio.TaskGroup) -> None:
         async with AsyncExitStack() as stack:
             try:
-                held = [account for account in accounts if await self.lease.take(account)]
+                held = [account for account in accounts if await self._takes(account)]
                 if held:
                     ledger = await self._loaded(held, stack)
                     tasks.create_task(self._follow_late(ledger, stack.pop_all()))
             except (TransportError, BudgetUnavailableError) as error:
                 log.warning("budget_load_failed", accounts=len(accounts), error=str(error))
+
+    async def _takes(self, account: str) -> bool:
+        """Return True if this worker has the lease, and no other one has loaded the account before."""
+        return await self.lease.take(account) and await self.store.needs_load(account)
 
     async def _loaded(self, accounts: list[str], stack: AsyncExitStack) -> UsageLedger:
         """Return the ledger after its sums were loaded; its accounts are those that this worker has loaded."""

@@ -50,8 +50,8 @@ class AccountSums:
     """The generation of the store that has counted its own calls: shares of it are left out. Empty: none is."""
 
     runs: int = 0
-    users: dict[Spender, str] = field(default_factory=dict[Spender, str])
-    """The subject of each user."""
+    users: dict[Spender, str] | None = None
+    """The subject of each user, if they are wanted."""
 
     _sums: dict[tuple[Spender, Period], list[int]] = field(default_factory=dict[tuple[Spender, Period], list[int]])
 
@@ -61,7 +61,8 @@ class AccountSums:
         for share in list(shares_of(usage)):
             if not (self.counted and share.generation == self.counted):
                 self._add(share, user)
-        self.users[user] = usage.subject
+        if self.users is not None:
+            self.users[user] = usage.subject
         self.runs += 1
 
     def _add(self, share: LedgerShare, user: Spender) -> None:

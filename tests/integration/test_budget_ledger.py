@@ -24,6 +24,7 @@ from consumers.agent.budget.port import (
 from consumers.agent.budget.valkey import ValkeyBudgetStore
 from consumers.valkey.link import ValkeyLink, served
 from ops.background import background
+from ops.budgets.desk import BudgetDesk
 from ops.budgets.lease import AccountLease
 from ops.budgets.loader import BudgetLoader
 from ops.embedded.kafka import Kafka
@@ -36,6 +37,7 @@ from schemas.keys import tenant_prefix
 from schemas.tenants import Layout, Tenant
 from schemas.topics import USAGE
 from schemas.usage import AgentSpend, UsageRecord, day_of
+from streams.registry.tenants import TenantRegistry
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
 from streams.transport.writer import Writer
@@ -242,6 +244,34 @@ async def test_another_worker_takes_a_load_over_from_one_that_died(
         assert not await other.lease.take(world.tenant.id), "it is held as long as its worker lives"
     async with loading(other):
         await world.until_used(70)
+
+
+async def test_a_tenant_with_a_rate_alone_is_not_loaded(world: LedgerWorld) -> None:
+    """Nothing of it is counted, and the ledger would be read again and again."""
+    world.tenant = world.tenant.model_copy(update={"budgets": Budgets(tenant=SpendLimits(tokens_per_minute=1))})
+    loader = world.loader()
+    async with loading(loader):
+        await asyncio.sleep(0.2)
+    assert not loader.wanted
+    assert await world.store.needs_load(world.tenant.id)
+
+
+async def test_a_command_shows_the_difference_and_rebuilds_without_a_worker(
+    world: LedgerWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that was charged in full without an answer is dropped by the rebuild."""
+    monkeypatch.setattr("ops.budgets.desk.LOADED_S", 0.1)
+    registry = TenantRegistry()
+    registry.tenants[world.tenant.id] = world.tenant
+    desk = BudgetDesk(world.connection, registry, LAYOUT, world.store)
+    await world.end(tokens=70)
+    await world.store.load(world.tenant.id, [PeriodTotal(TENANT, "day", (await world.used()).day, 95, 0)])
+
+    (found,) = (await desk.report(world.tenant, recount=True)).limits()
+    assert (found.used, found.ledger, found.state) == (95, 70, "ok")
+    assert (await desk.rebuild(world.tenant.id)).day_tokens == 70
+    users = (await desk.report(world.tenant, ("user",))).names
+    assert list((users or {}).values()) == ["ann"]
 
 
 async def test_two_loads_at_once_count_once(world: LedgerWorld) -> None:
