@@ -570,6 +570,17 @@ async def test_usage_of_a_lost_reservation_comes_from_the_ledger(world: BudgetWo
     assert (await use_of(world, lost.account)).day_tokens == 160
 
 
+async def test_a_total_that_no_limit_reaches_is_loaded_and_exhausts_every_limit(world: BudgetWorld) -> None:
+    """A provider may state any usage. A load that failed for it would refuse all calls for a month."""
+    account = new_account()
+    totals = [PeriodTotal(TENANT, "day", TODAY, 10**30, 10**30)]
+    generation = await world.store.load(account, totals)
+    assert await world.store.add_late(account, generation, totals)
+    assert await world.store.add_late(account, generation, totals)
+
+    assert isinstance(await world.store.reserve(claim_of(account, day(10**15))), BudgetSpent)
+
+
 async def test_a_call_of_a_forgotten_generation_is_released_and_not_charged(world: BudgetWorld) -> None:
     """The ledger has it when its run ends. A call whose usage is never told is charged in full, as always."""
     account = await world.account()

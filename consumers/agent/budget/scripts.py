@@ -368,8 +368,8 @@ local function add_totals(first)
   for at = first, #ARGV, 5 do
     local key, ttl = day_key(ARGV[at + 2]), 3 * DAY_MS
     if ARGV[at + 1] == 'month' then key, ttl = month_key(ARGV[at + 2]), 35 * DAY_MS end
-    redis.call('HINCRBY', key, ARGV[at] .. ' tokens', ARGV[at + 3])
-    redis.call('HINCRBY', key, ARGV[at] .. ' pico', ARGV[at + 4])
+    redis.pcall('HINCRBY', key, ARGV[at] .. ' tokens', ARGV[at + 3])
+    redis.pcall('HINCRBY', key, ARGV[at] .. ' pico', ARGV[at + 4])
     redis.call('PEXPIRE', key, ttl)
   end
 end

@@ -43,6 +43,9 @@ HELD_MS = 30_000
 SWEEPS = 1_000
 """Calls in a row that end expired reservations, before one is refused because of them."""
 
+MOST_LOADED = 2**63 - 1
+"""The largest count of Valkey. Any limit is below it."""
+
 LOAD_ROWS = 500
 """Totals that one call loads: Valkey serves other clients between two calls."""
 
@@ -160,7 +163,8 @@ def _keys(account: str) -> tuple[str, ...]:
 
 
 def _row(total: PeriodTotal) -> tuple[Argument, ...]:
-    return _field(total.spender), total.period, total.start.isoformat(), total.tokens, total.pico
+    amounts = min(total.tokens, MOST_LOADED), min(total.pico, MOST_LOADED)
+    return _field(total.spender), total.period, total.start.isoformat(), *amounts
 
 
 def _answer(reply: list[Any], claim: Claim) -> Answer:
