@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
@@ -12,9 +12,13 @@ from consumers.guard.content import Channel, Content
 from consumers.guard.detection import Act, Detected, Detection
 from consumers.guard.guard_plugin import GuardPlugin
 from consumers.guard.guards import Guard
-from consumers.guard.pii.detector import PiiRules
+from consumers.guard.pii.detector import PiiDetector, PiiRules
+from consumers.guard.pii.literal_stream import LiveLiterals, escape
 from consumers.guard.pii.task import LITERAL, detector_of
+from consumers.guard.stream import StreamStage
+from consumers.guard.stream_redaction import StreamRedaction, blocking
 from consumers.guard.text_tasks import TextWork
+from consumers.placeholders import PlaceholderNames
 from schemas.guards import GuardStage
 
 PiiAction: TypeAlias = Literal["flag", "redact", "block"]
@@ -82,4 +86,13 @@ def _options(rules: str) -> Callable[[Content], tuple[str, ...]]:
     return options
 
 
-PII = GuardPlugin("pii", PiiConfig, _guard, rewrites=True)
+def _stream(config: PiiConfig, content: Content, context: str) -> Sequence[StreamStage]:
+    literals = StreamRedaction(LiveLiterals(frozenset(content.placeholders)), escape, context, views=False)
+    if config.action == "flag":
+        return (literals,)
+    names = PlaceholderNames(content.placeholders)
+    replacement = blocking("pii") if config.action == "block" else lambda found, value: names.name(found.kind, value)
+    return literals, StreamRedaction(PiiDetector.of(config), replacement, context)
+
+
+PII = GuardPlugin("pii", PiiConfig, _guard, rewrites=True, stream=_stream)

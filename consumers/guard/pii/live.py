@@ -21,7 +21,7 @@ _NUMBER: Final = re.compile(
 )
 """A run of digits; then the start of an extension or of a unit, or a sign that joins it to more text."""
 
-_NAMED: Final = re.compile(rf"(?:(?:\w{{0,16}}\s){{0,4}}(?:si|saw|i|w|aw)?|\w{{0,8}}\()\s,?['\")]?{_RUN}")
+_NAMED: Final = re.compile(rf"(?:(?:(?:\w{{0,16}}\s){{0,4}}(?:si|saw|i|w|aw)?|\w{{0,8}}\()\s)?,?['\")]?{_RUN}")
 """A run of digits; then the start of words such as "is my number"."""
 
 _SIGN: Final = re.compile(r" ?[+(]{1,3}")

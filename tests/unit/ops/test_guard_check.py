@@ -12,9 +12,13 @@ from consumers.context import StepContext
 from consumers.guard.content import Content
 from consumers.guard.guards import GuardResult
 from consumers.guard.pipeline import Pipeline
+from consumers.guard.stream import StreamGuard
+from consumers.guard.stream_redaction import StreamRedaction, blocking
 from ops.guard_check import GuardCheck, chunks_of_lines
+from ops.guard_streams import StreamCheck
 from schemas.errors import TooLargeError
 from tests.unit.consumers.guard.fakes import Told, context, spec
+from tests.unit.consumers.guard.live_words import ADDRESS, TOKEN, LiveWords
 
 pytestmark = pytest.mark.anyio
 
@@ -117,3 +121,19 @@ def test_lines_are_numbered_as_an_editor_numbers_them() -> None:
         (4, b"b\r"),
         (5, b"c"),
     ]
+
+
+async def test_a_text_is_judged_as_a_stream_too() -> None:
+    """The text that leaves is printed, with the most that was held back."""
+    check = StreamCheck(lambda _: StreamGuard([StreamRedaction(LiveWords(), lambda found, _: f"<{found.kind}>")]), 3)
+    assert check(Content(f"to {ADDRESS} now")) == {"action": "redact", "text": "to <address> now", "held": 18}
+    assert check(Content("a word"))["action"] == "pass"
+    (line,) = await GuardCheck(Pipeline(), "output", context(), stream=check).judged([(1, b'{"text": "a word"}')])
+    assert line.output == {**(line.output or {}), "stream": {"action": "pass", "text": "a word", "held": 4}}
+
+
+def test_a_blocked_stream_names_its_reason() -> None:
+    """The text before the match has left."""
+    check = StreamCheck(lambda _: StreamGuard([StreamRedaction(LiveWords(), blocking("words"))]), 3)
+    found = check(Content(f"to {TOKEN} now"))
+    assert (found["action"], found["text"], found["reason"]) == ("block", "to ", "words: token")
