@@ -1,1 +1,1 @@
-"""The detector of credentials: tokens, keys and passwords. Personal data does not belong here."""
+"""Find secrets by their published formats, and remove them. Personal data does not belong here."""
