@@ -18,6 +18,9 @@ from consumers.guard.secrets.letters import OPTIONS
 LONGEST: Final = 1_000
 """Characters of one pattern at most."""
 
+LARGEST: Final = 1_000
+"""Instructions of one pattern at most, as RE2 counts them: a repetition has those of each time."""
+
 _CLASS: Final = re.compile(r"\[\^?\]?(?:\\.|\[:\^?[a-z]+:\]|[^\]\\])*\]")
 _ESCAPE: Final = re.compile(r"\\(?:x[0-9a-fA-F]{2}|[^\w]|[dDwWsSnrtfv])")
 _GROUP: Final = re.compile(r"\((\?:|\?i:|\?P?<\w+>|(?!\?))")
@@ -125,7 +128,7 @@ class _Reader:
         return found
 
     def _unknown(self) -> ValueError:
-        return ValueError(f"the pattern has unsupported syntax at character {self._at}: {self._pattern!r}")
+        return ValueError(f"the pattern has unsupported syntax at character {self._at}")
 
 
 class Beginnings(NamedTuple):
@@ -153,13 +156,15 @@ def beginnings_of(pattern: str) -> Beginnings:
 def checked(pattern: str) -> str:
     """Return *pattern* if it can be a rule. Raise ValueError if not."""
     if not pattern.isascii() or len(pattern) > LONGEST:
-        raise ValueError(f"the pattern is not ASCII, or has more than {LONGEST} characters: {pattern[:80]!r}")
+        raise ValueError(f"the pattern is not ASCII, or has more than {LONGEST} characters")
     try:
         compiled = re2.compile(pattern.encode(), OPTIONS)
     except re2.error as error:
-        raise ValueError(f"the pattern is not valid in RE2: {pattern!r}: {error.args[0]!r}") from error
+        raise ValueError(f"the pattern is not valid in RE2: {error.args[0]!r}") from error
     if compiled.groups > 1 or compiled.search(b"") is not None:
-        raise ValueError(f"the pattern matches the empty text, or has more than one group: {pattern!r}")
+        raise ValueError("the pattern matches the empty text, or has more than one group")
+    if compiled.programsize > LARGEST:
+        raise ValueError(f"the pattern has {compiled.programsize} instructions in RE2; the limit is {LARGEST}")
     beginnings_of(pattern)
     return pattern
 

@@ -49,4 +49,4 @@ def _rules(config: SecretsConfig) -> str:
     return config.model_dump_json(include=set(SecretRules.model_fields), exclude_defaults=True)
 
 
-SECRETS = GuardPlugin("secrets", SecretsConfig, _guard, rewrites=True)
+SECRETS = GuardPlugin("secrets", SecretsConfig, _guard, rewrites=True, stream=secrets_stream)
