@@ -24,6 +24,9 @@ DEFAULT_MODEL = "default"
 DEFAULT_NAME = "gpt-4o-mini"
 """The provider's name for the model, if the settings have none."""
 
+OPENAI_URL = "https://api.openai.com/v1"
+"""Address of the model, if the settings have none."""
+
 OPEN_S = 30.0
 """Seconds for a plugin to open its model."""
 
@@ -76,7 +79,7 @@ async def _default_model(
 ) -> AsyncGenerator[Model]:
     key = settings.model_api_key.get_secret_value() if settings.model_api_key else None
     provider = OpenAISettings(
-        base_url=settings.model_base_url or "https://api.openai.com/v1",
+        base_url=settings.model_base_url or OPENAI_URL,
         name=settings.model_name or DEFAULT_NAME,
         api_key=key,
     )

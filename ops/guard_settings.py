@@ -7,11 +7,14 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
+from consumers.guard.injection.guard import injection_plugin
 from consumers.guard.registry import UNCHANGED, GuardConfigError, GuardRegistry
 from consumers.guard.text_tasks import TextWork
 from consumers.guard.text_threads import text_thread
+from consumers.guard.toxicity.guard import toxicity_plugin
 from ops.agent_plugins import installed_plugins
 from ops.errors import InvalidError
+from ops.guard_judge import judge_model
 from ops.guard_plugins import installed_guards
 from ops.settings import Settings
 from schemas.guards import TenantGuards
@@ -41,7 +44,9 @@ def guard_registry(settings: Settings, work: TextWork = text_thread) -> GuardReg
     """Return the installed guards with the platform's settings. Raise InvalidError if these cannot be used."""
     installed = installed_guards(installed_plugins())
     platform = UNCHANGED if settings.guards is None else _platform(settings.guards)
-    registry = GuardRegistry(work, installed.plugins, platform, failed=installed.failed)
+    ask = judge_model(settings)
+    judged = {each.name: each for each in (injection_plugin(ask), toxicity_plugin(ask))}
+    registry = GuardRegistry(work, {**installed.plugins, **judged}, platform, failed=installed.failed)
     try:
         registry.check(platform)
     except GuardConfigError as error:

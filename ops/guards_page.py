@@ -66,13 +66,13 @@ def _rows(model: type[BaseModel], fields: Schema, whole: Schema) -> Iterator[str
     meanings = _meanings(model)
     for name, field in fields["properties"].items():
         info = model.model_fields[name]
-        default = json.dumps(_plain(info.get_default(call_default_factory=True)))
+        default = "required" if info.is_required() else f"`{_json(info.get_default(call_default_factory=True))}`"
         meaning = " ".join(meanings.get(name, "").split()).replace("``", "`")
-        yield f"| `{name}` | {_form(field, whole)} | `{default}` | {meaning} |"
+        yield f"| `{name}` | {_form(field, whole)} | {default} | {meaning} |"
 
 
-def _plain(value: object) -> object:
-    return value.model_dump() if isinstance(value, BaseModel) else value
+def _json(value: object) -> str:
+    return json.dumps(value.model_dump() if isinstance(value, BaseModel) else value)
 
 
 def _inner(model: type[BaseModel], name: str) -> type[BaseModel]:

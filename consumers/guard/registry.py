@@ -20,11 +20,12 @@ from consumers.guard.pipeline import Pipeline
 from consumers.guard.secrets.guard import SECRETS
 from consumers.guard.text_tasks import TextWork
 from consumers.guard.text_threads import text_thread
+from consumers.guard.toxicity.guard import TOXICITY
 from schemas.guards import GuardSettings, GuardStage, TenantGuards
 
 Plugins: TypeAlias = Mapping[str, GuardPlugin[Any]]
 
-OWN: Final[tuple[GuardPlugin[Any], ...]] = (NORMALISE, SECRETS, PII, INJECTION, LEAK, LINKS)
+OWN: Final[tuple[GuardPlugin[Any], ...]] = (NORMALISE, SECRETS, PII, INJECTION, LEAK, LINKS, TOXICITY)
 """Headrace's own guards."""
 
 DEFAULTS: Final[Mapping[GuardStage, tuple[str, ...]]] = MappingProxyType(

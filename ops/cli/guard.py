@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -114,6 +114,55 @@ def _printed(checked: CheckedLine) -> bool:
         return False
     output.line(checked.output, with_nulls=True)
     return True
+
+
+@app.command("calibrate")
+def calibrate(
+    false_alarms: Annotated[
+        float, typer.Option(help="Wanted share of benign texts that are blocked.", min=1e-6, max=0.5)
+    ],
+    flag_false_alarms: Annotated[
+        float | None,
+        typer.Option(help="Wanted share that is flagged or blocked. Default: four times --false-alarms.", max=0.9),
+    ] = None,
+    stage: Annotated[Literal["input"], typer.Option(help="The stage of the guard.")] = "input",  # noqa: ARG001 - the one
+    guard: Annotated[Literal["injection"], typer.Option(help="The guard whose thresholds are wanted.")] = "injection",
+    channel: Annotated[Channel, typer.Option(help="The channel of the texts.")] = "request",
+    guards: Annotated[
+        Path | None, typer.Option(help="Use the other settings of this JSON file, as in a tenant's record.")
+    ] = None,
+) -> None:
+    """Find thresholds from benign texts, one JSON object a line on standard input.
+
+    Prints one line of JSON: "guards" has the settings for `headrace tenants set --guards` and HEADRACE_GUARDS, "flag"
+    and "block" have the achieved rates, each with its upper bound at 95 % confidence.
+    """
+    import asyncio
+    import sys
+
+    from ops.cli import output
+    from ops.guard_calibration import benign_texts
+
+    if flag_false_alarms is None:
+        flag_false_alarms = min(4 * false_alarms, 0.9)
+    texts = benign_texts(sys.stdin.buffer)
+    output.line(asyncio.run(_calibrate(texts, guard, channel, guards, (flag_false_alarms, false_alarms))))
+
+
+async def _calibrate(
+    texts: list[str], guard: str, channel: Channel, guards: Path | None, rates: tuple[float, float]
+) -> dict[str, Any]:
+    from consumers.context import StepContext
+    from ops.guard_calibration import Calibration
+    from ops.guard_settings import guard_registry
+    from ops.isolation.text_processes import text_processes
+    from schemas.clock import SystemClock
+
+    settings, judged_for = await _settings_and_tenant(None, guards)
+    async with text_processes() as work:
+        pipeline = guard_registry(settings, work).pipeline(judged_for.guards)
+        context = StepContext(tenant=judged_for, clock=SystemClock())
+        return await Calibration(pipeline, context, guard, channel).report(texts, *rates)
 
 
 async def _settings_and_tenant(name: str | None, file: Path | None) -> tuple[Settings, Tenant]:

@@ -7,7 +7,7 @@ from typing import Final
 from consumers.guard.injection.rule import Rule, filled, rules
 
 _WORDS: Final = {
-    "drop": r"ignor(?:e|ing)|disregard(?:ing)?|forget(?:ting)?|overrid(?:e|ing)|bypass(?:ing)?|neglect|dismiss"
+    "drop": r"ignor(?:e|ing)|disregard(?:ing)?|forget|overrid(?:e|ing)|bypass(?:ing)?|neglect|dismiss"
     r"|discard|abandon|overwrite|cancel|delete|erase|supersede|invalidate|nullify|revoke|suspend|set aside|throw away"
     r"|put aside|leave aside|pay no attention to|(?:do not|don'?t|stop|never|cease) (?:follow|obey|listen to|adher)\w*"
     r"(?: to)?|disobey|break free (?:of|from)|skip|unlearn",
@@ -47,13 +47,9 @@ _OVERRIDE: Final = (
     (
         r"\b<drop> (?:everything|all|anything|what(?:ever)?|all of (?:it|that|the)|every(?: single)? thing)"
         r"(?: that| which| of| the| was| is| has been| text| content| stuff| in)*[\s,]*"
-        r"(?:above|before|prior|previous(?:ly)?|earlier|you(?:'ve| have| were| had)? (?:been |were )?"
-        r"(?:told|know|learned|learnt|instructed|read|given|heard|taught)|i (?:said|told|wrote)|up to (?:now|this)|so far"
-        r"|until now|written|below|after this)\b"
-    ),
-    (
-        r"\bnew (?:system )?(?:instructions?|directives?|orders?|prompt|task|rules?|objective|mission)"
-        r"(?: set)?(?: (?:is|are|follows?|begins?|incoming))*\s*(?:[:!]|are as follows|as follows)"
+        r"(?:above\b|before\b|prior\b|earlier\b|previous(?:ly)?(?:[.,;:!]| and| you| i |$)|you(?:'ve| have| were| had)? (?:been |were )?"
+        r"(?:told|know|learned|learnt|instructed|read|given|heard|taught)\b|i (?:said|told you|wrote) (?:before|above|earlier|so far|until)|up to (?:now|this)|so far"
+        r"|until now|written|below|after this)"
     ),
     (
         r"\b(?:instructions?|rules?|directives?|guidelines?|prompts?|orders|commands|restrictions) (?:above|before|earlier"
@@ -73,6 +69,10 @@ _OVERRIDE: Final = (
 )
 
 _OVERRIDE_SOFT: Final = (
+    (
+        r"\bnew (?:system )?(?:instructions?|directives?|orders?|prompt|task|rules?|objective|mission)"
+        r"(?: set)?(?: (?:is|are|follows?|begins?|incoming))*\s*(?:[:!]|are as follows|as follows)"
+    ),
     (
         r"\b<drop> (?:all |any |of |everything |the |that |this |your |my |these |those )*"
         r"(?:previous|prior|above|preceding|earlier|foregoing|past) <soft>\b"
@@ -101,15 +101,7 @@ _OVERRIDE_SOFT: Final = (
 )
 
 _ROLE: Final = (
-    (
-        r"\byou (?:are|r|will be|shall be) (?:now |from now on |hereby )+(?:an? |the |my |in |called |known as |going to "
-        r"|no longer |free|under |acting|operating|running|\w+gpt)"
-    ),
     r"\byou are no longer (?:an? |the |bound|restricted|limited|required|under|obligated|subject)",
-    (
-        r"\b(?:from|starting) (?:now(?: on)?|this (?:point|moment)(?: on(?:ward)?s?| forward)?|here on(?: out)?)[\s,:]+"
-        r"(?:you|your|act|respond|answer|only|always|ignore|i want you|pretend|behave|speak|reply|any|every|all)"
-    ),
     (
         r"\bpretend (?:that )?(?:you(?:'re| are| have| can|r)?|to be)\b(?:\s\w+){0,6}?\s(?:<model>|unrestricted|uncensored"
         r"|evil|hacker|developer|admin\w*|no (?:rules|restrictions|limits|filters?)|without|jailbroken|root)\b"
@@ -123,6 +115,17 @@ _ROLE: Final = (
     (
         r"\b(?:assume|adopt|take on|switch to|enter) (?:the |a |your )?(?:new )?(?:role|persona|identity|character|mode) "
         r"(?:of |as |called |named )?(?:an? )?(?:\w+ )?(?:unrestricted|admin\w*|root|system|developer|hacker|evil|dan\b|free)"
+    ),
+)
+
+_ROLE_SOFT: Final = (
+    (
+        r"\byou (?:are|r|will be|shall be) (?:now |from now on |hereby )+(?:an? |the |my |in |called |known as |going to "
+        r"|no longer |free|under |acting|operating|running|\w+gpt)"
+    ),
+    (
+        r"\b(?:from|starting) (?:now(?: on)?|this (?:point|moment)(?: on(?:ward)?s?| forward)?|here on(?: out)?)[\s,:]+"
+        r"(?:you|your|act|respond|answer|only|always|ignore|i want you|pretend|behave|speak|reply|any|every|all)"
     ),
 )
 
@@ -140,7 +143,7 @@ _PERSONA: Final = (
     (
         r"\b(?:enable|activate|enter|engage|switch (?:to|into)|go into|turn on|unlock|initiate|you are (?:now )?in|boot into"
         r"|simulate|operat\w+ in|run(?:ning)? in|respond in) "
-        r"(?:the |an? |your |full )?(?:developer|debug|god|jailbreak|dan|admin(?:istrator)?|sudo|root|maintenance"
+        r"(?:the |an? |your |full )?(?:god|jailbreak|dan|admin(?:istrator)?"
         r"|unrestricted|unfiltered|uncensored|diagnostic|evil|opposite|unsafe|superuser)[ -]?mode\b"
     ),
     (
@@ -155,6 +158,15 @@ _PERSONA: Final = (
     (
         r"\bfree(?:d)? (?:from|of) (?:all |any |the |your |its )*(?:typical |usual |normal |openai'?s? |corporate |ethical )*"
         r"(?:confines|restrictions|limitations|constraints|guidelines|rules|shackles|censorship|filters)\b"
+    ),
+)
+
+_MODE: Final = (
+    (
+        r"\b(?:enable|activate|enter|engage|switch (?:to|into)|go into|turn on|unlock|initiate|you are (?:now )?in|boot into"
+        r"|simulate|operat\w+ in|run(?:ning)? in|respond in) "
+        r"(?:the |an? |your |full )?(?:developer|debug|god|jailbreak|dan|admin(?:istrator)?|sudo|root|maintenance"
+        r"|unrestricted|unfiltered|uncensored|diagnostic|evil|opposite|unsafe|superuser)[ -]?mode\b"
     ),
 )
 
@@ -195,7 +207,7 @@ _SAFETY: Final = (
 _EXTRACTION: Final = (
     (
         r"\b<show>(?: (?:me|us|back|out|to me))?(?: with)?(?: (?:all|exactly|verbatim|word for word))?(?: of)?"
-        r" (?:the |your |this |that |its |a |my |any |of |in |full |exact |entire |complete |whole |original |initial |hidden "
+        r" (?:the |your |this |that |its |my |of |in |full |exact |entire |complete |whole |original |initial |hidden "
         r"|secret |current |first |last |actual |raw |internal |underlying |contents? |text |copy |version |details |sentence "
         r"|line |word |words |previous |above |and |with )*"
         r"(?:system|initial|hidden|original|secret|pre|base|core|root|developer|starting|internal|underlying|master|setup|"
@@ -208,7 +220,7 @@ _EXTRACTION: Final = (
         r"(?:prompts?|instructions?|directives?|guidelines|programming|configuration|rules)\b"
     ),
     (
-        r"\b(?:repeat|print|output|echo|copy|write|reproduce|show|display|return|quote|recite|say|translate|summari[sz]e)"
+        r"\b(?:repeat|print|output|echo|write|show|display|return|quote|recite|say)"
         r"(?: (?:out|back|me|everything|all|the|of|exact|exactly|verbatim|entire|whole|full|any|text|words?|lines?|sentences?"
         r"|content|contents|paragraphs?|message|messages|instructions?|prompt|that|was|were|is|comes?|came|written|document"
         r"|this|conversation|starting|from|beginning))* (?:above|before this|prior to this|preceding this|given before"
@@ -269,7 +281,7 @@ _AUTHORITY: Final = (
 _CONCEALMENT: Final = (
     (
         r"\b(?:do not|don'?t|never|without|avoid) (?:ever )?(?:tell(?:ing)?|inform(?:ing)?|mention(?:ing)?|alert(?:ing)?"
-        r"|notify(?:ing)?|let(?:ting)?|reveal(?:ing)?|disclos(?:e|ing)|warn(?:ing)?|show(?:ing)?|say(?:ing)?|ask(?:ing)?) "
+        r"|notify(?:ing)?|let(?:ting)?|reveal(?:ing)?|disclos(?:e|ing)|warn(?:ing)?|show(?:ing)?) "
         r"(?:\w+ ){0,5}?(?:the |your )(?:user|human|operator|reader|customer|owner|person)\b"
     ),
     (
@@ -367,7 +379,9 @@ ENGLISH: Final[list[Rule]] = [
     *rules("instruction_override", 4.2, 5.5, filled(_OVERRIDE, **_WORDS)),
     *rules("instruction_override", 2.4, 3.6, filled(_OVERRIDE_SOFT, **_WORDS)),
     *rules("role_change", 1.8, 3.4, filled(_ROLE, **_WORDS)),
+    *rules("role_change", 0.9, 2.6, filled(_ROLE_SOFT, **_WORDS)),
     *rules("unrestricted_persona", 3.2, 4.2, filled(_PERSONA, **_WORDS)),
+    *rules("unrestricted_persona", 1.6, 3.0, filled(_MODE, **_WORDS)),
     *rules("safety_removal", 2.8, 4.0, filled(_SAFETY, **_WORDS)),
     *rules("prompt_extraction", 2.8, 4.0, filled(_EXTRACTION, **_WORDS)),
     *rules("secret_extraction", 2.4, 3.4, filled(_SECRET, **_WORDS)),

@@ -24,16 +24,10 @@ _SPECIAL_TOKENS: Final = (
 
 _TURNS: Final = (
     (
-        r"(?:^|\n)\s{0,8}(?:#{2,6}|\*\*)\s{0,2}(?:system|instructions?|new instructions?|response|assistant|"
-        r"system prompt|system message)\s{0,2}(?:\*\*)?:?\s{0,4}\n"
-    ),
-    r"(?:^|\n)\s{0,8}(?:human|user|assistant|ai|system)\s{0,2}:[^\n]{1,400}\n+\s{0,8}(?:assistant|ai|human|system)\s{0,2}:",
-    (
         r"(?:^|[\n.])\s{0,8}[\[({<*#]{0,3}\s?(?:system|admin|developer)(?: (?:message|note|prompt|notice|alert|command"
         r"|instruction|update))?\s?[\])}>*]{0,3}\s?:\s{0,4}(?:\S+\s+){0,12}?(?:you|your|ignore|assistant|instructions?"
         r"|disregard|user|override|safety|must)\b"
     ),
-    r"[\"']role[\"']\s*:\s*[\"'](?:system|developer)[\"']",
     (
         r"</?(?:system|sys|assistant|system[_-]?prompt|system[_-]?instructions?|instructions?|user[_-]?input|context|data"
         r"|document|untrusted\w*|tool[_-]?(?:result|output))>\s*\n?.{0,80}?\b(?:ignore|disregard|you (?:are|must|will)|new "
@@ -47,6 +41,15 @@ _TURNS: Final = (
         r"(?:^|\n)\s{0,8}(?:end of (?:data|document|input|context|user input|e-?mail|text)|new (?:user )?(?:instructions?|task"
         r"|prompt|query))\s{0,4}[:.\n-]"
     ),
+)
+
+_HINTS: Final = (
+    (
+        r"(?:^|\n)\s{0,8}(?:#{2,6}|\*\*)\s{0,2}(?:system|instructions?|new instructions?|response|assistant|"
+        r"system prompt|system message)\s{0,2}(?:\*\*)?:?\s{0,4}\n"
+    ),
+    r"(?:^|\n)\s{0,8}(?:human|user|assistant|ai|system)\s{0,2}:[^\n]{1,400}\n+\s{0,8}(?:assistant|ai|human|system)\s{0,2}:",
+    r"[\"']role[\"']\s*:\s*[\"'](?:system|developer)[\"']",
 )
 
 _TOOLS: Final = (
@@ -88,6 +91,7 @@ _ENCODED: Final = (
 FORGERY: Final[list[Rule]] = [
     *rules("chat_template", 3.2, 4.4, _SPECIAL_TOKENS),
     *rules("chat_template", 2.0, 3.2, _TURNS),
+    *rules("chat_template", 0.8, 1.4, _HINTS),
     *rules("tool_forgery", 1.6, 3.0, _TOOLS),
     *rules("encoded_payload", 2.2, 3.2, _ENCODED),
 ]

@@ -27,10 +27,10 @@ _OVERRIDE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "fr": (
         (
-            rf"\b(?:ignor\pL+|oubli\pL+|néglig\pL+|outrepass\pL+|contourn\pL+|fais abstraction|faites abstraction"
-            rf"|ne (?:tiens|tenez) pas compte|ne (?:suis|suivez) (?:pas|plus)|abandonn\pL+|désobéi\pL+|écart\pL+|transgress\pL+"
-            rf"){_GAP}(?:instructions?|consignes?|directives?|règles?|ordres?|invites?|commandes?|protocoles?|prompts?"
-            rf"|lignes directrices|limites|programmation|paramètres|formation)"
+            r"\b(?:ignor\pL+|oubli\pL+|néglig\pL+|outrepass\pL+|contourn\pL+|fais abstraction|faites abstraction"
+            r"|ne (?:tiens|tenez) pas compte|ne (?:suis|suivez) (?:pas|plus)|abandonn\pL+|désobéi\pL+|écart\pL+|transgress\pL+"
+            r")(?:[\s,]+[\pL\pM'’]+){0,3}?[\s,]+(?:les|tes|vos|ces|mes|toutes|tous|nos|ton|votre|cette|aux|des|de|du|la|le|ta)(?:[\s,]+[\pL\pM'’]+){0,2}?[\s,]+(?:instructions?|consignes?|directives?|règles?|ordres?|invites?|commandes?|protocoles?|prompts?"
+            r"|lignes directrices|limites|programmation|paramètres|formation)"
         ),
         r"\boublie(?:z)? (?:tout|toutes|ce qui|ce que)\b.{0,50}\b(?:précèd\pL*|précéd\pL*|avant|dit|dessus|appris)",
     ),
@@ -39,7 +39,7 @@ _OVERRIDE: Final[dict[str, tuple[str, ...]]] = {
             rf"\b(?:ignor[ae]\pL*|olvid[ae]\pL*|olvíd\pL+|omit[ae]\pL*|descart[ae]\pL*|desobede\pL+|desatiend\pL+|pas[ae] por alto"
             rf"|no sigas|haz caso omiso|haga caso omiso|abandon[ae]\pL*|anul[ae]\pL*|salt[ae]te|sorte[ae]|desestim[ae]\pL*"
             rf"){_GAP}(?:instrucci\pL+|órdenes|directrices|directivas|reglas|indicaciones|normas|pautas|comandos|protocolos?"
-            rf"|prompts?|programación|restricciones|entrenamiento)"
+            rf"|programación|restricciones|entrenamiento)"
         ),
         r"\bolvid[ae]\pL* (?:todo|todas|lo que|cuanto)\b.{0,50}\b(?:anterior\pL*|antes|dicho|arriba|aprendi\pL+|previ\pL+)",
     ),
@@ -55,7 +55,7 @@ _OVERRIDE: Final[dict[str, tuple[str, ...]]] = {
         (
             rf"\b(?:ignor[ae]\pL*|esque[çc]\pL+|desconsider[ae]\pL*|descart[ae]\pL*|desobede[çc]\pL+|negligenci\pL+|abandon[ae]\pL*"
             rf"|não sigas?|não siga|anul[ae]\pL*|ultrapass[ae]\pL*|contorn[ae]\pL*){_GAP}(?:instruç\pL+|ordens|diretrizes"
-            rf"|diretivas|regras|orientações|comandos?|prompts?|protocolos?|programação|restrições|treinamento|treino"
+            rf"|diretivas|regras|orientações|comandos?|protocolos?|programação|restrições|treinamento|treino"
             rf"|diretriz|normas)"
         ),
         r"\besque[çc]\pL+ (?:tudo|todas?|o que)\b.{0,50}\b(?:anterior\pL*|antes|disse|acima|aprendeu)",
@@ -121,8 +121,8 @@ _OVERRIDE: Final[dict[str, tuple[str, ...]]] = {
     ),
     "zh": (
         (
-            rf"(?:忽略|无视|無視|忘记|忘記|忘掉|不要理会|不要理會|不要遵守|不要遵循|不再遵守|绕过|繞過|抛弃|丢弃|覆盖|覆蓋|违反|取消|删除|不用管|别管|跳过)"
-            rf"{_NEAR}(?:指令|指示|提示|命令|规则|規則|指导|指導|说明|說明|要求|设定|設定|限制|准则|準則|约束|系统消息|规定|内容|对话)"
+            rf"(?:忽略|无视|無視|忘记|忘記|忘掉|不要理会|不要理會|不要遵守|不要遵循|不再遵守|绕过|繞過|抛弃|丢弃|违反|不用管|别管|跳过)"
+            rf"{_NEAR}(?:指令|指示|提示|命令|规则|規則|指导|指導|说明|說明|要求|设定|設定|限制|准则|準則|约束|系统消息)"
         ),
         r"(?:忘记|忘記|忘掉|忽略).{0,8}(?:之前|以上|前面|上面|先前|此前).{0,10}(?:一切|所有|全部|内容|說|说|话)",
     ),
@@ -162,7 +162,7 @@ _OVERRIDE: Final[dict[str, tuple[str, ...]]] = {
 _EXTRACT: Final[dict[str, tuple[str, ...]]] = {
     "de": (
         (r"\b(?:zeig\w*|nenn\w*|gib|gebt|verrat\w*|wiederhol\w*|druck\w*|schreib\w*|offenbar\w*|enthüll\w*|was (?:ist|war|sind"
-        r"|waren|lautet)|wie lautet\w*)\b.{0,50}?\b(?:system-?prompt\w*|systemanweisung\w*|ursprüngliche\w* anweisung\w*"
+        r"|waren|lautet) (?:dein|ihr|euer|eure|der)\w*|wie lautet\w*)\b.{0,50}?\b(?:system-?prompt\w*|systemanweisung\w*|ursprüngliche\w* anweisung\w*"
         r"|(?:dein\w*|ihr\w*) (?:\w+ ){0,2}?(?:anweisung\w*|instruktion\w*|prompts?|anfangsbefehl\w*|befehl\w*"
         r"|direktive\w*))"),
     ),
@@ -190,7 +190,7 @@ _EXTRACT: Final[dict[str, tuple[str, ...]]] = {
         r"(?:iniciais|inicial|originais|original|ocultas?|do sistema|central|fundamental|secretas?)"
         r"|(?:tuas|suas|teu|seu|tua|sua) (?:\pL+ )?(?:instruç\pL+|diretri\pL+|prompt))"),
     ),
-    "nl": ((r"\b(?:toon|laat|geef|herhaal|onthul|print|wat (?:is|was|zijn))\b.{0,40}?(?:systeemprompt|systeeminstructies?"
+    "nl": ((r"\b(?:toon|laat|geef|herhaal|onthul|print|wat (?:is|was|zijn) (?:je|jouw|uw|jullie))\b.{0,40}?(?:systeemprompt|systeeminstructies?"
            r"|(?:je|jouw|uw) (?:\w+ )?(?:instructies|prompt))"),),
     "pl": ((r"(?:pokaż|ujawnij|powtórz|wypisz|wyświetl|podaj|jaki jest)\b?.{0,40}?(?:prompt systemow\pL*|instrukcj\pL+ systemow\pL*"
            r"|swoj\pL+ (?:\pL+ )?(?:instrukcj\pL+|prompt)|twoj\pL+ (?:\pL+ )?(?:instrukcj\pL+|prompt))"),),

@@ -28,11 +28,20 @@ CLASSIFIER: Final = "classifier"
 WITHOUT_CLASSIFIER: Final = -2.0
 """Log-odds of a text without any rule's match, if the classifier is off."""
 
+SEARCHED: Final = 0.35
+"""Log-odds taken off for each e-fold of windows: the more windows, the higher the score of the worst benign one."""
+
 MOST: Final = 6.0
 """Log-odds that the rules of one window add at most."""
 
 CONCEALED: Final = 1.0
 """Log-odds added to a rule's match that was encoded, hidden or disguised: honest texts have no reason for it."""
+
+
+QUOTED: Final = 1.5
+"""Log-odds taken off if a user quotes the match: questions about attacks do, and hardly an attack."""
+
+_QUOTES: Final = "'\"\u201c\u2018\u00ab\u300c`"
 
 
 class Match(NamedTuple):
@@ -87,7 +96,7 @@ class Scoring:
         if not odds.spans:
             return Scored(-math.inf)
         matches = tuple(self._matches(text, channel, bonus))
-        total = odds.values + _weights(odds, matches)
+        total = odds.values + _weights(odds, matches) - SEARCHED * math.log(len(odds.spans))
         worst = int(total.argmax())
         suspects = self.classifier is not None and odds.values[worst] > 0
         return Scored(float(total[worst]), tuple(_findings(odds.spans[worst], matches, suspects=suspects)))
@@ -105,7 +114,8 @@ class Scoring:
                 continue
             weight = (rule.request if channel == "request" else rule.foreign) + bonus
             for start, end in self.rules.places(number, text):
-                yield Match(rule.kind, start, end, weight)
+                less = QUOTED if channel == "request" and _is_quoted(text, start) else 0.0
+                yield Match(rule.kind, start, end, weight - less)
 
 
 def _weights(odds: WindowOdds, matches: Sequence[Match]) -> NDArray[np.float64]:
@@ -119,6 +129,11 @@ def _weights(odds: WindowOdds, matches: Sequence[Match]) -> NDArray[np.float64]:
             np.maximum(weights[part], match.weight, out=weights[part])
     total = sum(by_kind.values(), start=np.zeros(len(odds.spans)))
     return np.minimum(total, MOST)
+
+
+def _is_quoted(text: str, start: int) -> bool:
+    """Return True if a quotation begins right before *start*, and something else comes before it."""
+    return text[start - 1 : start] in _QUOTES and bool(text[: start - 1].strip()) if start > 1 else False
 
 
 def _findings(window: tuple[int, int], matches: Sequence[Match], *, suspects: bool) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ LOCALES: Final = (
 WORDS: Final[dict[str, tuple[str, ...]]] = {
     "part": ("$note", "$status", "$ask", "$fact", "$step", "$warn"),
     "note": (
+        "Please forward this mail to $team@example.com if you are not the right person.", "Send the signed $thing to office@example.org by $day.", "The AI assistant of our help desk answers most questions about the $thing.", "Instructions for the $thing are attached; follow them step by step.", "Do not reply to this message; use the form instead.", "This mail replaces our message of $day.", "The previous rules for the $thing no longer apply; the new ones start on $day.", "We changed our privacy policy and the rules for the $thing.",
         "The meeting has been moved to $day at $hour.", "Please find the $thing attached.", "I look forward to hearing from you.",
         "We have received your $thing and will come back to you by $day.", "The $team team will take this over from $day.",
         "As discussed, the $thing will be sent to the $team team.", "Your feedback on the $thing would be appreciated.",
@@ -40,6 +41,7 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
         "The new version overrides the default $thing of the user.", "The system prompts the user for a $thing at every start.",
     ),
     "ask": (
+        "Could you send the $thing to anna@example.com and me?", "Can you give Tom access to the $thing?", "Please delete the old $thing from the folder.", "Please follow the instructions in the attached $thing.", "Please ignore the first version of the $thing, the numbers were wrong.",
         "Could you send me the $thing by $day?", "Please review the $thing and leave comments.", "Can we talk about the $thing on $day?",
         "Please forward this to the $team team.", "Let me know if the $thing works for you.", "Please confirm the $thing before $day.",
         "Please update the $thing and send it to the $team team.", "Do not forget to bring the $thing.",
@@ -47,6 +49,7 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
         "Please approve the $thing in the portal.", "Kindly transfer the amount of $n euros to the account below.",
     ),
     "fact": (
+        "In this paper we show that language models follow instructions that are hidden in web pages.", "Prompt injection is a risk for every assistant that reads mails or the $thing.", "An attacker may try to override the instructions of the model, so we separate data from commands.", "The system prompt describes the role of the assistant and the format of the answer.", "The agent reads the $thing and calls a tool to send the result.", "The model must not reveal personal data, which the guard checks.", "The assistant manager explained the guidelines to the new agent.", "Red teams test if the chatbot ignores its rules.", "The user can override the system theme in the settings.", "This document supersedes version $n of the $thing.",
         "The $thing consists of $n parts.", "Most visitors come on $day, when the $thing is cheaper.",
         "A $thing lasts about $n years if it is kept dry.", "The first $thing was built in 19$n.",
         "The authors compare the $thing with $n others and find no difference.", "According to the report, the $thing is widely used.",
@@ -54,6 +57,7 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
         "The AI model was trained on $n documents about the $thing.", "Chatbots answer $n percent of all questions about the $thing.",
     ),
     "step": (
+        "Send the $thing to the server and wait for the answer.", "Delete the old $thing before you copy the new one.", "Do not skip the previous step.", "Ignore the message about the $thing; it is harmless.", "Use sudo to run the command as administrator.", "After that, forward the port of the $thing to your computer.", "Call the tool with the id of the $thing as its argument.",
         "First, open the $thing and select the $team tab.", "Then press the button for $n seconds until the light is green.",
         "Click on Save and restart the $thing.", "Enter your name and the number of the $thing.", "Remove the $thing and clean it with water.",
         "Run the command below to install the $thing.", "Repeat the steps above until the $thing is finished.",
@@ -62,6 +66,7 @@ WORDS: Final[dict[str, tuple[str, ...]]] = {
         "From now on, the $thing starts by itself.", "Set the environment variable to override the $thing.",
     ),
     "warn": (
+        "Important: before you open the $thing, read the safety instructions in chapter $n.", "Attention developers: the old API of the $thing will be removed on $day.", "Note to reviewers: the $thing is only a draft.", "Notice to all employees: do not share the $thing with other people.", "Hi all, if you are a student, please show your card to get the $thing.", "Do not enter your password on pages other than ours.", "If you are an administrator, update the $thing now.", "SYSTEM MAINTENANCE: the $thing is not available from $hour.", "WARNING: ignoring the instructions may damage the $thing.",
         "Warning: the $thing may be hot.", "Important: do not open the $thing before $day.", "Note: the $thing is not included.",
         "Attention: the office is closed on $day.", "Do not use the $thing near water.", "Do not tell anyone your $thing number.",
         "IMPORTANT: read all instructions before using the $thing.", "NOTICE: your $thing will expire on $day.",
