@@ -378,7 +378,11 @@ def _threads(settings: Settings, metrics: MetricStore) -> ThreadPool:
 def _pipelines(registry: GuardRegistry, context: StageContext, services: StageServices) -> TenantPipelines:
     """Return the tenants' pipelines, with the number of tenants whose guards cannot be used in the metrics."""
     pipelines, metrics = TenantPipelines(registry, context.clock), services.metrics
-    metrics.look.append(lambda: metrics.set(GUARD_SETTINGS_UNUSABLE, len(pipelines.unusable)))
+
+    def show() -> None:
+        metrics.set(GUARD_SETTINGS_UNUSABLE, pipelines.count_unusable(context.registry.tenants))
+
+    metrics.look.append(show)
     return pipelines
 
 

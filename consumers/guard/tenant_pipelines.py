@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -116,6 +116,14 @@ class TenantPipelines:
         context = StepContext(tenant=Tenant(id=NOBODY), clock=self.clock)
         for judge in (self._default.input, self._default.tool, self._default.output):
             await judge(Content(WARM_TEXT, hidden=WARM_TEXT), context)
+
+    def count_unusable(self, tenants: Mapping[str, Tenant]) -> int:
+        """Return the number of active tenants whose present settings could not be used."""
+        return sum(self._is_unusable(tenants[name]) for name in self.unusable if name in tenants)
+
+    def _is_unusable(self, tenant: Tenant) -> bool:
+        known = self._of.get(tenant.id)
+        return tenant.state == "active" and known is not None and known.guards == tenant.guards
 
     async def __call__(self, tenant: Tenant) -> Pipeline:
         """Return the pipeline for the tenant's record. Raise GuardUnavailableError if it never had a usable one."""

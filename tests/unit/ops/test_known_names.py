@@ -17,7 +17,8 @@ def test_a_plain_function_is_a_known_tool() -> None:
     """An agent's tools may be functions without ``@tool``."""
     agents = AgentRegistry([Agent("support", tools=[get_weather])])
 
-    known = known_names(Settings(model_name="small-model"), agents, {})
+    known = known_names(Settings(model_name="small-model"), agents, {}, guards=("pii",))
 
+    assert known.guards == {"pii"}
     assert (set(known.agents), set(known.tools)) == ({"support"}, {"get_weather"})
     assert "small-model" in known.models

@@ -124,6 +124,18 @@ async def test_an_unusable_record_keeps_the_last_good_pipeline() -> None:
     assert of.unusable == set()
 
 
+async def test_a_corrected_or_removed_tenant_is_not_counted_any_more() -> None:
+    """An alarm ends without a further request of the tenant."""
+    of = pipelines(Maker())
+    with pytest.raises(GuardUnavailableError):
+        await of(BROKEN)
+
+    assert of.count_unusable({"acme": BROKEN}) == 1
+    assert of.count_unusable({"acme": tenant("one")}) == 0
+    assert of.count_unusable({"acme": BROKEN.model_copy(update={"state": "removed"})}) == 0
+    assert of.count_unusable({}) == 0
+
+
 async def test_the_defaults_are_a_last_good_pipeline() -> None:
     """A tenant that had no settings of its own was guarded all the same."""
     of = pipelines(Maker())
