@@ -26,9 +26,8 @@ _V6: Final = re.compile(
 _PREFIX: Final = re.compile(r"/(\d{1,3})(?!\d)")
 _REQUIREMENT: Final = ("==", ">=", "<=", "~=", "!=", "^=", "§", "§ ", "== ", ">= ", "<= ")
 _VERSION_WORDS: Final = """
-agent appendix assembly build chapter clause client driver fig figure firmware fw hotfix nuget oid package patch
+appendix assembly build chapter clause driver fig figure firmware fw hotfix nuget oid package patch
 paragraph plugin rel release releases rev revision sdk sec section sections step table ver vers version versions
-v
 """
 _VERSIONS: Final = frozenset(_VERSION_WORDS.split())
 _LONG_GROUPS: Final = re.compile(r"(?:[^:]{3,4}\b.*){3}")
@@ -78,7 +77,7 @@ def _is_version(text: str, start: int) -> bool:
         words.pop()
         if any(word.startswith(_CHANGES) for word in words):
             return True
-    return bool(words) and words[-1] in _VERSIONS
+    return bool(words) and (words[-1] in _VERSIONS or words[-1].endswith("version"))
 
 
 def _is_network(text: str, end: int, address: Address) -> bool:

@@ -16,7 +16,8 @@ _NOUN: Final = r"""
       | telefax | puhelin\w* | puh | tlf | mobiles? | mobil\w* | m[oó]vil | celular | celulare | cellulare | cells?
       | cellphone | mob | handy | portable | gsm | whats\s?app | signal | viber | sms | pager | hotline | helpline
       | landline | switchboard
-      | (?:my|his|her|our|your|their|new|home|work|contact|direct)\snumber
+      | (?:my|his|her|our|your|their|new|old|other|home|work|office|business|desk|contact|direct|private|personal
+          |emergency|daytime|evening|alternat\w+|backup)\snumbers?
       | call(?:ed|ing)?\s(?:me|us|him|her|them|back) | (?:reach|ring|text|message|dial|contact)\s(?:me|us|him|her|them)
       | anruf\w* | ruf\w* | erreich\w* | appel\w* | joindre | joignable | llam\w* | chiam\w* | ligue | ligar | bellen
       | nummer | num[eé]ro | n[uú]mero | numer | zadzwo\w* | dzwo\w* | volejte | soita | ringa
@@ -28,9 +29,9 @@ _SMALL: Final = r"""
       (?: (?:
             numbers? | no | nr | num | is | was | are | at | on | to | under | via | by | my | me | us | our | your
             | his | her | the | new | now | home | work | office | cell | mobile | direct | personal | private |
-            privat | line | asap | please | it | value | text | string | a | an | de | di | do | le | la | el | am |
-            um | ist | est | es | è | é | unter | auf | mich | au | sur | al | en | em | op | na | på | pod | od |
-            или | по | мой
+            privat | back | again | anytime | after | dear | instead | also | only | or | and | line | asap | please
+            | it | value | text | string | a | an | de | di | do | le | la | el | am | um | ist | est | es | è | é |
+            unter | auf | mich | au | sur | al | en | em | op | na | på | pod | od | или | по | мой
           )
         (?![^\W_]) )
     ){0,5}

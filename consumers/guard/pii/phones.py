@@ -36,6 +36,7 @@ _USUAL: Final = (10, 11)
 """Digits of most national numbers with their trunk prefix. Identifiers have any number of them."""
 
 _COUNTING: Final = "01234567890"
+_DECIMAL: Final = re.compile(r"\d+\.\d+")
 _YEAR: Final = re.compile(r"\((?:19|20)\d\d\b")
 _MIXED: Final = frozenset(" (-/")
 _QUAD: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
@@ -165,16 +166,22 @@ def _is_international(own: str) -> bool:
         return False
     if not numbering.is_possible(code, national):
         national = national.removeprefix("0")  # the trunk prefix, which some write after the country code
-    if prefix[1]:
-        return len(national) >= _FEWEST and numbering.is_possible(code, national)
-    return not own.isdecimal() and numbering.is_assigned(code, national)
+    if prefix[1] and len(national) >= _FEWEST:
+        return numbering.is_possible(code, national)
+    return (prefix[1] is not None or not own.isdecimal()) and numbering.is_assigned(code, national)
 
 
 def _is_shaped(own: str, digits: str, regions: tuple[str, ...]) -> bool:
     """Return True for a national number with a trunk prefix, or in groups that only phone numbers have."""
     if shape := _NORTH_AMERICA.fullmatch(own):
         return shape["separator"] != " " or numbering.is_assigned(1, digits[-10:])
-    if _ONE_DIGIT.search(own) or own.startswith("00") or _YEAR.search(own) or digits in _COUNTING:
+    if (
+        _ONE_DIGIT.search(own)
+        or _DECIMAL.fullmatch(own)
+        or own.startswith("00")
+        or _YEAR.search(own)
+        or digits in _COUNTING
+    ):
         return False
     mixed = len(set(own) & _MIXED) > 1
     if _TRUNK.match(own):

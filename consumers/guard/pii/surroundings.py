@@ -18,6 +18,7 @@ commande commit doi drawing ean epoch error facture factura guid hash id ids ime
 job key line lines lot model offset order page pages parcel part parts patent pedido pid pmid po port product
 range rechnung ref reference request revision row rows run serial shipment sku skus span task ticket timestamp
 trace tracking transaction txn upc uuid version gtin fdc
+checksum crc seq sequence digest nonce size count total index arxiv
 """
 _THINGS: Final = frozenset(_THING_WORDS.split())
 _COUNTERS: Final = frozenset(["number", "numbers", "num", "no", "nos", "nr", "id", "ids", "code", "codes", "key"])

@@ -39,6 +39,8 @@ PHONE_TEMPLATES: Final = (
     "Please add my cell {} to the account",
     "WhatsApp {}",
     "Ada Lovelace (phone {})",
+    "Our office number is {}",
+    "Ring me back on {}.",
 )
 """Texts that announce a phone number."""
 
