@@ -309,7 +309,7 @@ _EXFILTRATION: Final = (
         r"(?:conversation|chat history|history|user'?s? \w+|secrets?|passwords?|credentials?|api keys?|private \w+|tokens?"
         r"|personal (?:data|information)|confidential \w+|environment variables|contact list|all (?:e-?mails|files|messages"
         r"|documents)|inbox|system prompt|\.env|ssh keys?|database) (?:\S+ ){0,5}?(?:to|at|via) "
-        r"(?:\S+ ){0,3}?(?:https?://|\S+@\S+|this (?:address|url|server|endpoint|webhook)|attacker|the following|an external"
+        r"(?:\S+ ){0,3}?(?:https?://|\S+@\S+|<email_[0-9]+>|<ip_address_[0-9]+>|this (?:address|url|server|endpoint|webhook)|attacker|the following|an external"
         r"|my (?:server|email|account))"
     ),
     (

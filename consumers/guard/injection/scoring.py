@@ -31,6 +31,9 @@ WITHOUT_CLASSIFIER: Final = -2.0
 SEARCHED: Final = 0.35
 """Log-odds taken off for each e-fold of windows: the more windows, the higher the score of the worst benign one."""
 
+ALLOWED: Final = 2.0
+"""Log-odds taken off for the windows at most: a clear attack counts in any text."""
+
 MOST: Final = 6.0
 """Log-odds that the rules of one window add at most."""
 
@@ -96,7 +99,7 @@ class Scoring:
         if not odds.spans:
             return Scored(-math.inf)
         matches = tuple(self._matches(text, channel, bonus))
-        total = odds.values + _weights(odds, matches) - SEARCHED * math.log(len(odds.spans))
+        total = odds.values + _weights(odds, matches) - min(SEARCHED * math.log(len(odds.spans)), ALLOWED)
         worst = int(total.argmax())
         suspects = self.classifier is not None and odds.values[worst] > 0
         return Scored(float(total[worst]), tuple(_findings(odds.spans[worst], matches, suspects=suspects)))
