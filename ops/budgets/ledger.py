@@ -46,6 +46,8 @@ class UsageLedger:
     """By tenant, the sums that the records are added to."""
 
     seen: RunIds = field(default_factory=RunIds)
+    starts: dict[str, dict[Partition, int]] = field(default_factory=dict[str, dict[Partition, int]])
+    """By tenant, the offsets from which on its records are added; by default, all that are read."""
 
     async def read(self) -> None:
         """Add all records that were written before the call.
@@ -71,8 +73,9 @@ class UsageLedger:
 
     def take(self, record: Record) -> UsageRecord | None:
         """Add one record. Return it if it is the first one of a run of one of the tenants."""
-        sums = self.accounts.get((record.key or b"").decode(errors="replace"))
-        if sums is None or record.value is None:
+        tenant = (record.key or b"").decode(errors="replace")
+        sums = self.accounts.get(tenant)
+        if sums is None or record.value is None or record.offset < self._start(tenant, record):
             return None
         try:
             usage = UsageRecord.model_validate_json(record.value)
@@ -83,6 +86,10 @@ class UsageLedger:
             log.warning("usage_record_unreadable", position=record.position, error=type(error).__name__)
             return None
         return usage
+
+    def _start(self, tenant: str, record: Record) -> int:
+        starts = self.starts.get(tenant)
+        return starts.get(Partition(record.topic, record.partition), 0) if starts else 0
 
 
 @asynccontextmanager

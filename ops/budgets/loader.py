@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 import structlog
 
 from ops.budgets.accounts import LedgerStore, today_of
+from ops.budgets.late import LateUsage
 from ops.budgets.lease import AccountLease
-from ops.budgets.ledger import UsageLedger, ledger_of
+from ops.budgets.ledger import NAME, UsageLedger, ledger_of
 from ops.budgets.sums import AccountSums
 from schemas.clock import Clock
 from schemas.errors import BudgetUnavailableError
 from schemas.tenants import Layout, Tenant
 from streams.transport.connection import Connection
 from streams.transport.errors import TransportError
+from streams.transport.reader import Reader
 
 SWEEP_S = 5.0
 """Seconds between two looks for accounts that no run has asked for: a new budget is loaded before its first call."""
@@ -27,9 +29,6 @@ AGAIN_S = 0.5
 
 LATE_S = 60.0
 """Seconds beyond the longest deadline for which usage is taken over that the lost store had counted."""
-
-LATE_WAIT_S = 1.0
-"""The wait of one poll for such usage."""
 
 log = structlog.get_logger()
 
@@ -50,6 +49,7 @@ class BudgetLoader:
     wanted: set[str] = field(default_factory=set[str])
     """The accounts that are not loaded."""
 
+    _late: LateUsage | None = None
     _asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def want(self, account: str) -> None:
@@ -59,12 +59,12 @@ class BudgetLoader:
 
     async def follow(self) -> None:
         """Load accounts until cancelled. A failure of Kafka or of the store delays them."""
-        async with asyncio.TaskGroup() as tasks:
+        async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             while True:
                 await self._find()
                 if self.wanted:
-                    await self._load(list(self.wanted), tasks)
+                    await self._load(list(self.wanted), stack, tasks)
                 await asyncio.sleep(AGAIN_S)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(SWEEP_S):
@@ -88,33 +88,35 @@ class BudgetLoader:
         except BudgetUnavailableError as error:
             log.warning("budget_store_unavailable", detail=error.detail)
 
-    async def _load(self, accounts: list[str], tasks: asyncio.TaskGroup) -> None:
-        async with AsyncExitStack() as stack:
-            try:
-                held = [account for account in accounts if await self._takes(account)]
-                if held:
-                    ledger = await self._loaded(held, stack)
-                    tasks.create_task(self._follow_late(ledger, stack.pop_all()))
-            except (TransportError, BudgetUnavailableError) as error:
-                log.warning("budget_load_failed", accounts=len(accounts), error=str(error))
+    async def _load(self, accounts: list[str], stack: AsyncExitStack, tasks: asyncio.TaskGroup) -> None:
+        longest = max((each.limits.max_deadline for each in self.tenants()), default=0.0)
+        try:
+            if self._late is None:
+                reader = await stack.enter_async_context(await Reader.open(self.connection, (), name=NAME))
+                self._late = LateUsage(UsageLedger(reader, {}), self.store, self.clock)
+                tasks.create_task(self._late.follow())
+            held = [account for account in accounts if await self._takes(account)]
+            if held:
+                await self._load_held(held, self._late, longest + LATE_S)
+        except (TransportError, BudgetUnavailableError) as error:
+            log.warning("budget_load_failed", accounts=len(accounts), error=str(error))
 
     async def _takes(self, account: str) -> bool:
         """Return True if this worker has the lease, and no other one has loaded the account before."""
         return await self.lease.take(account) and await self.store.needs_load(account)
 
-    async def _loaded(self, accounts: list[str], stack: AsyncExitStack) -> UsageLedger:
-        """Return the ledger after its sums were loaded; its accounts are those that this worker has loaded."""
+    async def _load_held(self, accounts: list[str], late: LateUsage, late_s: float) -> None:
+        """Load the accounts, and take over the usage of their runs that go on for *late_s* seconds."""
         began = self.clock.monotonic()
         sums = {account: AccountSums(await today_of(self.store, account)) for account in accounts}
         month = min(each.today for each in sums.values()).replace(day=1)
-        ledger = await stack.enter_async_context(ledger_of(self.connection, self.layout, sums, month))
-        async with self.lease.kept(accounts):
+        async with ledger_of(self.connection, self.layout, sums, month) as ledger, self.lease.kept(accounts):
             await ledger.read()
+            runs = sum(each.runs for each in sums.values())
             for account, found in list(sums.items()):
                 await self._put(ledger, account, found)
-        runs = sum(each.runs for each in sums.values())
+            await late.adopt(ledger, late_s)
         log.info("budgets_loaded", accounts=len(accounts), runs=runs, seconds=round(self.clock.monotonic() - began, 2))
-        return ledger
 
     async def _put(self, ledger: UsageLedger, account: str, found: AccountSums) -> None:
         """Load one account. Its further records count unless the store has counted them itself."""
@@ -123,25 +125,3 @@ class BudgetLoader:
         del ledger.accounts[account]
         if generation:
             ledger.accounts[account] = AccountSums(found.today, counted=generation)
-
-    async def _follow_late(self, ledger: UsageLedger, stack: AsyncExitStack) -> None:
-        """Take over the usage of runs that had begun before the load, until all of them must have ended."""
-        longest = max((each.limits.max_deadline for each in self.tenants()), default=0.0)
-        end = self.clock.monotonic() + longest + LATE_S
-        async with stack:
-            while ledger.accounts and self.clock.monotonic() < end:
-                try:
-                    await ledger.follow(LATE_WAIT_S)
-                    await self._add_late(ledger)
-                except (TransportError, BudgetUnavailableError) as error:
-                    log.warning("late_usage_delayed", error=str(error))
-                    await asyncio.sleep(AGAIN_S)
-
-    async def _add_late(self, ledger: UsageLedger) -> None:
-        for account, found in list(ledger.accounts.items()):
-            if not found.totals():
-                continue
-            if await self.store.add_late(account, found.counted, found.totals()):
-                ledger.accounts[account] = AccountSums(found.today, counted=found.counted)
-            else:
-                del ledger.accounts[account]

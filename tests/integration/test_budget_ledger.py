@@ -25,8 +25,11 @@ from consumers.agent.budget.valkey import ValkeyBudgetStore
 from consumers.valkey.link import ValkeyLink, served
 from ops.background import background
 from ops.budgets.desk import BudgetDesk
+from ops.budgets.late import LateUsage
 from ops.budgets.lease import AccountLease
+from ops.budgets.ledger import UsageLedger, ledger_of
 from ops.budgets.loader import BudgetLoader
+from ops.budgets.sums import AccountSums
 from ops.embedded.kafka import Kafka
 from ops.embedded.valkey import Valkey
 from ops.topology import Topology
@@ -40,6 +43,7 @@ from schemas.usage import AgentSpend, UsageRecord, day_of
 from streams.registry.tenants import TenantRegistry
 from streams.transport.admin import Admin
 from streams.transport.connection import Connection
+from streams.transport.reader import Reader
 from streams.transport.writer import Writer
 from tests.unit.producers.samples import ORIGIN
 
@@ -244,6 +248,45 @@ async def test_another_worker_takes_a_load_over_from_one_that_died(
         assert not await other.lease.take(world.tenant.id), "it is held as long as its worker lives"
     async with loading(other):
         await world.until_used(70)
+
+
+async def test_accounts_of_one_partition_that_are_loaded_one_after_another_count_each_run_once(
+    world: LedgerWorld,
+) -> None:
+    """One reader follows both: it has passed records that the later load has counted."""
+    other = LedgerWorld(
+        world.connection, world.link, world.tenant.model_copy(update={"id": f"{world.tenant.id}-b"}), world.writer
+    )
+    known, loader = [world.tenant], world.loader()
+    loader.tenants = lambda: known
+    await world.end(tokens=5)
+    async with loading(loader):
+        await world.until_used(5)
+        await other.end(tokens=7)
+        await world.end(tokens=10)
+        await world.until_used(15)
+        known.append(other.tenant)
+        loader.want(other.tenant.id)
+        await other.until_used(7)
+        await other.end(tokens=1)
+        await world.end(tokens=1)
+        await other.until_used(8)
+        await world.until_used(16)
+
+
+async def test_a_load_ends_with_the_runs_from_before_it(world: LedgerWorld) -> None:
+    """Then no reader is left that follows the tenant."""
+    late = LateUsage(UsageLedger(await Reader.open(world.connection, ()), {}), world.store, CLOCK)
+    async with late.ledger.reader:
+        sums = {world.tenant.id: AccountSums(day_of(CLOCK.now_ms()))}
+        async with ledger_of(world.connection, LAYOUT, sums, day_of(CLOCK.now_ms()).replace(day=1)) as loaded:
+            await loaded.read()
+            await late.adopt(loaded, 0.0)
+        assert late.ledger.reader.partitions
+        async with background(late.follow()):
+            while late.ledger.reader.partitions:  # noqa: ASYNC110 - the reader tells nobody
+                await asyncio.sleep(0.02)
+    assert not late.ledger.accounts
 
 
 async def test_a_tenant_with_a_rate_alone_is_not_loaded(world: LedgerWorld) -> None:
