@@ -25,7 +25,7 @@ SHARES_LIMIT = 64
 """Shares of one run that are counted apart. A usage record's agent counts for further ones."""
 
 
-class Share(NamedTuple):
+class SpendShare(NamedTuple):
     """The share of a run's usage for which a call counts."""
 
     agent: str
@@ -61,7 +61,7 @@ class _Tally:
             cost_usd=usd_of(self.cost_pico),
         )
 
-    def agent_spend(self, share: Share) -> AgentSpend:
+    def agent_spend(self, share: SpendShare) -> AgentSpend:
         return AgentSpend(
             agent=share.agent,
             day=share.day,
@@ -82,14 +82,14 @@ class Spending:
 
     tool_calls: int = 0
     models: dict[str, _Tally] = field(default_factory=dict[str, _Tally])
-    agents: dict[Share, _Tally] = field(default_factory=dict[Share, _Tally])
+    agents: dict[SpendShare, _Tally] = field(default_factory=dict[SpendShare, _Tally])
 
     def resume(self, usage: RunUsage) -> None:
         """Continue from the usage of the earlier attempts."""
         self.tool_calls, self.models, self.agents = usage.tool_calls, {}, {}
         for part in usage.agents:
             counted = (part.calls, part.input_tokens, part.output_tokens, 0, pico_of(part.cost_usd))
-            self._agent_tally(Share(part.agent, part.day, part.generation)).add(*counted)
+            self._agent_tally(SpendShare(part.agent, part.day, part.generation)).add(*counted)
         for each in usage.models:
             spent = (each.calls, each.input_tokens, each.output_tokens, each.cached_input_tokens)
             self._tally(each.model).add(*spent, pico_of(each.cost_usd))
@@ -102,7 +102,7 @@ class Spending:
         model: str = "",
         cached_input_tokens: int = 0,
         cost_pico: int = 0,
-        share: Share | None = None,
+        share: SpendShare | None = None,
     ) -> None:
         """Count one answered call of a model. *model* is the provider's name; *cost_pico* is in picodollars.
 
@@ -145,7 +145,7 @@ class Spending:
             model = OTHER_MODELS
         return self.models.setdefault(model, _Tally())
 
-    def _agent_tally(self, share: Share) -> _Tally:
+    def _agent_tally(self, share: SpendShare) -> _Tally:
         """Return the tally of a share; beyond the limit, one that no record states."""
         if share not in self.agents and len(self.agents) >= SHARES_LIMIT:
             return _Tally()

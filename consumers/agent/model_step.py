@@ -15,7 +15,7 @@ from consumers.agent.paid_call import Reserve, send, settle_failed
 from consumers.agent.run import Run
 from consumers.agent.run_state import RunState
 from consumers.agent.step_values import ModelStep, decode, encode
-from consumers.spending import Share, Spending
+from consumers.spending import Spending, SpendShare
 from schemas.errors import InternalError, ModelError, ModelUnreadableError
 
 
@@ -74,7 +74,7 @@ class ModelCaller:
             raise ModelUnreadableError(f"the model's tool calls are longer than {ENTRY_LIMIT} bytes")
 
 
-def count(spending: Spending, model: str, usage: ModelUsage, share: Share | None) -> None:
+def count(spending: Spending, model: str, usage: ModelUsage, share: SpendShare | None) -> None:
     """Count one answered call of a model. *model* is the provider's name."""
     spending.add(
         usage.input_tokens,
@@ -108,7 +108,7 @@ class Attempts:
         spending, named = self.operation.run.spending, name_of(self.model)
         reserved = await self.reserve(request, named, call=f"{self.operation.step}/{self.number}")
         await send(reserved)
-        share = Share(self.agent, reserved.day, reserved.generation)
+        share = SpendShare(self.agent, reserved.day, reserved.generation)
         self.state.shares[self.operation.step] = share
         with self.telemetry.chat(
             model=named,

@@ -20,7 +20,7 @@ from consumers.agent.seams import StepScope
 from consumers.agent.services import AgentServices
 from consumers.agent.source_log import SourceLog
 from consumers.context import StepContext
-from consumers.spending import Share
+from consumers.spending import SpendShare
 from schemas.errors import HandoffCycleError, LoopDetectedError, StepsExhaustedError
 from schemas.results import VerdictInfo
 
@@ -77,7 +77,7 @@ class RunState:
     read: SourceLog = field(default_factory=SourceLog)
     """The sources of all texts that the run's first agent, and those that took over, have read."""
 
-    shares: dict[str, Share] = field(default_factory=dict[str, Share])
+    shares: dict[str, SpendShare] = field(default_factory=dict[str, SpendShare])
     """By the id of a model call's step, the share for which its last answer counts."""
 
     _places: set[str] = field(default_factory=set[str])

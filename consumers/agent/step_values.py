@@ -10,7 +10,7 @@ from pydantic import Field
 from consumers.agent.models.port import FinishReason, ModelResponse, ModelUsage, ToolCall
 from consumers.agent.provenance import Source
 from consumers.agent.tools.outcome import ToolOutcome
-from consumers.spending import Share
+from consumers.spending import SpendShare
 from schemas.errors import InternalError
 from schemas.models import Payload
 from schemas.results import VerdictInfo
@@ -39,7 +39,7 @@ class ModelStep(Payload):
     """The day for which the call counts, and the state of the store that has counted it; None if it is not known."""
 
     @classmethod
-    def of(cls, response: ModelResponse, agent: str, attempt: int, share: Share | None = None) -> ModelStep:
+    def of(cls, response: ModelResponse, agent: str, attempt: int, share: SpendShare | None = None) -> ModelStep:
         """Return the step of a response."""
         return cls(
             agent=agent,
@@ -58,9 +58,9 @@ class ModelStep(Payload):
         )
 
     @property
-    def share(self) -> Share | None:
+    def share(self) -> SpendShare | None:
         """Return the share for which the call counts; None if it is not known."""
-        return Share(self.agent, self.day, self.generation) if self.day else None
+        return SpendShare(self.agent, self.day, self.generation) if self.day else None
 
     @property
     def response(self) -> ModelResponse:

@@ -7,7 +7,7 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.spending import MODELS_LIMIT, OTHER_MODELS, SHARES_LIMIT, Share, Spending
+from consumers.spending import MODELS_LIMIT, OTHER_MODELS, SHARES_LIMIT, Spending, SpendShare
 from schemas.results import Usage
 from schemas.usage import DAY_MS, AgentSpend, ModelSpend, RunUsage, day_of, pico_of, usd_of
 
@@ -45,12 +45,12 @@ def test_a_later_attempt_goes_on_from_the_earlier_ones() -> None:
 def test_calls_are_shared_among_agents_days_and_stores_over_attempts() -> None:
     """A handoff's calls count for the agent that makes them, and a run may go on after midnight."""
     first, second = Spending(), Spending()
-    first.add(10, 2, share=Share("desk", MONDAY), cost_pico=5)
-    first.add(1, 1, share=Share("billing", MONDAY))
+    first.add(10, 2, share=SpendShare("desk", MONDAY), cost_pico=5)
+    first.add(1, 1, share=SpendShare("billing", MONDAY))
     second.resume(RunUsage.model_validate_json(first.itemized.model_dump_json()))
-    second.add(3, 4, share=Share("desk", TUESDAY))
-    second.add(3, 4, share=Share("desk", MONDAY), cost_pico=5)
-    second.add(9, 9, share=Share("desk", MONDAY, "g2"))
+    second.add(3, 4, share=SpendShare("desk", TUESDAY))
+    second.add(3, 4, share=SpendShare("desk", MONDAY), cost_pico=5)
+    second.add(9, 9, share=SpendShare("desk", MONDAY, "g2"))
 
     assert second.itemized.agents == (
         AgentSpend(agent="desk", day=MONDAY, calls=2, input_tokens=13, output_tokens=6, cost_usd=1e-11),
@@ -64,7 +64,7 @@ def test_the_shares_of_agents_are_bounded() -> None:
     """The usage travels in every record of the run; the total still has all calls."""
     spending = Spending()
     for number in range(100):
-        spending.add(1, 1, share=Share(f"a-{number}", MONDAY))
+        spending.add(1, 1, share=SpendShare(f"a-{number}", MONDAY))
 
     assert len(spending.itemized.agents) == SHARES_LIMIT
     assert spending.usage.model_calls == 100

@@ -12,7 +12,7 @@ import pytest
 
 from consumers.context import StepContext
 from consumers.fencing_token import FencingToken
-from consumers.spending import Share
+from consumers.spending import SpendShare
 from producers.stage_records import authorized_record, screened_record
 from schemas.admissions import AdmissionEvent
 from schemas.errors import (
@@ -470,7 +470,7 @@ async def test_a_run_that_used_something_writes_one_usage_record() -> None:
 
     async def pays(_value: object, context: StepContext) -> Result:
         context.spending.add(1_000, 200, model="small", cached_input_tokens=600, cost_pico=2_000_000)
-        context.spending.add(7, 3, model="large", cost_pico=1, share=Share("helper", day_of(0)))
+        context.spending.add(7, 3, model="large", cost_pico=1, share=SpendShare("helper", day_of(0)))
         context.spending.add_tool_call()
         return Result(request_id="r-1", run_id="r", agent="echo", status="succeeded", output="secret")
 
