@@ -45,8 +45,8 @@ class Thresholds(Payload):
         return self
 
 
-OF_REQUESTS: Final = Thresholds(flag=0.5, block=0.9)
-OF_OTHERS: Final = Thresholds(flag=0.5, block=0.9)
+OF_REQUESTS: Final = Thresholds(flag=0.45, block=0.9)
+OF_OTHERS: Final = Thresholds(flag=0.45, block=0.9)
 
 USUAL: Final[Mapping[Channel, Thresholds]] = MappingProxyType(
     {"request": OF_REQUESTS, "tool_result": OF_OTHERS, "memory": OF_OTHERS, "tool_call": OF_OTHERS, "answer": OF_OTHERS}
