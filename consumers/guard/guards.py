@@ -49,8 +49,9 @@ class Guard(Protocol):
 class Policy(Payload):
     """The time limit and failure handling of one guard."""
 
-    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2.0
-    """Time limit in seconds. Waiting for text work to begin does not count."""
+    timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
+    """Time limit in seconds. Waiting for text work to begin does not count. A megabyte may take two seconds of CPU
+    time, which a busy machine gives slowly, and a text process that has just started loads its tables first."""
 
     failure: Literal["open", "closed"] = "closed"
     """Action if the guard fails: "open" flags the content, "closed" does not pass it on.

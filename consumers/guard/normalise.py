@@ -8,7 +8,7 @@ from typing import Final, Literal
 from consumers.context import StepContext
 from consumers.guard.content import Content
 from consumers.guard.guard_plugin import GuardPlugin
-from consumers.guard.guards import GuardResult, Policy
+from consumers.guard.guards import GuardResult
 from consumers.guard.marks import MARKS
 from consumers.guard.normal_form import GROWTH, Normalised, is_normal, normalise
 from consumers.guard.text_tasks import NormalText, TextWork, normal_text
@@ -19,8 +19,6 @@ from schemas.models import Payload
 
 __all__ = ["GROWTH", "MARKS", "NORMALISE", "Normalise", "NormaliseConfig", "Normalised", "normalise"]
 
-TIMEOUT_S: Final = 30.0
-"""Time limit of the normaliser. A megabyte takes half a second of CPU time, which a busy machine gives slowly."""
 
 SMALL: Final = 2_048
 """Characters that are normalised on the event loop: at most two or three milliseconds."""
@@ -74,4 +72,4 @@ def _guard(config: NormaliseConfig, _stage: GuardStage, work: TextWork) -> Norma
     return Normalise(work, config.action)
 
 
-NORMALISE = GuardPlugin("normalise", NormaliseConfig, _guard, rewrites=True, policy=Policy(timeout=TIMEOUT_S))
+NORMALISE = GuardPlugin("normalise", NormaliseConfig, _guard, rewrites=True)
