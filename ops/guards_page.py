@@ -11,6 +11,7 @@ from textwrap import dedent
 from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from consumers.guard.guard_plugin import GuardPlugin
 from consumers.guard.registry import DEFAULTS, OWN, STAGES
@@ -72,7 +73,8 @@ def _rows(model: type[BaseModel], fields: Schema, whole: Schema) -> Iterator[str
 
 
 def _json(value: object) -> str:
-    return json.dumps(value.model_dump() if isinstance(value, BaseModel) else value)
+    plain = to_jsonable_python(sorted(value) if isinstance(value, frozenset) else value)
+    return json.dumps(plain)
 
 
 def _inner(model: type[BaseModel], name: str) -> type[BaseModel]:
