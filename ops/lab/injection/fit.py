@@ -54,7 +54,7 @@ class _Rows(NamedTuple):
     attacks: list[NDArray[np.int32]]
     benign: list[NDArray[np.int32]]
     others: list[NDArray[np.int32]]
-    """Benign windows that no one picked."""
+    """Benign windows that were not picked."""
 
 
 def fit(samples: Iterable[Sample], seed: int) -> Fitted:

@@ -1,7 +1,7 @@
 """The texts for the fit, each with its source and the place of the attack in it.
 
-Three kinds: rows of a folder with openly licensed data, texts of our own making, and the documentation and code of the
-standard library as long technical text.
+Three kinds: rows of a folder with openly licensed data, texts of our own making, and long technical texts of the
+standard library, the installed packages and this repository.
 """
 
 from __future__ import annotations
