@@ -199,7 +199,7 @@ class Report(BaseModel):
 
 
 async def test_a_structured_answer_is_redacted_in_its_fields() -> None:
-    """The JSON stays valid, whatever stands in the replaced text."""
+    """The JSON stays valid, also if the replaced text has quotes and line breaks."""
     desk = world(Effects(), Words(), output=Report)
     desk.model.writes_json = True
     result = await desk.run('a "secret-1"\nand more')

@@ -130,7 +130,7 @@ async def test_a_tool_gets_the_data_and_the_model_the_placeholder() -> None:
 
 
 async def _texts_of_journal(desk: Desk) -> int:
-    """Return how often the data stands in the journal outside of the maps of placeholders."""
+    """Return the number of times that the journal has the data outside of the maps of placeholders."""
     journal = await desk.world.journal.open(("acme", "r-1"), context_of().token(), lost=False, expires_ms=2**50)  # type: ignore[arg-type]
     values = b" ".join(each.value for each in journal.entries.values())
     return len(re.findall(ADA.encode(), re.sub(rb'"placeholders":\{[^{}]*\}', b"", values)))
@@ -219,7 +219,7 @@ async def test_another_users_placeholder_does_not_resolve() -> None:
 
 
 async def test_an_invented_placeholder_stays_as_it_is() -> None:
-    """It stands for nothing in this run."""
+    """The run has no data for it."""
     desk = Desk({"bob": 'DO send {"to": "<EMAIL_7>"};'})
     await desk.ask('DO find {"name": "bob"};')
     assert desk.sent == ["[EMAIL_7]"]
