@@ -12,7 +12,7 @@ from consumers.placeholders import literals, merged, restored
 
 @dataclass(slots=True)
 class RunPlaceholders:
-    """The placeholders that texts of the run may have, each with the personal data that it replaces."""
+    """The placeholders that texts of the run may have, with the personal data of each."""
 
     known: dict[str, str] = field(default_factory=dict[str, str])
     own: set[str] = field(default_factory=set[str])
