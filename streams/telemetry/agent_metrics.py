@@ -30,6 +30,16 @@ from streams.telemetry.metric_definitions import (
 from streams.telemetry.metric_store import OTHER, MetricStore
 
 _OUTCOMES = frozenset({OK, *BY_CODE})
+_LIMITS = frozenset(
+    {"store", "ledger"}
+    | {f"{spender}_{period}_usd" for spender in ("tenant", "user", "agent") for period in ("day", "month")}
+    | {
+        f"{spender}_{period}_tokens"
+        for spender in ("tenant", "user", "agent", "model")
+        for period in ("minute", "day", "month")
+    }
+)
+"""The limits of spending that become labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +109,8 @@ class AgentMetrics:
         self.metrics.tally(GUARD_SECONDS, guard).observe(ended.seconds)
 
     def _budget(self, decided: BudgetDecided) -> None:
-        self.metrics.count(BUDGET_DECISIONS, decided.outcome, decided.limit, *self.metrics.tenant(decided.tenant))
+        limit = _label(decided.limit, _LIMITS)
+        self.metrics.count(BUDGET_DECISIONS, decided.outcome, limit, *self.metrics.tenant(decided.tenant))
 
     def _step(self, ended: ModelCallEnded | ToolCallEnded | HandoffEnded) -> None:
         self.metrics.count(AGENT_STEPS, _label(ended.agent, self.known.agents), ended.kind)

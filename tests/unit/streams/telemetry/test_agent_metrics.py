@@ -6,7 +6,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from consumers.meter import AgentEnded, GuardEnded, HandoffEnded, Measurement, ModelCallEnded, ToolCallEnded
+from consumers.meter import (
+    AgentEnded,
+    BudgetDecided,
+    GuardEnded,
+    HandoffEnded,
+    Measurement,
+    ModelCallEnded,
+    ToolCallEnded,
+)
 from schemas.errors import BY_CODE
 from streams.telemetry.agent_metrics import AgentMetrics, KnownNames
 from streams.telemetry.metric_definitions import VOCABULARY
@@ -94,6 +102,12 @@ def test_a_guard_in_shadow_mode_counts_with_its_own_action() -> None:
     }
 
 
+def test_a_limit_of_spending_is_counted_by_its_name() -> None:
+    """A tenant that the metrics do not name shares a label with others."""
+    found = series(BudgetDecided(tenant="acme", outcome="exhausted", limit="user_day_usd"))
+    assert found == {("headrace_budget_decisions_total", "exhausted", "user_day_usd", "other", "other"): 1}
+
+
 def test_no_metric_has_a_label_of_every_metric() -> None:
     """The worker's stage is a label of all; a second one would overwrite it."""
     assert [each.name for each in VOCABULARY if "stage" in each.labels] == []
@@ -106,6 +120,7 @@ def _odd(name: str) -> list[Measurement]:
         ToolCallEnded(agent=name, tool=name, outcome=name, seconds=1),
         HandoffEnded(agent=name, target=name, outcome=name),
         GuardEnded(stage="tool", guard=name, action="flag", seconds=1),
+        BudgetDecided(tenant=name, outcome="exhausted", limit=name),
     ]
 
 
