@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from consumers.agent.budget import store_state
 from consumers.agent.budget.port import TENANT, BudgetUse, CallLimits, Charge, Granted, PeriodTotal
 from consumers.agent.budget.valkey import ValkeyBudgetStore, valkey_budgets
 from ops.embedded.scripted import ScriptedModel, scripted_model
@@ -201,9 +202,10 @@ async def test_a_rate_falls_back_to_the_share_of_the_worker(
 
 
 async def test_a_full_store_refuses_with_one_line_and_still_settles(
-    store: ValkeyBudgetStore, worker: BudgetWorker, admin: Redis
+    store: ValkeyBudgetStore, worker: BudgetWorker, admin: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A refusal is no unlimited budget; a settlement frees memory."""
+    """A refusal is no unlimited budget; a settlement frees memory. Readiness says so until a write succeeds."""
+    monkeypatch.setattr(store_state, "LOOK_S", 0.01)
     account = await account_in(store)
     in_flight = await store.reserve(claim_of(account, DAY))
     assert isinstance(in_flight, Granted)
@@ -215,7 +217,10 @@ async def test_a_full_store_refuses_with_one_line_and_still_settles(
     assert await worker.run(tenant_of(account, SpendLimits(tokens_per_day=1_000)), "capped") == "budget_unavailable"
     assert await store.called(in_flight)
     await store.settle(in_flight, Charge(33))
+    await asyncio.sleep(0.1)
+    assert worker.state.reasons()
     await admin.config_set("maxmemory", 0)
+    await until(lambda: not worker.state.reasons())
 
     used = await use_of(store, account)
     assert (used.day_tokens, used.held_tokens) == (33, 0)

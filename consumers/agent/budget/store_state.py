@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from consumers.agent.budget.port import BudgetStore, Charge, Granted, SoftLimit
+from consumers.agent.budget.port import BudgetStore, CallSize, Charge, Claim, Granted, SoftLimit
 from schemas.errors import BudgetUnavailableError
 from schemas.keys import PLATFORM
 
@@ -21,6 +21,9 @@ UNSETTLED_LIMIT = 10_000
 
 ACCOUNTS_LIMIT = 1_000
 """Accounts that are known as not loaded. Further ones are found by their next call."""
+
+PROBE = Claim(account=PLATFORM, call="probe", owner="probe", limits=(), size=CallSize(0, 0, 0))
+"""A reservation of nothing. It is a write: a full store answers reads."""
 
 log = structlog.get_logger()
 
@@ -98,7 +101,7 @@ class StoreState:
                 if not await self.store.needs_load(account):
                     self._accounts.discard(account)
             if self.failure:
-                await self.store.needs_load(PLATFORM)
+                await self.store.reserve(PROBE)
         except BudgetUnavailableError as error:
             self.failed(error)
             return False
