@@ -27,15 +27,34 @@ _NAMED: Final = re.compile(rf"(?:(?:(?:\w{{0,16}}\s){{0,4}}(?:si|saw|i|w|aw)?|\w
 _SIGN: Final = re.compile(r" ?[+(]{1,3}")
 _VERSION_6: Final = re.compile(r"(?:\d{0,3}/)?[0-9A-Fa-f.]*:[0-9A-Fa-f:.]{0,50}")
 _FEWEST: Final = 7
+_CHAIN: Final = 16
+"""Partial matches that are joined without a space. It bounds the time for texts such as ``1a1a1a``."""
 
 
 def live_from(text: str) -> int:
     """Return the offset from which the end of *text* may still be completed, extended or undone; its length if none."""
     start = max(0, len(text) - WINDOW)
     tail = with_ascii_digits(text[start:])
+    live = _partial_from(tail, email_live_from(tail))
+    for _ in range(_CHAIN):
+        if live == len(tail) or not _joins(tail, live) or (earlier := _partial_from(tail[:live], live)) == live:
+            break
+        live = earlier
+    return start + live
+
+
+def _joins(tail: str, live: int) -> bool:
+    """Return True if a number may end within the held part, or directly before it.
+
+    A partial match hides the number from the detector, and more text may undo the match.
+    """
+    return "@" in tail[live:] or (live > 0 and not tail[live - 1].isspace())
+
+
+def _partial_from(tail: str, live: int) -> int:
     backwards = tail[::-1]
     held = max(_held_number(backwards), _held(_SIGN, backwards), _held(_VERSION_6, backwards))
-    return start + min(len(tail) - held, email_live_from(tail), iban_live_from(tail))
+    return min(live, len(tail) - held, iban_live_from(tail))
 
 
 def _held(pattern: re.Pattern[str], backwards: str) -> int:

@@ -47,6 +47,10 @@ LOOKALIKES = [
     "4111 1111 1111 1111 1111 1111",
     "version 8.8.8.8",
     "https://joe@example.com/x",
+    "2a02:8070:1:2:3:4:5:6a@b.example(",
+    "3782 822463 10005.a@b.example:foo/bar",
+    "DE89 3704 0044 0532 0130 00.a@b.example(",
+    "415-555-2671::the",
 ]
 """Texts of which only the end shows that they are no value, and texts with a context before them."""
 
