@@ -7,20 +7,21 @@ a path, a date or a placeholder is no secret.
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from typing import Final
 
 from consumers.guard.secrets.strength import LIKELY, PLACEHOLDER, POSSIBLE, entropy, searcher
 
-NAMES_OF_PASSWORDS: Final = (
-    r"pass[_ -]?(?:word|wd|phrase|code)|passwort|kennwort|contrase[n\xf1]a|senha|pwd|(?:\b|_)(?:pass|pw)(?:\b|_)"
-)
+NAMES_OF_PASSWORDS: Final = r"pass[_ -]?(?:word|wd|phrase|code)|passwort|kennwort|contrase[n\xf1]a|senha|pwd"
 NAMES_OF_KEYS: Final = (
-    r"secret|token|credential|(?:api|access|auth|account|client|service|private|encryption|signing|master|session|db"
-    r"|database|webhook|admin|app|shared|storage|license|hmac|jwt)[_. -]?key|(?:\b|_)auth(?:\b|_)"
+    r"secret|token|credential|(?:openai|anthropic|gemini|mistral|cohere|groq|deepseek|stripe|sendgrid|twilio|mailgun|slack"
+    r"|github|gitlab|azure|google|datadog|algolia|sentry|cloudflare|supabase|api|access|auth|account|client|service|private|encryption|signing|master|session|db"
+    r"|database|webhook|admin|app|shared|storage|license|hmac|jwt)[_. -]?key"
 )
 
-_PASSWORD: Final = re.compile(rf"(?i)\W*_?(?:{NAMES_OF_PASSWORDS})")
+SHORT_NAMES: Final = r"(?:\b|_)(?:pass|pw|auth)(?:\b|_)"
+"""Names that are also words, so they need a sign after them."""
+
+_PASSWORD: Final = re.compile(rf"(?i)\W*_?(?:{NAMES_OF_PASSWORDS}|pass|pw)")
 _OTHER_NAME: Final = searcher(
     r"(?i)hash|digest|sha[0-9_]|md5|checksum|[_.-]?id[\"'\]]*\s*[=:]|uuid|name|url|uri|path|file|type|length|count|limit"
     r"|ttl|expir|version|policy|field|label|hint|prompt|regex|pattern|format|algo|budget|usage|bucket|ref\b|arn"
@@ -35,9 +36,13 @@ _CODE: Final = re.compile(
 """Calls, subscripts, dotted names, variables, references and paths: values that a program computes."""
 
 _NUMBER: Final = re.compile(r"[0-9.:/_+-]+[A-Za-z%]{0,3}|[0-9]{4}-[0-9]{2}-[0-9]{2}\S*|v?[0-9]+(?:\.[0-9]+)+\S*")
-_WORD: Final = re.compile(r"[A-Za-z]+[0-9]{0,3}|[0-9]{0,4}|[A-Za-z]{2,20}[0-9]{1,3}[A-Za-z]{1,20}|v[0-9]+")
+_WORD: Final = re.compile(r"[A-Za-z]+[0-9]{0,3}|[0-9]{0,4}|[A-Za-z]{1,20}[0-9]{1,5}[A-Za-z]{2,20}|v[0-9]+")
+_SMALL: Final = re.compile("[a-z]+")
 _DIGITS: Final = re.compile("[0-9]+")
 _LETTER: Final = re.compile("[A-Za-z]")
+_SHORTEST: Final = 8
+_KEYWORD: Final = re.compile(r"[A-Za-z_]\w*=")
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _PARTS: Final = re.compile(r"[^A-Za-z0-9]+")
 _NAMES: Final = re.compile(
     r"(?i)pass|secret|token|key|user|login|cred|auth|value|field|param|string|test|admin|temp|foo|bar"
@@ -49,7 +54,7 @@ _DEFAULTS: Final = frozenset(
 
 def is_assigned(before: str, value: str) -> float:
     """Return the confidence that the value of a named setting is a secret."""
-    value = value.rstrip(")]}>.,;:")
+    value = value.rstrip(")]}>.,;:_*")
     if _OTHER_NAME.search(before) or _computed(value):
         return 0.0
     if _PASSWORD.match(before):
@@ -60,6 +65,23 @@ def is_assigned(before: str, value: str) -> float:
 def is_user_password(_before: str, value: str) -> float:
     """Return the confidence that a value after a user's name and a colon is a password."""
     return 0.0 if _computed(value) else _password(value, quoted=True)
+
+
+def is_beside(before: str, value: str) -> float:
+    """Return the confidence that a value after a name, without a sign between them, is a secret.
+
+    Here a sentence may go on, so the value has digits, letters and an odd order of them, and is no identifier.
+    """
+    value = value.rstrip(")]}>.,;:_*|")
+    if (
+        _OTHER_NAME.search(before)
+        or _computed(value)
+        or _UUID.fullmatch(value)
+        or len(value) < _SHORTEST
+        or _KEYWORD.match(value)
+    ):
+        return 0.0
+    return POSSIBLE if _DIGITS.search(value) and not value.isdigit() and _random(value) else 0.0
 
 
 def is_stated(_before: str, value: str) -> float:
@@ -124,10 +146,9 @@ def _wordlike(value: str) -> bool:
 
 
 def _random_letters(value: str) -> bool:
-    """Return True for letters of mixed case without the order of words: half of random letters are capitals."""
-    if value.islower() or value.isupper():
+    """Return True for letters of mixed case without the order of words: small letters come in pairs on average."""
+    if len(value) < 10 or value.islower() or value.isupper():  # noqa: PLR2004 - fewer letters say nothing
         return False
-    letters = [char for char in value if char.isalpha()]
-    capitals = sum(map(str.isupper, letters))
-    changes = sum(a.islower() != b.islower() for a, b in pairwise(letters))
-    return len(letters) >= 10 and 0.3 <= capitals / len(letters) <= 0.75 and changes * 3 >= len(letters)  # noqa: PLR2004
+    small = _SMALL.findall(value)
+    letters = sum(map(str.isalpha, value))
+    return len("".join(small)) <= 2.5 * len(small) and 0.25 <= len("".join(small)) / letters <= 0.7  # noqa: PLR2004

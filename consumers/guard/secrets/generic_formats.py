@@ -7,8 +7,10 @@ from typing import Final
 from consumers.guard.secrets.assigned_values import (
     NAMES_OF_KEYS,
     NAMES_OF_PASSWORDS,
+    SHORT_NAMES,
     is_assigned,
     is_bearer,
+    is_beside,
     is_stated,
     is_url_password,
     is_user_password,
@@ -25,7 +27,7 @@ _HEADERS: Final = rf"(?:{_BREAK}*[A-Z][A-Za-z-]{{2,24}}: [^\n\\]{{0,120}}[\n\\])
 _LINES: Final = rf"(?:{_BREAK}*[A-Za-z0-9+/=]{{16,}})*"
 
 _SEPARATOR: Final = r"""\\?["'`\])]{0,2}(?:[ \t]{0,4}(?:=>|:=|===?|=|:)[ \t]{0,4}|>)"""
-_NAME: Final = rf"(?i:{NAMES_OF_PASSWORDS}|{NAMES_OF_KEYS})[A-Za-z0-9_.\[\]-]*"
+_NAME: Final = rf"(?i:{NAMES_OF_PASSWORDS}|{NAMES_OF_KEYS}|{SHORT_NAMES})[A-Za-z0-9_.\[\]-]*"
 _QUOTED: Final = r"""\\?"((?:[^"\\\s]|\\[^"\sn])+)|\\?'((?:[^'\\\s]|\\[^'\sn])+)|`([^`\s]+)"""
 _BARE: Final = (
     r"""([^\s"'`\\<>,;&)\]}\x3f\x80-\xbf]+(?:[,;&)\]}]+[^\s"'`\\<>,;&)\]}\x3f\x80-\xbf=:]+)*)"""
@@ -67,6 +69,12 @@ GENERIC_FORMATS: Final = (
         is_url_password,
     ),
     SecretFormat(
+        "url_password",
+        r"[A-Za-z][A-Za-z0-9+.-]*://([A-Za-z0-9_-]{20,})@[A-Za-z0-9]",
+        "RFC 3986, section 3.2.1: a token as the user",
+        is_bearer,
+    ),
+    SecretFormat(
         "authorization_header",
         r"(?i:basic)[ \t]{1,4}([A-Za-z0-9+/_-]{8,}={0,2})",
         "RFC 7617, section 2",
@@ -87,6 +95,28 @@ GENERIC_FORMATS: Final = (
         rf"(?:\A|\s)--(?:[a-z]{{1,16}}-){{0,3}}{_NAME}[ \t]{{1,4}}(?:{_QUOTED}|{_BARE})",
         _NAMES_SOURCE,
         is_assigned,
+        generic=True,
+    ),
+    SecretFormat(
+        "assigned_secret",
+        rf"{_NAME}[\"']?[\s,]+[\"']?value[\"']?[ \t]{{0,4}}[:=][ \t]{{0,4}}(?:{_QUOTED}|{_BARE})",
+        "Kubernetes and container manifests: the variables of a container",
+        is_assigned,
+        generic=True,
+    ),
+    SecretFormat(
+        "assigned_secret",
+        rf"(?i:{NAMES_OF_PASSWORDS}|{NAMES_OF_KEYS}|identified[ \t]by)[\"'`]?"
+        rf"(?:[ \t]{{0,4}}(?:->|,|\||\()[ \t]{{0,4}}|[ \t]{{1,4}})(?:{_QUOTED}|{_BARE})",
+        "Arguments of calls and commands, tables, and SQL",
+        is_beside,
+        generic=True,
+    ),
+    SecretFormat(
+        "assigned_secret",
+        r"""(?:sshpass|mysql|mysqldump|redis-cli|unlock-keychain)[^\n]*?[ \t]-[pa][ \t]?["']?([^\s"'`]{6,})""",
+        "Manuals of sshpass, mysql, redis-cli and security",
+        is_user_password,
         generic=True,
     ),
     SecretFormat(

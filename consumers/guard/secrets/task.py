@@ -41,7 +41,7 @@ class SecretRule(Payload):
 class SecretRules(Payload):
     """The changes to the rules."""
 
-    off: frozenset[Annotated[str, AfterValidator(_known)]] = frozenset()
+    off: tuple[Annotated[str, AfterValidator(_known)], ...] = ()
     """Kinds that are not looked for."""
 
     rules: Annotated[tuple[SecretRule, ...], Field(max_length=OWN_RULES)] = ()
