@@ -10,7 +10,7 @@ from urllib.parse import quote
 from consumers.guard.finding import Finding
 from tests.unit.consumers.guard.secrets.generated import PLACES, Planted, planted
 
-SEEDS = range(3)
+SEEDS = range(2)
 
 
 def secrets() -> Iterator[Planted]:

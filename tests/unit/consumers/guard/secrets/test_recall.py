@@ -12,6 +12,7 @@ from consumers.guard.secrets.rules import KINDS, RULES
 from consumers.guard.secrets.strength import CERTAIN
 from consumers.guard.secrets.task import detector_of, find_secrets, without
 from tests.unit.consumers.guard.secrets.corpus import covers, encodings, placed, secrets
+from tests.unit.consumers.guard.secrets.generated import PLACES
 
 DETECT = detector_of().detect
 
@@ -68,7 +69,8 @@ def test_several_secrets_in_one_text_are_all_removed() -> None:
 
 def test_the_replaced_text_has_no_secret() -> None:
     """The guard may judge its own output again: in the memory, and at the next stage."""
-    for _, _, text, _, _ in placed():
+    for each in secrets():
+        text = PLACES["log"].format(each.text)
         removed = without(text, findings(DETECT, text))
         assert without(removed, findings(DETECT, removed)) == removed
 
