@@ -25,7 +25,7 @@ from consumers.context import StepContext
 from consumers.guard.character_sets import REPLACEMENT
 from consumers.guard.content import LARGE, Content
 from consumers.guard.finding import Finding
-from consumers.guard.guards import Action, GuardResult
+from consumers.guard.guards import Action, GuardResult, Policy
 from consumers.guard.text_tasks import EVIDENCE_LIMIT, TextWork, text_task
 from consumers.guard.views import Span
 
@@ -52,6 +52,10 @@ class Detected(NamedTuple):
 
 
 NOTHING: Final = Detected()
+
+TEXT_POLICY: Final = Policy(timeout=30.0)
+"""The policy of a guard that reads long texts: a busy machine gives the seconds of CPU time slowly."""
+
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 

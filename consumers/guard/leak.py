@@ -9,7 +9,7 @@ from pydantic import Field
 
 from consumers.context import StepContext
 from consumers.guard.content import Content
-from consumers.guard.detection import Detected, Detection
+from consumers.guard.detection import TEXT_POLICY, Detected, Detection
 from consumers.guard.finding import Finding
 from consumers.guard.guard_plugin import GuardPlugin
 from consumers.guard.guards import Guard, GuardResult
@@ -51,8 +51,8 @@ def _stream(config: LeakConfig, content: Content, context: str) -> Sequence[Stre
     replacement = blocking("leak") if config.action == "block" else _removed
     told, shortest = content.instructions, max(config.characters, GRAM)
     return (
-        StreamRedaction(LiveLeak(told, shortest), replacement, context),
-        StreamRedaction(LiveHexadecimal(told, shortest), replacement, context, views=False),
+        StreamRedaction(LiveLeak(told, shortest), replacement, context, reach=0),
+        StreamRedaction(LiveHexadecimal(told, shortest), replacement, context, views=False, reach=0),
     )
 
 
@@ -60,4 +60,6 @@ def _removed(_found: Finding, _text: str) -> str:
     return REMOVED
 
 
-LEAK = GuardPlugin("leak", LeakConfig, _guard, rewrites=True, stages=frozenset({"output"}), stream=_stream)
+LEAK = GuardPlugin(
+    "leak", LeakConfig, _guard, rewrites=True, stages=frozenset({"output"}), stream=_stream, policy=TEXT_POLICY
+)

@@ -13,12 +13,12 @@ from pydantic import StringConstraints
 
 from consumers.context import StepContext
 from consumers.guard.content import Content
-from consumers.guard.detection import Detected, Detection
+from consumers.guard.detection import TEXT_POLICY, Detected, Detection
 from consumers.guard.finding import Finding
 from consumers.guard.guard_plugin import GuardPlugin
 from consumers.guard.guards import Guard, GuardResult
 from consumers.guard.link_places import REMOVED
-from consumers.guard.links_stream import LiveLinks
+from consumers.guard.links_stream import REACH, LiveLinks
 from consumers.guard.stream import StreamStage
 from consumers.guard.stream_redaction import StreamRedaction, blocking
 from consumers.guard.text_tasks import TextWork
@@ -55,11 +55,13 @@ def _stream(config: LinksConfig, content: Content, context: str) -> Sequence[Str
     if config.action == "flag" or not content.tainted:
         return ()
     replacement = blocking("links") if config.action == "block" else _removed
-    return (StreamRedaction(LiveLinks(json.dumps(config.hosts)), replacement, context, views=False),)
+    return (StreamRedaction(LiveLinks(json.dumps(config.hosts)), replacement, context, views=False, reach=REACH),)
 
 
 def _removed(_found: Finding, _text: str) -> str:
     return REMOVED
 
 
-LINKS = GuardPlugin("links", LinksConfig, _guard, rewrites=True, stages=frozenset({"output"}), stream=_stream)
+LINKS = GuardPlugin(
+    "links", LinksConfig, _guard, rewrites=True, stages=frozenset({"output"}), stream=_stream, policy=TEXT_POLICY
+)

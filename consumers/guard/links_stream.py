@@ -14,6 +14,9 @@ _WORD: Final = re.compile(r"[^\s<>\"`]*\Z")
 _LONGEST_START: Final = 300
 """Characters of the end in which a link may begin: a network path of 253 characters, or the type of a data URL."""
 
+REACH: Final = 40
+"""Characters before a link that decide on it: its scheme, and the blanks between a sign of equality and a quote."""
+
 _PARTIAL: Final = re.compile(
     r"data:[\w.+/;=-]{0,200}\Z|[/\\]{2}[^\s/\\<>\"'`]{0,253}\Z|[!#-&*-;=?-_a-~]+\Z", re.IGNORECASE
 )

@@ -12,7 +12,7 @@ from consumers.guard.views import View, views_of
 from schemas.errors import BlockedError
 
 CONTEXT: Final = 128
-"""Characters before a match on which a detector may decide: its word boundaries and its context words."""
+"""Characters before a match on which a detector may usually decide: its word boundaries and its context words."""
 
 _ENCODED: Final = 3
 """The most characters that encode one byte: ``%41``."""
@@ -25,7 +25,7 @@ class LiveDetector(Protocol):
     """A detector that also knows the matches which are not complete yet."""
 
     def detect(self, text: str, /) -> Iterable[Finding]:
-        """Return the findings of one reading. A finding depends on at most CONTEXT characters before it."""
+        """Return the findings of one reading. A finding depends on at most ``reach`` characters before it."""
         ...
 
     def live_from(self, text: str, /) -> int:
@@ -57,6 +57,9 @@ class StreamRedaction:
 
     views: bool = True
     """False: the detector reads the text alone, not its decoded readings."""
+
+    reach: int = CONTEXT
+    """Characters before a match on which the detector may decide."""
 
     _text: str = field(default="", init=False)
     """The context, then the text that is held back."""
@@ -137,7 +140,7 @@ class StreamRedaction:
 
     def _forget(self) -> None:
         """Keep the context alone of what has left. A word of it stays whole, since its decoded form is context."""
-        reach = CONTEXT * _ENCODED if "%" in self._text else CONTEXT
+        reach = self.reach * _ENCODED if "%" in self._text else self.reach
         cut = word_start(self._text, max(0, self._left - reach))
         self._text, self._left = self._text[cut:], self._left - cut
 

@@ -29,6 +29,9 @@ KINDS: Final[tuple[PiiKind, ...]] = get_args(PiiKind)
 _START: Final = attrgetter("start")
 _COLONS: Final = 7
 _DIGIT: Final = re.compile(r"\d")
+_JOINED: Final = re.compile(r"[\d:][ ().\-/]{0,3}\Z")
+_JOINT: Final = 4
+"""The most characters that ``_JOINED`` matches."""
 
 
 class PiiRules(Payload):
@@ -65,7 +68,12 @@ class PiiDetector:
 
     def live_from(self, text: str, /) -> int:
         """Return the start of the first match that more text may complete, extend or undo; the length if none."""
-        return live_from(text) if self.kinds else len(text)
+        if not self.kinds:
+            return len(text)
+        live = live_from(text)
+        if _JOINED.search(text, max(0, live - _JOINT), live):  # a number that a partial match overlaps is not final
+            live = min(live, live_from(text[:live]))
+        return live
 
 
 def _present(text: str) -> Iterator[PiiKind]:

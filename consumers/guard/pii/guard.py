@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, StringConstraints
 
 from consumers.guard.content import Channel, Content
-from consumers.guard.detection import Act, Detected, Detection
+from consumers.guard.detection import TEXT_POLICY, Act, Detected, Detection
 from consumers.guard.guard_plugin import GuardPlugin
 from consumers.guard.guards import Guard
 from consumers.guard.pii.detector import PiiDetector, PiiRules
@@ -87,7 +87,7 @@ def _options(rules: str) -> Callable[[Content], tuple[str, ...]]:
 
 
 def _stream(config: PiiConfig, content: Content, context: str) -> Sequence[StreamStage]:
-    literals = StreamRedaction(LiveLiterals(frozenset(content.placeholders)), escape, context, views=False)
+    literals = StreamRedaction(LiveLiterals(frozenset(content.placeholders)), escape, context, views=False, reach=0)
     if config.action == "flag":
         return (literals,)
     names = PlaceholderNames(content.placeholders)
@@ -95,4 +95,4 @@ def _stream(config: PiiConfig, content: Content, context: str) -> Sequence[Strea
     return literals, StreamRedaction(PiiDetector.of(config), replacement, context)
 
 
-PII = GuardPlugin("pii", PiiConfig, _guard, rewrites=True, stream=_stream)
+PII = GuardPlugin("pii", PiiConfig, _guard, rewrites=True, stream=_stream, policy=TEXT_POLICY)

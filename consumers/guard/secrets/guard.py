@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from consumers.guard.content import Content
-from consumers.guard.detection import Detected, Detection
+from consumers.guard.detection import TEXT_POLICY, Detected, Detection
 from consumers.guard.guard_plugin import GuardPlugin
 from consumers.guard.secrets.task import SecretRules, detector_of, removed
 from consumers.guard.stream import StreamStage
@@ -49,4 +49,4 @@ def _rules(config: SecretsConfig) -> str:
     return config.model_dump_json(include=set(SecretRules.model_fields), exclude_defaults=True)
 
 
-SECRETS = GuardPlugin("secrets", SecretsConfig, _guard, rewrites=True, stream=secrets_stream)
+SECRETS = GuardPlugin("secrets", SecretsConfig, _guard, rewrites=True, stream=secrets_stream, policy=TEXT_POLICY)
