@@ -16,6 +16,8 @@ from consumers.guard.content import Content
 from consumers.guard.injection.guard import INJECTION
 from consumers.guard.pipeline import Pipeline
 from consumers.guard.registry import DEFAULTS, GuardRegistry
+from consumers.guard.stream import StreamGuard
+from consumers.guard.stream_guards import stream_guard
 from consumers.guard.text_tasks import text_task
 from ops.lab.bench.figures import Comparison, Rounds, Tell, quantile
 from ops.lab.bench.guard_texts import texts_of
@@ -35,6 +37,18 @@ QUANTILES: Final = {"p50": 0.5, "p95": 0.95}
 WHOLE, RULES = "pipeline", "pipeline without classifier"
 GOALS: Final = {RULES: {"p50": 0.5, "p95": 1.0}, WHOLE: {"p50": 3.0, "p95": 5.0}}
 """Milliseconds for a text of 500 characters."""
+
+DELTA: Final = 20
+"""Characters of a delta."""
+
+STREAM_GOAL: Final = 0.25
+"""Milliseconds for a delta."""
+
+STREAMS: Final = {
+    "streamed delta": Content("", channel="answer"),
+    "streamed delta, instructions": Content("", channel="answer", instructions="Greet each guest of the hotel. " * 25),
+    "streamed delta, tainted": Content("", channel="answer", tainted=True),
+}
 
 _SEARCH: Final = re.compile(r"\b\w+@\w+\.\w+\b")
 
@@ -94,6 +108,7 @@ class GuardsBench:
             self._note_quantiles(name, [await _spent_ms(judge, text) for text in self._texts()])
             self._note(f"{name}, 4 KiB", quantile([await _spent_ms(judge, text) for text in texts_of(MEDIUM)], 0.5))
         await self._long(names)
+        self._streams()
         self.rounds.add(TARGET, 1.0)
 
     def _texts(self) -> Iterable[str]:
@@ -116,6 +131,14 @@ class GuardsBench:
             self._note(f"{name}, 1 MiB", spent)
             self._note(f"{name}, 1 MiB, on the loop", spent - work.spent_s * 1_000)
 
+    def _streams(self) -> None:
+        """Measure the mean of a delta, for each kind of answer."""
+        registry, texts = GuardRegistry(), texts_of(SHORT)
+        for name, content in STREAMS.items():
+            began = thread_time()
+            chunks = sum(_stream(stream_guard(registry, content), text) for text in texts)
+            self._note(name, (thread_time() - began) * 1_000 / chunks)
+
     def comparisons(self) -> list[Comparison]:
         """Return each guard against the reference, and the pipeline against its goals."""
         against = [
@@ -130,7 +153,8 @@ class GuardsBench:
             if name in self._judges
             for part, goal in parts.items()
         ]
-        return [*against, *goals]
+        streams = [self.rounds.compare(name, TARGET, STREAM_GOAL) for name in STREAMS]
+        return [*against, *goals, *streams]
 
 
 def _judges(work: CountedWork | None = None) -> Mapping[str, Judge]:
@@ -146,6 +170,15 @@ def _judges(work: CountedWork | None = None) -> Mapping[str, Judge]:
 
 def _registry(work: CountedWork, name: str) -> GuardRegistry:
     return GuardRegistry(work, defaults={"input": (name,), "tool": (), "output": ()})
+
+
+def _stream(stream: StreamGuard, text: str) -> int:
+    """Guard the text as a stream. Return the number of its deltas."""
+    starts = range(0, len(text), DELTA)
+    for start in starts:
+        stream.feed(text[start : start + DELTA])
+    stream.finish()
+    return len(starts)
 
 
 def _judge(pipeline: Pipeline) -> Judge:

@@ -13,7 +13,7 @@ from consumers.guard.registry import DEFAULTS
 from ops.cli.command_settings import settings_with
 from ops.lab.bench.figures import Comparison
 from ops.lab.bench.guard_texts import SENTENCES, texts_of
-from ops.lab.bench.guards import REFERENCE, TARGET, WHOLE, GuardsPlan, run
+from ops.lab.bench.guards import REFERENCE, STREAMS, TARGET, WHOLE, GuardsPlan, run
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +32,7 @@ async def test_every_guard_is_measured_beside_the_reference(tmp_path: Path) -> N
         assert found[f"{name}, p50", f"{REFERENCE}, p50"].values[0] > 0
         assert found[f"{name}, 1 MiB", f"{REFERENCE}, 1 MiB"].ratio > 0
     assert found[f"{WHOLE}, p95", TARGET].goal == 5.0
+    assert all(found[name, TARGET].values[0] > 0 for name in STREAMS)
 
 
 async def test_a_slow_guard_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
