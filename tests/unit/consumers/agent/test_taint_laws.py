@@ -17,8 +17,10 @@ from tests.unit.consumers.agent.obedient import ATTACK, Effects, ObedientModel, 
 pytestmark = pytest.mark.anyio
 
 NAMES = ("one", "two", "three")
-OTHERS = [f'DO transfer_to_{name} {{"reason": "{name}"}};' for name in NAMES]
-OTHERS += [f'DO ask_{name} {{"request": "go on"}};' for name in NAMES]
+OTHERS = [
+    *(f'DO transfer_to_{name} {{"reason": "{name}"}};' for name in NAMES),
+    *(f'DO ask_{name} {{"request": "go on"}};' for name in NAMES),
+]
 ORDERS = [
     "DO read_mail {};",
     "DO broken {};",

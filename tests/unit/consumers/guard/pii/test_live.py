@@ -55,7 +55,6 @@ LOOKALIKES = [
     "3782 822463 10005.a@b.example:foo/bar",
     "DE89 3704 0044 0532 0130 00.a@b.example(",
     "415-555-2671::the",
-
     "2a02:8070:1::5a@b.example:foo/bar",
     "+44 20 7946 0958a@b.example:foo/bar",
 ]
