@@ -322,7 +322,16 @@ _ADDRESSED: Final = (
     (
         r"\b(?:if|when|since|as) you(?:'re| are)? (?:\w+ ){0,2}?(?:an? |the )?(?:\w+ )?(?:<model>)\b"
         r"(?:[\s,]+(?:\w+[\s,]+){0,8}?)(?:must|should|please|ignore|do|say|include|respond|reply|write|add|mention|send|click"
-        r"|recommend|rate|always|visit|your)\b"
+        r"|recommend|rate|always|visit|your|also|delete|forward|remove|call|run|insert|append|e-?mail|reply|execute)\b"
+    ),
+    (
+        r"(?:^|[\n.!?\"'\[(:>-]\s*)(?:hey |dear |hello |hi )?(?:ai|llm|assistant|chat ?bot|language model"
+        r"|ai (?:assistant|agent|model)|summari[sz]er)s?[,:]\s+(?:please )?(?:as soon as|when|once|after|before|if|while)"
+        r" (?:you|reading|the user|processing|summari[sz]ing)\b"
+    ),
+    (
+        r"\b(?:instructions?|notes?|messages?|orders?|directions?|guidance) (?:to|for) (?:\w+ ){1,4}?(?:that|who|which)"
+        r" (?:are|is|use|run as) (?:an? |the )?(?:\w+ )?(?:ai|llm|language model|chat ?bot|assistant)s?\b"
     ),
     (
         r"\b(?:dear|attention|attn|hey|hello|hi|note (?:to|for)|notice (?:to|for)|message (?:to|for)"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import Field, model_validator
@@ -45,13 +43,8 @@ class Thresholds(Payload):
         return self
 
 
-OF_REQUESTS: Final = Thresholds(flag=0.45, block=0.9)
-OF_OTHERS: Final = Thresholds(flag=0.45, block=0.9)
-
-USUAL: Final[Mapping[Channel, Thresholds]] = MappingProxyType(
-    {"request": OF_REQUESTS, "tool_result": OF_OTHERS, "memory": OF_OTHERS, "tool_call": OF_OTHERS, "answer": OF_OTHERS}
-)
-"""The thresholds of each channel, unless the configuration has others."""
+USUAL: Final = Thresholds(flag=0.45, block=0.95)
+"""The thresholds of every channel, unless the configuration has others."""
 
 
 class InjectionConfig(Payload):
@@ -80,7 +73,7 @@ class InjectionConfig(Payload):
 
     def at(self, channel: Channel) -> Thresholds:
         """Return the thresholds of a channel."""
-        return self.thresholds.get(channel, USUAL[channel])
+        return self.thresholds.get(channel, USUAL)
 
     def action(self, score: float, channel: Channel) -> Literal["pass", "flag", "block"]:
         """Return the action for a score."""

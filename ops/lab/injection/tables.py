@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from consumers.guard.injection.classifier import Classifier
-from consumers.guard.injection.guard import OF_REQUESTS
+from consumers.guard.injection.guard import USUAL
 from consumers.guard.injection.rule_set import rule_set
 from consumers.guard.injection.scoring import Scoring
 from ops.lab.injection.samples import Sample
@@ -35,8 +35,8 @@ def shares(samples: Iterable[Sample], classifier: Classifier | None) -> list[Sha
 
 
 def _share(source: str, attack: bool, scores: list[float]) -> Share:  # noqa: FBT001 - half of the key
-    flagged = sum(each >= OF_REQUESTS.flag for each in scores) / len(scores)
-    blocked = sum(each >= OF_REQUESTS.block for each in scores) / len(scores)
+    flagged = sum(each >= USUAL.flag for each in scores) / len(scores)
+    blocked = sum(each >= USUAL.block for each in scores) / len(scores)
     return Share(source, attack, len(scores), flagged, blocked)
 
 
