@@ -1,7 +1,7 @@
 """Views: other readings of a text, for detectors. The model never reads them.
 
 A view is the whole text with its encoded parts decoded in place, once. So an instruction that is half plain and half
-encoded reads as one. The number of decoded parts is not limited; a view is never longer than its text.
+encoded reads as one. The number of decoded parts is not limited; a view never has more UTF-8 than its text.
 """
 
 from __future__ import annotations
@@ -17,11 +17,15 @@ from itertools import chain
 from typing import Final, Literal, NamedTuple, TypeAlias, overload
 
 from consumers.guard.character_sets import REPLACEMENT
+from consumers.guard.disguises import disguised
 
 Span: TypeAlias = tuple[int, int]
 """Offsets of characters, the second one past the end."""
 
-Reading: TypeAlias = Literal["hidden", "base64", "percent"]
+Reading: TypeAlias = Literal["hidden", "base64", "percent", "disguised"]
+
+_Find: TypeAlias = Callable[[str], Iterator[tuple[int, int, str]]]
+"""Yields the decoded parts of a text: start, end and reading."""
 
 SHORTEST: Final = 8
 """The fewest base64 characters worth decoding: six bytes. A shorter word of prose too often decodes to some text."""
@@ -120,12 +124,13 @@ class View:
 @lru_cache(maxsize=1)  # the guards of a stage read the same text, one after another
 def views_of(text: str, hidden: str = "") -> tuple[View, ...]:
     """Return every other reading of *text*, with its *hidden* text as one of them. Takes linear time."""
-    readings = (_decoded("base64", text, _base64), _decoded("percent", text, _percent))
+    finds: tuple[tuple[Reading, _Find], ...] = (("base64", _base64), ("percent", _percent), ("disguised", disguised))
+    readings = (_decoded(kind, text, find) for kind, find in finds)
     concealed = (View("hidden", hidden),) if hidden else ()
     return concealed + tuple(view for view in readings if view.pieces)
 
 
-def _decoded(kind: Reading, text: str, find: Callable[[str], Iterator[tuple[int, int, str]]]) -> View:
+def _decoded(kind: Reading, text: str, find: _Find) -> View:
     parts: list[str] = []
     pieces = Pieces()
     source = at = 0

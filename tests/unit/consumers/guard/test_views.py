@@ -98,6 +98,12 @@ def test_a_stray_byte_hides_no_percent_encoding() -> None:
     assert readings("%41%%42%") == ["A%B%"]
 
 
+def test_disguised_words_are_read_in_their_place() -> None:
+    """Detectors of answers know ASCII, and a reader takes full-width letters for the same."""
+    (view,) = views_of("日本 ｏｂ\u200bey now")
+    assert (view.kind, view.text) == ("disguised", "日本 obey now")
+
+
 def test_what_is_encoded_twice_is_decoded_once() -> None:
     """The work has a bound, and the view still shows that something is encoded."""
     twice = base64.b64encode(ENCODED.encode()).decode()
@@ -130,7 +136,7 @@ def test_evidence_in_hidden_text_points_nowhere() -> None:
 def test_a_view_is_never_longer_and_maps_back_in_order(text: str) -> None:
     """Detectors pay for what they read, and must be able to say where it was."""
     for view in views_of(text):
-        assert len(view.text) <= len(text)
+        assert len(view.text.encode("utf-8", "surrogatepass")) <= len(text.encode("utf-8", "surrogatepass"))
         spans = [view.locate(at, at + 1)[0] for at in range(len(view.text))]
         assert spans == sorted(spans)
         decoded = {at: (piece.start, piece.end) for piece in view.pieces for at in range(piece.at, piece.until)}
