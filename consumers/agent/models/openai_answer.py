@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Collection
 from typing import Any, TypeAlias, cast, get_args
 
 from consumers.agent.models.answer_json import parse
+from consumers.agent.models.countable import countable, is_countable
 from consumers.agent.models.port import FinishReason, ModelResponse, ModelUsage, ToolCall
 from schemas.errors import ModelUnreadableError
-
-TOKENS_LIMIT = 1_000_000_000
-"""Tokens that one call may state. A larger number is clamped: no call has them."""
 
 TOOL_CALLS_LIMIT = 128
 NAME_LIMIT = 256
@@ -151,13 +148,10 @@ def _cached(details: object, odd: Odd) -> int:
 
 
 def _tokens(given: object, odd: Odd) -> int:
-    """Return a number of tokens: 0 for a value that is no number of them, and a whole number for a fraction."""
-    if type(given) is int and 0 <= given <= TOKENS_LIMIT:
-        return given
-    odd("usage")
-    if isinstance(given, bool) or not isinstance(given, int | float) or math.isnan(given):
-        return 0
-    return math.ceil(min(max(given, 0), TOKENS_LIMIT))
+    """Return a number of tokens, and note a value that is none."""
+    if not is_countable(given):
+        odd("usage")
+    return countable(given)
 
 
 def _finish(given: object, odd: Odd) -> FinishReason:

@@ -19,6 +19,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from consumers.agent.models.countable import countable_usage
 from consumers.agent.models.port import Delta, Model, ModelRequest, ModelResponse, ModelUsage, StreamingModel, usage_of
 from schemas.errors import ModelUnreadableError
 from schemas.models import Payload
@@ -134,12 +135,15 @@ class PricedModel:
 
     def _priced(self, response: ModelResponse) -> ModelResponse:
         model = response.model or self.name
-        usage = replace(response.usage, cost_pico=self.prices.pico(model, response.usage))
-        return replace(response, usage=usage, model=model)
+        usage = countable_usage(response.usage)
+        return replace(response, usage=replace(usage, cost_pico=self.prices.pico(model, usage)), model=model)
 
     def _price(self, error: ModelUnreadableError) -> None:
         error.model = error.model or self.name
-        error.cost_pico = self.prices.pico(error.model, usage_of(error))
+        usage = countable_usage(usage_of(error))
+        error.input_tokens, error.output_tokens = usage.input_tokens, usage.output_tokens
+        error.cached_input_tokens = usage.cached_input_tokens
+        error.cost_pico = self.prices.pico(error.model, usage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from decimal import Decimal
 from pathlib import Path
 from tomllib import TOMLDecodeError
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -191,6 +192,31 @@ async def test_a_model_that_streams_still_does_and_states_its_price() -> None:
     assert (first.text, last.text) == ("h", "i")
     assert last.response is not None
     assert (last.response.model, last.response.usage.cost_pico) == ("small", 900_000)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("stated", "counted"), [(-5, 0), (10**18, 10**9), (float("nan"), 0), (float("inf"), 10**9), (1.5, 2), (None, 0)]
+)
+async def test_odd_token_counts_of_a_plugin_are_clamped(stated: Any, counted: int) -> None:  # noqa: ANN401 - any value
+    """A count that Valkey cannot add would stop the settlement of all later calls."""
+    model = priced(_Answers(ModelResponse("hi", usage=ModelUsage(stated, 1, stated))), "small", Prices(TABLE))
+
+    usage = (await model.complete(ASK)).usage
+
+    assert (usage.input_tokens, usage.output_tokens, usage.cached_input_tokens) == (counted, 1, counted)
+    assert usage.cost_pico == SMALL.pico(ModelUsage(counted, 1, counted))
+
+
+@pytest.mark.anyio
+async def test_odd_token_counts_of_an_unreadable_answer_are_clamped() -> None:
+    """They are paid for as well."""
+    with pytest.raises(ModelUnreadableError) as raised:
+        await priced(_Answers(ModelUnreadableError(input_tokens=-5, output_tokens=2)), "small", Prices(TABLE)).complete(
+            ASK
+        )
+    assert (raised.value.input_tokens, raised.value.output_tokens) == (0, 2)
+    assert raised.value.cost_pico == SMALL.pico(ModelUsage(0, 2))
 
 
 def test_a_model_that_does_not_stream_does_not_seem_to() -> None:
