@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, get_args
@@ -39,6 +39,9 @@ DEFAULTS: Final[Mapping[GuardStage, tuple[str, ...]]] = MappingProxyType(
 
 STAGES: Final[tuple[GuardStage, ...]] = get_args(GuardStage)
 
+PROBLEMS_SHOWN: Final = 5
+"""Problems that one error names: settings may have thousands."""
+
 UNCHANGED: Final = TenantGuards()
 """Settings that change nothing."""
 
@@ -73,7 +76,7 @@ class GuardRegistry:
         problems: list[str] = []
         stages = {stage: tuple(self._specs(stage, tenant, problems)) for stage in STAGES}
         if problems:
-            raise GuardConfigError("; ".join(problems))
+            raise GuardConfigError(_first(problems, "; "))
         return Pipeline(**stages, work=self.work)
 
     def check(self, tenant: TenantGuards) -> None:
@@ -143,7 +146,14 @@ def _made(plugin: GuardPlugin[Any], stage: GuardStage, config: Mapping[str, Any]
 
 def _faults(error: ValidationError) -> str:
     faults = error.errors(include_url=False, include_input=False, include_context=False)
-    return ", ".join(f"{'.'.join(map(str, ('config', *each['loc'])))}: {each['msg']}" for each in faults)
+    told = [f"{'.'.join(map(str, ('config', *each['loc'])))}: {each['msg']}" for each in faults]
+    return _first(told, ", ")
+
+
+def _first(problems: Sequence[str], separator: str) -> str:
+    """Return the first problems in one line, and the number of the others."""
+    more = len(problems) - PROBLEMS_SHOWN
+    return separator.join([*problems[:PROBLEMS_SHOWN], *([f"and {more} more"] if more > 0 else [])])
 
 
 def default_pipeline(work: TextWork = text_thread) -> Pipeline:

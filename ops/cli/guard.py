@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 import typer
 
@@ -96,14 +96,24 @@ async def _check(
 async def _print(guard_check: GuardCheck) -> int:
     """Print a line for each line of input. Return the number of those that cannot be read."""
     import asyncio
-    import sys
 
     from ops.guard_check import chunks_of_lines
 
-    faults, chunks = 0, chunks_of_lines(sys.stdin.buffer)
+    faults, chunks = 0, chunks_of_lines(_standard_input())
     while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
         faults += sum(not _printed(each) for each in await guard_check.judged(chunk))
     return faults
+
+
+def _standard_input() -> BinaryIO:
+    """Return standard input. Raise InvalidError if the caller has closed it."""
+    import sys
+
+    from ops.errors import InvalidError
+
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - Python leaves it out then
+        raise InvalidError("standard input is closed: give one JSON object a line")
+    return sys.stdin.buffer
 
 
 def _printed(checked: CheckedLine) -> bool:
@@ -138,14 +148,13 @@ def calibrate(
     and "block" have the achieved rates, each with its upper bound at 95 % confidence.
     """
     import asyncio
-    import sys
 
     from ops.cli import output
     from ops.guard_calibration import benign_texts
 
     if flag_false_alarms is None:
         flag_false_alarms = min(4 * false_alarms, 0.9)
-    texts = benign_texts(sys.stdin.buffer)
+    texts = benign_texts(_standard_input())
     output.line(asyncio.run(_calibrate(texts, guard, channel, guards, (flag_false_alarms, false_alarms))))
 
 

@@ -144,3 +144,10 @@ async def test_the_shipped_defaults_judge_a_request() -> None:
     assert [verdict.guard for verdict in outcome.verdicts] == ["normalise", "secrets", "pii", "injection"]
     assert outcome.action == "block"
     assert "jo@example.com" not in outcome.content.text
+
+
+def test_an_error_names_the_first_problems_and_counts_the_others() -> None:
+    """A record may name ten thousand guards, and the line is also logged."""
+    with pytest.raises(GuardConfigError, match=r"guard input:g4: .*; and 9995 more$") as raised:
+        registry().check(at_input(**{f"g{number}": GuardSettings() for number in range(10_000)}))
+    assert len(str(raised.value)) < 1_000
