@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
@@ -12,6 +14,8 @@ from consumers.agent.tools.tool import Tool
 from consumers.placeholders import restored
 from schemas.errors import ToolFailedError
 
+NO_PLACEHOLDERS: Final[Mapping[str, str]] = MappingProxyType({})
+
 SHOWN = 5
 """Errors that the model is told of."""
 
@@ -19,12 +23,15 @@ MESSAGE_LIMIT = 200
 """Characters of each of them."""
 
 
-def validated(tool: Tool, arguments: str) -> Mapping[str, Any]:
-    """Return the arguments by name. Raises ToolFailedError with a message that helps the model to correct them."""
+def validated(tool: Tool, arguments: str, placeholders: Mapping[str, str] = NO_PLACEHOLDERS) -> Mapping[str, Any]:
+    """Return the arguments by name. Raises ToolFailedError with a message that helps the model to correct them.
+
+    The message has *placeholders* instead of the personal data that they stand for: a validator may quote it.
+    """
     try:
         given = tool.signature.arguments.model_validate_json(arguments.strip() or "{}")
     except ValidationError as error:
-        raise ToolFailedError(f"the arguments of {tool.name} are invalid: {_reasons(error)}") from None
+        raise ToolFailedError(f"the arguments of {tool.name} are invalid: {_reasons(error, placeholders)}") from None
     except (ValueError, RecursionError):
         raise ToolFailedError(f"the arguments of {tool.name} are not JSON") from None
     except Exception as error:
@@ -49,10 +56,7 @@ def arguments_of(tool: Tool, written: str, placeholders: Mapping[str, str]) -> T
     if real == given:
         arguments = validated(tool, written)
         return ToolArguments(arguments, arguments)
-    try:
-        checked = validated(tool, to_json(real).decode())
-    except ToolFailedError as error:  # the model reads it, and a validator may quote the value
-        raise ToolFailedError(_masked(error.public_message, placeholders)) from None
+    checked = validated(tool, to_json(real).decode(), placeholders)
     try:
         return ToolArguments(validated(tool, written), checked)
     except ToolFailedError:
@@ -72,11 +76,12 @@ def _restored(written: str, placeholders: Mapping[str, str]) -> tuple[Any, Any]:
 
 def _masked(text: str, placeholders: Mapping[str, str]) -> str:
     for name, value in placeholders.items():
-        text = text.replace(value, name)
+        text = re.sub(re.escape(value), name, text, flags=re.IGNORECASE)
     return text
 
 
-def _reasons(error: ValidationError) -> str:
+def _reasons(error: ValidationError, placeholders: Mapping[str, str]) -> str:
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    told = [f"{'.'.join(map(str, each['loc'])) or 'JSON'}: {each['msg']}"[:MESSAGE_LIMIT] for each in found[:SHOWN]]
+    reasons = [f"{'.'.join(map(str, each['loc'])) or 'JSON'}: {each['msg']}" for each in found[:SHOWN]]
+    told = [_masked(each, placeholders)[:MESSAGE_LIMIT] for each in reasons]  # a cut value would not be masked
     return "; ".join(told) + ("; ..." if len(found) > SHOWN else "")

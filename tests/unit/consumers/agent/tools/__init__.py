@@ -1,0 +1,1 @@
+"""Unit tests of tools: their arguments."""
