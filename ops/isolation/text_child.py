@@ -6,6 +6,8 @@ import gc
 import marshal
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from consumers.guard.text_tasks import text_task
@@ -15,6 +17,10 @@ HEAD: Final = 4
 
 NICENESS: Final = 10
 """The worker's loop and the brokers come first, wherever processors are few."""
+
+AUTOGROUP: Final = Path("/proc/self/autogroup")
+"""The niceness of the whole session, where Linux schedules sessions against each other (sched(7), "The autogroup
+feature"). The niceness of a process then counts only within its session, and this process is alone in its own."""
 
 
 def message(value: tuple[Any, ...]) -> bytes:
@@ -39,9 +45,17 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         answers.flush()
 
 
+def yield_processors() -> None:
+    """Lower the priority of this process, and of its session if it leads one."""
+    os.nice(NICENESS)
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):  # a kernel without autogroups compares processes only
+            AUTOGROUP.write_text(str(NICENESS))
+
+
 def main() -> None:
     """Serve standard input and output."""
-    os.nice(NICENESS)
+    yield_processors()
     gc.disable()  # a task makes many small values, and none of them refer to each other
     serve(sys.stdin.buffer, sys.stdout.buffer)
 

@@ -15,6 +15,7 @@ from consumers.guard.guards import Policy
 from consumers.guard.normalise import Normalise, normalise
 from consumers.guard.pipeline import Pipeline, always
 from consumers.guard.screen import Screen
+from ops.isolation.text_child import NICENESS
 from ops.isolation.text_processes import TextProcesses, text_processes
 from schemas.errors import GuardUnavailableError, TooLargeError
 from tests.unit.consumers.guard.fakes import authorized, context, normaliser, spec
@@ -157,6 +158,16 @@ async def test_the_process_has_no_environment(monkeypatch: pytest.MonkeyPatch) -
         await work("acme", "normal_text", "x")
         (child,) = _children()
         assert b"HEADRACE" not in Path(f"/proc/{child}/environ").read_bytes()
+
+
+async def test_the_process_yields_to_the_worker() -> None:
+    """Linux may compare sessions instead of processes, and the process has a session of its own."""
+    async with text_processes() as work:
+        await work("acme", "normal_text", "x")
+        (child,) = _children()
+        assert os.getpriority(os.PRIO_PROCESS, child) == os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
+        autogroup = Path(f"/proc/{child}/autogroup")
+        assert not autogroup.exists() or autogroup.read_text().split()[1:] in ([], ["nice", str(NICENESS)])
 
 
 async def test_a_stop_does_not_wait_for_the_texts_that_wait() -> None:
