@@ -95,7 +95,13 @@ class Act(Protocol):
 
 def encodable(text: str) -> str:
     """Return *text* with U+FFFD for each lone surrogate, which re2 refuses. Offsets stay. JSON can have surrogates."""
-    return text if text.isascii() else _SURROGATE.sub(REPLACEMENT, text)
+    if text.isascii():
+        return text
+    try:
+        text.encode("utf-16-le")  # a tenth of the time of the search, and it refuses lone surrogates too
+    except UnicodeEncodeError:
+        return _SURROGATE.sub(REPLACEMENT, text)
+    return text
 
 
 def no_options(_: Content) -> tuple[str, ...]:
