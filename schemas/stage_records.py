@@ -1,4 +1,7 @@
-"""The payloads between stages. Each hop contains the previous hop and adds the findings of its stage."""
+"""The payloads between stages. Each hop contains the previous hop and adds the findings of its stage.
+
+Only the client's input does not pass the guards: after them, the hop has their text instead.
+"""
 
 from __future__ import annotations
 
@@ -67,6 +70,10 @@ class Authorized(Payload):
         """Return the deadline of the request, in milliseconds since the epoch."""
         return self.admission.deadline_ms
 
+    def without_input(self) -> Authorized:
+        """Return the same with an empty input, for a hop that has the text the guards passed."""
+        return self.model_copy(update={"request": self.request.model_copy(update={"input": ""})})
+
 
 class Verdict(Payload):
     """The decision of one guard about a content. The evidence gives positions, never the content."""
@@ -85,6 +92,8 @@ class Screened(Payload):
     """A request that the guards passed, with their changes to its input."""
 
     authorized: Authorized
+    """Its input is empty; earlier builds repeated the client's input here."""
+
     text: str
     """The input for the model: normalised, and redacted where a guard requires it."""
 

@@ -126,8 +126,8 @@ def _run(screened: Screened, context: StepContext, threads: ThreadPool, engine: 
 
 
 def _asking(request: Request, text: str) -> Request:
-    """Return the request with the text that the guards passed. Most texts pass unchanged."""
-    return request if request.input == text else request.model_copy(update={"input": text})
+    """Return the request with the text that the guards passed."""
+    return request.model_copy(update={"input": text})
 
 
 def _result(screened: Screened, run: Run, output: Any, state: RunState) -> Result:  # noqa: ANN401 - JSON

@@ -31,7 +31,7 @@ class Screen:
             raise refusal
 
         return Screened(
-            authorized=authorized,
+            authorized=authorized.without_input(),
             text=outcome.content.text,
             verdicts=outcome.verdicts,
             placeholders=dict(outcome.content.placeholders),

@@ -17,13 +17,13 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_a_request_goes_on_in_one_spelling() -> None:
-    """The hop contains the one before, and adds what the guards learned."""
+    """The hop has the one before without its input, and adds what the guards learned."""
     request = authorized("Ｈｉ\u202e there")
 
     screened = await Screen(always(normaliser()))(request, context())
 
     assert screened == Screened(
-        authorized=request,
+        authorized=request.without_input(),
         text="Hi there",
         verdicts=(Verdict(guard="normalise", action="flag", score=1.0, evidence=((2, 3),), note="bidi controls"),),
         tainted=False,
