@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from time import process_time
+from time import monotonic, process_time
 from typing import Any
 
 from pydantic import SecretStr
@@ -76,29 +76,34 @@ async def _measured(
 
 @dataclass(slots=True)
 class Meter:
-    """Report the waits of each window, and add up the CPU time that this process used for it."""
+    """Report the waits of each window, and the CPU time of this process in percent of the window's time.
+
+    A noisy window lasts until its disturbance is worked off. So its total would count the idle time of a longer window.
+    """
 
     name: str
     tell: Tell
-    _at_s: float | None = None
-    _spent_s: dict[bool, list[float]] | None = None
+    _at_s: tuple[float, float] | None = None
+    """CPU time and time at the end of the last window."""
+
+    _percent: dict[bool, list[float]] = field(default_factory=lambda: {True: [], False: []})
 
     def told(self, quiet: bool, waits: list[float]) -> None:  # noqa: FBT001 - see Told
         """Report one finished window."""
-        now_s, self._spent_s = process_time(), self._spent_s or {True: [], False: []}
+        now_s = process_time(), monotonic()
         line: dict[str, Any] = {"what": self.name, "neighbour": "quiet" if quiet else "noisy", "count": len(waits)}
         if self._at_s is not None:
-            self._spent_s[quiet].append(now_s - self._at_s)
-            line["cpu_ms"] = round(self._spent_s[quiet][-1] * 1_000)
+            spent_s, lasted_s = now_s[0] - self._at_s[0], now_s[1] - self._at_s[1]
+            self._percent[quiet].append(100 * spent_s / lasted_s)
+            line |= {"seconds": round(lasted_s, 1), "cpu_percent": round(self._percent[quiet][-1])}
         self._at_s = now_s
         self.tell(line | {name: round(percentile(waits, part) * 1_000, 1) for name, part in QUANTILES.items()})
 
     def sum_up(self) -> None:
-        """Report how much more CPU a noisy window costs than a quiet one, if both kinds were measured."""
-        spent = self._spent_s or {}
-        if all(spent.get(quiet) for quiet in (True, False)):
-            more_s = statistics.mean(spent[False]) - statistics.mean(spent[True])
-            self.tell({"what": self.name, "neighbour": "noisy - quiet", "cpu_ms": round(more_s * 1_000)})
+        """Report how much more CPU time a noisy window takes than a quiet one, if both kinds were measured."""
+        if all(self._percent.values()):
+            more = statistics.mean(self._percent[False]) - statistics.mean(self._percent[True])
+            self.tell({"what": self.name, "neighbour": "noisy - quiet", "cpu_percent": round(more)})
 
 
 def rows(disturbance: Disturbance, found: WindowComparison) -> list[Comparison]:

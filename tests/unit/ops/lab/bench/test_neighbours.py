@@ -32,15 +32,17 @@ def test_a_tenant_is_held_to_its_p95_and_a_slow_key_to_its_p99() -> None:
 
 def test_what_the_trouble_costs_is_the_difference_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first window has nothing before it to begin from, so it says nothing of costs."""
-    lines, spent = list[dict[str, Any]](), iter([1.0, 1.5, 1.6, 2.3])
+    lines, spent, times = list[dict[str, Any]](), iter([1.0, 1.5, 1.6, 2.3]), iter([10.0, 12.0, 13.0, 15.0])
     monkeypatch.setattr(neighbours, "process_time", lambda: next(spent))
+    monkeypatch.setattr(neighbours, "monotonic", lambda: next(times))
     meter = Meter("flood", lines.append)
 
     for quiet in (True, False, True, False):
         meter.told(quiet, WAITS)
     meter.sum_up()
 
-    assert [line.get("cpu_ms") for line in lines] == [None, 500, 100, 700, 500]
+    assert [line.get("cpu_percent") for line in lines] == [None, 25, 10, 35, 20]
+    assert [line.get("seconds") for line in lines] == [None, 2.0, 1.0, 2.0, None]
     assert [line["neighbour"] for line in lines] == [*["quiet", "noisy"] * 2, "noisy - quiet"]
     assert lines[0]["p95"] == 95.0
 
