@@ -57,7 +57,8 @@ class Normalise:
             return normal_text(text)
         if len(text) <= LOOKED_AT and is_normal(text):
             return NormalText(text)
-        return NormalText(*await self.work(tenant, "normal_text", text))
+        normal = NormalText(*await self.work(tenant, "normal_change", text))
+        return normal._replace(text=text) if normal.same else normal
 
 
 class NormaliseConfig(Payload):

@@ -30,6 +30,8 @@ class NormalText(NamedTuple):
     """The ways of hiding that were found."""
 
     evidence: tuple[tuple[int, int], ...] = ()
+    same: bool = False
+    """True if ``text`` is left out because the text is normal already."""
 
 
 def normal_text(text: str) -> NormalText:
@@ -48,6 +50,12 @@ def normal_text(text: str) -> NormalText:
     )
 
 
+def normal_change(text: str) -> NormalText:
+    """Return the normalised text for another process, which has the text itself: most texts are normal already."""
+    normal = normal_text(text)
+    return normal._replace(text="", same=True) if normal.text == text else normal
+
+
 def packed_views(text: str, hidden: str) -> tuple[tuple[str, str, bytes], ...]:
     """Return the views of *text*, with their pieces packed into bytes."""
     return tuple((view.kind, view.text, view.pieces.packed()) for view in views_of(text, hidden))
@@ -62,7 +70,7 @@ TextTask: TypeAlias = Callable[..., tuple[Any, ...]]
 """A function of texts. Its result has only values that ``marshal`` can write: no named tuples within the tuple."""
 
 TASKS: Final[dict[str, str]] = {
-    "normal_text": f"{__name__}:normal_text",
+    "normal_change": f"{__name__}:normal_change",
     "packed_views": f"{__name__}:packed_views",
     "secrets": "consumers.guard.secrets.task:find_secrets",
     "pii": "consumers.guard.pii.task:find_pii",

@@ -93,7 +93,7 @@ async def test_one_tenants_flood_delays_no_other_tenant() -> None:
     finished: list[str] = []
 
     async def send(tenant: str, text: str) -> None:
-        await work(tenant, "normal_text", text)
+        await work(tenant, "normal_change", text)
         finished.append(tenant)
 
     async with text_processes() as work, asyncio.TaskGroup() as group:
@@ -109,9 +109,9 @@ async def test_waiting_is_not_a_time_out_and_a_late_guard_blocks_nothing() -> No
     """Each of the texts has its whole time once its turn has come."""
     text = "\U000e0041a" * 40_000
     async with text_processes() as work:
-        await work("acme", "normal_text", text)  # the process has started
+        await work("acme", "normal_change", text)  # the process has started
         began = time.monotonic()
-        await work("acme", "normal_text", text)
+        await work("acme", "normal_change", text)
         once = time.monotonic() - began
         policy = Policy(timeout=max(0.5, 5 * once))
         guards = Pipeline(input=[spec("normalise", Normalise(work), policy, rewrites=True)])
@@ -141,13 +141,13 @@ async def test_a_cancelled_caller_keeps_the_process() -> None:
     """A tenant whose requests expire must not make us start processes."""
     text = "\U000e0041a" * 100_000
     async with text_processes() as work:
-        await work("acme", "normal_text", "x")
+        await work("acme", "normal_change", "x")
         before = _children()
         for _ in range(3):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.01):
-                    await work("acme", "normal_text", text)
-        assert (await work("acme", "normal_text", "x"))[0] == "x"
+                    await work("acme", "normal_change", text)
+        assert (await work("acme", "normal_change", "x\u200b"))[0] == "x"
         assert _children() == before
 
 
@@ -155,7 +155,7 @@ async def test_the_process_has_no_environment(monkeypatch: pytest.MonkeyPatch) -
     """It needs no secret, so it has none."""
     monkeypatch.setenv("HEADRACE_SEAL_SECRET", "k1:c2VjcmV0")
     async with text_processes() as work:
-        await work("acme", "normal_text", "x")
+        await work("acme", "normal_change", "x")
         (child,) = _children()
         assert b"HEADRACE" not in Path(f"/proc/{child}/environ").read_bytes()
 
@@ -163,7 +163,7 @@ async def test_the_process_has_no_environment(monkeypatch: pytest.MonkeyPatch) -
 async def test_the_process_yields_to_the_worker() -> None:
     """Linux may compare sessions instead of processes, and the process has a session of its own."""
     async with text_processes() as work:
-        await work("acme", "normal_text", "x")
+        await work("acme", "normal_change", "x")
         (child,) = _children()
         assert os.getpriority(os.PRIO_PROCESS, child) == os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
         autogroup = Path(f"/proc/{child}/autogroup")
@@ -176,14 +176,14 @@ async def test_a_stop_does_not_wait_for_the_texts_that_wait() -> None:
 
     async def asks() -> str:
         try:
-            await work("acme", "normal_text", text)
+            await work("acme", "normal_change", text)
         except GuardUnavailableError:
             return "unavailable"
         return "done"
 
     async with asyncio.TaskGroup() as group:
         async with text_processes() as work:
-            await work("acme", "normal_text", "x")
+            await work("acme", "normal_change", "x")
             tasks = [group.create_task(asks()) for _ in range(20)]
             await asyncio.sleep(0.05)
         assert _children() == []
@@ -197,7 +197,7 @@ async def test_work_without_processes_waits() -> None:
     work = TextProcesses()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await work("acme", "normal_text", "x")
+            await work("acme", "normal_change", "x")
 
 
 def _children() -> list[int]:

@@ -9,7 +9,7 @@ from hypothesis import example, given
 
 from consumers.guard.characters import UNSEEN
 from consumers.guard.content import LARGE, Content
-from consumers.guard.normalise import GROWTH, MARKS, Normalise, Normalised, normalise
+from consumers.guard.normalise import GROWTH, LOOKED_AT, MARKS, Normalise, Normalised, normalise
 from tests.unit.consumers.guard.fakes import context, hostile
 
 pytestmark = pytest.mark.anyio
@@ -103,3 +103,10 @@ async def test_a_large_text_is_judged_alike() -> None:
     judgement = await Normalise()(Content(text), context())
     assert judgement.text == "é" * LARGE
     assert judgement.evidence == ((LARGE, LARGE + 7),)
+
+
+async def test_a_large_normal_text_passes_unchanged() -> None:
+    """The thread returns no text then, only that it is the same."""
+    text = "é" * (LOOKED_AT + 1)
+    judgement = await Normalise()(Content(text), context())
+    assert (judgement.action, judgement.text) == ("pass", text)

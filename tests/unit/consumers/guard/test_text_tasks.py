@@ -12,7 +12,7 @@ from hypothesis import given
 from consumers.guard.content import Content
 from consumers.guard.marks import combining_marks
 from consumers.guard.normalise import Normalise, normalise
-from consumers.guard.text_tasks import SIZE_LIMIT, normal_text, packed_views, text_task, unpacked_views
+from consumers.guard.text_tasks import SIZE_LIMIT, normal_change, normal_text, packed_views, text_task, unpacked_views
 from consumers.guard.views import views_of
 from schemas.errors import TooLargeError
 from schemas.topics import INNER_LIMIT
@@ -34,9 +34,17 @@ def test_a_task_has_the_result_of_its_function(text: str) -> None:
 
 
 @given(hostile)
+def test_a_text_comes_back_only_if_it_changed(text: str) -> None:
+    """A normal text of a megabyte takes milliseconds of the event loop to read."""
+    change = normal_change(text)
+    assert change == (normal_text(text) if not change.same else normal_text(text)._replace(text="", same=True))
+    assert change.same == (normalise(text).text == text)
+
+
+@given(hostile)
 def test_results_cross_a_pipe(text: str) -> None:
     """Both processes are of one Python."""
-    for name, texts in (("normal_text", (text,)), ("packed_views", (text, text))):
+    for name, texts in (("normal_change", (text,)), ("packed_views", (text, text))):
         result = tuple(text_task(name)(*texts))
         assert marshal.loads(marshal.dumps(result)) == result  # noqa: S302 - our own bytes
 
