@@ -15,8 +15,9 @@ from consumers.guard.text_tasks import text_task
 HEAD: Final = 4
 """Bytes of the length before each message. A message is plain values, written by ``marshal``."""
 
-NICENESS: Final = 10
-"""The worker's loop and the brokers come first, wherever processors are few."""
+NICENESS: Final = 5
+"""The worker's loop and the brokers come first, wherever processors are few. Linux gives such a process a third of the
+share of an ordinary one. With 10, it would be a tenth: on a busy machine, texts would exceed the guards' time limit."""
 
 AUTOGROUP: Final = Path("/proc/self/autogroup")
 """The niceness of the whole session, where Linux schedules sessions against each other (sched(7), "The autogroup

@@ -24,7 +24,7 @@ from streams.transport.reader import Reader
 from streams.transport.writer import Writer
 
 NAME = "headrace-neighbours"
-SETTLE_S = 60.0
+SETTLE_S = 180.0
 LOOK_S = 0.2
 
 
