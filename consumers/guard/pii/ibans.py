@@ -46,6 +46,7 @@ _CHECK: Final = re.compile(r"[0-9]{2}(?<=[A-Za-z]{2}[0-9]{2})(?<![\w.][A-Za-z]{2
 _AFTER: Final = re.compile(r"\w|-\w")
 _SEPARATOR: Final = re.compile(r"[ -]")
 _TAIL: Final = re.compile(r"[A-Za-z]{2}[0-9]{2}(?:[ -]?[0-9A-Za-z])*[ -]?")
+_NUMBERS: Final = str.maketrans({letter: str(number) for number, letter in enumerate(ascii_uppercase, 10)})
 _CHARACTERS: Final = {"n": frozenset(digits), "a": frozenset(ascii_uppercase), "c": frozenset(digits + ascii_uppercase)}
 
 
@@ -62,7 +63,7 @@ def ibans(text: str) -> Iterator[Finding]:
 def is_iban(candidate: str) -> bool:
     """Return True if the check digits are correct (ISO 7064, modulo 97-10)."""
     plain = _SEPARATOR.sub("", candidate).upper()
-    return int("".join(str(int(char, 36)) for char in plain[4:] + plain[:4])) % 97 == 1
+    return int((plain[4:] + plain[:4]).translate(_NUMBERS)) % 97 == 1
 
 
 def iban_live_from(text: str) -> int:
