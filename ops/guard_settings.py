@@ -47,10 +47,11 @@ def guard_registry(settings: Settings, work: TextWork = text_thread) -> GuardReg
     ask = judge_model(settings)
     judged = {each.name: each for each in (injection_plugin(ask), toxicity_plugin(ask))}
     registry = GuardRegistry(work, {**installed.plugins, **judged}, platform, failed=installed.failed)
-    try:
-        registry.check(platform)
-    except GuardConfigError as error:
-        raise InvalidError(f"HEADRACE_GUARDS: {settings.guards}: {error}") from error
+    if platform != UNCHANGED:  # else nothing can be wrong, and a stage that judges nothing makes no guard
+        try:
+            registry.check(platform)
+        except GuardConfigError as error:
+            raise InvalidError(f"HEADRACE_GUARDS: {settings.guards}: {error}") from error
     for name, fault in installed.failed.items():
         log.warning("guard_plugin_failed", guard=name, error=fault)
     return registry

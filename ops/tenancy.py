@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from ops import registry_writer
 from ops.errors import NoLayoutError, NotDrainedError, NotServedError, TenantExistsError, UnknownTenantError
-from ops.guard_settings import check_guards
 from ops.open_admissions import open_admissions
 from ops.registry_writer import Entry
 from ops.settings import Settings
 from ops.topology import Topology, copies_of
 from schemas.clock import SystemClock
+from schemas.guards import TenantGuards
 from schemas.records import Partition
 from schemas.tenants import Tenant
 from streams.journey import ingress_group
@@ -74,7 +74,7 @@ class Tenancy:
                 raise UnknownTenantError(name)
             altered[:] = [change(registry.tenants[name])]
             if altered[0].guards != registry.tenants[name].guards:
-                check_guards(self.settings, altered[0])
+                self._check_guards(altered[0])
             return [tenant for tenant in altered if tenant != registry.tenants[name]]
 
         registry = await registry_writer.change(self.connection, decide)
@@ -107,6 +107,13 @@ class Tenancy:
                     tell(told := running)
                 await asyncio.sleep(LOOK_S)
 
+    def _check_guards(self, tenant: Tenant) -> None:
+        """Raise InvalidError for guard settings that cannot be used. Most tenants have none, and load no guard."""
+        if tenant.guards != TenantGuards():
+            from ops.guard_settings import check_guards  # noqa: PLC0415 - the guards take half a second to import
+
+            check_guards(self.settings, tenant)
+
     async def _write(self, tenants: Sequence[Tenant], accept: Callable[[TenantRegistry, Tenant], bool]) -> None:
         """Write records before topics: of two that write at once, one fails before it creates a topic."""
 
@@ -115,7 +122,7 @@ class Tenancy:
                 raise NoLayoutError
             changed = [tenant for tenant in tenants if accept(registry, tenant) and _differs(registry, tenant)]
             for tenant in changed:
-                check_guards(self.settings, tenant)
+                self._check_guards(tenant)
             return [*changed]
 
         await self._create_topics(await registry_writer.change(self.connection, decide), tenants)

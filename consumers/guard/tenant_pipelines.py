@@ -94,7 +94,7 @@ class _Current:
 class TenantPipelines:
     """Pipelines by tenant. A tenant whose settings become unusable keeps its last good pipeline.
 
-    The constructor raises GuardConfigError if the platform's settings cannot be used.
+    The pipeline of the platform's settings is made when it is first needed: that takes most of a second of CPU time.
     """
 
     registry: GuardRegistry
@@ -102,19 +102,23 @@ class TenantPipelines:
     unusable: set[str] = field(default_factory=set[str])
     """The tenants whose newest settings could not be used when they were tried last."""
 
-    _default: Pipeline = field(init=False)
+    _default: Pipeline | None = None
     _threads: ThreadPool = field(default_factory=lambda: ThreadPool(MAKERS))
     _of: Recent[str, _Current] = field(default_factory=lambda: Recent[str, _Current](TENANTS_KEPT))
     _shared: Recent[str, Pipeline] = field(default_factory=lambda: Recent[str, Pipeline](PIPELINES_KEPT))
     _building: dict[str, asyncio.Lock] = field(default_factory=dict[str, asyncio.Lock])
 
-    def __post_init__(self) -> None:
-        self._default = self.registry.pipeline()
+    def default(self) -> Pipeline:
+        """Return the pipeline of the platform's settings. Raise GuardConfigError if they cannot be used."""
+        if self._default is None:
+            self._default = self.registry.pipeline()
+        return self._default
 
     async def warm(self) -> None:
         """Judge a short text at each stage, so that no request waits for what detectors load at their first one."""
         context = StepContext(tenant=Tenant(id=NOBODY), clock=self.clock)
-        for judge in (self._default.input, self._default.tool, self._default.output):
+        default = self.default()
+        for judge in (default.input, default.tool, default.output):
             await judge(Content(WARM_TEXT, hidden=WARM_TEXT), context)
 
     def count_unusable(self, tenants: Mapping[str, Tenant]) -> int:
@@ -163,7 +167,7 @@ class TenantPipelines:
 
     async def _pipeline(self, guards: TenantGuards) -> Pipeline:
         if guards == UNCHANGED:
-            return self._default
+            return self.default()
         value = guards.model_dump_json()
         if (shared := self._shared.get(value)) is not None:
             return shared
