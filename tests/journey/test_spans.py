@@ -120,7 +120,7 @@ def test_an_agents_model_calls_and_tool_calls_are_in_the_trace_of_their_request(
             *("submit", "--tenant", "acme", "--agent", "support", "--session", "s-1", "--wait", "--json", "secret")
         )
         result = json.loads(sent.stdout)
-        assert result["status"] == "succeeded", sent.stderr
+        assert result["status"] == "succeeded", f"{result} {sent.stderr}"
         assert until(lambda: any(len(agent_spans(collector, each)) == 5 for each in traces(collector)), 20)
         trace_id = next(each for each in traces(collector) if len(agent_spans(collector, each)) == 5)
         results = "send tenants.acme.results"

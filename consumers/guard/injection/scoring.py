@@ -41,6 +41,16 @@ CONCEALED: Final = 1.0
 """Log-odds added to a rule's match that was encoded, hidden or disguised: honest texts have no reason for it."""
 
 
+BRIEF_CHARACTERS: Final = 100
+BRIEF_WORDS: Final = 5
+"""ASCII texts with fewer words say too little: the classifier alone can pass or flag them, and never block."""
+
+BRIEF: Final = -1.0
+"""The most log-odds of one word by the classifier."""
+
+BRIEF_STEP: Final = 0.7
+"""Log-odds more for each further word."""
+
 QUOTED: Final = 1.5
 """Log-odds taken off if a user quotes the match: questions about attacks do, and hardly an attack."""
 
@@ -106,7 +116,8 @@ class Scoring:
 
     def _odds(self, text: str) -> WindowOdds:
         if self.classifier is not None:
-            return self.classifier.odds(text)
+            odds = self.classifier.odds(text)
+            return odds._replace(values=np.minimum(odds.values, _most_of(text)))
         spans = ((0, len(text)),) if text else ()
         return WindowOdds(np.full(len(spans), WITHOUT_CLASSIFIER), spans)
 
@@ -119,6 +130,14 @@ class Scoring:
             for start, end in self.rules.places(number, text):
                 less = QUOTED if channel == "request" and _is_quoted(text, start) else 0.0
                 yield Match(rule.kind, start, end, weight - less)
+
+
+def _most_of(text: str) -> float:
+    """Return the log-odds that the classifier may give a text. Scripts without spaces have no limit."""
+    if not text.isascii() or len(text) > BRIEF_CHARACTERS:
+        return math.inf
+    words = len(text.split())
+    return math.inf if words >= BRIEF_WORDS else BRIEF + BRIEF_STEP * (words - 1)
 
 
 def _weights(odds: WindowOdds, matches: Sequence[Match]) -> NDArray[np.float64]:

@@ -52,6 +52,18 @@ def test_texts_written_after_the_weights_keep_the_promised_shares(name: str) -> 
     assert least_blocked <= blocked <= most_blocked
 
 
+@pytest.mark.parametrize("text", ["secret", "hidden prompt", "password", "system", "ignore", "An honest text."])
+def test_a_word_or_two_are_never_blocked(text: str) -> None:
+    """A word that many attacks have is no attack."""
+    assert _score(text).score < USUAL.block
+
+
+@pytest.mark.parametrize("text", ["secret", "password", "system", "ignore"])
+def test_one_word_passes(text: str) -> None:
+    """An answer to a question is often one word."""
+    assert _score(text).score < USUAL.flag
+
+
 def test_direct_attacks_are_flagged_and_many_blocked() -> None:
     """The figures that the design promises, on texts that no fit has seen."""
     flagged, blocked = _rates(DIRECT)
