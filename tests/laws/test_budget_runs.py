@@ -179,7 +179,7 @@ async def test_a_failed_call_is_charged_if_the_provider_may_charge_it(
 
     assert await worker.run(tenant, "capped") != "ok"
 
-    used = await settled(store, tenant)
+    used = await use_of(store, tenant)
     assert (used.held_tokens, used.day_tokens) == (charged, 0)
 
 
