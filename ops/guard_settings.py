@@ -66,8 +66,6 @@ def _platform(file: Path) -> TenantGuards:
 
 def check_guards(settings: Settings, tenant: Tenant) -> None:
     """Raise InvalidError if a worker with these settings and packages could not use the tenant's guards."""
-    if tenant.guards == UNCHANGED:
-        return
     try:
         guard_registry(settings).check(tenant.guards)
     except GuardConfigError as error:

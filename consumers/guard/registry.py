@@ -154,8 +154,3 @@ def _first(problems: Sequence[str], separator: str) -> str:
     """Return the first problems in one line, and the number of the others."""
     more = len(problems) - PROBLEMS_SHOWN
     return separator.join([*problems[:PROBLEMS_SHOWN], *([f"and {more} more"] if more > 0 else [])])
-
-
-def default_pipeline(work: TextWork = text_thread) -> Pipeline:
-    """Return the pipeline of a tenant without settings of its own. *work* runs its long texts."""
-    return GuardRegistry(work).pipeline()

@@ -11,7 +11,7 @@ import pytest
 from consumers.context import StepContext
 from consumers.guard.content import Content
 from consumers.guard.pipeline import Pipeline
-from consumers.guard.registry import default_pipeline
+from consumers.guard.registry import GuardRegistry
 from consumers.guard.text_tasks import text_task
 from ops.isolation.text_processes import text_processes
 from schemas.clock import SystemClock
@@ -32,7 +32,7 @@ async def judged_without_hold(unit: str, size: int) -> None:
     """Judge the flood by all guards. Assert that the loop's own longest step is short."""
     stop = asyncio.Event()
     async with text_processes() as work:
-        guards = default_pipeline(work)
+        guards = GuardRegistry(work).pipeline()
         await guards.input(Content("é\u200b" * 3_000), ACME)  # the process and its tasks have started
         async with asyncio.TaskGroup() as group:
             held = group.create_task(longest_hold(stop))
@@ -78,7 +78,7 @@ async def spent(guards: Pipeline, text: str) -> float:
 @pytest.mark.parametrize("name", FLOODS)
 async def test_the_time_of_a_flood_is_linear(name: str) -> None:
     """Four times the text takes about four times as long. A quadratic pattern would take sixteen times."""
-    guards = default_pipeline(InPlace())
+    guards = GuardRegistry(InPlace()).pipeline()
     await guards.input(Content(flood(FLOODS[name], 1_000)), ACME)
     gc.disable()
     try:
@@ -91,7 +91,7 @@ async def test_the_time_of_a_flood_is_linear(name: str) -> None:
 async def test_no_flood_of_a_tenant_makes_another_refused() -> None:
     """Six long texts of one tenant wait; a short and a long text of another pass meanwhile."""
     async with text_processes() as work:
-        guards = default_pipeline(work)
+        guards = GuardRegistry(work).pipeline()
         await guards.input(Content("é\u200b" * 3_000), ACME)
         async with asyncio.TaskGroup() as group:
             texts = [flood(FLOODS["tags"], MIB // 8) + str(number) for number in range(6)]

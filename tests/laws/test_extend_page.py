@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,24 +19,20 @@ from ops.errors import AgentsError
 from ops.settings import Settings
 from schemas.clock import SystemClock
 from tests.distributions import install
+from tests.howto_pages import blocks_of, install_page
 
-PAGE = Path(__file__).parents[2] / "docs" / "howto" / "extend.md"
+PAGE = "extend.md"
 
 
 def blocks(language: str) -> list[str]:
     """The code blocks of a language on the page."""
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    return blocks_of(PAGE, language)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder on the path that has the page's package as an installer would leave it."""
-    project = tomllib.loads(blocks("toml")[0])["project"]
-    install(tmp_path, project["name"], project["entry-points"], acme_headrace=blocks("python")[0])
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "acme_headrace", raising=False)
+    install_page(PAGE, "acme_headrace", tmp_path, monkeypatch)
     return tmp_path
 
 

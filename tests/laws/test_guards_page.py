@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -17,25 +16,20 @@ from ops.guard_settings import check_guards
 from ops.settings import Settings
 from schemas.guards import TenantGuards
 from schemas.tenants import Tenant
-from tests.distributions import install
+from tests.howto_pages import blocks_of, install_page
 
-PAGE = Path(__file__).parents[2] / "docs" / "howto" / "guards.md"
+PAGE = "guards.md"
 
 
 def blocks(language: str) -> list[str]:
     """The code blocks of a language on the page."""
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    return blocks_of(PAGE, language)
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder on the path that has the page's package as an installer would leave it."""
-    project = tomllib.loads(blocks("toml")[0])["project"]
-    install(tmp_path, project["name"], project["entry-points"], acme_guards=blocks("python")[0])
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delitem(sys.modules, "acme_guards", raising=False)
+    install_page(PAGE, "acme_guards", tmp_path, monkeypatch)
     (tmp_path / "guards.json").write_text(blocks("json")[0])
     (tmp_path / "texts.jsonl").write_text(blocks("jsonl")[0])
     return tmp_path

@@ -6,11 +6,10 @@ from functools import lru_cache
 from typing import Final, cast
 
 from consumers.guard.content import Channel
-from consumers.guard.detection import Detected
+from consumers.guard.detection import Detected, detected
 from consumers.guard.injection.classifier import classifier
 from consumers.guard.injection.rule_set import rule_set
 from consumers.guard.injection.scoring import Scoring
-from consumers.guard.text_tasks import EVIDENCE_LIMIT
 
 RULES_ONLY: Final = "rules"
 WITH_CLASSIFIER: Final = "classifier"
@@ -24,12 +23,7 @@ def find_injection(
     *off* has the kinds of rules that do not count, with commas between them.
     """
     scored = _scoring(method, off)(text, hidden, cast("Channel", channel))
-    spans = sorted({(each.start, each.end) for each in scored.findings if each.end})
-    return Detected(
-        kinds=tuple(sorted({each.kind for each in scored.findings})),
-        score=scored.score,
-        evidence=tuple(spans[:EVIDENCE_LIMIT]),
-    )
+    return detected(scored.findings)._replace(score=scored.score)
 
 
 @lru_cache(maxsize=64)

@@ -47,10 +47,8 @@ class PiiConfig(PiiRules):
 def _guard(config: PiiConfig, _stage: GuardStage, work: TextWork) -> Guard:
     rules = config.model_dump_json(include=set(PiiRules.model_fields), exclude_defaults=True)
     detector_of(rules)  # refuses unknown regions
-    act, options = pii_action(config.action), _options(rules)
-    if not config.presidio:
-        return Detection("pii", act, work, options=options)
-    return _with_presidio(config, Detection("pii", act, work, options=options))
+    own = Detection("pii", pii_action(config.action), work, options=_options(rules))
+    return _with_presidio(config, own) if config.presidio else own
 
 
 def _with_presidio(config: PiiConfig, own: Detection) -> Guard:

@@ -19,7 +19,7 @@ from consumers.context import StepContext
 from consumers.guard.content import Content
 from consumers.guard.guards import GuardResult, GuardSpec, Policy
 from consumers.guard.pipeline import Pipeline
-from consumers.guard.registry import default_pipeline
+from consumers.guard.registry import GuardRegistry
 from ops.agent_guards import AgentGuards
 from schemas.errors import BlockedError, GuardUnavailableError, resolve_error
 from schemas.results import VerdictInfo
@@ -254,7 +254,7 @@ async def test_secrets_leave_neither_by_arguments_nor_by_results_nor_by_answers(
     """The default guards on the whole way, with a token that is made up here."""
     token = "ghp_" + "".join(chr(97 + number * 7 % 26) + str(number % 10) for number in range(18))
     effects = Effects(mail=f"token {token}")
-    desk = ObedientWorld((Agent("desk", tools=effects.tools()),), services=_seams(default_pipeline()))
+    desk = ObedientWorld((Agent("desk", tools=effects.tools()),), services=_seams(GuardRegistry().pipeline()))
     result = await desk.run(f'{READ} DO write {{"to": "{token}"}};')
 
     assert token not in str(effects.made)

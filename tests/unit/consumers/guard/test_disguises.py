@@ -10,7 +10,7 @@ import pytest
 from consumers.guard.content import Content
 from consumers.guard.disguises import ascii_of, disguised, letters_of_ascii
 from consumers.guard.normal_form import normalise
-from consumers.guard.registry import GuardRegistry, default_pipeline
+from consumers.guard.registry import GuardRegistry
 from consumers.guard.stream_guards import stream_guard
 from tests.unit.consumers.guard.fakes import context
 
@@ -47,7 +47,7 @@ async def test_a_disguised_value_leaves_no_answer(disguise: object, value: str) 
     """Answers are not normalised; a stream releases the same, wherever it is cut."""
     assert callable(disguise)
     text = f"日本 it is {disguise(value)} , bye."
-    guarded = (await default_pipeline().output(Content(text, "answer"), context())).content.text
+    guarded = (await GuardRegistry().pipeline().output(Content(text, "answer"), context())).content.text
 
     assert guarded.startswith("日本 it is ")
     assert guarded.endswith(" , bye.")
